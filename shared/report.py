@@ -1,0 +1,98 @@
+"""What we found in a recording. Values only: no I/O, no numpy, safe to turn into JSON."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The short answer to the question that people ask."""
+
+    A432 = "432"
+    A440 = "440"
+    OTHER = "other"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Reason(StrEnum):
+    """Why a recording has no verdict."""
+
+    SILENT = "silent"
+    TOO_SHORT = "too_short"
+    NOISE_LIKE = "noise_like"
+    NO_STABLE_PITCH = "no_stable_pitch"
+    TUNING_DRIFTS = "tuning_drifts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spectrum:
+    """A log-frequency magnitude spectrum for pictures, at most 512 points.
+
+    Point `i` of `n` lies at `low_hz * (high_hz / low_hz) ** (i / (n - 1))`; levels are dB below
+    the strongest point (0 or negative).
+    """
+
+    low_hz: float
+    high_hz: float
+    levels_db: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningReport:
+    """The tuning of one stretch of audio.
+
+    `a4_hz` is folded to the semitone around 440 Hz; other octave-of-a-semitone readings that would
+    fit as well are in `also_fits_hz`. All cents are of an equal-tempered semitone (100 cents).
+    """
+
+    verdict: Verdict
+    confidence: float
+    """0-1, calibrated: of answers given 0.9, nine in ten are within 3 cents."""
+    reason: Reason | None = None
+    """Set if and only if the verdict is inconclusive."""
+    remarks: tuple[str, ...] = ()
+    """Short codes of what a reader should know beside the verdict, such as `pure_tone`."""
+    a4_hz: float | None = None
+    uncertainty_cents: float | None = None
+    """Half-width of the interval that holds about 9 in 10 true values."""
+    deviation_440_cents: float | None = None
+    deviation_432_cents: float | None = None
+    nearest_standard_hz: float | None = None
+    also_fits_hz: tuple[float, ...] = ()
+    drift_cents: tuple[float | None, ...] = ()
+    """For each 10 s of the window, its tuning relative to `a4_hz`; None where it can't be told."""
+    dominant_hz: float | None = None
+    """The strongest peak of the spectrum, interpolated."""
+    dominant_note: str | None = None
+    """The nearest note in A4 = 440 Hz, such as `C#4`."""
+    dominant_cents: float | None = None
+    """From `dominant_note` in A4 = 440 Hz."""
+    histogram: tuple[float, ...] = ()
+    """100 bins of 1 cent, -50 to +50 from the A4 = 440 Hz grid, adding up to 1; empty if no partials."""
+    spectrum: Spectrum | None = None
+    analysis_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFacts:
+    """What was listened to, and what it cost."""
+
+    container: str
+    codec: str
+    sample_rate: int
+    """Hz, as stored in the file."""
+    channels: int
+    start_seconds: float
+    """Where in the recording the analysed window begins."""
+    analysed_seconds: float
+    bytes_read: int
+    """Fetched from storage."""
+    decode_seconds: float
+    analysis_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The whole answer for one job."""
+
+    tuning: TuningReport
+    audio: AudioFacts

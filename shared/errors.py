@@ -1,0 +1,115 @@
+"""Everything that can go wrong, branched by what to do about it.
+
+    KammertonError
+    ├── Rejected        the client's turn: change the request
+    │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
+    │   ├── UploadStalled  └── UploadGone
+    ├── Unanalysable    the job fails, another try can't help
+    │   ├── Undecodable ├── TooComplex  └── AudioMissing
+    ├── Crashed         this attempt failed, another may not
+    ├── Unavailable     a dependency is away: try again later
+    └── LostLease       somebody else has the job now: stop, write nothing
+
+Messages are sentences for the client: no path, address or traceback in them.
+"""
+
+
+class KammertonError(Exception):
+    """The root. `code` is stable and machine-readable; the message is safe to show."""
+
+    code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+
+
+class Rejected(KammertonError):
+    """The client must change the request."""
+
+    code = "rejected"
+
+
+class BadRequest(Rejected):
+    """Raised when a request can't be understood."""
+
+    code = "bad_request"
+
+
+class NotFound(Rejected):
+    """Raised when there is no such job for this caller."""
+
+    code = "not_found"
+
+
+class Conflict(Rejected):
+    """Raised when the job's state does not allow what was asked."""
+
+    code = "conflict"
+
+
+class TooLarge(Rejected):
+    """Raised when an upload passes the size limit, declared or counted."""
+
+    code = "too_large"
+
+
+class UnsupportedMedia(Rejected):
+    """Raised when an upload is no audio by its media type or its first bytes."""
+
+    code = "unsupported_media"
+
+
+class UploadStalled(Rejected):
+    """Raised when a client sends too slowly for too long."""
+
+    code = "upload_stalled"
+
+
+class UploadGone(Rejected):
+    """Raised when a client hangs up before the end of its upload."""
+
+    code = "upload_gone"
+
+
+class Unanalysable(KammertonError):
+    """The recording itself is the reason that there is no report."""
+
+    code = "unanalysable"
+
+
+class Undecodable(Unanalysable):
+    """Raised when no decoder gets audio out of the bytes."""
+
+    code = "undecodable"
+
+
+class TooComplex(Unanalysable):
+    """Raised when a file needs more time or memory than one job may take."""
+
+    code = "too_complex"
+
+
+class AudioMissing(Unanalysable):
+    """Raised when the audio of a job is no longer in storage."""
+
+    code = "audio_missing"
+
+
+class Crashed(KammertonError):
+    """Raised when a decoder died under a file, which is one failed attempt."""
+
+    code = "crashed"
+
+
+class Unavailable(KammertonError):
+    """Raised when storage or Redis does not answer, or answers that it can't."""
+
+    code = "unavailable"
+
+
+class LostLease(KammertonError):
+    """Raised when a worker acts on a job that another one has, or nobody."""
+
+    code = "lost_lease"

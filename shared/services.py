@@ -1,0 +1,39 @@
+"""Settings in, connections out: the one place that picks adapters. Only main files import it."""
+
+from dataclasses import dataclass
+
+from celery import Celery
+
+from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_workers import RedisWorkerRegistry
+from shared.s3_audio import S3AudioStore, connect_s3
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything from outside, behind its port."""
+
+    audio: AudioStore
+    jobs: JobStore
+    queue: JobQueue
+    workers: WorkerRegistry
+    celery: Celery
+
+
+def connect(settings: Settings) -> Services:
+    """Pick the adapters. Nothing is contacted yet."""
+    client = connect_redis(settings.redis_url)
+    celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
+    s3 = connect_s3(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region)
+    return Services(
+        audio=S3AudioStore(
+            s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
+        ),
+        jobs=RedisJobStore(client, prefix=settings.redis_prefix),
+        queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
+        workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
+        celery=celery,
+    )

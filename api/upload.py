@@ -38,13 +38,17 @@ async def receive(
     try:
         part = bytearray()
         async for chunk in chunks:
-            part += chunk
             sender.size_bytes += len(chunk)
             if sender.size_bytes > max_bytes:
                 raise too_large(max_bytes)
-            if len(part) >= audio.part_bytes:
-                await sender.send(part)
-                part = bytearray()
+            rest = memoryview(chunk)
+            while rest:
+                room = audio.part_bytes - len(part)
+                part += rest[:room]
+                rest = rest[room:]
+                if len(part) == audio.part_bytes:
+                    await sender.send(part)
+                    part = bytearray()
         if sender.size_bytes == 0:
             raise BadRequest("The upload is empty; send the bytes of an audio file.", code="empty_upload")
         if part:

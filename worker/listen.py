@@ -11,11 +11,15 @@ from typing import BinaryIO
 from pydantic import TypeAdapter
 
 from shared.errors import Unanalysable
+from shared.logs import get_logger
 from shared.report import AudioFacts, Report, Verdict
 from worker.analyze import Heard
 from worker.decode import Recording, decode
-from worker.sandbox import ChildLimits, run_in_child
+from worker.limits import ChildLimits
+from worker.sandbox import run_in_child
 from worker.tuning import measure_tuning
+
+_log = get_logger(__name__)
 
 _REPORT = TypeAdapter(Report)
 
@@ -38,7 +42,9 @@ def listen_in_child(
         return _REPORT.dump_json(listen(file, start_seconds=start_seconds, window_seconds=window_seconds))
 
     outcome = run_in_child(task, audio, limits=limits, keep_going=keep_going)
-    report = _REPORT.validate_json(outcome.result)
+    if outcome.detail:
+        _log.warning("child_failed", detail=outcome.detail)
+    report = _REPORT.validate_json(outcome.unwrap())
     facts = replace(report.audio, bytes_read=outcome.bytes_read)
     return Heard(report=replace(report, audio=facts), memory_peak_bytes=outcome.memory_peak_bytes)
 
@@ -72,7 +78,7 @@ def _hear(audio: BinaryIO, start_seconds: float, window_seconds: float) -> tuple
     facts = AudioFacts(
         container=recording.container,
         codec=recording.codec,
-        sample_rate=recording.sample_rate,
+        sample_rate=recording.stored_sample_rate,
         channels=recording.channels,
         start_seconds=recording.start_seconds,
         analysed_seconds=len(recording.samples) / recording.sample_rate,

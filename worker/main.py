@@ -29,7 +29,11 @@ terms = Terms(
 listen = partial(
     listen_in_child,
     window_seconds=settings.window_seconds,
-    limits=ChildLimits(wall_seconds=settings.job_wall_seconds, memory_bytes=settings.job_memory_bytes),
+    limits=ChildLimits(
+        memory_bytes=settings.job_memory_bytes,
+        cpu_seconds=int(settings.job_wall_seconds),
+        wall_seconds=settings.job_wall_seconds,
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from api.access import CurrentCaller
 from api.body import FORM, RAW, Body, open_body
 from api.errors import documented
 from api.names import clean_filename
@@ -81,6 +82,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     async def submit(
         request: Request,
         response: Response,
+        caller: CurrentCaller,
         filename: Annotated[
             str | None, Query(description="Name of a raw body.", examples=["song.mp3"])
         ] = None,
@@ -115,6 +117,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
                     sha256=received.sha256,
                 ),
                 start_seconds=_start(body, start_seconds),
+                owner=caller.key_id,
                 terms=terms,
             )
             await run_in_threadpool(jobs.add, job)
@@ -169,7 +172,9 @@ async def _until_final(job_id: str, jobs: JobStore, wait_seconds: float) -> Job:
         await asyncio.sleep(min(_POLL_SECONDS, left))
 
 
-def _new_job(job_id: str, *, input: AudioInput, start_seconds: float | None, terms: JobTerms) -> Job:
+def _new_job(
+    job_id: str, *, input: AudioInput, start_seconds: float | None, owner: str | None, terms: JobTerms
+) -> Job:
     now = time.time()
     return Job(
         id=job_id,
@@ -180,6 +185,7 @@ def _new_job(job_id: str, *, input: AudioInput, start_seconds: float | None, ter
         due_at=now,
         input=input,
         start_seconds=start_seconds,
+        owner=owner,
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,
         timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),

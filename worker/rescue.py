@@ -4,9 +4,10 @@ Looks at the records alone, and every change goes through them: any number of co
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shared.errors import NotFound, Unavailable
+from shared.errors import Conflict, NotFound, Unavailable
 from shared.job import Job, JobState
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
@@ -32,6 +33,7 @@ class Rescuer:
     retry_seconds: float
     orphan_seconds: float
     _rung_at: dict[str, float] = field(default_factory=dict)
+    _announced: dict[str, frozenset[str]] = field(default_factory=dict)
     _leases_count_from: float = 0.0
     _orphans_due_at: float = 0.0
 
@@ -41,23 +43,32 @@ class Rescuer:
         try:
             chores = self.jobs.chores(now=now, limit=_MOST)
             if now >= self._leases_count_from:
-                for job_id in chores.lease_expired:
-                    self._end_lease(job_id, now)
-            self._ring_again(chores.queued_due, now)
-            for job_id in chores.expired:
-                self._expire(job_id, now)
+                self._each(chores.lease_expired, self._end_lease, now)
+            self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
+            self._announced = {}
+            self._each(chores.queued_due, self._ring_again, now)
+            self._each(chores.expired, self._expire, now)
             if not self.keep_audio:
-                for job_id in chores.audio_unwanted:
-                    discard_audio(self.jobs.get(job_id), jobs=self.jobs, audio=self.audio)
+                self._each(chores.audio_unwanted, self._discard_audio, now)
             if now >= self._orphans_due_at:
-                self._remove_orphans(now)
                 self._orphans_due_at = now + self.orphan_seconds / 4
-        except NotFound:
-            return  # removed under our hands; the next round sees what is left
+                self._remove_orphans(now)
         except Unavailable:
             # workers that were cut off as well deserve the time to renew before they are called dead
             self._leases_count_from = now + self.lease_seconds
             raise
+
+    def _each(self, job_ids: tuple[str, ...], mend: Callable[[str, float], None], now: float) -> None:
+        """One record that can't be mended must not keep the others from it."""
+        for job_id in job_ids:
+            try:
+                mend(job_id, now)
+            except Unavailable:
+                raise
+            except (NotFound, Conflict):
+                continue  # changed or removed under our hands
+            except Exception:
+                _log.exception("not_mended", job_id=job_id)
 
     def _end_lease(self, job_id: str, now: float) -> None:
         def step(job: Job) -> Job:
@@ -68,30 +79,27 @@ class Rescuer:
         job = self.jobs.change(job_id, step)
         _log.warning("lease_expired", job_id=job_id, attempt=job.attempts, state=job.state)
 
-    def _ring_again(self, due: tuple[str, ...], now: float) -> None:
-        """Submit jobs that wait without a message in the broker."""
-        self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
-        announced: dict[str, frozenset[str]] = {}
-        for job_id in due:
-            if job_id in self._rung_at:
-                continue
-            try:
-                job = self.jobs.get(job_id)
-            except NotFound:
-                continue
-            if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._patience(job):
-                continue
-            if job.queue not in announced:
-                announced[job.queue] = self.queue.announced(job.queue)
-            if job_id not in announced[job.queue]:
-                self.queue.submit(job_id, queue=job.queue)
-                self._rung_at[job_id] = now
-                _log.info("rung_again", job_id=job_id, attempts=job.attempts)
+    def _ring_again(self, job_id: str, now: float) -> None:
+        """Submit a job that waits without a message in the broker."""
+        if job_id in self._rung_at:
+            return
+        job = self.jobs.get(job_id)
+        if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._patience(job):
+            return
+        if job.queue not in self._announced:
+            self._announced[job.queue] = self.queue.announced(job.queue)
+        if job_id not in self._announced[job.queue]:
+            self.queue.submit(job_id, queue=job.queue)
+            self._rung_at[job_id] = now
+            _log.info("rung_again", job_id=job_id, attempts=job.attempts)
 
     def _patience(self, job: Job) -> float:
         """A delayed attempt was never rung for; anything else was, a moment ago."""
         delayed = job.due_at is not None and job.queued_at is not None and job.due_at > job.queued_at
         return 0.0 if delayed else _GRACE_SECONDS
+
+    def _discard_audio(self, job_id: str, _: float) -> None:
+        discard_audio(self.jobs.get(job_id), jobs=self.jobs, audio=self.audio)
 
     def _expire(self, job_id: str, now: float) -> None:
         job = self.jobs.get(job_id)

@@ -9,12 +9,14 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.acts import Acts, acts_router
 from api.errors import add_error_handlers
+from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.schemas import ProblemView
+from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 
@@ -25,17 +27,22 @@ def create_app(
     audio: AudioStore,
     queue: JobQueue,
     workers: WorkerRegistry,
+    transitions: Transitions,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds."""
 
+    wakeups = Wakeups(transitions)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(_until_prepared(prepare))
-        yield
-        preparing.cancel()
+        tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        with ending_on_signals(wakeups):
+            yield
+        for task in tasks:
+            task.cancel()
 
     app = FastAPI(
         title="Kammerton",
@@ -44,7 +51,8 @@ def create_app(
         lifespan=lifespan,
     )
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
+    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))

@@ -14,6 +14,7 @@ app = create_app(
     audio=services.audio,
     queue=services.queue,
     workers=services.workers,
+    transitions=services.transitions,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

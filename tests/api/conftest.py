@@ -8,7 +8,13 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.jobs import JobTerms
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryTransitions,
+    MemoryWorkerRegistry,
+)
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -35,6 +41,7 @@ def world() -> Iterator[World]:
         audio=audio,
         queue=queue,
         workers=workers,
+        transitions=MemoryTransitions(jobs),
         terms=JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     )
     with TestClient(app, raise_server_exceptions=False) as client:

@@ -12,6 +12,8 @@ from api.errors import add_error_handlers
 from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
+from api.pages import pages_router
+from api.rendering import assets
 from api.schemas import ProblemView
 from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
@@ -55,6 +57,8 @@ def create_app(
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     _describe_problems(app)
     return app

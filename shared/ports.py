@@ -69,6 +69,10 @@ class JobQuery:
     created_before: float | None = None
     name_contains: str | None = None
     """Matched without regard to case."""
+    reason: str | None = None
+    """The code of the problem."""
+    worker: str | None = None
+    """Who had the job last."""
     cursor: str | None = None
     limit: int = 50
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
@@ -23,6 +26,11 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     transitions: Transitions
+    overview: Overview
+    history: History
+    controls: Controls
+    audit: AuditLog
+    vault: Vault
     celery: Celery
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
@@ -30,6 +38,7 @@ class Services:
 
 def connect(settings: Settings) -> Services:
     """Pick the adapters. Nothing is contacted yet."""
+    prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url)
     celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
     s3 = connect_s3(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region)
@@ -39,9 +48,14 @@ def connect(settings: Settings) -> Services:
     return Services(
         audio=audio,
         prepare=audio.prepare,
-        jobs=RedisJobStore(client, prefix=settings.redis_prefix),
+        jobs=RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)]),
+        overview=RedisOverview(client, prefix=prefix),
+        history=RedisHistory(client, prefix=prefix),
+        controls=RedisControls(client, prefix=prefix),
+        audit=RedisAuditLog(client, prefix=prefix),
+        vault=RedisVault(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
-        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         celery=celery,
     )

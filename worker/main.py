@@ -19,7 +19,7 @@ settings = read_settings()
 configure_logs(log_format=settings.log_format, log_level=settings.log_level)
 services = connect(settings)
 app = services.celery
-announce(app, services.workers)
+announce(app, services.workers, services.controls)
 
 terms = Terms(
     lease_seconds=settings.lease_seconds,
@@ -47,6 +47,7 @@ def analyze_audio(job_id: str) -> None:
         listen=listen,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         terms=terms,
+        paused=services.controls.paused,
     )
 
 

@@ -18,6 +18,8 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
 _STATUS: dict[type[errors.KammertonError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
@@ -60,7 +62,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(errors.KammertonError)
     async def ours(_: Request, error: errors.KammertonError) -> JSONResponse:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        return problem(status, error.code, error.message)
+        headers = {"WWW-Authenticate": 'Bearer realm="kammerton"'} if status == 401 else None
+        return problem(status, error.code, error.message, headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
+from api.acts import Acts, acts_router
 from api.errors import add_error_handlers
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
@@ -28,6 +29,7 @@ def create_app(
     keys: KeyStore,
     anonymous: bool,
     terms: JobTerms,
+    keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
@@ -50,6 +52,8 @@ def create_app(
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
     app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
+    acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
+    app.include_router(acts_router(acts))
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
     return app

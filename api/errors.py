@@ -42,6 +42,8 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
     )
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS), **(headers or {})}
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
     return JSONResponse(view.model_dump(), status, headers, PROBLEM_JSON)
 
 
@@ -62,8 +64,7 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(errors.KammertonError)
     async def ours(_: Request, error: errors.KammertonError) -> JSONResponse:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        headers = {"WWW-Authenticate": 'Bearer realm="kammerton"'} if status == 401 else None
-        return problem(status, error.code, error.message, headers)
+        return problem(status, error.code, error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

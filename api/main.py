@@ -17,6 +17,7 @@ app = create_app(
     keys=services.keys,
     anonymous=settings.anonymous,
     prepare=services.prepare,
+    keep_audio=settings.keep_audio,
     terms=JobTerms(
         max_upload_bytes=settings.max_upload_bytes,
         upload_idle_seconds=settings.upload_idle_seconds,

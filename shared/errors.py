@@ -3,7 +3,8 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
-    │   ├── UploadStalled  ├── UploadGone  ├── Unauthenticated  └── Forbidden
+    │   ├── UploadStalled  ├── UploadGone
+    │   ├── Unauthenticated  └── Forbidden
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
@@ -74,13 +75,13 @@ class UploadGone(Rejected):
 
 
 class Unauthenticated(Rejected):
-    """Raised when a request needs an API key and brings none, or one that is not good."""
+    """Raised when a request needs an API key and has none that is valid."""
 
     code = "unauthenticated"
 
 
 class Forbidden(Rejected):
-    """Raised when the caller is known and may not do this."""
+    """Raised when the caller's key does not allow what was asked."""
 
     code = "forbidden"
 

@@ -100,7 +100,8 @@ class MemoryJobStore:
             return new
 
     def remove(self, job_id: str) -> None:
-        self.jobs.pop(job_id, None)
+        with self._lock:
+            self.jobs.pop(job_id, None)
 
     def page(self, query: JobQuery) -> JobPage:
         found = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)

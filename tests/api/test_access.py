@@ -7,8 +7,10 @@ from starlette.types import Message
 from starlette.types import Scope as Scope_
 
 from shared.errors import Unavailable
+from shared.job import JobState, Problem
 from shared.keys import ApiKey, Scope
 from tests.api.conftest import World, a_world
+from tests.made import a_job
 
 SONG = b"RIFF" + bytes(100)
 
@@ -166,3 +168,27 @@ def test_the_document_says_whether_a_key_is_needed(anonymous: bool) -> None:
     assert ({} in submit["security"]) is anonymous
     assert {"401", "403"} <= set(submit["responses"])
     assert "security" not in document["paths"]["/healthz"]["get"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])
+def test_only_the_owner_and_an_operator_change_a_job(world: World, method: str, path: str) -> None:
+    owner, other, viewer, operator = (
+        world.token(*scopes)
+        for scopes in (
+            (Scope.JOBS_READ, Scope.JOBS_WRITE),
+            (Scope.JOBS_READ, Scope.JOBS_WRITE),
+            (Scope.ADMIN_READ,),
+            (Scope.ADMIN_READ, Scope.ADMIN_WRITE),
+        )
+    )
+    problem = Problem(code="x", message="x", retryable=True)
+    state = JobState.DEAD if path == "/retry" else JobState.QUEUED
+    world.jobs.add(a_job(owner=owner.split("_")[1], state=state, problem=problem))
+    before = world.jobs.get("job-1")
+    for token, expected in ((other, 404), (viewer, 403)):
+        answer = world.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(token))
+        assert answer.status_code == expected
+    assert world.client.request(method, f"/v1/jobs/job-1{path}").status_code == 404
+    assert world.jobs.get("job-1") == before
+    answer = world.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(operator))
+    assert answer.status_code < 300

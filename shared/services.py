@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -21,6 +22,7 @@ class Services:
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
+    keys: KeyStore
     celery: Celery
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
@@ -40,5 +42,6 @@ def connect(settings: Settings) -> Services:
         jobs=RedisJobStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
+        keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,
     )

@@ -9,6 +9,9 @@ from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -23,6 +26,7 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
+    transitions: Transitions
     celery: Celery
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
@@ -41,6 +45,7 @@ def connect(settings: Settings) -> Services:
         prepare=audio.prepare,
         jobs=RedisJobStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,

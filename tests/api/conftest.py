@@ -12,6 +12,13 @@ from api.app import create_app
 from api.jobs import JobTerms
 from shared.keys import Scope, issue_key
 from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryTransitions,
+    MemoryWorkerRegistry,
+)
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -63,3 +70,19 @@ def closed_world() -> Iterator[World]:
     made = a_world(anonymous=False)
     with made.client:
         yield made
+    jobs, audio, queue, workers = (
+        MemoryJobStore(),
+        MemoryAudioStore(),
+        MemoryJobQueue(),
+        MemoryWorkerRegistry(),
+    )
+    app = create_app(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        workers=workers,
+        transitions=MemoryTransitions(jobs),
+        terms=JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
+    )
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield World(client, jobs, audio, queue, workers)

@@ -14,14 +14,10 @@ from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.openapi import describe
-from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
-from api.schemas import ProblemView
 from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 

@@ -155,7 +155,6 @@ def jobs_router(
     ) -> Response:
         """Where the job stands; with `wait`, as soon as it is done."""
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
-        job = await _until_final(job_id, jobs, wait)
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
         content = JobView.of(job, queue_position=position).model_dump_json().encode()

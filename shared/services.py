@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3

@@ -11,7 +11,6 @@ from typing import BinaryIO
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
 from shared.keys import ApiKey
-from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, WorkerInfo
 from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
 
 

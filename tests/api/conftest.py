@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.jobs import JobTerms
 from shared.keys import Scope, issue_key
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
+    MemoryKeyStore,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -51,6 +51,7 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
@@ -70,19 +71,3 @@ def closed_world() -> Iterator[World]:
     made = a_world(anonymous=False)
     with made.client:
         yield made
-    jobs, audio, queue, workers = (
-        MemoryJobStore(),
-        MemoryAudioStore(),
-        MemoryJobQueue(),
-        MemoryWorkerRegistry(),
-    )
-    app = create_app(
-        jobs=jobs,
-        audio=audio,
-        queue=queue,
-        workers=workers,
-        transitions=MemoryTransitions(jobs),
-        terms=JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
-    )
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield World(client, jobs, audio, queue, workers)

@@ -9,14 +9,9 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
-from shared.redis_workers import RedisWorkerRegistry
-from shared.s3_audio import S3AudioStore, connect_s3
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
@@ -24,6 +19,7 @@ from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
+    MemoryKeyStore,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )

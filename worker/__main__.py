@@ -1,4 +1,4 @@
-"""`python -m worker FILE…`: analyse local files. `python -m worker --healthcheck`: is the worker here well?"""
+"""`python -m worker FILE…`: analyse local files. `--healthcheck`: is the worker of this machine well?"""
 
 import argparse
 import sys

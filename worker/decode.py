@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped] # ships no types
+import soundfile
 from librosa import stream
 
 from shared.errors import KammertonError, TooComplex, Undecodable

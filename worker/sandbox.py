@@ -81,7 +81,7 @@ def run_in_child(
             return child.outcome(ended)
 
 
-class _Ended(Exception):  # noqa: N818 - control flow inside this file, not an error
+class _Ended(Exception):
     """The child needs no more serving: it answered, or is to be stopped, or (neither) has died by itself."""
 
     def __init__(

@@ -1,0 +1,272 @@
+"""One request for analysis and every change it may go through. Pure: time comes in as an argument.
+
+    awaiting_upload ──submit──> queued ──start──> running ──succeed──> succeeded
+                                  ^  ^              │  ├──fail──────> failed
+                                  │  └──hand_back───┤  ├──give_up───> dead
+                                  │     lose_attempt┘  └──cancel────> canceled
+                                  └──retry── failed, dead
+
+All times are UNIX seconds. `attempts` only ever grows: it is the retry counter and the fencing token.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
+
+from shared.errors import Conflict, LostLease
+from shared.report import Report
+
+MAX_TIMELINE = 64
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    """Made by POST /v1/uploads; left when its audio has arrived, or by expiry."""
+    QUEUED = "queued"
+    """Entered by submit, retry, or an attempt that is to be repeated; left when a worker starts it."""
+    RUNNING = "running"
+    """Entered by a worker that took the lease; left by that worker, or by the rescuer when it expires."""
+    SUCCEEDED = "succeeded"
+    """Entered by the lease holder, with a report."""
+    FAILED = "failed"
+    """Entered by the lease holder, with a problem of the recording."""
+    CANCELED = "canceled"
+    """Entered by the client; at once if queued, by the lease holder if running."""
+    DEAD = "dead"
+    """Entered when an attempt is over and no more are allowed: the job killed its worker too often."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but a manual retry changes the job any more."""
+        return self in _FINAL
+
+
+_FINAL = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.DEAD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong, for the client."""
+
+    code: str
+    message: str
+    retryable: bool
+    """Whether another attempt could end differently."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInput:
+    """What was uploaded."""
+
+    filename: str | None = None
+    media_type: str | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    """Lower-case hexadecimal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one worker to end this attempt."""
+
+    token: int
+    """The attempt's number. Later leases have greater tokens."""
+    worker: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a job's timeline."""
+
+    at: float
+    state: JobState
+    attempt: int
+    worker: str | None = None
+    memory_peak_bytes: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it is recorded. Changes return a new one and refuse what the drawing above has not."""
+
+    id: str
+    state: JobState
+    queue: str
+    created_at: float
+    input: AudioInput = field(default_factory=AudioInput)
+    start_seconds: float | None = None
+    """Where the window begins; None: the first 60 s, with a second look where those are inconclusive."""
+    owner: str | None = None
+    request_id: str | None = None
+    version: int = 0
+    """Raised by the store on every change; a change of an old version is refused."""
+    attempts: int = 0
+    attempts_allowed: int
+    keep_seconds: float
+    """How long after its end the job is remembered."""
+    due_at: float | None = None
+    """When queued: not to be started before."""
+    queued_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    expires_at: float | None = None
+    """When the job is forgotten: set while nothing is going to happen to it, None while it waits or runs."""
+    lease: Lease | None = None
+    cancel_requested: bool = False
+    has_audio: bool = True
+    report: Report | None = None
+    problem: Problem | None = None
+    timeline: tuple[Event, ...] = ()
+
+    def submit(self, *, now: float, input: AudioInput) -> Self:
+        """The audio is stored: let a worker have it."""
+        self._require(JobState.AWAITING_UPLOAD, verb="submitted")
+        return self._enter(JobState.QUEUED, now, input=input, queued_at=now, due_at=now, has_audio=True)
+
+    def start(self, *, worker: str, now: float, lease_seconds: float) -> Self:
+        """Take the lease and raise the attempt counter, or end as dead where no attempt is left.
+
+        Raises:
+            Conflict: the job is final, not due yet, or another worker's lease on it is alive.
+        """
+        if self.state is JobState.RUNNING and self.lease and self.lease.until <= now:
+            return self.lose_attempt("the worker vanished", now=now).start(
+                worker=worker, now=now, lease_seconds=lease_seconds
+            )
+        if self.state is JobState.DEAD:
+            return self
+        self._require(JobState.QUEUED, verb="started")
+        if self.due_at is not None and self.due_at > now:
+            raise Conflict("The job is not due yet.")
+        attempt = self.attempts + 1
+        lease = Lease(token=attempt, worker=worker, until=now + lease_seconds)
+        return self._enter(
+            JobState.RUNNING, now, worker=worker, attempts=attempt, started_at=now, lease=lease
+        )
+
+    def renew(self, token: int, *, now: float, lease_seconds: float) -> Self:
+        """Keep the lease a while longer. Raises LostLease where it is somebody else's."""
+        return replace(self, lease=replace(self._held(token), until=now + lease_seconds))
+
+    def succeed(
+        self, token: int, report: Report, *, now: float, memory_peak_bytes: int | None = None
+    ) -> Self:
+        """End with a report."""
+        self._held(token)
+        return self._enter(
+            JobState.SUCCEEDED, now, memory=memory_peak_bytes, report=report, problem=None, finished_at=now
+        )
+
+    def fail(
+        self,
+        token: int,
+        problem: Problem,
+        *,
+        now: float,
+        memory_peak_bytes: int | None = None,
+        why: str | None = None,
+    ) -> Self:
+        """End with a problem of the recording itself. `why` is for the operator's eyes."""
+        self._held(token)
+        return self._enter(
+            JobState.FAILED,
+            now,
+            memory=memory_peak_bytes,
+            why=why or problem.code,
+            problem=problem,
+        )
+
+    def hand_back(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
+        """Queue again without the attempt counting: not the job's fault."""
+        self._held(token)
+        return self._queue_again(why, now, delay_seconds, attempts_allowed=self.attempts_allowed + 1)
+
+    def crash(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
+        """The lease holder saw its decoder die: queue again, or end as dead."""
+        self._held(token)
+        return self.lose_attempt(why, now=now, delay_seconds=delay_seconds)
+
+    def lose_attempt(self, why: str, *, now: float, delay_seconds: float = 0.0) -> Self:
+        """An attempt is over without a result: queue again while attempts are left, else end as dead."""
+        self._require(JobState.RUNNING, verb="requeued")
+        if self.cancel_requested:
+            return self._enter(JobState.CANCELED, now, why=why)
+        if self.attempts < self.attempts_allowed:
+            return self._queue_again(why, now, delay_seconds)
+        problem = Problem(
+            code="too_many_crashes",
+            message=f"The analysis of this file crashed {self.attempts} times; it was given up.",
+            retryable=True,
+        )
+        return self._enter(JobState.DEAD, now, why=why, problem=problem)
+
+    def cancel(self, *, now: float) -> Self:
+        """Cancel at once, or ask the worker to."""
+        if self.state is JobState.RUNNING:
+            return replace(self, cancel_requested=True)
+        self._require(JobState.AWAITING_UPLOAD, JobState.QUEUED, verb="canceled")
+        return self._enter(JobState.CANCELED, now, cancel_requested=True)
+
+    def confirm_cancel(self, token: int, *, now: float) -> Self:
+        """The lease holder stopped because it was asked to."""
+        self._held(token)
+        return self._enter(JobState.CANCELED, now)
+
+    def retry(self, *, now: float, attempts: int, why: str = "retried by hand") -> Self:
+        """Queue a failed or dead job again, with so many further attempts."""
+        self._require(JobState.FAILED, JobState.DEAD, verb="retried")
+        if not self.has_audio:
+            raise Conflict("The audio of this job was deleted; upload the file again.")
+        return self._queue_again(
+            why, now, 0.0, attempts_allowed=self.attempts + attempts, finished_at=None, problem=None
+        )
+
+    def forget_audio(self) -> Self:
+        """The audio is no longer in storage."""
+        return replace(self, has_audio=False)
+
+    @property
+    def wants_no_audio(self) -> bool:
+        """Whether no further attempt, automatic or by hand, can need the audio."""
+        if self.state in {JobState.SUCCEEDED, JobState.CANCELED}:
+            return True
+        return self.state is JobState.FAILED and not (self.problem and self.problem.retryable)
+
+    def _queue_again(self, why: str, now: float, delay_seconds: float, **changes: Any) -> Self:
+        due_at = now + delay_seconds
+        return self._enter(
+            JobState.QUEUED, now, why=why, due_at=due_at, queued_at=now, started_at=None, **changes
+        )
+
+    def _enter(
+        self,
+        state: JobState,
+        now: float,
+        *,
+        worker: str | None = None,
+        memory: int | None = None,
+        why: str | None = None,
+        **changes: Any,
+    ) -> Self:
+        attempt = changes.get("attempts", self.attempts)
+        holder = worker or (self.lease.worker if self.lease else None)
+        event = Event(at=now, state=state, attempt=attempt, worker=holder, memory_peak_bytes=memory, why=why)
+        changes.setdefault("lease", None)
+        changes.setdefault("expires_at", now + self.keep_seconds if state.is_final else None)
+        if state.is_final:
+            changes.setdefault("finished_at", now)
+        timeline = (*self.timeline[:1], *self.timeline[1:][-(MAX_TIMELINE - 2) :], event)
+        return replace(self, state=state, timeline=timeline, **changes)
+
+    def _held(self, token: int) -> Lease:
+        if self.state is not JobState.RUNNING or self.lease is None or self.lease.token != token:
+            raise LostLease("The job is no longer this worker's.")
+        return self.lease
+
+    def _require(self, *states: JobState, verb: str) -> None:
+        if self.state not in states:
+            raise Conflict(f"A job that is {self.state} can't be {verb}.")

@@ -1,0 +1,247 @@
+"""AudioStore in any S3. The only file that knows boto3."""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import AudioMissing, Unavailable
+from shared.ports import AudioUpload, StoredAudio
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def connect_s3(*, endpoint_url: str | None, region: str, connections: int = 64) -> "S3Client":
+    """A client that gives up after seconds rather than minutes, for our threads to share."""
+    config = Config(
+        connect_timeout=3,
+        read_timeout=20,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=connections,
+        s3={"addressing_style": "path"} if endpoint_url else {},
+        # boto3's default checksums end up inside the objects of some S3 servers (boto3 #4435)
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+
+
+class S3AudioStore:
+    """Objects under one prefix of one bucket."""
+
+    def __init__(self, client: "S3Client", *, bucket: str, prefix: str, part_bytes: int) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+        self.part_bytes = part_bytes
+
+    def prepare(self, *, orphan_days: int = 1) -> None:
+        """Make the bucket where it is missing, and let it drop unfinished uploads by itself."""
+        with _translated():
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _status(error) != 404:
+                    raise
+                self._client.create_bucket(Bucket=self._bucket)
+            self._client.put_bucket_lifecycle_configuration(
+                Bucket=self._bucket,
+                LifecycleConfiguration={
+                    "Rules": [
+                        {
+                            "ID": "abort-unfinished-uploads",
+                            "Status": "Enabled",
+                            "Filter": {"Prefix": self._prefix},
+                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": orphan_days},
+                        }
+                    ]
+                },
+            )
+
+    def begin(self, key: str, *, media_type: str) -> AudioUpload:
+        """Start writing an object."""
+        return _S3Upload(self._client, self._bucket, self._prefix + key, media_type)
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable file over ranged reads. Raises AudioMissing."""
+        with _translated():
+            head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        raw = RangedReader(self._client, self._bucket, self._prefix + key, head["ContentLength"])
+        return cast(BinaryIO, raw)
+
+    def delete(self, key: str) -> None:
+        """Remove the object, whether it is there or not."""
+        with _translated():
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+    def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
+        """Objects and unfinished uploads last changed before a time."""
+        with _translated():
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            ):
+                for found in page.get("Contents", []):
+                    if found["LastModified"].timestamp() < before:
+                        yield StoredAudio(key=self._key(found["Key"]), at=found["LastModified"].timestamp())
+            for uploads in self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            ):
+                for upload in uploads.get("Uploads", []):
+                    at = upload["Initiated"].timestamp()
+                    if at < before:
+                        yield StoredAudio(key=self._key(upload["Key"]), at=at, upload=upload["UploadId"])
+
+    def discard(self, stored: StoredAudio) -> None:
+        """Remove one of the leftovers."""
+        if stored.upload is None:
+            return self.delete(stored.key)
+        with _translated():
+            _abort(self._client, self._bucket, self._prefix + stored.key, stored.upload)
+
+    def check(self) -> None:
+        """Raise Unavailable unless the store answers."""
+        try:
+            with _translated():
+                self._client.head_bucket(Bucket=self._bucket)
+        except AudioMissing as error:
+            raise Unavailable("The bucket for audio does not exist yet.") from error
+
+    def _key(self, name: str) -> str:
+        return name.removeprefix(self._prefix)
+
+
+@dataclass(slots=True)
+class _S3Upload:
+    client: "S3Client"
+    bucket: str
+    name: str
+    media_type: str
+    upload_id: str | None = None
+    held: bytes | None = None
+    parts: list[Any] = field(default_factory=list)
+    finished: bool = False
+
+    def write(self, part: bytes | bytearray | memoryview) -> None:
+        """Send the part; an object of one part is held for `finish`, which costs one request, not three."""
+        if self.upload_id is None and self.held is None:
+            self.held = bytes(part)
+            return
+        with _translated():
+            if self.upload_id is None:
+                created = self.client.create_multipart_upload(
+                    Bucket=self.bucket, Key=self.name, ContentType=self.media_type
+                )
+                self.upload_id = created["UploadId"]
+                first, self.held = self.held, None
+                self._send(first or b"")
+            self._send(part)
+
+    def finish(self) -> None:
+        """Make the object visible, whole."""
+        with _translated():
+            if self.upload_id is None:
+                self.client.put_object(
+                    Bucket=self.bucket, Key=self.name, Body=self.held or b"", ContentType=self.media_type
+                )
+            else:
+                self.client.complete_multipart_upload(
+                    Bucket=self.bucket,
+                    Key=self.name,
+                    UploadId=self.upload_id,
+                    MultipartUpload={"Parts": self.parts},
+                )
+        self.finished = True
+
+    def abort(self) -> None:
+        """Leave nothing behind, whatever an unanswered `finish` has done."""
+        self.held = None
+        with _translated():
+            if self.upload_id is not None and not self.finished:
+                _abort(self.client, self.bucket, self.name, self.upload_id)
+            self.client.delete_object(Bucket=self.bucket, Key=self.name)
+
+    def _send(self, part: bytes | bytearray | memoryview) -> None:
+        number = len(self.parts) + 1
+        sent = self.client.upload_part(
+            Bucket=self.bucket,
+            Key=self.name,
+            UploadId=cast(str, self.upload_id),
+            PartNumber=number,
+            Body=cast(bytes, part),
+        )
+        self.parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+
+
+class RangedReader(io.RawIOBase):
+    """One object as a seekable file: every read is one ranged GET."""
+
+    def __init__(self, client: "S3Client", bucket: str, name: str, size_bytes: int) -> None:
+        super().__init__()
+        self._client = client
+        self._bucket = bucket
+        self._name = name
+        self._size = size_bytes
+        self._at = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move without touching storage."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        """Bytes from the beginning."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill what one ranged GET gives. Raises AudioMissing, Unavailable."""
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), self._size - self._at)
+        if wanted <= 0:
+            return 0
+        with _translated():
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._name, Range=f"bytes={self._at}-{self._at + wanted - 1}"
+            )
+            got = answer["Body"].read(wanted)
+        view[: len(got)] = got
+        self._at += len(got)
+        return len(got)
+
+
+def _abort(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
+    try:
+        client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload_id)
+    except ClientError as error:
+        if _status(error) != 404:
+            raise
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if _status(error) == 404 and error.response.get("Error", {}).get("Code") != "NoSuchBucket":
+            raise AudioMissing("The audio of this job is no longer in storage.") from error
+        raise Unavailable("The audio storage refused a request; try again later.") from error
+    except (BotoCoreError, OSError) as error:
+        raise Unavailable("The audio storage does not answer; try again later.") from error
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

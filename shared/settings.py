@@ -1,0 +1,84 @@
+"""Every knob with its unit and default. Read once, at the door, from KAMMERTON_* variables."""
+
+import sys
+from typing import Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Frozen. Passed as plain values to whatever needs one of them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KAMMERTON_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey: jobs and messages.")
+    redis_prefix: str = Field("kammerton:", description="Stands before every key of ours in Redis.")
+    s3_endpoint_url: str | None = Field(None, description="S3 server; empty: Amazon's.")
+    s3_bucket: str = Field("kammerton", description="Bucket for uploads; made at start where it is missing.")
+    s3_prefix: str = Field("audio/", description="Stands before every object's name.")
+    s3_region: str = Field(
+        "us-east-1",
+        description="Region of the bucket.",
+        validation_alias=AliasChoices("KAMMERTON_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    )
+    s3_part_bytes: int = Field(8 * MIB, ge=5 * MIB, description="Size of a multipart upload's parts, bytes.")
+    max_upload_bytes: int = Field(2048 * MIB, gt=0, description="Largest upload accepted, bytes.")
+    upload_idle_seconds: float = Field(
+        30, gt=0, description="A client that sends nothing for so long is cut off."
+    )
+    window_seconds: float = Field(60, gt=0, le=600, description="How much audio a job listens to, seconds.")
+    job_wall_seconds: float = Field(60, gt=0, description="Longest time that one attempt may take, seconds.")
+    job_memory_bytes: int = Field(
+        200 * MIB, ge=64 * MIB, description="Memory of one attempt above the worker's own."
+    )
+    job_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
+    lease_seconds: float = Field(
+        15, gt=0, description="A worker that is silent for so long has lost its job."
+    )
+    retry_seconds: float = Field(5, ge=0, description="Pause before another attempt, seconds.")
+    keep_seconds: float = Field(
+        24 * 3600, gt=0, description="How long a job is kept after it was made, seconds."
+    )
+    keep_audio: bool = Field(False, description="Keep the audio of finished jobs until they expire.")
+    rescue_seconds: float = Field(2, gt=0, description="Pause between two rounds of the rescuer, seconds.")
+    orphan_seconds: float = Field(
+        3600, gt=0, description="Storage that no job names is removed after so long."
+    )
+    log_format: str = Field("console", pattern="^(console|json)$", description="`console` or `json`.")
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
+    )
+    anonymous: bool = Field(
+        False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
+    )
+    admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
+
+    @model_validator(mode="after")
+    def _leases_outlive_a_round(self) -> Self:
+        if self.lease_seconds < 2 * self.rescue_seconds:
+            raise ValueError("KAMMERTON_LEASE_SECONDS must be at least twice KAMMERTON_RESCUE_SECONDS")
+        return self
+
+
+def read_settings() -> Settings:
+    """The settings of this process. A wrong value stops it with a sentence that names the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for wrong in error.errors():
+            sys.stderr.write(_sentence(wrong["loc"], wrong["msg"], wrong.get("input")) + "\n")
+        raise SystemExit(2) from None
+
+
+def _sentence(where: tuple[int | str, ...], what: str, given: object) -> str:
+    if not where:
+        return f"kammerton: {what.removeprefix('Value error, ')}."
+    name = str(where[0])
+    variable = name if name.isupper() else f"KAMMERTON_{name.upper()}"
+    what = what[0].lower() + what[1:]
+    return f"kammerton: {variable}={given!s}: {what}. Mend it or unset it, then start again."

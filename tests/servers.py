@@ -1,0 +1,120 @@
+"""Real servers for tests: start, stop, kill, and start again on the same port with the same data."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.lifeline import Lifeline
+from local.processes import Command, Process
+from local.s3 import REGION, S3
+from local.valkey import Valkey
+
+START_SECONDS = 60
+
+
+class Server:
+    """One server process. From the main thread only: it dies with the thread that started it."""
+
+    def __init__(self, command: Command, *, answers: Callable[[], bool], lifeline: Lifeline) -> None:
+        self.lines: list[str] = []
+        self._answers = answers
+        self._process = Process(
+            command, lifeline=lifeline, env={}, log=lambda _, line: self.lines.append(line)
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def start(self) -> None:
+        self._process.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if not self._process.running or time.monotonic() > deadline:
+                last = "\n".join(self.lines[-20:])
+                self.kill()
+                raise RuntimeError(f"{self._process.name} does not answer. Its last lines:\n{last}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._process.ask_to_stop()
+        self._process.ended_by(time.monotonic() + 10)
+        self._process.clear()
+
+    def kill(self) -> None:
+        self._process.clear()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+@dataclass(frozen=True)
+class ValkeyServer:
+    """Clean up after yourself by key prefixes."""
+
+    url: str
+    server: Server
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Clean up after yourself by bucket names."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+    region: str
+    server: Server
+
+
+@contextmanager
+def a_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
+    with _lifeline() as lifeline, _folder(data_dir) as folder:
+        valkey = Valkey(folder)
+        try:
+            with _running(Server(valkey.command, answers=valkey.answers, lifeline=lifeline)) as server:
+                yield ValkeyServer(valkey.url, server)
+        finally:
+            valkey.close()
+
+
+@contextmanager
+def an_s3(data_dir: Path | None = None) -> Iterator[S3Server]:
+    with _lifeline() as lifeline, _folder(data_dir) as folder:
+        s3 = S3(folder, bucket="ready")
+        try:
+            with _running(Server(s3.command, answers=s3.answers, lifeline=lifeline)) as server:
+                yield S3Server(s3.endpoint_url, s3.access_key, s3.secret_key, REGION, server)
+        finally:
+            s3.close()
+
+
+@contextmanager
+def _running(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _lifeline() -> Iterator[Lifeline]:
+    lifeline = Lifeline()
+    try:
+        yield lifeline
+    finally:
+        lifeline.close()
+
+
+@contextmanager
+def _folder(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir is not None:
+        yield data_dir
+        return
+    with tempfile.TemporaryDirectory(prefix="kammerton-") as made:
+        yield Path(made)

@@ -45,6 +45,7 @@ class S3:
             # Asked to stop, it waits 15 s for its own gateway to leave its own filer. What it has
             # acknowledged is in its files, so there is nothing that a SIGKILL could lose.
             stop_signal=signal.SIGKILL,
+            stop_seconds=0.5,
         )
         self._bucket = bucket
         self._client: S3Client | None = None

@@ -12,9 +12,18 @@ from local.processes import Command
 def commands(options: Options) -> list[Command]:
     """What runs beside the servers: the same commands as in docker-compose.yml. Stopped last to first."""
     python = [sys.executable, "-m"]
-    worker = ["celery", "-A", "worker.main", "worker", "--loglevel", "INFO"]
+    worker = [
+        "celery",
+        "-A",
+        "worker.main",
+        "worker",
+        "--loglevel",
+        "INFO",
+        "--without-mingle",
+        "--without-gossip",
+    ]
     return [
-        Command("rescuer", [*python, "worker.rescue"], stop_seconds=1),
+        Command("rescuer", [*python, "worker.rescuer"], stop_seconds=1),
         Command(
             "worker",
             [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],

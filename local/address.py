@@ -42,9 +42,9 @@ def url(host: str, port: int) -> str:
 
 
 def is_ready(address: str) -> bool:
-    """True for a 200."""
+    """True for a 200 that does not speak of a service without workers."""
     try:
         with build_opener(ProxyHandler({})).open(address, timeout=READY_SECONDS) as answer:
-            return bool(answer.status == 200)
+            return bool(answer.status == 200 and b'"degraded"' not in answer.read())
     except OSError:
         return False

@@ -3,7 +3,8 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
-    │   ├── UploadStalled  └── UploadGone
+    │   ├── UploadStalled  ├── UploadGone
+    │   ├── Unauthenticated  └── Forbidden
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
@@ -71,6 +72,18 @@ class UploadGone(Rejected):
     """Raised when a client hangs up before the end of its upload."""
 
     code = "upload_gone"
+
+
+class Unauthenticated(Rejected):
+    """Raised when a request needs an API key and has none that is valid."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Rejected):
+    """Raised when the caller's key does not allow what was asked."""
+
+    code = "forbidden"
 
 
 class Unanalysable(KammertonError):

@@ -225,6 +225,10 @@ class Job:
             why, now, 0.0, attempts_allowed=self.attempts + attempts, finished_at=None, problem=None
         )
 
+    def forget_audio(self) -> Self:
+        """The audio is no longer in storage."""
+        return replace(self, has_audio=False)
+
     @property
     def wants_no_audio(self) -> bool:
         """Whether no further attempt, automatic or by hand, can need the audio."""

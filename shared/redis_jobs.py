@@ -8,7 +8,7 @@ transitions       stream of the last ten thousand changes of state
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -49,12 +49,18 @@ def connect_redis(url: str, *, timeout_seconds: float = 5) -> "redis.Redis":
     )
 
 
+Follower = Callable[[Job | None, Job], list[list[str]]]
+"""From a job before and after a change to Redis commands (full key names) that must happen with it, or not
+at all: what follows from a job is written in the same breath as the job. Pure."""
+
+
 class RedisJobStore:
     """The one record of every job."""
 
-    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+    def __init__(self, client: "redis.Redis", *, prefix: str, followers: Sequence[Follower] = ()) -> None:
         self._client = client
         self._prefix = prefix
+        self._followers = followers
         self._apply = client.register_script(_APPLY)
 
     def add(self, job: Job) -> None:
@@ -84,14 +90,17 @@ class RedisJobStore:
 
     def remove(self, job_id: str) -> None:
         """Forget the job, whether it is there or not."""
-        try:
-            job = self.get(job_id)
-        except NotFound:
-            return
-        commands = [["DEL", self._name(job_id)]]
-        commands += [["ZREM", self._prefix + index, job.id] for index in _indexes(job)]
-        with _translated():
-            self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)])
+        for _ in range(_TRIES):
+            try:
+                job = self.get(job_id)
+            except NotFound:
+                return
+            commands = [["DEL", self._name(job_id)]]
+            commands += [["ZREM", self._prefix + index, job.id] for index in _indexes(job)]
+            with _translated():
+                if self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)]):
+                    return
+        raise Unavailable("This job changes too fast; try again.")
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs, newest first. A page may be short and still have a cursor."""
@@ -165,6 +174,8 @@ class RedisJobStore:
             stream = self._prefix + "transitions"
             most = str(_MOST_TRANSITIONS)
             commands.append(["XADD", stream, "MAXLEN", "~", most, "*", "id", new.id, "state", new.state])
+        for follower in self._followers:
+            commands += follower(old, new)
         with _translated():
             expected = str(old.version) if old else ""
             return bool(self._apply(keys=[name], args=[expected, json.dumps(commands)]))

@@ -106,8 +106,11 @@ class S3AudioStore:
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
-        with _translated():
-            self._client.head_bucket(Bucket=self._bucket)
+        try:
+            with _translated():
+                self._client.head_bucket(Bucket=self._bucket)
+        except AudioMissing as error:
+            raise Unavailable("The bucket for audio does not exist yet.") from error
 
     def _key(self, name: str) -> str:
         return name.removeprefix(self._prefix)
@@ -233,7 +236,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if _status(error) == 404:
+        if _status(error) == 404 and error.response.get("Error", {}).get("Code") != "NoSuchBucket":
             raise AudioMissing("The audio of this job is no longer in storage.") from error
         raise Unavailable("The audio storage refused a request; try again later.") from error
     except (BotoCoreError, OSError) as error:

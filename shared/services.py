@@ -1,5 +1,6 @@
 """Settings in, connections out: the one place that picks adapters. Only main files import it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from celery import Celery
@@ -21,6 +22,8 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     celery: Celery
+    prepare: Callable[[], None]
+    """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
 
 def connect(settings: Settings) -> Services:
@@ -28,10 +31,12 @@ def connect(settings: Settings) -> Services:
     client = connect_redis(settings.redis_url)
     celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
     s3 = connect_s3(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region)
+    audio = S3AudioStore(
+        s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
+    )
     return Services(
-        audio=S3AudioStore(
-            s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
-        ),
+        audio=audio,
+        prepare=audio.prepare,
         jobs=RedisJobStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),

@@ -1,0 +1,77 @@
+"""create_app: routers, error map, lifespan. Assembly only."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from api.acts import Acts, acts_router
+from api.errors import add_error_handlers
+from api.health import health_router
+from api.jobs import JobTerms, jobs_router
+from api.schemas import ProblemView
+from shared.errors import Unavailable
+from shared.logs import get_logger
+from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+
+_log = get_logger(__name__)
+
+
+def create_app(
+    *,
+    jobs: JobStore,
+    audio: AudioStore,
+    queue: JobQueue,
+    workers: WorkerRegistry,
+    terms: JobTerms,
+    keep_audio: bool = False,
+    prepare: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """The HTTP face over any adapters. `prepare` runs at start, until it succeeds."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        preparing = asyncio.create_task(_until_prepared(prepare))
+        yield
+        preparing.cancel()
+
+    app = FastAPI(
+        title="Kammerton",
+        version="0.1.0",
+        summary="Which reference pitch is a song tuned to?",
+        lifespan=lifespan,
+    )
+    add_error_handlers(app)
+    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
+    acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
+    app.include_router(acts_router(acts))
+    app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
+    _describe_problems(app)
+    return app
+
+
+async def _until_prepared(prepare: Callable[[], None]) -> None:
+    """Storage may come up after us."""
+    while True:
+        try:
+            return await run_in_threadpool(prepare)
+        except Unavailable as error:
+            _log.warning("storage_not_prepared", why=error.message)
+            await asyncio.sleep(2)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Every error is a problem: name its schema once, for the routes to refer to."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, object]:
+        document = generate()
+        schemas = document["components"]["schemas"]
+        schemas["ProblemView"] = ProblemView.model_json_schema()
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document

@@ -1,0 +1,94 @@
+"""Branch of shared.errors → HTTP status and problem+json. The only file that knows both."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.schemas import ProblemView
+from shared import errors
+from shared.logs import get_logger
+
+_log = get_logger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+
+_STATUS: dict[type[errors.KammertonError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.UploadStalled: 408,
+    errors.UploadGone: 400,
+    errors.Rejected: 400,
+    errors.Unavailable: 503,
+}
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """An answer as RFC 9457 has it."""
+    view = ProblemView(
+        type=f"urn:kammerton:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+    )
+    if status == 503:
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS), **(headers or {})}
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
+    return JSONResponse(view.model_dump(), status, headers, PROBLEM_JSON)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of problems that a route can answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
+        }
+        for status in statuses
+    }
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Turn whatever is raised into a problem."""
+
+    @app.exception_handler(errors.KammertonError)
+    async def ours(_: Request, error: errors.KammertonError) -> JSONResponse:
+        status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
+        return problem(status, error.code, error.message)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        return problem(422, "invalid_parameter", f"{where}: {first['msg']}.")
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        detail = (
+            error.detail
+            if error.detail != HTTPStatus(error.status_code).phrase
+            else _HINTS.get(code, error.detail)
+        )
+        return problem(error.status_code, code, detail, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, error: Exception) -> JSONResponse:
+        _log.error("unexpected_error", exc_info=error)
+        return problem(500, "internal", "Something went wrong on our side; it was logged.")
+
+
+_HINTS = {
+    "not_found": "There is nothing here; the API is described at /docs.",
+    "method_not_allowed": "This address does not take that method; the API is described at /docs.",
+}

@@ -1,0 +1,25 @@
+"""`uvicorn api.main:app`: Settings → Services → create_app. Nobody imports it."""
+
+from api.app import create_app
+from api.jobs import JobTerms
+from shared.logs import configure_logs
+from shared.services import connect
+from shared.settings import read_settings
+
+settings = read_settings()
+configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+services = connect(settings)
+app = create_app(
+    jobs=services.jobs,
+    audio=services.audio,
+    queue=services.queue,
+    workers=services.workers,
+    prepare=services.prepare,
+    keep_audio=settings.keep_audio,
+    terms=JobTerms(
+        max_upload_bytes=settings.max_upload_bytes,
+        upload_idle_seconds=settings.upload_idle_seconds,
+        attempts=settings.job_attempts,
+        keep_seconds=settings.keep_seconds,
+    ),
+)

@@ -1,0 +1,290 @@
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from shared.errors import Unavailable
+from shared.job import Job
+from shared.ports import WorkerInfo
+from tests.api.conftest import MOST_BYTES, World
+from tests.made import a_job, a_report
+
+SONG = b"RIFF" + bytes(range(256)) * 40
+
+
+def stays_clean(world: World) -> bool:
+    return not (world.audio.objects or world.audio.uploads or world.jobs.jobs or world.queue.messages)
+
+
+def test_a_form_becomes_a_queued_job_with_its_audio_in_storage(world: World) -> None:
+    answer = world.client.post("/v1/jobs", files={"file": ("song.mp3", SONG, "audio/mpeg")})
+    job = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
+    assert answer.headers["retry-after"] == "1"
+    assert (job["state"], job["attempts"], job["report"], job["problem"]) == ("queued", 0, None, None)
+    assert job["input"] == {
+        "filename": "song.mp3",
+        "media_type": "audio/mpeg",
+        "bytes": len(SONG),
+        "sha256": hashlib.sha256(SONG).hexdigest(),
+    }
+    assert world.audio.objects[job["id"]][0] == SONG
+    assert world.queue.messages == {"interactive": [job["id"]]}
+    assert world.client.get(answer.headers["location"]).json()["id"] == job["id"]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["audio/flac", "application/octet-stream", "video/mp4", "Audio/MPEG; q=1"]
+)
+def test_a_raw_body_becomes_a_job(world: World, media_type: str) -> None:
+    answer = world.client.post(
+        "/v1/jobs", params={"filename": "a.flac"}, content=SONG, headers={"Content-Type": media_type}
+    )
+    assert answer.status_code == 202
+    assert answer.json()["input"]["filename"] == "a.flac"
+    assert world.audio.objects[answer.json()["id"]][0] == SONG
+
+
+def test_a_raw_body_without_a_type_is_taken_as_curl_upload_file_sends_it(world: World) -> None:
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
+
+
+def test_a_chunked_body_of_several_parts_arrives_whole(world: World) -> None:
+    pieces = [bytes([number]) * 1_000_003 for number in range(11)]
+
+    def body() -> Iterator[bytes]:
+        yield from pieces
+
+    answer = world.client.post("/v1/jobs", content=body(), headers={"Content-Type": "audio/wav"})
+    assert answer.status_code == 202
+    assert world.audio.objects[answer.json()["id"]][0] == b"".join(pieces)
+    assert answer.json()["input"]["sha256"] == hashlib.sha256(b"".join(pieces)).hexdigest()
+    assert world.audio.largest_part == world.audio.part_bytes
+
+
+def form(*parts: tuple[str, bytes], boundary: bytes = b"xyz", end: bytes = b"--\r\n") -> bytes:
+    body = b""
+    for headers, content in parts:
+        body += (
+            b"--"
+            + boundary
+            + b"\r\nContent-Disposition: form-data; "
+            + headers.encode()
+            + b"\r\n\r\n"
+            + content
+        )
+        body += b"\r\n"
+    return body + b"--" + boundary + end
+
+
+def send_form(world: World, body: bytes, content_type: str = "multipart/form-data; boundary=xyz") -> Any:
+    return world.client.post("/v1/jobs", content=body, headers={"Content-Type": content_type})
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_other_fields_may_stand_before_or_after_the_file(world: World, before: bool) -> None:
+    parts = [('name="start_seconds"', b"12.5"), ('name="file"; filename="a.wav"', SONG)]
+    answer = send_form(world, form(*(parts if before else reversed(parts))))
+    assert answer.status_code == 202
+    assert world.jobs.jobs[answer.json()["id"]].start_seconds == 12.5
+
+
+REFUSED = {
+    "empty body": (b"", {"Content-Type": "audio/mpeg"}, 400, "empty_upload"),
+    "empty file": (form(('name="file"; filename="a"', b"")), None, 400, "empty_upload"),
+    "no file": (form(('name="other"', b"x")), None, 400, "no_file"),
+    "two files": (form(('name="file"', SONG), ('name="file"', SONG)), None, 400, "two_files"),
+    "wrong boundary": (form(('name="file"', SONG), boundary=b"abc"), None, 400, "bad_form"),
+    "unfinished form": (form(('name="file"', SONG), end=b""), None, 400, "bad_form"),
+    "cut form": (form(('name="file"', SONG))[:300], None, 400, "bad_form"),
+    "empty form": (b"", None, 400, "bad_form"),
+    "no boundary": (form(('name="file"', SONG)), {"Content-Type": "multipart/form-data"}, 400, "bad_form"),
+    "huge field": (form(('name="note"', b"x" * 20_000), ('name="file"', SONG)), None, 400, "bad_form"),
+    "many fields": (form(*[(f'name="f{n}"', b"") for n in range(50)]), None, 400, "bad_form"),
+    "huge header": (form((f'name="file"; filename="{"x" * 20_000}"', SONG)), None, 400, "bad_form"),
+    "text": (b"hello", {"Content-Type": "text/plain"}, 415, "unsupported_media"),
+    "curl's default": (SONG, {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media"),
+    "bad start": (form(('name="start_seconds"', b"soon"), ('name="file"', SONG)), None, 400, "bad_request"),
+    "nan start": (form(('name="file"', SONG), ('name="start_seconds"', b"nan")), None, 400, "bad_request"),
+    "too large": (b"x" * (MOST_BYTES + 1), {"Content-Type": "audio/wav"}, 413, "too_large"),
+    "too large in a form": (form(('name="file"', b"x" * (MOST_BYTES + 1))), None, 413, "too_large"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_uploads_get_a_clear_problem_and_leave_nothing(world: World, case: str) -> None:
+    body, headers, status, code = REFUSED[case]
+    headers = headers or {"Content-Type": "multipart/form-data; boundary=xyz"}
+    answer = world.client.post("/v1/jobs", content=body, headers=headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem["type"] == f"urn:kammerton:problem:{code}"
+    assert problem["status"] == status
+    assert len(problem["detail"]) > 20
+    assert stays_clean(world)
+
+
+def test_a_chunked_body_past_the_limit_is_cut_off_and_leaves_nothing(world: World) -> None:
+    sent = io.BytesIO(b"x" * (MOST_BYTES + 5))
+
+    def body() -> Iterator[bytes]:
+        while chunk := sent.read(1 << 20):
+            yield chunk
+
+    answer = world.client.post("/v1/jobs", content=body(), headers={"Content-Type": "audio/wav"})
+    assert answer.status_code == 413
+    assert stays_clean(world)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Music\\song.mp3", "song.mp3"),
+        ("a\x00b\x1b[31m.mp3", "ab[31m.mp3"),
+        ("x" * 10_000 + ".mp3", "x" * 196 + ".mp3"),
+        ("x." + "y" * 5_000, ("x." + "y" * 5_000)[:200]),
+        ("…/", None),
+        ("Ärger 🎵.flac", "Ärger 🎵.flac"),
+    ],
+)
+def test_filenames_are_made_safe(world: World, given: str, kept: str | None) -> None:
+    answer = world.client.post("/v1/jobs", params={"filename": given}, content=SONG)
+    assert answer.json()["input"]["filename"] == kept
+
+
+def test_an_unknown_job_is_404_and_no_other_route_hides(world: World) -> None:
+    for path in ("/v1/jobs/nobody", "/v1/nothing"):
+        answer = world.client.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert world.client.put("/v1/jobs").json()["code"] == "method_not_allowed"
+
+
+def finished(job: Job) -> Job:
+    return job.start(worker="w", now=10.0, lease_seconds=9).succeed(1, a_report(), now=11.5)
+
+
+def test_a_finished_job_shows_its_report_and_asks_nobody_to_come_back(world: World) -> None:
+    world.jobs.add(finished(a_job()))
+    answer = world.client.get("/v1/jobs/job-1")
+    job = answer.json()
+    assert job["state"] == "succeeded"
+    assert (job["report"]["verdict"], job["report"]["a4_hz"]) == ("432", 432.04)
+    assert job["report"]["audio"]["codec"] == "MPEG_LAYER_III"
+    assert job["finished_at"] == "1970-01-01T00:00:11.500000Z"
+    assert job["expires_at"] is not None
+    assert "retry-after" not in answer.headers
+    assert [line["state"] for line in job["timeline"]] == ["queued", "running", "succeeded"]
+
+
+def test_a_poll_that_knows_the_answer_gets_304(world: World) -> None:
+    world.jobs.add(a_job())
+    first = world.client.get("/v1/jobs/job-1")
+    assert int(first.headers["retry-after"]) >= 1
+    again = world.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    world.jobs.change("job-1", finished)
+    changed = world.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
+    assert changed.status_code == 200
+
+
+def test_a_long_poll_ends_with_the_job(world: World) -> None:
+    world.jobs.add(a_job())
+    reads = 0
+    get = world.jobs.get
+
+    def get_and_finish(job_id: str) -> Job:
+        nonlocal reads
+        reads += 1
+        if reads == 3:
+            world.jobs.change("job-1", finished)
+        return get(job_id)
+
+    world.jobs.get = get_and_finish  # type: ignore[method-assign]
+    assert world.client.get("/v1/jobs/job-1", params={"wait": 30}).json()["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("wait", ["31", "-1", "x"])
+def test_a_wait_out_of_bounds_is_refused(world: World, wait: str) -> None:
+    answer = world.client.get("/v1/jobs/job-1", params={"wait": wait})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert "wait" in answer.json()["detail"]
+
+
+def test_a_queued_job_shows_its_position(world: World) -> None:
+    for number in range(3):
+        world.jobs.add(a_job(f"job-{number}", queued_at=float(number)))
+    assert world.client.get("/v1/jobs/job-2").json()["queue_position"] == 2
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise Unavailable("The server does not answer; try again later.")
+
+
+def test_without_a_job_store_uploads_get_503_and_leave_nothing(world: World) -> None:
+    world.jobs.add = away  # type: ignore[method-assign]
+    answer = world.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    assert stays_clean(world)
+
+
+def test_without_storage_uploads_get_503_and_leave_nothing(world: World) -> None:
+    world.audio.begin = away  # type: ignore[method-assign]
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
+    assert stays_clean(world)
+
+
+def test_a_recorded_job_is_accepted_even_if_the_bell_is_broken(world: World) -> None:
+    world.queue.submit = away  # type: ignore[method-assign]
+    answer = world.client.post("/v1/jobs", content=SONG)
+    assert answer.status_code == 202
+    assert answer.json()["id"] in world.jobs.jobs
+
+
+def test_a_bug_is_a_problem_without_its_inside(world: World) -> None:
+    def broken(job_id: str) -> Job:
+        raise ZeroDivisionError("secret")
+
+    world.jobs.get = broken  # type: ignore[method-assign]
+    answer = world.client.get("/v1/jobs/x")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "secret" not in answer.text
+
+
+def test_readiness_tells_ready_from_degraded_from_unavailable(world: World) -> None:
+    assert world.client.get("/healthz").json() == {"status": "ok"}
+    assert world.client.get("/readyz").json()["status"] == "degraded"
+    world.workers.beat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
+    assert world.client.get("/readyz").json() == {
+        "status": "ready",
+        "jobs": True,
+        "audio": True,
+        "workers": 1,
+    }
+    world.audio.check = away  # type: ignore[method-assign]
+    answer = world.client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+
+
+def test_every_answer_of_the_document_is_described(world: World) -> None:
+    document = world.client.get("/openapi.json").json()
+    submit = document["paths"]["/v1/jobs"]["post"]
+    assert set(submit["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "audio/*",
+        "application/octet-stream",
+    }
+    for path in document["paths"].values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400 and "Ready" not in str(answer):
+                    assert set(answer["content"]) == {"application/problem+json"}, (
+                        operation["summary"],
+                        status,
+                    )
+    assert "ProblemView" in document["components"]["schemas"]

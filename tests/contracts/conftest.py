@@ -1,0 +1,73 @@
+"""Every suite here runs over the fake and over the real thing."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from unittest import mock
+
+import pytest
+import redis
+
+from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_workers import RedisWorkerRegistry
+from shared.s3_audio import S3AudioStore, connect_s3
+from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryWorkerRegistry
+from tests.servers import S3Server, ValkeyServer
+
+KINDS = ("memory", "real")
+
+
+@pytest.fixture
+def client(valkey: ValkeyServer) -> Iterator["redis.Redis"]:
+    client = connect_redis(valkey.url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"t{uuid.uuid4().hex[:8]}:"
+
+
+@pytest.fixture(params=KINDS)
+def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
+    if request.param == "memory":
+        return MemoryJobStore()
+    return RedisJobStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def workers(request: pytest.FixtureRequest, prefix: str) -> WorkerRegistry:
+    if request.param == "memory":
+        return MemoryWorkerRegistry()
+    return RedisWorkerRegistry(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def queue(request: pytest.FixtureRequest, prefix: str) -> Iterator[JobQueue]:
+    if request.param == "memory":
+        yield MemoryJobQueue()
+        return
+    server: ValkeyServer = request.getfixturevalue("valkey")
+    app = connect_celery(server.url, prefix=prefix)
+    yield CeleryJobQueue(app, request.getfixturevalue("client"), prefix=prefix)
+    app.close()
+
+
+@pytest.fixture(params=KINDS)
+def audio(request: pytest.FixtureRequest) -> Iterator[AudioStore]:
+    if request.param == "memory":
+        yield MemoryAudioStore()
+        return
+    server: S3Server = request.getfixturevalue("s3")
+    keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+    with mock.patch.dict(os.environ, keys):
+        s3 = connect_s3(endpoint_url=server.endpoint_url, region=server.region)
+        store = S3AudioStore(
+            s3, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="audio/", part_bytes=5 * 1024 * 1024
+        )
+        store.prepare()
+        yield store
+    s3.close()

@@ -1,0 +1,82 @@
+import os
+import time
+
+import pytest
+
+from shared.errors import AudioMissing
+from shared.ports import AudioStore
+
+
+def put(audio: AudioStore, key: str, *parts: bytes) -> None:
+    upload = audio.begin(key, media_type="audio/wav")
+    for part in parts:
+        upload.write(part)
+    upload.finish()
+
+
+def everything(audio: AudioStore) -> list[tuple[str, bool]]:
+    return sorted(
+        (found.key, found.upload is not None) for found in audio.leftovers(before=time.time() + 100)
+    )
+
+
+def test_small_audio_comes_back(audio: AudioStore) -> None:
+    put(audio, "a", b"hello")
+    with audio.open("a") as file:
+        assert file.read() == b"hello"
+
+
+def test_audio_of_several_parts_comes_back(audio: AudioStore) -> None:
+    parts = [os.urandom(audio.part_bytes), os.urandom(audio.part_bytes + 7), b"tail"]
+    put(audio, "a", *parts)
+    with audio.open("a") as file:
+        assert file.seek(0, 2) == sum(map(len, parts))
+        file.seek(audio.part_bytes - 2)
+        assert file.read(4) == parts[0][-2:] + parts[1][:2]
+        file.seek(-2, 2)
+        assert file.read(10) == b"il"
+        assert file.read(10) == b""
+
+
+def test_nothing_is_there_before_the_end(audio: AudioStore) -> None:
+    upload = audio.begin("a", media_type="audio/wav")
+    upload.write(b"x" * audio.part_bytes)
+    upload.write(b"y")
+    with pytest.raises(AudioMissing):
+        audio.open("a").read()
+    assert everything(audio) == [("a", True)]
+    upload.abort()
+    assert everything(audio) == []
+
+
+def test_an_aborted_upload_leaves_nothing_and_may_be_aborted_again(audio: AudioStore) -> None:
+    upload = audio.begin("a", media_type="audio/wav")
+    upload.abort()
+    upload = audio.begin("b", media_type="audio/wav")
+    upload.write(b"small")
+    upload.finish()
+    upload.abort()
+    upload.abort()
+    assert everything(audio) == []
+
+
+def test_unknown_audio_is_missing_and_deleting_it_is_no_error(audio: AudioStore) -> None:
+    with pytest.raises(AudioMissing):
+        audio.open("nobody").read()
+    audio.delete("nobody")
+
+
+def test_leftovers_are_judged_by_age_and_discarded(audio: AudioStore) -> None:
+    put(audio, "whole", b"x")
+    upload = audio.begin("part", media_type="audio/wav")
+    upload.write(b"x" * audio.part_bytes)
+    upload.write(b"y")
+    assert list(audio.leftovers(before=time.time() - 60)) == []
+    assert everything(audio) == [("part", True), ("whole", False)]
+    for found in list(audio.leftovers(before=time.time() + 100)):
+        audio.discard(found)
+    assert everything(audio) == []
+
+
+def test_the_store_answers(audio: AudioStore) -> None:
+    audio.check()

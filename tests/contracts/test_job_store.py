@@ -1,0 +1,188 @@
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from shared.errors import BadRequest, Conflict, NotFound
+from shared.job import AudioInput, Job, JobState, Problem
+from shared.ports import JobQuery, JobStore
+from tests.made import a_job, a_report
+
+
+def start(job: Job) -> Job:
+    return job.start(worker="w", now=10.0, lease_seconds=15)
+
+
+def test_a_job_comes_back_as_it_was_recorded(jobs: JobStore) -> None:
+    job = a_job(owner="key-1", start_seconds=2.5, request_id="r")
+    jobs.add(job)
+    assert jobs.get(job.id) == replace(job, version=1)
+
+
+def test_a_report_comes_back_to_the_last_digit(jobs: JobStore) -> None:
+    report = a_report(a4_hz=432.0400000000001)
+    jobs.add(a_job())
+    jobs.change("job-1", start)
+    jobs.change("job-1", lambda job: job.succeed(1, report, now=11.0, memory_peak_bytes=7))
+    assert jobs.get("job-1").report == report
+
+
+def test_an_unknown_job_is_not_found(jobs: JobStore) -> None:
+    with pytest.raises(NotFound):
+        jobs.get("nobody")
+    with pytest.raises(NotFound):
+        jobs.change("nobody", start)
+    jobs.remove("nobody")
+
+
+def test_an_id_is_taken_once(jobs: JobStore) -> None:
+    jobs.add(a_job())
+    with pytest.raises(Conflict):
+        jobs.add(a_job())
+
+
+def test_a_refused_step_changes_nothing(jobs: JobStore) -> None:
+    jobs.add(a_job())
+    jobs.change("job-1", start)
+    before = jobs.get("job-1")
+    with pytest.raises(Conflict):
+        jobs.change("job-1", start)
+    assert jobs.get("job-1") == before
+
+
+def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
+    jobs.add(a_job())
+    started: list[int] = []
+
+    def work(number: int) -> None:
+        try:
+            jobs.change("job-1", lambda job: job.start(worker=str(number), now=time.time(), lease_seconds=60))
+            started.append(number)
+        except Conflict:
+            pass
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lease = jobs.get("job-1").lease
+    assert lease is not None
+    assert [lease.worker] == [str(number) for number in started]
+
+
+def test_no_change_is_lost_among_many_writers(jobs: JobStore) -> None:
+    jobs.add(a_job(attempts_allowed=0))
+
+    def raise_it(_: int) -> None:
+        jobs.change("job-1", lambda job: replace(job, attempts_allowed=job.attempts_allowed + 1))
+
+    threads = [threading.Thread(target=raise_it, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert jobs.get("job-1").attempts_allowed == 12
+
+
+def test_position_and_backlog_follow_the_time_of_queueing(jobs: JobStore) -> None:
+    for number in range(3):
+        jobs.add(a_job(f"job-{number}", queued_at=100.0 + number))
+    jobs.add(a_job("other", queue="batch", queued_at=1.0))
+    assert [jobs.position(jobs.get(f"job-{number}")) for number in range(3)] == [0, 1, 2]
+    backlog = jobs.backlog("interactive")
+    assert (backlog.waiting, backlog.oldest_queued_at) == (3, 100.0)
+    jobs.change("job-0", start)
+    assert jobs.position(jobs.get("job-0")) is None
+    assert jobs.position(jobs.get("job-2")) == 1
+    jobs.remove("job-1")
+    assert jobs.backlog("interactive").oldest_queued_at == 102.0
+    assert jobs.backlog("nothing").oldest_queued_at is None
+
+
+def test_chores_name_what_is_overdue_and_nothing_else(jobs: JobStore) -> None:
+    jobs.add(a_job("due", due_at=50.0))
+    jobs.add(a_job("later", due_at=51.0))
+    jobs.add(a_job("leased"))
+    jobs.change("leased", start)
+    jobs.add(a_job("ended", keep_seconds=30.0))
+    jobs.change("ended", start)
+    jobs.change("ended", lambda job: job.succeed(1, a_report(), now=20.0))
+    chores = jobs.chores(now=50.0, limit=10)
+    assert chores.queued_due == ("due",)
+    assert chores.lease_expired == ("leased",)
+    assert chores.audio_unwanted == ("ended",)
+    assert chores.expired == ("ended",)
+    jobs.change("ended", Job.forget_audio)
+    earlier = jobs.chores(now=24.0, limit=10)
+    assert (earlier.lease_expired, earlier.audio_unwanted, earlier.expired) == ((), (), ())
+
+
+def test_a_removed_job_leaves_no_chore_and_no_line(jobs: JobStore) -> None:
+    jobs.add(a_job(owner="key-1"))
+    jobs.remove("job-1")
+    assert jobs.chores(now=1e12, limit=10) == type(jobs.chores(now=0, limit=1))()
+    assert jobs.page(JobQuery()).jobs == ()
+    assert jobs.page(JobQuery(owner="key-1")).jobs == ()
+
+
+def test_pages_go_from_new_to_old_without_gaps_or_repeats(jobs: JobStore) -> None:
+    for number in range(25):
+        jobs.add(a_job(f"job-{number:02}", created_at=100.0 + number // 3))
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = jobs.page(JobQuery(cursor=cursor, limit=4))
+        seen += [job.id for job in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 25
+    assert [int(job_id[4:]) // 3 for job_id in seen] == sorted((n // 3 for n in range(25)), reverse=True)
+
+
+def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None:
+    jobs.add(a_job("a", owner="key-1", created_at=10.0))
+    jobs.add(a_job("b", owner="key-2", created_at=20.0, input=AudioInput(filename="Étude.wav")))
+    jobs.add(a_job("c", owner="key-1", created_at=30.0))
+    jobs.change("c", start)
+    jobs.change("c", lambda job: job.fail(1, Problem(code="x", message="x", retryable=False), now=31.0))
+
+    def ids(query: JobQuery) -> list[str]:
+        return [job.id for job in jobs.page(query).jobs]
+
+    assert ids(JobQuery(owner="key-1")) == ["c", "a"]
+    assert ids(JobQuery(states=frozenset({JobState.FAILED}))) == ["c"]
+    assert ids(JobQuery(states=frozenset({JobState.FAILED, JobState.QUEUED}))) == ["c", "b", "a"]
+    assert ids(JobQuery(owner="key-1", states=frozenset({JobState.QUEUED}))) == ["a"]
+    assert ids(JobQuery(created_after=20.0)) == ["c", "b"]
+    assert ids(JobQuery(created_before=20.0)) == ["b", "a"]
+    assert ids(JobQuery(name_contains="éTUDE")) == ["b"]
+
+
+def test_a_foreign_cursor_is_refused(jobs: JobStore) -> None:
+    with pytest.raises(BadRequest):
+        jobs.page(JobQuery(cursor="nonsense"))
+
+
+def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None:
+    jobs.add(a_job(attempts_allowed=0))
+    stop = threading.Event()
+
+    def change_it() -> None:
+        try:
+            while not stop.is_set():
+                jobs.change("job-1", lambda job: replace(job, attempts_allowed=job.attempts_allowed + 1))
+        except NotFound:
+            pass
+
+    writer = threading.Thread(target=change_it)
+    writer.start()
+    try:
+        jobs.remove("job-1")
+    finally:
+        stop.set()
+        writer.join()
+    with pytest.raises(NotFound):
+        jobs.get("job-1")

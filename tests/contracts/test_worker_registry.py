@@ -1,0 +1,11 @@
+from shared.ports import WorkerInfo, WorkerRegistry
+
+A_WORKER = WorkerInfo(name="host:1", host="host", pid=1, started_at=1.0, seen_at=2.0, queues=("interactive",))
+
+
+def test_a_worker_that_beats_is_alive_until_it_leaves(workers: WorkerRegistry) -> None:
+    workers.beat(A_WORKER)
+    workers.beat(A_WORKER)
+    assert workers.alive() == (A_WORKER,)
+    workers.leave("host:1")
+    assert workers.alive() == ()

@@ -1,0 +1,183 @@
+"""The outside world in memory. Each fake passes the contract suite of the real thing."""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
+from shared.job import Job, JobState
+from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, WorkerInfo
+
+
+@dataclass
+class MemoryAudioStore:
+    part_bytes: int = 5 * 1024 * 1024
+    objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    uploads: dict[str, tuple[str, float]] = field(default_factory=dict)
+    largest_part: int = 0
+
+    def begin(self, key: str, *, media_type: str) -> AudioUpload:
+        return _MemoryUpload(self, key)
+
+    def open(self, key: str) -> BinaryIO:
+        if key not in self.objects:
+            raise AudioMissing("The audio of this job is no longer in storage.")
+        return io.BytesIO(self.objects[key][0])
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
+        for key, (_, at) in list(self.objects.items()):
+            if at < before:
+                yield StoredAudio(key=key, at=at)
+        for upload, (key, at) in list(self.uploads.items()):
+            if at < before:
+                yield StoredAudio(key=key, at=at, upload=upload)
+
+    def discard(self, stored: StoredAudio) -> None:
+        if stored.upload is None:
+            self.delete(stored.key)
+        else:
+            self.uploads.pop(stored.upload, None)
+
+    def check(self) -> None:
+        pass
+
+
+@dataclass
+class _MemoryUpload:
+    store: MemoryAudioStore
+    key: str
+    data: bytearray = field(default_factory=bytearray)
+    parts: int = 0
+
+    def write(self, part: bytes | bytearray | memoryview) -> None:
+        self.parts += 1
+        self.store.largest_part = max(self.store.largest_part, len(part))
+        if self.parts > 1:
+            self.store.uploads[str(id(self))] = (self.key, time.time())
+        self.data += part
+
+    def finish(self) -> None:
+        self.store.uploads.pop(str(id(self)), None)
+        self.store.objects[self.key] = (bytes(self.data), time.time())
+
+    def abort(self) -> None:
+        self.store.uploads.pop(str(id(self)), None)
+        self.store.objects.pop(self.key, None)
+
+
+class MemoryJobStore:
+    def __init__(self) -> None:
+        self.jobs: dict[str, Job] = {}
+        self._lock = threading.RLock()
+
+    def add(self, job: Job) -> None:
+        with self._lock:
+            if job.id in self.jobs:
+                raise Conflict("This job exists already.")
+            self.jobs[job.id] = replace(job, version=1)
+
+    def get(self, job_id: str) -> Job:
+        try:
+            return self.jobs[job_id]
+        except KeyError:
+            raise NotFound("There is no such job. It may have expired.") from None
+
+    def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
+        with self._lock:
+            old = self.get(job_id)
+            new = step(old)
+            if new != old:
+                new = replace(new, version=old.version + 1)
+            self.jobs[job_id] = new
+            return new
+
+    def remove(self, job_id: str) -> None:
+        with self._lock:
+            self.jobs.pop(job_id, None)
+
+    def page(self, query: JobQuery) -> JobPage:
+        found = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+        if query.cursor is not None:
+            try:
+                at, job_id = json.loads(query.cursor)
+            except ValueError:
+                raise BadRequest("This cursor is not one of ours; start again without one.") from None
+            found = [job for job in found if (job.created_at, job.id) < (at, job_id)]
+        found = [job for job in found if _matches(job, query)]
+        rest = found[query.limit :]
+        page = tuple(replace(job, report=None) for job in found[: query.limit])
+        return JobPage(jobs=page, cursor=json.dumps([page[-1].created_at, page[-1].id]) if rest else None)
+
+    def chores(self, *, now: float, limit: int) -> Chores:
+        jobs = list(self.jobs.values())
+
+        def first(chosen: list[tuple[float, str]]) -> tuple[str, ...]:
+            return tuple(job_id for at, job_id in sorted(chosen) if at <= now)[:limit]
+
+        return Chores(
+            lease_expired=first([(job.lease.until, job.id) for job in jobs if job.lease]),
+            queued_due=first([(job.due_at or 0.0, job.id) for job in jobs if job.state is JobState.QUEUED]),
+            audio_unwanted=first(
+                [(job.finished_at or 0.0, job.id) for job in jobs if job.has_audio and job.wants_no_audio]
+            ),
+            expired=first([(job.expires_at, job.id) for job in jobs if job.expires_at is not None]),
+        )
+
+    def position(self, job: Job) -> int | None:
+        waiting = self._waiting(job.queue)
+        return waiting.index(job.id) if job.id in waiting else None
+
+    def backlog(self, queue: str) -> Backlog:
+        waiting = self._waiting(queue)
+        oldest = self.jobs[waiting[0]].queued_at if waiting else None
+        return Backlog(queue=queue, waiting=len(waiting), oldest_queued_at=oldest)
+
+    def check(self) -> None:
+        pass
+
+    def _waiting(self, queue: str) -> list[str]:
+        jobs = [job for job in self.jobs.values() if job.state is JobState.QUEUED and job.queue == queue]
+        return [job.id for job in sorted(jobs, key=lambda job: (job.queued_at, job.id))]
+
+
+def _matches(job: Job, query: JobQuery) -> bool:
+    name = (job.input.filename or "").casefold()
+    return (
+        (query.owner is None or job.owner == query.owner)
+        and (not query.states or job.state in query.states)
+        and (query.created_after is None or job.created_at >= query.created_after)
+        and (query.created_before is None or job.created_at <= query.created_before)
+        and (query.name_contains is None or query.name_contains.casefold() in name)
+    )
+
+
+@dataclass
+class MemoryJobQueue:
+    messages: dict[str, list[str]] = field(default_factory=dict)
+
+    def submit(self, job_id: str, *, queue: str) -> None:
+        self.messages.setdefault(queue, []).append(job_id)
+
+    def announced(self, queue: str) -> frozenset[str]:
+        return frozenset(self.messages.get(queue, []))
+
+
+@dataclass
+class MemoryWorkerRegistry:
+    workers: dict[str, WorkerInfo] = field(default_factory=dict)
+
+    def beat(self, worker: WorkerInfo) -> None:
+        self.workers[worker.name] = worker
+
+    def leave(self, name: str) -> None:
+        self.workers.pop(name, None)
+
+    def alive(self) -> tuple[WorkerInfo, ...]:
+        return tuple(self.workers.values())

@@ -1,0 +1,182 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import Conflict, KammertonError, LostLease
+from shared.job import MAX_TIMELINE, AudioInput, Job, JobState, Problem
+from tests.made import a_job, a_report
+
+PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
+
+
+def running(**changes: Any) -> Job:
+    return a_job(**changes).start(worker="w1", now=10.0, lease_seconds=15)
+
+
+def test_starting_raises_the_attempt_counter_before_the_work() -> None:
+    job = running()
+    assert (job.state, job.attempts, job.started_at) == (JobState.RUNNING, 1, 10.0)
+    assert job.lease is not None
+    assert (job.lease.token, job.lease.worker, job.lease.until) == (1, "w1", 25.0)
+
+
+def test_a_job_with_a_live_lease_is_not_started_twice() -> None:
+    with pytest.raises(Conflict):
+        running().start(worker="w2", now=24.9, lease_seconds=15)
+
+
+def test_a_job_with_an_expired_lease_starts_again_under_a_greater_token() -> None:
+    job = running().start(worker="w2", now=25.0, lease_seconds=15)
+    assert job.lease is not None
+    assert (job.attempts, job.lease.token, job.lease.worker) == (2, 2, "w2")
+
+
+def test_the_result_of_a_worker_that_lost_its_lease_is_refused() -> None:
+    job = running().start(worker="w2", now=25.0, lease_seconds=15)
+    with pytest.raises(LostLease):
+        job.succeed(1, a_report(), now=26.0)
+    assert job.succeed(2, a_report(), now=26.0).state is JobState.SUCCEEDED
+
+
+def test_a_job_that_is_not_due_is_not_started() -> None:
+    with pytest.raises(Conflict, match="not due"):
+        a_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
+
+
+def test_lost_attempts_end_in_death_with_the_reason() -> None:
+    job = a_job(attempts_allowed=2)
+    job = job.start(worker="w", now=1, lease_seconds=1).crash(1, "SIGSEGV", now=2, delay_seconds=5)
+    assert (job.state, job.due_at) == (JobState.QUEUED, 7)
+    job = job.start(worker="w", now=7, lease_seconds=1).crash(2, "SIGSEGV", now=8, delay_seconds=5)
+    assert job.state is JobState.DEAD
+    assert job.problem is not None
+    assert (job.problem.code, job.problem.retryable) == ("too_many_crashes", True)
+    assert job.timeline[-1].why == "SIGSEGV"
+    assert not job.wants_no_audio
+
+
+def test_an_expired_lease_of_the_last_attempt_is_death_not_another_start() -> None:
+    job = a_job(attempts_allowed=1).start(worker="w", now=1, lease_seconds=1)
+    assert job.start(worker="w2", now=5, lease_seconds=1).state is JobState.DEAD
+
+
+def test_handing_back_does_not_use_up_an_attempt() -> None:
+    job = a_job(attempts_allowed=1)
+    for attempt in range(1, 6):
+        job = job.start(worker="w", now=attempt, lease_seconds=1)
+        job = job.hand_back(attempt, "storage away", now=attempt, delay_seconds=0)
+    assert job.state is JobState.QUEUED
+
+
+def test_a_running_job_is_canceled_by_its_worker() -> None:
+    job = running().cancel(now=11)
+    assert (job.state, job.cancel_requested) == (JobState.RUNNING, True)
+    assert job.confirm_cancel(1, now=12).state is JobState.CANCELED
+
+
+def test_a_canceled_job_whose_worker_vanished_is_not_run_again() -> None:
+    assert running().cancel(now=11).lose_attempt("gone", now=30).state is JobState.CANCELED
+
+
+def test_a_queued_job_is_canceled_at_once() -> None:
+    job = a_job().cancel(now=5)
+    assert (job.state, job.finished_at) == (JobState.CANCELED, 5)
+
+
+def test_final_jobs_say_when_they_are_forgotten_and_others_do_not() -> None:
+    assert running().expires_at is None
+    assert running().succeed(1, a_report(), now=20).expires_at == 20 + a_job().keep_seconds
+
+
+def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
+    problem = Problem(code="x", message="x", retryable=True)
+    failed = running().fail(1, problem, now=11)
+    again = failed.retry(now=12, attempts=3)
+    assert (again.state, again.problem, again.finished_at, again.expires_at) == (
+        JobState.QUEUED,
+        None,
+        None,
+        None,
+    )
+    assert again.attempts_allowed == 4
+    with pytest.raises(Conflict, match="upload the file again"):
+        failed.forget_audio().retry(now=12, attempts=3)
+
+
+def test_audio_is_kept_only_for_jobs_that_another_try_can_help() -> None:
+    assert running().fail(1, PROBLEM, now=11).wants_no_audio
+    assert running().succeed(1, a_report(), now=11).wants_no_audio
+    assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).wants_no_audio
+    assert not running().wants_no_audio
+
+
+def test_the_timeline_keeps_the_first_line_and_the_latest() -> None:
+    job = a_job(attempts_allowed=1)
+    for attempt in range(1, 100):
+        job = job.start(worker="w", now=attempt, lease_seconds=1)
+        job = job.hand_back(attempt, "storage away", now=attempt, delay_seconds=0)
+    assert len(job.timeline) == MAX_TIMELINE
+    assert job.timeline[0].at == a_job().timeline[0].at
+    assert job.timeline[-1].attempt == 99
+
+
+ACTS = [
+    "submit",
+    "start",
+    "renew",
+    "succeed",
+    "fail",
+    "hand_back",
+    "crash",
+    "lose",
+    "cancel",
+    "confirm",
+    "retry",
+]
+
+
+def act(job: Job, name: str, token: int, now: float) -> Job:
+    match name:
+        case "submit":
+            return job.submit(now=now, input=AudioInput())
+        case "start":
+            return job.start(worker="w", now=now, lease_seconds=3)
+        case "renew":
+            return job.renew(token, now=now, lease_seconds=3)
+        case "succeed":
+            return job.succeed(token, a_report(), now=now)
+        case "fail":
+            return job.fail(token, PROBLEM, now=now)
+        case "hand_back":
+            return job.hand_back(token, "away", now=now, delay_seconds=0)
+        case "crash":
+            return job.crash(token, "SIGSEGV", now=now, delay_seconds=0)
+        case "lose":
+            return job.lose_attempt("gone", now=now)
+        case "cancel":
+            return job.cancel(now=now)
+        case "confirm":
+            return job.confirm_cancel(token, now=now)
+        case _:
+            return job.retry(now=now, attempts=2)
+
+
+@given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5)), max_size=40))
+def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> None:
+    job = a_job()
+    for now, (name, token) in enumerate(steps, start=1):
+        before = job
+        try:
+            job = act(job, name, token, now)
+        except KammertonError:
+            continue
+        assert job.attempts >= before.attempts
+        assert (job.lease is not None) == (job.state is JobState.RUNNING)
+        assert (job.finished_at is not None) == job.state.is_final
+        assert (job.expires_at is not None) == job.state.is_final
+        assert (job.report is not None) == (job.state is JobState.SUCCEEDED)
+        assert job.attempts <= job.attempts_allowed
+        if before.state.is_final and job.state is not before.state:
+            assert name == "retry"

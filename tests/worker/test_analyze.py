@@ -1,0 +1,194 @@
+import io
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import pytest
+
+from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
+from shared.job import Job, JobState
+from tests.fakes import MemoryAudioStore, MemoryJobStore
+from tests.made import a_job, a_report
+from worker.analyze import Heard, Terms, analyze
+
+TERMS = Terms(lease_seconds=15, retry_seconds=5, keep_audio=False, give_up_seconds=5)
+
+
+class World:
+    def __init__(self, **changes: Any) -> None:
+        self.jobs = MemoryJobStore()
+        self.audio = MemoryAudioStore()
+        self.jobs.add(a_job(**changes))
+        self.audio.objects["job-1"] = (b"song", 1.0)
+
+    def run(self, listen: Callable[..., Heard], *, terms: Terms = TERMS) -> Job | None:
+        return analyze("job-1", jobs=self.jobs, audio=self.audio, listen=listen, worker="w", terms=terms)
+
+    @property
+    def job(self) -> Job:
+        return self.jobs.get("job-1")
+
+
+def hears(audio: BinaryIO, **_: Any) -> Heard:
+    assert audio.read() == b"song"
+    return Heard(report=a_report(), memory_peak_bytes=123)
+
+
+def raises(error: Exception) -> Callable[..., Heard]:
+    def listen(*_: Any, **__: Any) -> Heard:
+        raise error
+
+    return listen
+
+
+def test_a_job_ends_with_its_report_and_without_its_audio() -> None:
+    world = World(start_seconds=None)
+    world.run(hears)
+    assert world.job.state is JobState.SUCCEEDED
+    assert world.job.report == a_report()
+    assert world.job.timeline[-1].memory_peak_bytes == 123
+    assert world.audio.objects == {}
+    assert not world.job.has_audio
+
+
+def test_a_setting_keeps_the_audio() -> None:
+    world = World()
+    world.run(hears, terms=Terms(lease_seconds=15, retry_seconds=5, keep_audio=True))
+    assert world.job.has_audio
+    assert "job-1" in world.audio.objects
+
+
+@pytest.mark.parametrize("error", [Undecodable("No decoder finds audio."), TooComplex("Too much.")])
+def test_a_problem_of_the_recording_fails_the_job_for_good(error: Any) -> None:
+    world = World()
+    world.run(raises(error))
+    assert world.job.state is JobState.FAILED
+    assert world.job.problem is not None
+    assert (world.job.problem.code, world.job.problem.retryable) == (error.code, False)
+    assert world.audio.objects == {}
+
+
+def test_missing_audio_fails_the_job_out_loud() -> None:
+    world = World()
+    world.audio.objects.clear()
+    world.run(hears)
+    assert world.job.problem is not None
+    assert world.job.problem.code == "audio_missing"
+
+
+def test_a_crash_is_one_attempt_and_the_last_one_is_death() -> None:
+    world = World(attempts_allowed=2)
+    world.run(raises(Crashed("SIGSEGV")))
+    assert (world.job.state, world.job.attempts) == (JobState.QUEUED, 1)
+    assert (world.job.due_at or 0) > time.time() + 3
+    world.jobs.jobs["job-1"] = a_job(attempts=1, attempts_allowed=2)
+    world.run(raises(Crashed("SIGSEGV")))
+    assert world.job.state is JobState.DEAD
+    assert "job-1" in world.audio.objects
+
+
+def test_storage_that_is_away_hands_the_job_back_without_using_up_an_attempt() -> None:
+    world = World(attempts_allowed=1)
+    world.run(raises(Unavailable("away")))
+    assert world.job.state is JobState.QUEUED
+    assert world.job.attempts < world.job.attempts_allowed
+
+
+def test_a_repeated_doorbell_does_nothing() -> None:
+    world = World()
+    world.run(hears)
+    before = world.job
+    assert world.run(raises(AssertionError())) is None
+    assert world.job == before
+    assert (
+        analyze("nobody", jobs=world.jobs, audio=world.audio, listen=hears, worker="w", terms=TERMS) is None
+    )
+
+
+def test_a_cancel_while_running_stops_the_work() -> None:
+    world = World()
+
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+        world.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
+        for _round in range(100):
+            keep_going()
+            time.sleep(0.05)
+        raise AssertionError("was never stopped")
+
+    world.run(listen)
+    assert world.job.state is JobState.CANCELED
+    assert world.audio.objects == {}
+
+
+def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
+    world = World()
+
+    def listen(*_: Any, **__: Any) -> Heard:
+        world.jobs.change(
+            "job-1", lambda job: job.start(worker="other", now=time.time() + 60, lease_seconds=15)
+        )
+        return Heard(report=a_report(), memory_peak_bytes=1)
+
+    assert world.run(listen) is None
+    assert (world.job.state, world.job.attempts) == (JobState.RUNNING, 2)
+    assert "job-1" in world.audio.objects
+
+
+def test_the_lease_is_renewed_while_the_work_goes_on() -> None:
+    world = World()
+    leases: list[float] = []
+
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+        for _round in range(25):
+            keep_going()
+            time.sleep(0.05)
+            assert world.job.lease is not None
+            leases.append(world.job.lease.until)
+        return Heard(report=a_report(), memory_peak_bytes=1)
+
+    world.run(listen, terms=Terms(lease_seconds=1.5, retry_seconds=5, keep_audio=False))
+    assert world.job.state is JobState.SUCCEEDED
+    assert len(set(leases)) >= 2
+
+
+def test_a_result_survives_a_short_outage_of_the_job_store() -> None:
+    world = World()
+    change = world.jobs.change
+    failures = 3
+
+    def flaky(job_id: str, step: Callable[[Job], Job]) -> Job:
+        nonlocal failures
+        if world.job.state is JobState.RUNNING and failures:
+            failures -= 1
+            raise Unavailable("away")
+        return change(job_id, step)
+
+    world.jobs.change = flaky  # type: ignore[method-assign]
+    world.run(hears)
+    assert failures == 0
+    assert world.job.state is JobState.SUCCEEDED
+
+
+def test_audio_that_could_not_be_deleted_stays_known() -> None:
+    world = World()
+
+    def away(key: str) -> None:
+        raise Unavailable("away")
+
+    world.audio.delete = away  # type: ignore[method-assign]
+    world.run(hears)
+    assert world.job.state is JobState.SUCCEEDED
+    assert world.job.has_audio
+    assert world.jobs.chores(now=1e12, limit=9).audio_unwanted == ("job-1",)
+
+
+def test_the_whole_object_is_never_read_by_us() -> None:
+    world = World()
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise AssertionError("only the child asks for bytes")
+
+    world.audio.open = lambda key: Watched(b"song")  # type: ignore[method-assign]
+    world.run(lambda *_, **__: Heard(report=a_report(), memory_peak_bytes=1))
+    assert world.job.state is JobState.SUCCEEDED

@@ -1,0 +1,176 @@
+"""One job from start to finish, over ports. Knows no Celery: a test calls it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from shared.errors import Conflict, Crashed, LostLease, NotFound, Unanalysable, Unavailable
+from shared.job import Job, Problem
+from shared.logs import get_logger
+from shared.ports import AudioStore, JobStore
+from shared.report import Report
+
+_log = get_logger(__name__)
+
+_LOOK_SECONDS = 0.5
+"""How often a running job is asked whether it was canceled: cancel promises two seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What listening to one recording gave, and what it took."""
+
+    report: Report
+    memory_peak_bytes: int | None
+
+
+class Listen(Protocol):
+    """Audio in, report out, in a place where the audio can do no harm."""
+
+    def __call__(
+        self, audio: BinaryIO, *, start_seconds: float | None, keep_going: Callable[[], None]
+    ) -> Heard:
+        """`keep_going` is called about twice a second; what it raises stops the work and passes.
+
+        Raises Unanalysable, Crashed, and what reading `audio` raises.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How long things may take, in seconds."""
+
+    lease_seconds: float
+    retry_seconds: float
+    keep_audio: bool
+    give_up_seconds: float = 60
+    """How long to try to write a result while the job store does not answer."""
+
+
+class _Canceled(Exception):
+    """The client wants no result any more."""
+
+
+def analyze(
+    job_id: str,
+    *,
+    jobs: JobStore,
+    audio: AudioStore,
+    listen: Listen,
+    worker: str,
+    terms: Terms,
+) -> Job | None:
+    """Run one attempt of a job. None where there was nothing to do: a stale or repeated doorbell.
+
+    Raises:
+        Unavailable: the job store is away; the rescuer will find the job.
+    """
+    try:
+        job = jobs.change(
+            job_id, lambda job: job.start(worker=worker, now=time.time(), lease_seconds=terms.lease_seconds)
+        )
+    except (Conflict, NotFound) as nothing_to_do:
+        _log.info("doorbell_ignored", job_id=job_id, why=nothing_to_do.message)
+        return None
+    if job.state.is_final:
+        _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
+        return job
+    _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
+    try:
+        ended = _write(jobs, job_id, _attempt(job, jobs=jobs, audio=audio, listen=listen, terms=terms), terms)
+    except (LostLease, NotFound):
+        _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
+        return None
+    _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
+    if ended.wants_no_audio and not terms.keep_audio:
+        discard_audio(ended, jobs=jobs, audio=audio)
+    return ended
+
+
+def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
+    """Delete audio that nobody needs again. Where that fails, the rescuer does it later."""
+    try:
+        audio.delete(job.id)
+        jobs.change(job.id, Job.forget_audio)
+    except (Unavailable, NotFound) as error:
+        _log.warning("audio_not_deleted", job_id=job.id, why=error.message)
+
+
+def _attempt(
+    job: Job, *, jobs: JobStore, audio: AudioStore, listen: Listen, terms: Terms
+) -> Callable[[Job], Job]:
+    """Do the work; the answer is the step that records how it ended."""
+    token = job.attempts
+
+    def now() -> float:
+        return time.time()
+
+    try:
+        with audio.open(job.id) as file:
+            heard = listen(
+                file, start_seconds=job.start_seconds, keep_going=_Pulse(job, jobs=jobs, terms=terms)
+            )
+    except _Canceled:
+        return lambda job: job.confirm_cancel(token, now=now())
+    except Unavailable as error:
+        why = error.message
+        return lambda job: job.hand_back(token, why, now=now(), delay_seconds=terms.retry_seconds)
+    except Crashed as error:
+        why = error.message
+        return lambda job: job.crash(token, why, now=now(), delay_seconds=terms.retry_seconds)
+    except Unanalysable as error:
+        problem = Problem(code=error.code, message=error.message, retryable=False)
+        return lambda job: job.fail(token, problem, now=now())
+    return lambda job: job.succeed(token, heard.report, now=now(), memory_peak_bytes=heard.memory_peak_bytes)
+
+
+def _write(jobs: JobStore, job_id: str, step: Callable[[Job], Job], terms: Terms) -> Job:
+    """Record how the attempt ended, through a short outage of the store."""
+    deadline = time.monotonic() + terms.give_up_seconds
+    while True:
+        try:
+            return jobs.change(job_id, step)
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+class _Pulse:
+    """Called all the time while a job runs: renews the lease, notices that the job was canceled or lost."""
+
+    def __init__(self, job: Job, *, jobs: JobStore, terms: Terms) -> None:
+        self._job_id = job.id
+        self._token = job.attempts
+        self._jobs = jobs
+        self._terms = terms
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        self._next_renewal = time.monotonic() + terms.lease_seconds / 3
+        self._lost_at = time.monotonic() + terms.lease_seconds
+
+    def __call__(self) -> None:
+        """Raises _Canceled, LostLease."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        try:
+            job = self._renew() if now >= self._next_renewal else self._jobs.get(self._job_id)
+        except Unavailable:
+            if now > self._lost_at:
+                raise LostLease("The job store was away for longer than the lease.") from None
+            return
+        if now >= self._next_renewal:
+            self._next_renewal = now + self._terms.lease_seconds / 3
+            self._lost_at = now + self._terms.lease_seconds
+        if job.attempts != self._token:
+            raise LostLease("Another worker has the job.")
+        if job.cancel_requested:
+            raise _Canceled
+
+    def _renew(self) -> Job:
+        return self._jobs.change(
+            self._job_id,
+            lambda job: job.renew(self._token, now=time.time(), lease_seconds=self._terms.lease_seconds),
+        )

@@ -1,0 +1,176 @@
+"""Refuses from a file's first bytes what would take a decoder minutes or gigabytes to refuse.
+
+Looks only at the sizes and counts that a file itself states, and reads little. A file that lies about
+them meets the limits of the child that decodes it.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from shared.errors import TooComplex
+
+# Decoders take quadratic time over tags: 100,000 of them are minutes to hours, 2,000 are milliseconds.
+MAX_TAGS = 2_000
+MAX_METADATA_BYTES = 32 << 20
+"""Of a leading ID3v2 tag, a FLAC header or an MP4 index; pictures are in here."""
+MAX_INDEX_ENTRIES = 2_000_000
+"""Samples in an MP4 index beyond one a byte of the file; twelve hours of AAC have 2,000,000."""
+
+_OGG_COMMENTS = (b"\x03vorbis", b"OpusTags", b"\x81kate", b"\x81theora")
+_OGG_SEARCH_BYTES = 8192
+_MP4_STARTS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+_MP4_FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
+_FLAC_COMMENTS = 4
+_ID3_COMPRESSED = 0x80, 0x08  # the bit in a frame's second flag byte, of ID3v2.3 and of ID3v2.4
+
+_TOO_MANY_TAGS = "The file has too many tags."
+_TOO_MUCH_METADATA = "The file's tags, pictures or index are too large."
+_FALSE_INDEX = "The file's index claims more than the file can hold."
+
+
+def refuse_hopeless(audio: BinaryIO) -> None:
+    """Raise `TooComplex` if *audio* states more tags, metadata or index than a recording has."""
+    size = audio.seek(0, os.SEEK_END)
+    offset = 0
+    for _ in range(MAX_TAGS):
+        start = _read(audio, offset, 12)
+        if not start.startswith(b"ID3"):
+            break
+        offset += _check_id3(audio, offset)
+    if start.startswith(b"fLaC"):
+        _check_flac(audio, offset + 4)
+    elif start.startswith(b"OggS"):
+        _check_ogg(audio, offset)
+    elif start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE":
+        _check_wav(audio, size)
+    elif start[4:8] in _MP4_STARTS:
+        _check_mp4(audio, size)
+
+
+def _check_id3(audio: BinaryIO, offset: int) -> int:
+    """Check the ID3v2 tag at *offset*; returns its length in bytes."""
+    head = _read(audio, offset, 10).ljust(10, b"\0")
+    version = head[3]
+    length = 10 + _syncsafe(head[6:10])
+    if length > MAX_METADATA_BYTES:
+        raise TooComplex(_TOO_MUCH_METADATA)
+    id_bytes, size_bytes, header_bytes = (3, 3, 6) if version == 2 else (4, 4, 10)
+    tags, place, unpacked = 0, offset + 10, 0
+    while place + header_bytes <= offset + length:
+        frame = _read(audio, place, header_bytes + 4)
+        if len(frame) < header_bytes or frame[0] == 0:
+            break
+        stated = frame[id_bytes : id_bytes + size_bytes]
+        place += header_bytes + (_syncsafe(stated) if version == 4 else int.from_bytes(stated))
+        tags += 1
+        if version in (3, 4) and frame[9] & _ID3_COMPRESSED[version - 3]:
+            unpacked += int.from_bytes(frame[10:14])
+        _check_tags(tags)
+        if unpacked > MAX_METADATA_BYTES:
+            raise TooComplex(_TOO_MUCH_METADATA)
+    return length
+
+
+def _check_flac(audio: BinaryIO, offset: int) -> None:
+    start, is_last = offset, False
+    while not is_last:
+        block = _read(audio, offset, 4)
+        if len(block) < 4:
+            return
+        is_last = block[0] >= 0x80
+        if block[0] & 0x7F == _FLAC_COMMENTS:
+            _check_vorbis_comment(audio, offset + 4)
+        offset += 4 + int.from_bytes(block[1:])
+        if offset - start > MAX_METADATA_BYTES:
+            raise TooComplex(_TOO_MUCH_METADATA)
+
+
+def _check_ogg(audio: BinaryIO, offset: int) -> None:
+    start = _read(audio, offset, _OGG_SEARCH_BYTES)
+    for mark in _OGG_COMMENTS:
+        found = start.find(mark)
+        if found >= 0:
+            _check_vorbis_comment(audio, offset + found + len(mark))
+
+
+def _check_vorbis_comment(audio: BinaryIO, offset: int) -> None:
+    vendor_bytes = int.from_bytes(_read(audio, offset, 4), "little")
+    if vendor_bytes > MAX_METADATA_BYTES:
+        raise TooComplex(_TOO_MUCH_METADATA)
+    _check_tags(int.from_bytes(_read(audio, offset + 4 + vendor_bytes, 4), "little"))
+
+
+def _check_wav(audio: BinaryIO, size: int) -> None:
+    """Count chunks and INFO entries up to the samples; the LIST headers themselves count too."""
+    count, offset = 0, 12
+    while offset < size:
+        name, length = struct.unpack("<4sI", _read(audio, offset, 8).ljust(8, b"\0"))
+        if name == b"data":
+            return
+        is_folder = name == b"LIST"
+        offset += 12 if is_folder else 8 + length + length % 2
+        count += 1
+        _check_tags(count)
+
+
+def _check_mp4(audio: BinaryIO, size: int) -> None:
+    for count, (name, start, end) in enumerate(_boxes(audio, 0, size), start=1):
+        _check_tags(count)
+        if name == b"moov":
+            if end - start > MAX_METADATA_BYTES or _read(audio, start, 8)[4:] == b"cmov":
+                raise TooComplex(_TOO_MUCH_METADATA)
+            _check_moov(audio, start, end, size)
+
+
+def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
+    waiting, boxes = [(start, end)], 0
+    while waiting:
+        for name, inside, after in _boxes(audio, *waiting.pop()):
+            boxes += 1
+            _check_tags(boxes)
+            if name in _MP4_FOLDERS:
+                # `meta` has 4 bytes of version first in MP4, none in QuickTime.
+                is_full_box = name == b"meta" and _read(audio, inside, 4) == b"\0\0\0\0"
+                waiting.append((inside + 4 * is_full_box, after))
+            elif name in (b"stsz", b"stz2"):
+                entries = int.from_bytes(_read(audio, inside + 8, 4))
+                if entries > max(MAX_INDEX_ENTRIES, size):
+                    raise TooComplex(_FALSE_INDEX)
+
+
+def _boxes(audio: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (name, first byte inside, first byte after) of the MP4 boxes that stand side by side."""
+    while start + 8 <= end:
+        head = _read(audio, start, 16)
+        if len(head) < 8:
+            return
+        length, name = struct.unpack(">I4s", head[:8])
+        header_bytes = 8
+        if length == 1 and len(head) == 16:
+            header_bytes, length = 16, int.from_bytes(head[8:])
+        elif length == 0:
+            length = end - start
+        if length < header_bytes:
+            return
+        yield name, start + header_bytes, min(start + length, end)
+        start += length
+
+
+def _check_tags(count: int) -> None:
+    if count > MAX_TAGS:
+        raise TooComplex(_TOO_MANY_TAGS)
+
+
+def _syncsafe(number: bytes) -> int:
+    """Read seven bits from each byte, the highest first."""
+    value = 0
+    for byte in number:
+        value = value << 7 | byte & 0x7F
+    return value
+
+
+def _read(audio: BinaryIO, offset: int, size: int) -> bytes:
+    audio.seek(offset)
+    return audio.read(size)

@@ -1,0 +1,54 @@
+"""The Celery app and its task, for `celery -A worker.main worker`. Nobody imports it."""
+
+import gc
+import os
+import socket
+from functools import partial
+
+from shared.celery_queue import ANALYZE
+from shared.logs import configure_logs
+from shared.services import connect
+from shared.settings import read_settings
+from worker.analyze import Terms, analyze
+from worker.heartbeat import announce
+from worker.limits import ChildLimits
+from worker.listen import listen_in_child
+from worker.warm import warm_up
+
+settings = read_settings()
+configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+services = connect(settings)
+app = services.celery
+announce(app, services.workers)
+
+terms = Terms(
+    lease_seconds=settings.lease_seconds,
+    retry_seconds=settings.retry_seconds,
+    keep_audio=settings.keep_audio,
+)
+listen = partial(
+    listen_in_child,
+    window_seconds=settings.window_seconds,
+    limits=ChildLimits(
+        memory_bytes=settings.job_memory_bytes,
+        cpu_seconds=int(settings.job_wall_seconds),
+        wall_seconds=settings.job_wall_seconds,
+    ),
+)
+
+
+@app.task(name=ANALYZE)  # type: ignore[untyped-decorator]  # Celery ships no types
+def analyze_audio(job_id: str) -> None:
+    """Run one attempt of a job."""
+    analyze(
+        job_id,
+        jobs=services.jobs,
+        audio=services.audio,
+        listen=listen,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        terms=terms,
+    )
+
+
+warm_up()
+gc.freeze()

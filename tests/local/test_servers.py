@@ -25,7 +25,7 @@ def test_valkey_writes_every_change_down_and_throws_nothing_out(valkey: ValkeySe
     with redis.Redis.from_url(valkey.url, decode_responses=True) as connection:
         assert connection.config_get("append*") | connection.config_get("maxmemory-policy") == {
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "appendfilename": "appendonly.aof",
             "appenddirname": "appendonlydir",
             "maxmemory-policy": "noeviction",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.outbound import OutboundRules
+from shared.outbound_http import Outbound
 from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_workers import RedisWorkerRegistry
@@ -22,6 +24,8 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     celery: Celery
+    outbound: Outbound
+    """For addresses that clients give us: callbacks and sources."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
@@ -41,4 +45,7 @@ def connect(settings: Settings) -> Services:
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         celery=celery,
+        outbound=Outbound(
+            rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy
+        ),
     )

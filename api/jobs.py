@@ -142,6 +142,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     )
     async def read(
         job_id: JobId,
+        caller: CurrentCaller,
         wait: Annotated[
             float,
             Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Answer when final, or after so many seconds."),
@@ -149,6 +150,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Where the job stands; with `wait`, as soon as it is done."""
+        caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs, wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
         content = JobView.of(job, queue_position=position).model_dump_json().encode()

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.job import Job, JobState
+from shared.ports import JobPage
 from shared.report import Report
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
@@ -168,6 +169,18 @@ class JobView(View):
             ],
             links=LinksView(self=f"/v1/jobs/{job.id}"),
         )
+
+
+class JobPageView(View):
+    """Some jobs, newest first."""
+
+    jobs: list[JobView] = Field(description="Without their reports.")
+    cursor: str | None = Field(description="Ask again with it for the next page; null: there is none.")
+
+    @classmethod
+    def of(cls, page: JobPage) -> Self:
+        """The view of a page."""
+        return cls(jobs=[JobView.of(job) for job in page.jobs], cursor=page.cursor)
 
 
 class ProblemView(View):

@@ -23,7 +23,7 @@ class Valkey:
             "bind": HOST,
             "dir": str(data_dir.resolve()),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",  # with everysec a kill can undo what was just promised with a 202
             "save": "",  # the append-only file is the one copy
             "maxmemory-policy": "noeviction",  # an evicted key would be a lost job
         }

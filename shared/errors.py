@@ -3,7 +3,8 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
-    │   ├── UploadStalled  ├── UploadGone  └── AddressRefused
+    │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
+    │   ├── Unauthenticated  └── Forbidden
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
@@ -78,6 +79,18 @@ class AddressRefused(BadRequest):
     """Raised when a web address is none that we call for anybody."""
 
     code = "address_refused"
+
+
+class Unauthenticated(Rejected):
+    """Raised when a request needs an API key and has none that is valid."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(Rejected):
+    """Raised when the caller's key does not allow what was asked."""
+
+    code = "forbidden"
 
 
 class Unanalysable(KammertonError):

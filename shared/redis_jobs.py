@@ -90,14 +90,17 @@ class RedisJobStore:
 
     def remove(self, job_id: str) -> None:
         """Forget the job, whether it is there or not."""
-        try:
-            job = self.get(job_id)
-        except NotFound:
-            return
-        commands = [["DEL", self._name(job_id)]]
-        commands += [["ZREM", self._prefix + index, job.id] for index in _indexes(job)]
-        with _translated():
-            self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)])
+        for _ in range(_TRIES):
+            try:
+                job = self.get(job_id)
+            except NotFound:
+                return
+            commands = [["DEL", self._name(job_id)]]
+            commands += [["ZREM", self._prefix + index, job.id] for index in _indexes(job)]
+            with _translated():
+                if self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)]):
+                    return
+        raise Unavailable("This job changes too fast; try again.")
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs, newest first. A page may be short and still have a cursor."""

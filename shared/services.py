@@ -8,8 +8,9 @@ from celery import Celery
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -23,6 +24,7 @@ class Services:
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
+    keys: KeyStore
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
@@ -44,6 +46,7 @@ def connect(settings: Settings) -> Services:
         jobs=RedisJobStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
+        keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

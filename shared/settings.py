@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
     )
+    anonymous: bool = Field(
+        False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
+    )
     admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
 
     @field_validator("outbound_allowed_networks", mode="before")

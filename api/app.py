@@ -10,12 +10,14 @@ from fastapi.concurrency import run_in_threadpool
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.errors import add_error_handlers
+from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.openapi import describe
+from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 
@@ -28,6 +30,7 @@ def create_app(
     workers: WorkerRegistry,
     keys: KeyStore,
     anonymous: bool,
+    transitions: Transitions,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
@@ -37,11 +40,15 @@ def create_app(
     `anonymous`: take jobs of callers without an API key.
     """
 
+    wakeups = Wakeups(transitions)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(_until_prepared(prepare))
-        yield
-        preparing.cancel()
+        tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        with ending_on_signals(wakeups):
+            yield
+        for task in tasks:
+            task.cancel()
 
     app = FastAPI(
         title="Kammerton",
@@ -51,7 +58,8 @@ def create_app(
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
+    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))

@@ -16,6 +16,7 @@ app = create_app(
     workers=services.workers,
     keys=services.keys,
     anonymous=settings.anonymous,
+    transitions=services.transitions,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

@@ -9,8 +9,10 @@ from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -25,6 +27,7 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
+    transitions: Transitions
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
@@ -45,6 +48,7 @@ def connect(settings: Settings) -> Services:
         prepare=audio.prepare,
         jobs=RedisJobStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,

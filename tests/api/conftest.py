@@ -11,7 +11,14 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.jobs import JobTerms
 from shared.keys import Scope, issue_key
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryKeyStore,
+    MemoryTransitions,
+    MemoryWorkerRegistry,
+)
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -44,6 +51,7 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)

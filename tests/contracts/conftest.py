@@ -9,12 +9,20 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryKeyStore,
+    MemoryTransitions,
+    MemoryWorkerRegistry,
+)
 from tests.servers import S3Server, ValkeyServer
 
 KINDS = ("memory", "real")
@@ -37,6 +45,13 @@ def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
     return RedisJobStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Transitions:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryTransitions(jobs)
+    return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

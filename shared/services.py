@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.outbound import OutboundRules
+from shared.outbound_http import Outbound
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
@@ -26,6 +29,8 @@ class Services:
     keys: KeyStore
     transitions: Transitions
     celery: Celery
+    outbound: Outbound
+    """For addresses that clients give us: callbacks and sources."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
@@ -47,4 +52,7 @@ def connect(settings: Settings) -> Services:
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,
+        outbound=Outbound(
+            rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy
+        ),
     )

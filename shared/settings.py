@@ -1,10 +1,12 @@
 """Every knob with its unit and default. Read once, at the door, from KAMMERTON_* variables."""
 
 import sys
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.outbound import Network, parse_networks
 
 MIB = 1024 * 1024
 
@@ -59,6 +61,17 @@ class Settings(BaseSettings):
     orphan_seconds: float = Field(
         3600, gt=0, description="Storage that no job names is removed after so long."
     )
+    outbound_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Networks that webhooks and source addresses may lie in though they are not public, "
+        "e.g. `127.0.0.0/8,10.1.0.0/16`.",
+    )
+    outbound_proxy: str | None = Field(
+        None,
+        pattern=r"^http://[^/?#]+/?$",
+        description="Egress proxy for webhooks and source addresses, `http://[user:password@]host:port`.",
+    )
+    webhook_allow_http: bool = Field(False, description="Deliver webhooks to http:// addresses as well.")
     log_format: str = Field("console", pattern="^(console|json)$", description="`console` or `json`.")
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
@@ -67,6 +80,11 @@ class Settings(BaseSettings):
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
     admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
+
+    @field_validator("outbound_allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, given: object) -> object:
+        return parse_networks(given) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _times_fit_together(self) -> Self:

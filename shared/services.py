@@ -8,7 +8,6 @@ from celery import Celery
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore

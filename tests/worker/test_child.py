@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-import billiard  # type: ignore[import-untyped] # ships no types
+import billiard
 import numpy as np
 import psutil
 import pytest

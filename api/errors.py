@@ -18,6 +18,8 @@ PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 
 _STATUS: dict[type[errors.KammertonError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
@@ -40,6 +42,8 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
     )
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS), **(headers or {})}
+    if status == 401:
+        headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
     return JSONResponse(view.model_dump(), status, headers, PROBLEM_JSON)
 
 

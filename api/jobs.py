@@ -16,6 +16,7 @@ from api.errors import documented
 from api.names import clean_filename
 from api.schemas import JobView
 from api.upload import receive, too_large
+from api.wakeups import Wakeups
 from shared.errors import BadRequest, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
 from shared.logs import get_logger
@@ -24,7 +25,8 @@ from shared.ports import AudioStore, JobQueue, JobStore
 _log = get_logger(__name__)
 
 _LONGEST_WAIT_SECONDS = 30
-_POLL_SECONDS = 0.25
+_LOOK_AGAIN_SECONDS = 5.0
+"""A wake-up may be lost with a connection to Redis, not more than so long."""
 _LATEST_START_SECONDS = 24 * 3600
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
@@ -65,7 +67,9 @@ class JobTerms:
     keep_seconds: float
 
 
-def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: JobTerms) -> APIRouter:
+def jobs_router(
+    *, jobs: JobStore, audio: AudioStore, queue: JobQueue, wakeups: Wakeups, terms: JobTerms
+) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -142,6 +146,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     )
     async def read(
         job_id: JobId,
+        caller: CurrentCaller,
         wait: Annotated[
             float,
             Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Answer when final, or after so many seconds."),
@@ -149,7 +154,8 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Where the job stands; with `wait`, as soon as it is done."""
-        job = await _until_final(job_id, jobs, wait)
+        caller.check_sees(await run_in_threadpool(jobs.get, job_id))
+        job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
         content = JobView.of(job, queue_position=position).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
@@ -162,14 +168,16 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     return router
 
 
-async def _until_final(job_id: str, jobs: JobStore, wait_seconds: float) -> Job:
+async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_seconds: float) -> Job:
     deadline = time.monotonic() + wait_seconds
-    while True:
-        job = await run_in_threadpool(jobs.get, job_id)
-        left = deadline - time.monotonic()
-        if job.state.is_final or left <= 0:
-            return job
-        await asyncio.sleep(min(_POLL_SECONDS, left))
+    with wakeups.listen(job_id) as listener:
+        while True:
+            listener.expect()
+            job = await run_in_threadpool(jobs.get, job_id)
+            left = deadline - time.monotonic()
+            if job.state.is_final or left <= 0 or listener.ending:
+                return job
+            await listener.wait(min(_LOOK_AGAIN_SECONDS, left))
 
 
 def _new_job(

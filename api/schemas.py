@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.job import Job, JobState
+from shared.job import Event, Job, JobState
+from shared.ports import JobPage
 from shared.report import Report
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
@@ -107,11 +108,27 @@ class EventView(View):
     memory_peak_bytes: int | None
     why: str | None
 
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """The view of one line."""
+        return cls(
+            at=_time(event.at),
+            state=event.state,
+            attempt=event.attempt,
+            worker=event.worker,
+            memory_peak_bytes=event.memory_peak_bytes,
+            why=event.why,
+        )
+
 
 class LinksView(View):
     """Where to go from here."""
 
     self: str = Field(examples=["/v1/jobs/kT3Zs0nq0mM2yq4bq7nHfA"])
+    events: str = Field(
+        description="Server-Sent Events.", examples=["/v1/jobs/kT3Zs0nq0mM2yq4bq7nHfA/events"]
+    )
+    page: str = Field(description="For people.", examples=["/jobs/kT3Zs0nq0mM2yq4bq7nHfA"])
 
 
 class JobView(View):
@@ -155,19 +172,23 @@ class JobView(View):
             ),
             report=ReportView.of(job.report) if job.report else None,
             problem=JobProblemView.model_validate(job.problem) if job.problem else None,
-            timeline=[
-                EventView(
-                    at=_time(event.at),
-                    state=event.state,
-                    attempt=event.attempt,
-                    worker=event.worker,
-                    memory_peak_bytes=event.memory_peak_bytes,
-                    why=event.why,
-                )
-                for event in job.timeline
-            ],
-            links=LinksView(self=f"/v1/jobs/{job.id}"),
+            timeline=[EventView.of(event) for event in job.timeline],
+            links=LinksView(
+                self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"
+            ),
         )
+
+
+class JobPageView(View):
+    """Some jobs, newest first."""
+
+    jobs: list[JobView] = Field(description="Without their reports.")
+    cursor: str | None = Field(description="Ask again with it for the next page; null: there is none.")
+
+    @classmethod
+    def of(cls, page: JobPage) -> Self:
+        """The view of a page."""
+        return cls(jobs=[JobView.of(job) for job in page.jobs], cursor=page.cursor)
 
 
 class ProblemView(View):

@@ -26,13 +26,12 @@ PARTS = ("master", "volume", "filer", "s3")  # each listens twice: http and grpc
 class S3:
     """Where its data are, where it listens, its keys, how it is started."""
 
-    def __init__(self, data_dir: Path, *, ports: list[int] | None = None) -> None:
+    def __init__(self, data_dir: Path, *, bucket: str) -> None:
         """Starts nothing. Takes the ports of last time if they are free, so that signed links stay good."""
         objects = data_dir / "objects"
         objects.mkdir(parents=True, exist_ok=True, mode=0o700)
         remembered = data_dir / "ports.json"
-        if ports is None and remembered.exists():
-            ports = json.loads(remembered.read_text())
+        ports = json.loads(remembered.read_text()) if remembered.exists() else None
         self._ports = Ports(2 * len(PARTS), wished=ports)
         self.ports = self._ports.numbers
         remembered.write_text(json.dumps(self.ports))
@@ -46,29 +45,36 @@ class S3:
             # Asked to stop, it waits 15 s for its own gateway to leave its own filer. What it has
             # acknowledged is in its files, so there is nothing that a SIGKILL could lose.
             stop_signal=signal.SIGKILL,
+            stop_seconds=0.5,
         )
+        self._bucket = bucket
         self._client: S3Client | None = None
 
-    def answers(self, bucket: str) -> bool:
+    def answers(self) -> bool:
         """True once a signed list works and an object can be written: the gateway is up before its disk."""
         self._client = self._client or self._connect()
         try:
-            if bucket not in [each.get("Name") for each in self._client.list_buckets()["Buckets"]]:
-                self._client.create_bucket(Bucket=bucket)
-            self._client.put_object(Bucket=bucket, Key=".ready", Body=b"ready")
-            self._client.delete_object(Bucket=bucket, Key=".ready")
+            if self._bucket not in [each.get("Name") for each in self._client.list_buckets()["Buckets"]]:
+                self._client.create_bucket(Bucket=self._bucket)
+            self._client.put_object(Bucket=self._bucket, Key=".ready", Body=b"ready")
+            self._client.delete_object(Bucket=self._bucket, Key=".ready")
         except (BotoCoreError, ClientError):
             return False
         return True
 
     def close(self) -> None:
-        """Once it is dead: let others have its ports, remove the sockets that it puts in /tmp, unasked."""
+        """Once it is dead: let others have its ports."""
         if self._client:
             self._client.close()
         self._ports.release()
-        for part, http, grpc in zip(PARTS, self.ports[::2], self.ports[1::2], strict=True):
-            for name in (f"{part}-{http}", f"{part}-grpc-{grpc}"):
-                Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108 - its choice
+
+    def sockets(self) -> list[Path]:
+        """What it puts in /tmp, unasked, and leaves there."""
+        return [
+            Path(f"/tmp/seaweedfs-{part}.sock")  # noqa: S108 - its choice
+            for name, http, grpc in zip(PARTS, self.ports[::2], self.ports[1::2], strict=True)
+            for part in (f"{name}-{http}", f"{name}-grpc-{grpc}")
+        ]
 
     def _connect(self) -> "S3Client":
         config = Config(
@@ -92,7 +98,7 @@ def _argv(objects: Path, *, ports: list[int], identities: Path) -> list[str]:
         "s3.port.iceberg": "0",
         "s3.port.lance": "0",
         "master.telemetry": "false",
-        "master.electionTimeout": "1s",  # it is alone
+        "master.peers": "none",  # it is alone, and elects nobody
         "master.volumePreallocate": "false",
         "master.volumeSizeLimitMB": "1024",
         "volume.max": "1000",  # files that grow: as many as a disk holds. The default counts free space

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.outbound import OutboundRules
+from shared.outbound_http import Outbound
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -21,7 +25,11 @@ class Services:
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
+    keys: KeyStore
+    transitions: Transitions
     celery: Celery
+    outbound: Outbound
+    """For addresses that clients give us: callbacks and sources."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
@@ -39,6 +47,11 @@ def connect(settings: Settings) -> Services:
         prepare=audio.prepare,
         jobs=RedisJobStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
+        keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,
+        outbound=Outbound(
+            rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy
+        ),
     )

@@ -5,13 +5,15 @@ import os
 import socket
 from functools import partial
 
-from shared.celery_queue import ANALYZE
+from shared.celery_queue import ANALYZE, QUEUES
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import read_settings
 from worker.analyze import Terms, analyze
-from worker.heartbeat import announce
-from worker.limits import ChildLimits
+from worker.cgroups import available_cpus, memory_limit_bytes
+from worker.drain import Drain
+from worker.heartbeat import announce, what_ails
+from worker.limits import ChildLimits, choose_concurrency
 from worker.listen import listen_in_child
 from worker.warm import warm_up
 
@@ -19,7 +21,28 @@ settings = read_settings()
 configure_logs(log_format=settings.log_format, log_level=settings.log_level)
 services = connect(settings)
 app = services.celery
-announce(app, services.workers)
+announce(
+    app,
+    services.workers,
+    look=partial(
+        what_ails,
+        jobs=services.jobs,
+        workers=services.workers,
+        queues=QUEUES,
+        stalled_seconds=settings.stalled_seconds,
+    ),
+)
+app.conf.update(
+    worker_concurrency=choose_concurrency(
+        available_cpus(),
+        memory_limit_bytes=memory_limit_bytes(),
+        parent_bytes=settings.worker_memory_bytes,
+        job_memory_bytes=settings.job_memory_bytes,
+    ),
+    worker_max_tasks_per_child=settings.worker_jobs_per_child,
+)
+drain = Drain(grace_seconds=settings.drain_seconds)
+drain.on_shutdown()
 
 terms = Terms(
     lease_seconds=settings.lease_seconds,
@@ -47,6 +70,7 @@ def analyze_audio(job_id: str) -> None:
         listen=listen,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         terms=terms,
+        stopping=lambda: drain.is_over,
     )
 
 

@@ -164,3 +164,25 @@ def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None
 def test_a_foreign_cursor_is_refused(jobs: JobStore) -> None:
     with pytest.raises(BadRequest):
         jobs.page(JobQuery(cursor="nonsense"))
+
+
+def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None:
+    jobs.add(a_job(attempts_allowed=0))
+    stop = threading.Event()
+
+    def change_it() -> None:
+        try:
+            while not stop.is_set():
+                jobs.change("job-1", lambda job: replace(job, attempts_allowed=job.attempts_allowed + 1))
+        except NotFound:
+            pass
+
+    writer = threading.Thread(target=change_it)
+    writer.start()
+    try:
+        jobs.remove("job-1")
+    finally:
+        stop.set()
+        writer.join()
+    with pytest.raises(NotFound):
+        jobs.get("job-1")

@@ -1,0 +1,72 @@
+"""`python -m local`: the whole system on this machine. Stops on Ctrl-C."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from local.launch import Options, run
+from local.processes import Command
+
+
+def commands(options: Options) -> list[Command]:
+    """What runs beside the servers: the same commands as in docker-compose.yml. Stopped last to first."""
+    python = [sys.executable, "-m"]
+    worker = [
+        "celery",
+        "-A",
+        "worker.main",
+        "worker",
+        "--loglevel",
+        "INFO",
+        "--without-mingle",
+        "--without-gossip",
+    ]
+    return [
+        Command("rescuer", [*python, "worker.rescuer"], stop_seconds=1),
+        Command(
+            "worker",
+            [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],
+            stop_seconds=5,
+        ),
+        Command(
+            "api",
+            [*python, "uvicorn", "api.main:app", "--host", options.host, "--port", str(options.port)],
+            stop_seconds=4,
+        ),
+    ]
+
+
+def parse(arguments: list[str]) -> Options:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(".data"), help="jobs and audio (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=min(os.cpu_count() or 1, 4),
+        help="jobs at once (default: %(default)s)",
+    )
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return port
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least one worker is needed")
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(run(parse(sys.argv[1:]), commands=commands, environ=os.environ))

@@ -31,6 +31,8 @@ COPY --from=api-packages /opt/venv /opt/venv
 COPY --from=api-packages /app/shared shared
 COPY --from=api-packages /app/api api
 USER 10001:10001
+# kombu imports its transport when the first message is sent: what that lacks would show in production.
+RUN python -c "import api.app, shared.services, kombu.transport.redis, uvicorn"
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
@@ -49,16 +51,15 @@ ENV OPENBLAS_NUM_THREADS=1 \
 COPY --from=worker-packages /opt/venv /opt/venv
 COPY shared/ shared/
 COPY worker/ worker/
-COPY deploy/probe-worker.sh /usr/local/bin/probe-worker
 COPY deploy/starts_compiled.py /tmp/
 RUN python -m compileall -q shared worker \
-    && chmod 0755 /usr/local/bin/probe-worker \
     && NUMBA_CACHE_LOCATOR_CLASSES= PYTHONPATH=/app python /tmp/starts_compiled.py \
     && chmod -R a+rX,a-w /opt/numba-cache
 USER 10001:10001
 # Fails the build if a start would still compile anything.
 RUN PYTHONPATH=/app python /tmp/starts_compiled.py --check
-HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 CMD ["probe-worker"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "worker", "--healthcheck"]
 CMD ["python", "-m", "celery", "-A", "worker.main", "worker", "--loglevel", "INFO", "--without-mingle", \
     "--without-gossip", "--queues", "interactive,batch", "--concurrency", "2"]
 

@@ -15,6 +15,7 @@ from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.openapi import describe
 from api.wakeups import Wakeups, ending_on_signals
+from api.request_log import RequestLog
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
@@ -64,6 +65,7 @@ def create_app(
     app.include_router(acts_router(acts))
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
+    app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 
 

@@ -19,7 +19,7 @@ from api.upload import receive, too_large
 from api.wakeups import Wakeups
 from shared.errors import BadRequest, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
-from shared.logs import get_logger
+from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
 
 _log = get_logger(__name__)
@@ -104,6 +104,7 @@ def jobs_router(
             raise too_large(terms.max_upload_bytes)
         body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
         job_id = secrets.token_urlsafe(16)
+        bind(job_id=job_id)
         received = await receive(
             body.chunks,
             key=job_id,
@@ -129,7 +130,7 @@ def jobs_router(
             await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
             raise
         await run_in_threadpool(_ring, job, queue)
-        _log.info("job_accepted", job_id=job.id, bytes=received.size_bytes)
+        _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         response.headers["Retry-After"] = "1"
         return JobView.of(job)
@@ -194,6 +195,7 @@ def _new_job(
         input=input,
         start_seconds=start_seconds,
         owner=owner,
+        request_id=bound_field("request_id"),
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,
         timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),

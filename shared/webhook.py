@@ -21,7 +21,7 @@ from shared.job import Job, JobState
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 SECRET_BYTES = 32
 BODY_VERSION = "1"
-"""Of the fields beside `data`; `data` is the job as GET /v1/jobs/{id} shows it."""
+"""Of the whole body. `data` is the job as GET /v1/jobs/{id} shows it, without what is for drawing."""
 _MOST_SECRETS = 3
 
 
@@ -116,7 +116,9 @@ class Secrets:
         """A new secret; the one so far stays valid for the overlap, so that receivers can change theirs."""
         replaced = OldSecret(secret=self.current, until=now + overlap_seconds)
         old = (replaced, *self.old)[: _MOST_SECRETS - 1]
-        return replace(self, current=new_secret(), since=now, old=tuple(one for one in old if one.until > now))
+        return replace(
+            self, current=new_secret(), since=now, old=tuple(one for one in old if one.until > now)
+        )
 
     def valid(self, *, now: float) -> tuple[str, ...]:
         """All that sign now."""

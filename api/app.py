@@ -7,18 +7,21 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
+from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
+from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.schemas import ProblemView
 from api.wakeups import Wakeups, ending_on_signals
+from api.request_log import RequestLog
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 
@@ -29,12 +32,17 @@ def create_app(
     audio: AudioStore,
     queue: JobQueue,
     workers: WorkerRegistry,
+    keys: KeyStore,
+    anonymous: bool,
     transitions: Transitions,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """The HTTP face over any adapters. `prepare` runs at start, until it succeeds."""
+    """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
+
+    `anonymous`: take jobs of callers without an API key.
+    """
 
     wakeups = Wakeups(transitions)
 
@@ -52,6 +60,7 @@ def create_app(
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
     )
+    app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
     app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
@@ -60,7 +69,8 @@ def create_app(
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
-    _describe_problems(app)
+    describe(app, anonymous=anonymous)
+    app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 
 
@@ -72,18 +82,3 @@ async def _until_prepared(prepare: Callable[[], None]) -> None:
         except Unavailable as error:
             _log.warning("storage_not_prepared", why=error.message)
             await asyncio.sleep(2)
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Every error is a problem: name its schema once, for the routes to refer to."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = generate()
-        schemas = document["components"]["schemas"]
-        schemas["ProblemView"] = ProblemView.model_json_schema()
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document

@@ -11,9 +11,6 @@ from starlette.exceptions import HTTPException
 from api.rendering import page, wants_page
 from api.schemas import ProblemView
 from shared import errors
-from shared.logs import get_logger
-
-_log = get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -85,6 +82,10 @@ def add_error_handlers(app: FastAPI) -> None:
         answer = problem(error.status_code, code, detail, dict(error.headers or {}))
         return _answer(request, answer, detail)
 
+
+def bug() -> JSONResponse:
+    """The answer to a request that met a mistake of ours."""
+    return problem(500, "internal", "Something went wrong on our side; it was logged.")
     @app.exception_handler(Exception)
     async def bug(request: Request, error: Exception) -> Response:
         _log.error("unexpected_error", exc_info=error)

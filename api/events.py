@@ -11,11 +11,12 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
+from api.access import CurrentCaller
 from api.errors import documented
 from api.jobs import JobId
 from api.schemas import EventView, JobView
@@ -78,12 +79,13 @@ def events_router(*, jobs: JobStore, wakeups: Wakeups) -> APIRouter:
         },
     )
     async def events(
-        request: Request,  # noqa: ARG001  # a branch of access looks at it
         job_id: JobId,
+        caller: CurrentCaller,
         last_event_id: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Response:
         """Server-Sent Events: `state`, `progress` and, at the end, the whole `job`."""
         job = await run_in_threadpool(jobs.get, job_id)
+        caller.check_sees(job)
         if job.state.is_final and last_event_id == event_id(job.timeline[-1]) + _END:
             return Response(status_code=204)
         if wakeups.count >= _MOST_LISTENERS:

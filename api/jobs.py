@@ -21,7 +21,7 @@ from api.upload import receive, too_large
 from api.wakeups import Wakeups
 from shared.errors import BadRequest, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
-from shared.logs import get_logger
+from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
 
 _log = get_logger(__name__)
@@ -108,6 +108,7 @@ def jobs_router(
             raise too_large(terms.max_upload_bytes)
         body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
         job_id = secrets.token_urlsafe(16)
+        bind(job_id=job_id)
         received = await receive(
             body.chunks,
             key=job_id,
@@ -133,6 +134,7 @@ def jobs_router(
             await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
             raise
         await run_in_threadpool(_ring, job, queue)
+        _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
         _log.info("job_accepted", job_id=job.id, bytes=received.size_bytes)
         if wants_page(request):
             return RedirectResponse(f"/jobs/{job.id}", status_code=303)
@@ -152,6 +154,7 @@ def jobs_router(
     )
     async def read(
         job_id: JobId,
+        caller: CurrentCaller,
         wait: Annotated[
             float,
             Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Answer when final, or after so many seconds."),
@@ -159,6 +162,7 @@ def jobs_router(
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Where the job stands; with `wait`, as soon as it is done."""
+        caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
         content = JobView.of(job, queue_position=position).model_dump_json().encode()
@@ -198,6 +202,7 @@ def _new_job(
         input=input,
         start_seconds=start_seconds,
         owner=owner,
+        request_id=bound_field("request_id"),
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,
         timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),

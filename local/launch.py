@@ -46,12 +46,15 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
                 stack.callback(free.release)
                 options = replace(options, port=free.numbers[0])
             check_free(options.host, options.port)
-            env = {**environ, "PYTHONUNBUFFERED": "1"}
+            env = {"KAMMERTON_ANONYMOUS": "true", **environ, "PYTHONUNBUFFERED": "1"}
             servers = _servers(options.data_dir, env)
             for server in servers:
                 stack.callback(server.close)
             lifeline = Lifeline(keep_open=(held.fileno(),))
             stack.callback(lifeline.close)
+            for server in servers:
+                for socket in server.sockets():
+                    lifeline.remove_afterwards(socket)
             supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log_to_stderr)
             stack.callback(supervisor.stop)
             _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)

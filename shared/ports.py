@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from shared.job import Job, JobState
+from shared.keys import ApiKey
 
 
 class AudioUpload(Protocol):
@@ -179,6 +180,8 @@ class WorkerInfo:
     queues: tuple[str, ...] = ()
     concurrency: int = 1
     jobs_done: int = 0
+    progress_at: float = 0.0
+    """UNIX seconds: when it last started or ended a job, or began."""
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())
@@ -195,3 +198,19 @@ class WorkerRegistry(Protocol):
 
     def alive(self) -> tuple[WorkerInfo, ...]:
         """Workers that were heard of lately."""
+
+
+class KeyStore(Protocol):
+    """Who may do what."""
+
+    def add(self, key: ApiKey) -> None:
+        """Record a new key. Raises Conflict if its id is taken."""
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key of this id, revoked or not; None where there is none."""
+
+    def all(self) -> tuple[ApiKey, ...]:
+        """Every key, the newest first."""
+
+    def revoke(self, key_id: str, *, now: float) -> ApiKey:
+        """End a key; the first revocation counts. Raises NotFound."""

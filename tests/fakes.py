@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
+from shared.keys import ApiKey
 from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
 
 
@@ -215,3 +216,25 @@ class MemoryWorkerRegistry:
 
     def alive(self) -> tuple[WorkerInfo, ...]:
         return tuple(self.workers.values())
+
+
+@dataclass
+class MemoryKeyStore:
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+
+    def add(self, key: ApiKey) -> None:
+        if key.id in self.keys:
+            raise Conflict("This key exists already.")
+        self.keys[key.id] = key
+
+    def find(self, key_id: str) -> ApiKey | None:
+        return self.keys.get(key_id)
+
+    def all(self) -> tuple[ApiKey, ...]:
+        return tuple(sorted(self.keys.values(), key=lambda key: (-key.created_at, key.id)))
+
+    def revoke(self, key_id: str, *, now: float) -> ApiKey:
+        if key_id not in self.keys:
+            raise NotFound("There is no such key.")
+        self.keys[key_id] = self.keys[key_id].revoke(now=now)
+        return self.keys[key_id]

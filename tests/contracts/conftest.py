@@ -14,6 +14,9 @@ from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegi
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_statistics import RedisHistory, count_changes
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
@@ -21,6 +24,7 @@ from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
+    MemoryKeyStore,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -102,6 +106,13 @@ def workers(request: pytest.FixtureRequest, prefix: str) -> WorkerRegistry:
     if request.param == "memory":
         return MemoryWorkerRegistry()
     return RedisWorkerRegistry(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
+    if request.param == "memory":
+        return MemoryKeyStore()
+    return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

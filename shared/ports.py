@@ -185,6 +185,8 @@ class WorkerInfo:
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())
+    draining: bool = False
+    """Told to take nothing new."""
 
 
 class WorkerRegistry(Protocol):

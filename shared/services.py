@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
-from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
-from shared.redis_statistics import RedisHistory, count_changes
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
@@ -62,7 +60,6 @@ def connect(settings: Settings) -> Services:
     return Services(
         audio=audio,
         prepare=audio.prepare,
-        jobs=RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)]),
         overview=RedisOverview(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
         controls=RedisControls(client, prefix=prefix),
@@ -71,7 +68,7 @@ def connect(settings: Settings) -> Services:
         jobs=RedisJobStore(
             client,
             prefix=settings.redis_prefix,
-            followers=[WebhookOutbox(prefix=settings.redis_prefix)],
+            followers=[WebhookOutbox(prefix=settings.redis_prefix), count_changes(prefix)],
         ),
         deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
         endpoints=RedisEndpointStore(client, prefix=settings.redis_prefix),

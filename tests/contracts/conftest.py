@@ -10,13 +10,11 @@ import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
-from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
-from shared.redis_statistics import RedisHistory, count_changes
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3

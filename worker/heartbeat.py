@@ -85,7 +85,7 @@ def announce(
             self._started_at = self._progress_at = time.time()
             self._seen: object = None
             self._queues: tuple[str, ...] = ()
-            self._draining = False
+            self._draining = self._idle_by_order = False
             self._timer: Any = None
 
         def start(self, parent: Any) -> None:
@@ -108,9 +108,11 @@ def announce(
             now = time.time()
             done = sum(state.total_count.values())
             current = tuple(sorted(str(request.id) for request in state.active_requests))
-            if (done, current) != self._seen:
+            if (done, current) != self._seen or self._idle_by_order:
                 self._seen, self._progress_at = (done, current), now
             try:
+                self._heed(controls.orders().get(worker_name()), parent)
+                self._idle_by_order = self._draining or bool(controls.paused())
                 workers.beat(
                     WorkerInfo(
                         name=worker_name(),
@@ -128,7 +130,6 @@ def announce(
                         draining=self._draining,
                     )
                 )
-                self._heed(controls.orders().get(worker_name()), parent)
             except Unavailable as error:
                 _log.warning("heartbeat_unheard", why=error.message)
 

@@ -1,6 +1,5 @@
 """The dashboard's pages under /admin, drawn by the server; small scripts only keep them fresh."""
 
-import time
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -10,21 +9,19 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
 
 from api.acting import Act, Operations, Outcome, Selection, selection_of
+from api.admin_login import HOME, inside
 from api.filters import JobFilter, job_filter
 from api.pages import origin, song_context
 from api.rendering import page
-from api.sessions import COOKIE, SESSION_SECONDS, TRIES_SECONDS, Role, Sessions
-from api.visitors import Recognize, Visitor, check_origin
+from api.visitors import Recognize, Visitor
 from shared.errors import NotFound
 from shared.job import JobState
 from shared.oversight import Order
 from shared.statistics import SPANS
 from shared.webhook_ports import DeliveryQuery
 
-_HOME = "/admin"
 
-
-def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recognize) -> APIRouter:
+def admin_router(operations: Operations, *, recognize: Recognize) -> APIRouter:
     """The pages."""
     router = APIRouter(prefix="/admin", include_in_schema=False)
     board = operations.board
@@ -106,7 +103,7 @@ def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recog
         chosen: Annotated[JobFilter, filtered],
         act: Annotated[str, Form()],
         ids: Annotated[list[str] | None, Form()] = None,
-        back: Annotated[str, Form()] = _HOME,
+        back: Annotated[str, Form()] = HOME,
     ) -> Response:
         """Say what would happen, to how many. Changes nothing."""
         visitor.require_act()
@@ -125,7 +122,7 @@ def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recog
             exact=exact,
             matching=matching,
             chosen=chosen,
-            back=_safe(back),
+            back=inside(back),
         )
 
     @router.post("/acts")
@@ -135,7 +132,7 @@ def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recog
         act: Annotated[Act, Form()],
         ids: Annotated[list[str] | None, Form()] = None,
         matching: Annotated[str, Form()] = "",
-        back: Annotated[str, Form()] = _HOME,
+        back: Annotated[str, Form()] = HOME,
     ) -> Response:
         selection = _selection(ids, chosen, matching=bool(matching))
         outcome = await run_in_threadpool(lambda: operations.act(act, selection, visitor=visitor))
@@ -150,7 +147,7 @@ def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recog
     ) -> Response:
         step = operations.pause if act == "pause" else operations.resume
         await run_in_threadpool(lambda: step(queue, visitor=visitor))
-        return _said(_HOME, f"The queue {queue} is {'paused' if act == 'pause' else 'at work again'}.")
+        return _said(HOME, f"The queue {queue} is {'paused' if act == 'pause' else 'at work again'}.")
 
     @router.post("/workers/{worker}")
     async def worker(
@@ -160,57 +157,16 @@ def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recog
     ) -> Response:
         order = None if act == "resume" else Order(act)
         await run_in_threadpool(lambda: operations.tell(worker, order, visitor=visitor))
-        return _said(_HOME, f"The worker {worker} was told so; it heeds within a few seconds.")
+        return _said(HOME, f"The worker {worker} was told so; it heeds within a few seconds.")
 
     @router.post("/webhooks/{delivery_id}")
     async def redeliver(
         visitor: Annotated[Visitor, who],
         delivery_id: Annotated[str, Path(max_length=128)],
-        back: Annotated[str, Form()] = _HOME,
+        back: Annotated[str, Form()] = HOME,
     ) -> Response:
         await run_in_threadpool(lambda: operations.redeliver(delivery_id, visitor=visitor))
         return _said(back, "The webhook is sent again.")
-
-    @router.get("/login")
-    async def login_page(request: Request, next: str = _HOME) -> HTMLResponse:
-        return _login(request, next, "")
-
-    @router.post("/login")
-    async def login(
-        request: Request,
-        password: Annotated[str, Form(max_length=1000)],
-        name: Annotated[str, Form(max_length=200)] = "",
-        next: Annotated[str, Form(max_length=1000)] = _HOME,
-    ) -> Response:
-        check_origin(request)
-        address = request.client.host if request.client else "unknown"
-        if not await run_in_threadpool(sessions.may_try, address):
-            minutes = TRIES_SECONDS // 60
-            wrong = f"Too many attempts; wait {minutes} minutes and try again."
-            return _login(request, next, wrong, status=429)
-        cookie = await run_in_threadpool(
-            lambda: sessions.log_in(password, name=name, address=address, now=time.time())
-        )
-        if cookie is None:
-            return _login(request, next, "This is not one of the passwords.", status=403)
-        answer = RedirectResponse(_safe(next), status_code=303)
-        answer.set_cookie(
-            COOKIE,
-            cookie,
-            max_age=SESSION_SECONDS,
-            path="/",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
-        return answer
-
-    @router.post("/logout")
-    async def logout(request: Request) -> Response:
-        check_origin(request)
-        answer = RedirectResponse("/admin/login", status_code=303)
-        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-        return answer
 
     @router.get("/{rest:path}")
     async def nothing(_: Annotated[Visitor, who], rest: str) -> Response:  # noqa: ARG001  # any address
@@ -219,20 +175,9 @@ def admin_router(operations: Operations, *, sessions: Sessions, recognize: Recog
     return router
 
 
-def _login(request: Request, next: str, wrong: str, *, status: int = 200) -> HTMLResponse:
-    return page(request, "admin/login.html", {"next": _safe(next), "wrong": wrong, "roles": Role}, status=status)
-
-
-def _safe(address: str) -> str:
-    """An address within the dashboard: whoever writes a link must not send people elsewhere."""
-    parts = urlsplit(address)
-    inside = not parts.scheme and not parts.netloc and parts.path.split("/")[:2] == ["", "admin"]
-    return address if inside and "\\" not in address else _HOME
-
-
 def _said(address: str, sentence: str) -> Response:
     """Back to a page, which says what has happened."""
-    parts = urlsplit(_safe(address))
+    parts = urlsplit(inside(address))
     fields = [field for field in parts.query.split("&") if field and not field.startswith("said=")]
     url = URL(parts.path + ("?" + "&".join(fields) if fields else ""))
     return RedirectResponse(str(url.include_query_params(said=sentence)), status_code=303)

@@ -14,9 +14,10 @@ from api.board import HistoryView, NowView
 from api.errors import documented
 from api.events import EVENT_STREAM, HEADERS, message
 from api.filters import JobFilter, job_filter
-from api.schemas import JobPageView, JobView, Timestamp, View
+from api.schemas import JobPageView, JobView
 from api.visitors import Recognize, Visitor
 from api.wakeups import Wakeups
+from shared.job_view import Timestamp, View
 from shared.oversight import Order
 from shared.statistics import SPANS
 
@@ -99,9 +100,7 @@ def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Rec
     ) -> OutcomeView:
         """To some jobs by their ids, or to all that match: then a thousand at a time."""
         selection = selection_of(body.ids, chosen.query() if body.matching else None, chosen.q)
-        outcome = await run_in_threadpool(
-            lambda: operations.act(body.act, selection, visitor=visitor)
-        )
+        outcome = await run_in_threadpool(lambda: operations.act(body.act, selection, visitor=visitor))
         refused = [RefusedView(id=job_id, why=why) for job_id, why in outcome.refused]
         return OutcomeView(done=outcome.done, refused=refused, left=outcome.left)
 

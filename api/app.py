@@ -8,7 +8,12 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
+from api.acting import Operations
 from api.acts import Acts, acts_router
+from api.admin import admin_router
+from api.admin_api import admin_api_router
+from api.admin_login import lead_to_login, login_router
+from api.board import Board
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.health import health_router
@@ -17,6 +22,8 @@ from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.sessions import Sessions
+from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
@@ -37,6 +44,8 @@ def create_app(
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
+    board: Board,
+    sessions: Sessions,
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
 
@@ -48,6 +57,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(_until_prepared(sessions.prepare)))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -66,6 +76,12 @@ def create_app(
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
+    recognize = recognizer(sessions)
+    operations = Operations(board=board, acts=acts)
+    lead_to_login(app)
+    app.include_router(login_router(sessions))
+    app.include_router(admin_api_router(operations, wakeups=wakeups, recognize=recognize))
+    app.include_router(admin_router(operations, recognize=recognize))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from api.schemas import Timestamp, View
 from shared.errors import Unavailable
 from shared.job import Job, JobState
+from shared.job_view import Timestamp, View
 from shared.oversight import AuditLog, Controls, History, Order, Overview
 from shared.ports import AudioStore, JobPage, JobQuery, JobStore, WorkerInfo, WorkerRegistry
 from shared.statistics import SPANS, Bucket, Quantiles, Span, total

@@ -92,7 +92,13 @@ class Settings(BaseSettings):
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
-    admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
+    admin_password: SecretStr | None = Field(
+        None,
+        description="Password of the dashboard's operator; none: one is made and printed at the first start.",
+    )
+    viewer_password: SecretStr | None = Field(
+        None, description="Password of those who may look at the dashboard but not act; none: nobody may."
+    )
 
     @field_validator("outbound_allowed_networks", mode="before")
     @classmethod

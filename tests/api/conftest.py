@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.jobs import JobTerms
+from api.sessions import Sessions
 from shared.keys import Scope, issue_key
 from tests.fakes import (
     MemoryAudioStore,
@@ -19,7 +20,9 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
+from tests.fakes_oversight import MemoryVault, a_board
 
+OPERATOR, VIEWER = "let me work", "let me look"
 MOST_BYTES = 12 * 1024 * 1024
 
 
@@ -52,6 +55,8 @@ def a_world(**changes: Any) -> World:
         "keys": keys,
         "anonymous": True,
         "transitions": MemoryTransitions(jobs),
+        "board": a_board(jobs, audio, workers),
+        "sessions": Sessions(MemoryVault(), operator_password=OPERATOR, viewer_password=VIEWER),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)

@@ -20,6 +20,7 @@ from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.openapi import describe
 from api.pages import pages_router
+from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
 from api.sessions import Sessions
@@ -68,6 +69,8 @@ def create_app(
         version="0.1.0",
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load scripts from another host
+        redoc_url=None,
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
@@ -76,6 +79,7 @@ def create_app(
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
+    app.include_router(reference_router())
     recognize = recognizer(sessions)
     operations = Operations(board=board, acts=acts)
     lead_to_login(app)

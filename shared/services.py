@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from celery import Celery
 
@@ -9,9 +10,10 @@ from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.redis_client import broken_promises, connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
@@ -36,6 +38,8 @@ class Services:
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
+    broken_promises: Callable[[], list[str]]
+    """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
@@ -51,6 +55,7 @@ def connect(settings: Settings) -> Services:
     return Services(
         audio=audio,
         prepare=audio.prepare,
+        broken_promises=partial(broken_promises, client),
         jobs=RedisJobStore(
             client,
             prefix=settings.redis_prefix,

@@ -19,7 +19,9 @@ class Settings(BaseSettings):
         env_prefix="KAMMERTON_", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey: jobs and messages.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="redis://, rediss:// or sentinel://HOST,HOST/0?master=NAME."
+    )
     redis_prefix: str = Field("kammerton:", description="Stands before every key of ours in Redis.")
     s3_endpoint_url: str | None = Field(None, description="S3 server; empty: Amazon's.")
     s3_bucket: str = Field("kammerton", description="Bucket for uploads; made at start where it is missing.")
@@ -103,6 +105,15 @@ class Settings(BaseSettings):
     @classmethod
     def _pauses(cls, given: object) -> object:
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
+    @field_validator("redis_url")
+    @classmethod
+    def _address_of_redis(cls, url: str) -> str:
+        if url.partition("://")[0] not in {"redis", "rediss", "sentinel"}:
+            raise ValueError("an address of Redis begins with redis://, rediss:// or sentinel://")
+        if url.startswith("sentinel://") and "master=" not in url:
+            raise ValueError("a sentinel:// address ends with ?master=NAME")
+        return url
 
     @model_validator(mode="after")
     def _times_fit_together(self) -> Self:

@@ -31,8 +31,13 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("rescuer_started")
+    warned = False
     while not stop.is_set():
         try:
+            if not warned:
+                for sentence in services.broken_promises():
+                    log.warning("redis_may_lose_jobs", why=sentence)
+                warned = True
             rescuer.round()
         except Unavailable as error:
             log.warning("round_broken_off", why=error.message)

@@ -10,7 +10,8 @@ import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry

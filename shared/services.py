@@ -8,11 +8,21 @@ from celery import Celery
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.redis_claims import RedisClaimStore
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -28,6 +38,8 @@ class Services:
     workers: WorkerRegistry
     keys: KeyStore
     transitions: Transitions
+    uploads: UploadRegistry
+    claims: ClaimStore
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
@@ -51,6 +63,8 @@ def connect(settings: Settings) -> Services:
         transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
+        uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
+        claims=RedisClaimStore(client, prefix=settings.redis_prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

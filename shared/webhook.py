@@ -116,7 +116,9 @@ class Secrets:
         """A new secret; the one so far stays valid for the overlap, so that receivers can change theirs."""
         replaced = OldSecret(secret=self.current, until=now + overlap_seconds)
         old = (replaced, *self.old)[: _MOST_SECRETS - 1]
-        return replace(self, current=new_secret(), since=now, old=tuple(one for one in old if one.until > now))
+        return replace(
+            self, current=new_secret(), since=now, old=tuple(one for one in old if one.until > now)
+        )
 
     def valid(self, *, now: float) -> tuple[str, ...]:
         """All that sign now."""

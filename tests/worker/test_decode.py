@@ -335,7 +335,7 @@ def test_what_storage_raises_comes_through_both_decoders() -> None:
 
 
 def test_mutated_files_end_as_a_result_or_a_problem() -> None:
-    chance = random.Random(7)  # noqa: S311 - no secret, a repeatable test
+    chance = random.Random(7)
     for kind in KINDS:
         for _ in range(5):
             file = bytearray(audio_file(kind, seconds=0.1))

@@ -194,7 +194,7 @@ def test_what_storage_raises_ends_the_child_and_comes_through() -> None:
 
 
 def test_a_cancelled_job_ends_its_child() -> None:
-    class Cancelled(Exception):  # noqa: N818 - a test's own word
+    class Cancelled(Exception):
         pass
 
     calls = []

@@ -17,6 +17,9 @@ from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
 from api.jobs import jobs_router
 from api.openapi import describe
+from api.pages import pages_router
+from api.rendering import assets
+from api.request_log import RequestLog
 from api.submit import Submissions
 from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
@@ -89,8 +92,11 @@ def create_app(
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
+    app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 
 

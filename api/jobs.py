@@ -6,11 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from api.access import CurrentCaller
 from api.body import FORM, RAW
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY
+from api.rendering import wants_page
 from api.schemas import JobView
 from api.submit import LATEST_START_SECONDS, Submissions, Wish
 from api.upload import CONTENT_DIGEST
@@ -66,6 +68,7 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
         response_model=JobView,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
+            303: {"description": "To a browser's form: the page of the result."},
             **documented(400, 408, 409, 413, 415, 422, 503),
         },
     )
@@ -85,7 +88,10 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
         """
         wish = Wish(filename=filename, start_seconds=start_seconds)
-        return await submissions.upload(request, caller, wish)
+        answer = await submissions.upload(request, caller, wish)
+        if wants_page(request):
+            return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)
+        return answer
 
     @router.get(
         "/{job_id}",

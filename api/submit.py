@@ -20,7 +20,7 @@ from api.terms import JobTerms
 from api.upload import Received, Receiver, Target, declared_sha256, too_large
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
-from shared.logs import get_logger
+from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, UploadInfo
 
 _log = get_logger(__name__)
@@ -68,6 +68,7 @@ class Submissions:
             body = await open_body(request, pace=pace)
             if once.answered or (once.taken_over and await self._exists(once.subject)):
                 return await self._again(once, body, receiver, caller=caller, wish=wish)
+            bind(job_id=once.subject)
             now = time.time()
             info = UploadInfo(
                 id=once.subject,
@@ -82,7 +83,7 @@ class Submissions:
             answer = accepted(job)
             await once.answer(_whole(once, job), answer)
         await run_in_threadpool(self.ring, job)
-        _log.info("job_accepted", job_id=job.id, bytes=job.input.size_bytes)
+        _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
         return answer
 
     def new_job(self, job_id: str, *, input: AudioInput, start_seconds: float | None, caller: Caller) -> Job:
@@ -98,6 +99,7 @@ class Submissions:
             input=input,
             start_seconds=start_seconds,
             owner=caller.key_id,
+            request_id=bound_field("request_id"),
             attempts_allowed=self.terms.attempts,
             keep_seconds=self.terms.keep_seconds,
             timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),
@@ -209,8 +211,8 @@ def _require_digest(promised: str | None, body: Body, received: Received) -> Non
 
 
 def _start(body: Body, start_seconds: float | None) -> float | None:
-    given = body.fields.get("start_seconds")
-    if given is None:
+    given = body.fields.get("start_seconds", "").strip()
+    if not given:  # a page's form sends the field also when it is empty
         return start_seconds
     try:
         seconds = float(given)

@@ -5,7 +5,7 @@ be able to make us speak to ourselves, to our neighbours, or to the cloud's meta
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import quote
@@ -126,6 +126,19 @@ class OutboundRules:
     def is_allowed(self, address: Address) -> bool:
         """Whether the operator has named its network."""
         return any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back. 3xx comes back as it is: nothing is followed."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case; of repeated ones the last."""
+    body: bytes
+    """Its beginning, at most as many bytes as asked for, with no content-encoding undone."""
+    is_internal: bool
+    """Whether an allowed network answered, which is not for every tenant's eyes."""
 
 
 def is_public(address: Address) -> bool:

@@ -11,23 +11,12 @@ from dataclasses import dataclass
 import httpcore2
 
 from shared.errors import Unreachable
-from shared.outbound import OutboundRules, Target
+from shared.outbound import Answer, OutboundRules, Target
 from shared.outbound_dial import Deadline, Dialer, Resolver, resolve, system_resolver
 
+__all__ = ["Answer", "Incoming", "Outbound"]
+
 _CHECK_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back. 3xx comes back as it is: nothing is followed."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case; of repeated ones the last."""
-    body: bytes
-    """Its beginning, at most as many bytes as asked for, with no content-encoding undone."""
-    is_internal: bool
-    """Whether an allowed network answered, which is not for every tenant's eyes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from shared.ports import (
     WorkerRegistry,
 )
 from shared.redis_claims import RedisClaimStore
+from shared.redis_deliveries import RedisDeliveryStore
+from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
@@ -26,6 +28,8 @@ from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
+from shared.webhook_outbox import WebhookOutbox
+from shared.webhook_ports import DeliveryStore, EndpointStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Services:
     transitions: Transitions
     uploads: UploadRegistry
     claims: ClaimStore
+    deliveries: DeliveryStore
+    endpoints: EndpointStore
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
@@ -58,7 +64,13 @@ def connect(settings: Settings) -> Services:
     return Services(
         audio=audio,
         prepare=audio.prepare,
-        jobs=RedisJobStore(client, prefix=settings.redis_prefix),
+        jobs=RedisJobStore(
+            client,
+            prefix=settings.redis_prefix,
+            followers=[WebhookOutbox(prefix=settings.redis_prefix)],
+        ),
+        deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
+        endpoints=RedisEndpointStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
         transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.delivery import RETRY_SECONDS
 from shared.outbound import Network, parse_networks
 
 MIB = 1024 * 1024
@@ -84,10 +85,22 @@ class Settings(BaseSettings):
         description="Egress proxy for webhooks and source addresses, `http://[user:password@]host:port`.",
     )
     webhook_allow_http: bool = Field(False, description="Deliver webhooks to http:// addresses as well.")
+    webhook_timeout_seconds: float = Field(
+        15, gt=0, le=60, description="A receiver that has not answered after so long has failed, seconds."
+    )
+    webhook_retry_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
+        RETRY_SECONDS,
+        description="Pauses between the attempts to deliver a webhook, seconds, e.g. `5,60,300`.",
+    )
+    webhook_concurrency: int = Field(
+        64, ge=4, le=1000, description="Webhooks that one notifier sends at once."
+    )
+    webhook_server_concurrency: int = Field(4, ge=1, description="Of these to one server.")
     log_format: str = Field("console", pattern="^(console|json)$", description="`console` or `json`.")
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
     )
+    log_filenames: bool = Field(False, description="Write the names of uploaded files to the log.")
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
@@ -97,6 +110,11 @@ class Settings(BaseSettings):
     @classmethod
     def _networks(cls, given: object) -> object:
         return parse_networks(given) if isinstance(given, str) else given
+
+    @field_validator("webhook_retry_seconds", mode="before")
+    @classmethod
+    def _pauses(cls, given: object) -> object:
+        return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _times_fit_together(self) -> Self:

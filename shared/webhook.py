@@ -21,7 +21,7 @@ from shared.job import Job, JobState
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 SECRET_BYTES = 32
 BODY_VERSION = "1"
-"""Of the fields beside `data`; `data` is the job as GET /v1/jobs/{id} shows it."""
+"""Of the whole body. `data` is the job as GET /v1/jobs/{id} shows it, without what is for drawing."""
 _MOST_SECRETS = 3
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-import soundfile  # type: ignore[import-untyped] # ships no types
+import soundfile
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 

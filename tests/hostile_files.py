@@ -322,6 +322,19 @@ def _ogg_pages(packets: list[bytes], serial: bytes, *, first_page: int, samples_
     return pages
 
 
+def with_ogg_checksums(file: bytes) -> bytes:
+    """Return *file* with the checksum of each Ogg page put right, so that a decoder reads on."""
+    fixed = bytearray(file)
+    at = fixed.find(b"OggS")
+    while at >= 0 and at + 27 <= len(fixed):
+        count = fixed[at + 26]
+        end = at + 27 + count + sum(fixed[at + 27 : at + 27 + count])
+        fixed[at + 22 : at + 26] = bytes(4)
+        fixed[at + 22 : at + 26] = struct.pack("<I", _ogg_crc(bytes(fixed[at:end])))
+        at = fixed.find(b"OggS", at + 27)
+    return bytes(fixed)
+
+
 def _ogg_split(file: bytes) -> list[bytes]:
     pages, at = [], 0
     while at < len(file):

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from shared.errors import Conflict, Crashed, LostLease, NotFound, Unanalysable, Unavailable
 from shared.job import Job, Problem
-from shared.logs import get_logger
+from shared.logs import bind, get_logger
 from shared.ports import AudioStore, JobStore
 from shared.report import Report
 
@@ -80,6 +80,8 @@ def analyze(
     except (Conflict, NotFound) as nothing_to_do:
         _log.info("doorbell_ignored", job_id=job_id, why=nothing_to_do.message)
         return None
+    if job.request_id is not None:
+        bind(request_id=job.request_id)  # a doorbell of the rescuer does not know it
     if job.state.is_final:
         _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
         return job

@@ -7,7 +7,6 @@ import io
 import os
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import numpy as np
 import soundfile
 from librosa import stream
 
@@ -19,7 +18,7 @@ from worker.window import Recording, Window, check_format, mix_down
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Recording", "decode", "warm_up"]
+__all__ = ["Recording", "decode"]
 
 # What libsndfile is given. The two dozen studio formats it also knows are attack surface and no songs.
 _LIBSNDFILE_STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", b".snd")
@@ -48,13 +47,6 @@ def decode(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> R
         raise Undecodable("No decoder gets audio out of the file.") from error
     finally:
         source.raise_failure()
-
-
-def warm_up() -> None:
-    """Load and compile what a first decoding would; call it once, before forking children that decode."""
-    wav = io.BytesIO()
-    soundfile.write(wav, np.zeros((800, 2), np.float32), 8000, format="WAV")
-    decode(wav, start_seconds=0, window_seconds=1)
 
 
 def _decode(source: "_Nameless", *, start_seconds: float, window_seconds: float) -> Recording:

@@ -4,9 +4,10 @@ import gc
 import os
 import socket
 from functools import partial
+from typing import Any
 
-from shared.celery_queue import ANALYZE, QUEUES
-from shared.logs import configure_logs
+from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
+from shared.logs import bound, configure_logs
 from shared.services import connect
 from shared.settings import read_settings
 from worker.analyze import Terms, analyze
@@ -18,7 +19,9 @@ from worker.listen import listen_in_child
 from worker.warm import warm_up
 
 settings = read_settings()
-configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+configure_logs(
+    log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+)
 services = connect(settings)
 app = services.celery
 announce(
@@ -60,8 +63,8 @@ listen = partial(
 )
 
 
-@app.task(name=ANALYZE)  # type: ignore[untyped-decorator]  # Celery ships no types
-def analyze_audio(job_id: str) -> None:
+@app.task(name=ANALYZE, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
+def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
     analyze(
         job_id,
@@ -72,6 +75,15 @@ def analyze_audio(job_id: str) -> None:
         terms=terms,
         stopping=lambda: drain.is_over,
     )
+    with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
+        analyze(
+            job_id,
+            jobs=services.jobs,
+            audio=services.audio,
+            listen=listen,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            terms=terms,
+        )
 
 
 warm_up()

@@ -8,6 +8,7 @@ import pytest
 from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
 from shared.job import Job, JobState
 from tests.fakes import MemoryAudioStore, MemoryJobStore
+from tests.logged import json_logs
 from tests.made import a_job, a_report
 from worker.analyze import Heard, Terms, analyze
 
@@ -213,3 +214,11 @@ def test_the_whole_object_is_never_read_by_us() -> None:
     world.audio.open = lambda key: Watched(b"song")  # type: ignore[method-assign]
     world.run(lambda *_, **__: Heard(report=a_report(), memory_peak_bytes=1))
     assert world.job.state is JobState.SUCCEEDED
+
+
+def test_every_line_of_an_attempt_has_the_id_of_the_request_that_made_the_job() -> None:
+    with json_logs() as log:
+        World(request_id="r-1").run(hears)
+        lines = log.lines()
+    assert {line["event"] for line in lines} == {"attempt_started", "attempt_ended"}
+    assert {(line["job_id"], line["request_id"]) for line in lines} == {("job-1", "r-1")}

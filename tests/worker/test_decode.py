@@ -19,9 +19,10 @@ from tests.audio_files import (
     tone,
     wav,
 )
-from worker.decode import Recording, decode, warm_up
+from worker.decode import Recording, decode
 from worker.limits import ChildLimits
 from worker.sandbox import ChildOutcome, run_in_child
+from worker.warm import warm_up
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,6 +35,12 @@ def decoded(file: bytes, *, start_seconds: float = 0, window_seconds: float = 60
     return decode(io.BytesIO(file), start_seconds=start_seconds, window_seconds=window_seconds)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    """Load, as the worker's parent does, what a child can't."""
+    warm_up()
+
+
 def in_a_child(audio: BinaryIO) -> ChildOutcome:
     """Decode as the product does; the answer is the recording's seconds and rate."""
 
@@ -41,7 +48,6 @@ def in_a_child(audio: BinaryIO) -> ChildOutcome:
         recording = decode(file, start_seconds=0, window_seconds=60)
         return f"{recording.seconds:.1f} s at {recording.sample_rate} Hz".encode()
 
-    warm_up()
     return run_in_child(task, audio, limits=LIMITS, keep_going=lambda: None)
 
 

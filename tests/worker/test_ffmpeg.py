@@ -86,7 +86,7 @@ def test_no_playlist_makes_us_call_an_address(kind: str, scheme: str, listener: 
 
 @pytest.mark.parametrize("kind", hostile.PLAYLISTS)
 def test_no_playlist_makes_us_open_another_file(kind: str, sibling: WatchedFile) -> None:
-    for target in (sibling.name, f"file:{sibling.name}", os.path.abspath(sibling.name)):
+    for target in (sibling.name, f"file:{sibling.name}", str(Path(sibling.name).resolve())):
         with pytest.raises(Undecodable):
             decode(Named(hostile.PLAYLISTS[kind](target)), start_seconds=0, window_seconds=60)
     assert not sibling.was_opened()

@@ -9,18 +9,32 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
+from api.budget import BufferBudget
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.health import health_router
-from api.jobs import JobTerms, jobs_router
+from api.idempotency import Idempotency
+from api.in_flight import UploadsInFlight
+from api.jobs import jobs_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.submit import Submissions
+from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
 
 _log = get_logger(__name__)
 
@@ -34,6 +48,8 @@ def create_app(
     keys: KeyStore,
     anonymous: bool,
     transitions: Transitions,
+    uploads: UploadRegistry,
+    claims: ClaimStore,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
@@ -44,10 +60,21 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    in_flight = UploadsInFlight(uploads)
+    submissions = Submissions(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        terms=terms,
+        budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
+        in_flight=in_flight,
+        idempotency=Idempotency(claims),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -61,7 +88,7 @@ def create_app(
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

@@ -11,11 +11,23 @@ from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_client import broken_promises, connect_redis
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.redis_claims import RedisClaimStore
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -33,6 +45,8 @@ class Services:
     workers: WorkerRegistry
     keys: KeyStore
     transitions: Transitions
+    uploads: UploadRegistry
+    claims: ClaimStore
     deliveries: DeliveryStore
     endpoints: EndpointStore
     celery: Celery
@@ -67,6 +81,8 @@ def connect(settings: Settings) -> Services:
         transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
+        uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
+        claims=RedisClaimStore(client, prefix=settings.redis_prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

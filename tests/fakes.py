@@ -21,6 +21,9 @@ class MemoryAudioStore:
     uploads: dict[str, tuple[str, float]] = field(default_factory=dict)
     largest_part: int = 0
 
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        self.objects[key] = (bytes(data), time.time())
+
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
         return _MemoryUpload(self, key)
 
@@ -54,19 +57,17 @@ class MemoryAudioStore:
 class _MemoryUpload:
     store: MemoryAudioStore
     key: str
-    data: bytearray = field(default_factory=bytearray)
-    parts: int = 0
+    parts: dict[int, bytes] = field(default_factory=dict)
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        self.parts += 1
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
         self.store.largest_part = max(self.store.largest_part, len(part))
-        if self.parts > 1:
-            self.store.uploads[str(id(self))] = (self.key, time.time())
-        self.data += part
+        self.store.uploads[str(id(self))] = (self.key, time.time())
+        self.parts[number] = bytes(part)
 
     def finish(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
-        self.store.objects[self.key] = (bytes(self.data), time.time())
+        data = b"".join(part for _, part in sorted(self.parts.items()))
+        self.store.objects[self.key] = (data, time.time())
 
     def abort(self) -> None:
         self.store.uploads.pop(str(id(self)), None)

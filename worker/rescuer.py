@@ -22,6 +22,7 @@ def main() -> None:
         jobs=services.jobs,
         audio=services.audio,
         queue=services.queue,
+        uploads=services.uploads,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.retry_seconds,

@@ -12,10 +12,24 @@ from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.redis_claims import RedisClaimStore
+from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
@@ -53,6 +67,20 @@ def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> 
     if isinstance(jobs, MemoryJobStore):
         return MemoryTransitions(jobs)
     return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def uploads(request: pytest.FixtureRequest, prefix: str) -> UploadRegistry:
+    if request.param == "memory":
+        return MemoryUploadRegistry()
+    return RedisUploadRegistry(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def claims(request: pytest.FixtureRequest, prefix: str) -> ClaimStore:
+    if request.param == "memory":
+        return MemoryClaimStore()
+    return RedisClaimStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

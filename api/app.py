@@ -14,7 +14,11 @@ from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.openapi import describe
+from api.pages import pages_router
+from api.rendering import assets
+from api.schemas import ProblemView
 from api.wakeups import Wakeups, ending_on_signals
+from api.request_log import RequestLog
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
@@ -62,8 +66,11 @@ def create_app(
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
+    app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 
 

@@ -9,17 +9,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from api.access import CurrentCaller
 from api.body import FORM, RAW, Body, open_body
 from api.errors import documented
 from api.names import clean_filename
+from api.rendering import wants_page
 from api.schemas import JobView
 from api.upload import receive, too_large
 from api.wakeups import Wakeups
 from shared.errors import BadRequest, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
-from shared.logs import get_logger
+from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
 
 _log = get_logger(__name__)
@@ -77,9 +79,11 @@ def jobs_router(
         "",
         status_code=202,
         summary="Upload a recording",
+        response_model=JobView,
         openapi_extra=_SUBMIT_BODY,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
+            303: {"description": "To a browser's form: the page of the result."},
             **documented(400, 408, 413, 415, 422, 503),
         },
     )
@@ -94,7 +98,7 @@ def jobs_router(
             float | None,
             Query(ge=0, le=_LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
-    ) -> JobView:
+    ) -> JobView | RedirectResponse:
         """Send the audio as the `file` field of a form, or as the body itself.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
@@ -104,6 +108,7 @@ def jobs_router(
             raise too_large(terms.max_upload_bytes)
         body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
         job_id = secrets.token_urlsafe(16)
+        bind(job_id=job_id)
         received = await receive(
             body.chunks,
             key=job_id,
@@ -129,7 +134,10 @@ def jobs_router(
             await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
             raise
         await run_in_threadpool(_ring, job, queue)
+        _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
         _log.info("job_accepted", job_id=job.id, bytes=received.size_bytes)
+        if wants_page(request):
+            return RedirectResponse(f"/jobs/{job.id}", status_code=303)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         response.headers["Retry-After"] = "1"
         return JobView.of(job)
@@ -194,6 +202,7 @@ def _new_job(
         input=input,
         start_seconds=start_seconds,
         owner=owner,
+        request_id=bound_field("request_id"),
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,
         timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),
@@ -201,8 +210,8 @@ def _new_job(
 
 
 def _start(body: Body, start_seconds: float | None) -> float | None:
-    given = body.fields.get("start_seconds")
-    if given is None:
+    given = body.fields.get("start_seconds", "").strip()
+    if not given:  # a page's form sends the field also when it is empty
         return start_seconds
     try:
         seconds = float(given)

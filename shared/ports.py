@@ -176,6 +176,8 @@ class WorkerInfo:
     queues: tuple[str, ...] = ()
     concurrency: int = 1
     jobs_done: int = 0
+    progress_at: float = 0.0
+    """UNIX seconds: when it last started or ended a job, or began."""
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())

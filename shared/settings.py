@@ -39,6 +39,16 @@ class Settings(BaseSettings):
     job_memory_bytes: int = Field(
         200 * MIB, ge=64 * MIB, description="Memory of one attempt above the worker's own."
     )
+    worker_memory_bytes: int = Field(
+        250 * MIB, gt=0, description="What a worker takes without any job: decides how many run at once."
+    )
+    worker_jobs_per_child: int = Field(200, ge=1, description="A child is replaced after so many jobs.")
+    drain_seconds: float = Field(
+        3, ge=0, description="A worker that is told to stop hands its jobs back after so long."
+    )
+    stalled_seconds: float = Field(
+        90, gt=0, description="Work waits and none was started for so long: the worker is unhealthy."
+    )
     job_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
     lease_seconds: float = Field(
         15, gt=0, description="A worker that is silent for so long has lost its job."
@@ -78,6 +88,7 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
     )
+    log_filenames: bool = Field(False, description="Write the names of uploaded files to the log.")
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
@@ -94,9 +105,11 @@ class Settings(BaseSettings):
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 
     @model_validator(mode="after")
-    def _leases_outlive_a_round(self) -> Self:
+    def _times_fit_together(self) -> Self:
         if self.lease_seconds < 2 * self.rescue_seconds:
             raise ValueError("KAMMERTON_LEASE_SECONDS must be at least twice KAMMERTON_RESCUE_SECONDS")
+        if self.stalled_seconds <= self.job_wall_seconds:
+            raise ValueError("KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS")
         return self
 
 

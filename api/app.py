@@ -16,9 +16,8 @@ from api.jobs import JobTerms, jobs_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
-from api.schemas import ProblemView
-from api.wakeups import Wakeups, ending_on_signals
 from api.request_log import RequestLog
+from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry

@@ -86,11 +86,6 @@ def add_error_handlers(app: FastAPI) -> None:
 def bug() -> JSONResponse:
     """The answer to a request that met a mistake of ours."""
     return problem(500, "internal", "Something went wrong on our side; it was logged.")
-    @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> Response:
-        _log.error("unexpected_error", exc_info=error)
-        detail = "Something went wrong on our side; it was logged."
-        return _answer(request, problem(500, "internal", detail), detail)
 
 
 def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:

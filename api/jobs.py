@@ -135,7 +135,6 @@ def jobs_router(
             raise
         await run_in_threadpool(_ring, job, queue)
         _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
-        _log.info("job_accepted", job_id=job.id, bytes=received.size_bytes)
         if wants_page(request):
             return RedirectResponse(f"/jobs/{job.id}", status_code=303)
         response.headers["Location"] = f"/v1/jobs/{job.id}"

@@ -6,9 +6,7 @@ import socket
 from functools import partial
 from typing import Any
 
-from shared.celery_queue import ANALYZE, QUEUES
-from shared.logs import configure_logs
-from shared.celery_queue import ANALYZE, REQUEST_ID
+from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
 from shared.logs import bound, configure_logs
 from shared.services import connect
 from shared.settings import read_settings

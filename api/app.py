@@ -9,16 +9,22 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
+from api.admission import Admission
 from api.errors import add_error_handlers
+from api.headers import Web, add_web
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
+from api.limits import Limits, RequestLimit
 from api.openapi import describe
 from api.request_log import RequestLog
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
 
 _log = get_logger(__name__)
+
+_BODY_BYTES = 1024 * 1024
+"""Of requests that are no upload."""
 
 
 def create_app(
@@ -29,7 +35,10 @@ def create_app(
     workers: WorkerRegistry,
     keys: KeyStore,
     anonymous: bool,
+    limiter: Limiter,
+    limits: Limits,
     terms: JobTerms,
+    web: Web,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
 ) -> FastAPI:
@@ -49,14 +58,19 @@ def create_app(
         version="0.1.0",
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
+        max_body_size=_BODY_BYTES,
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
+    app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
     app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
+    if limits.requests_per_minute is not None:
+        app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
+    add_web(app, web)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 

@@ -17,6 +17,7 @@ RETRY_AFTER_SECONDS = 5
 _STATUS: dict[type[errors.KammertonError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.LimitReached: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
@@ -61,7 +62,12 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(errors.KammertonError)
     async def ours(_: Request, error: errors.KammertonError) -> JSONResponse:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        return problem(status, error.code, error.message)
+        wait = (
+            {"Retry-After": str(error.retry_after_seconds)}
+            if isinstance(error, errors.LimitReached)
+            else None
+        )
+        return problem(status, error.code, error.message, wait)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import CurrentCaller
+from api.admission import CurrentUpload
 from api.body import FORM, RAW, Body, open_body
 from api.errors import documented
 from api.names import clean_filename
@@ -26,6 +27,8 @@ _log = get_logger(__name__)
 _LONGEST_WAIT_SECONDS = 30
 _POLL_SECONDS = 0.25
 _LATEST_START_SECONDS = 24 * 3600
+_LARGEST_FORM_BYTES = 1024 * 1024
+"""What a form may have beside its file; the file itself is counted by `receive`, which knows better words."""
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 _SUBMIT_BODY = {
@@ -74,6 +77,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         status_code=202,
         summary="Upload a recording",
         openapi_extra=_SUBMIT_BODY,
+        max_body_size=terms.max_upload_bytes + _LARGEST_FORM_BYTES,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             **documented(400, 408, 413, 415, 422, 503),
@@ -83,6 +87,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         request: Request,
         response: Response,
         caller: CurrentCaller,
+        upload: CurrentUpload,
         filename: Annotated[
             str | None, Query(description="Name of a raw body.", examples=["song.mp3"])
         ] = None,
@@ -102,7 +107,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         job_id = secrets.token_urlsafe(16)
         bind(job_id=job_id)
         received = await receive(
-            body.chunks,
+            upload.counted(body.chunks),
             key=job_id,
             media_type=body.media_type,
             audio=audio,
@@ -125,6 +130,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         except BaseException:
             await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
             raise
+        await upload.count_job(job.id)
         await run_in_threadpool(_ring, job, queue)
         _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
         response.headers["Location"] = f"/v1/jobs/{job.id}"

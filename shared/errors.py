@@ -4,11 +4,12 @@
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
     │   ├── UploadStalled  ├── UploadGone
-    │   ├── Unauthenticated  └── Forbidden
+    │   ├── Unauthenticated  ├── Forbidden  └── LimitReached
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
-    ├── Unavailable     a dependency is away: try again later
+    ├── Unavailable     a dependency is away, or full: try again later
+    │   └── QueueFull
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -86,6 +87,16 @@ class Forbidden(Rejected):
     code = "forbidden"
 
 
+class LimitReached(Rejected):
+    """Raised when a caller asks for more than its share. `retry_after_seconds`: when there is more."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Unanalysable(KammertonError):
     """The recording itself is the reason that there is no report."""
 
@@ -120,6 +131,12 @@ class Unavailable(KammertonError):
     """Raised when storage or Redis does not answer, or answers that it can't."""
 
     code = "unavailable"
+
+
+class QueueFull(Unavailable):
+    """Raised when more jobs wait than can be analysed in a reasonable time."""
+
+    code = "queue_full"
 
 
 class LostLease(KammertonError):

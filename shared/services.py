@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -23,6 +24,7 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
+    limiter: Limiter
     celery: Celery
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
@@ -43,5 +45,6 @@ def connect(settings: Settings) -> Services:
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
+        limiter=RedisLimiter(client, prefix=settings.redis_prefix),
         celery=celery,
     )

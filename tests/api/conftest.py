@@ -9,9 +9,18 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.headers import Web
 from api.jobs import JobTerms
+from api.limits import Limits
 from shared.keys import Scope, issue_key
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryKeyStore,
+    MemoryLimiter,
+    MemoryWorkerRegistry,
+)
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -44,6 +53,9 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "limiter": MemoryLimiter(),
+        "limits": Limits(),
+        "web": Web(),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)

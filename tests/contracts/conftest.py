@@ -9,12 +9,20 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryKeyStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryKeyStore,
+    MemoryLimiter,
+    MemoryWorkerRegistry,
+)
 from tests.servers import S3Server, ValkeyServer
 
 KINDS = ("memory", "real")
@@ -51,6 +59,13 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def limiter(request: pytest.FixtureRequest, prefix: str) -> Limiter:
+    if request.param == "memory":
+        return MemoryLimiter()
+    return RedisLimiter(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

@@ -12,14 +12,19 @@ from api.acts import Acts, acts_router
 from api.admission import Admission
 from api.errors import add_error_handlers
 from api.headers import Web, add_web
+from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.limits import Limits, RequestLimit
 from api.openapi import describe
+from api.pages import pages_router
+from api.rendering import assets
 from api.request_log import RequestLog
+from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 
@@ -37,6 +42,7 @@ def create_app(
     anonymous: bool,
     limiter: Limiter,
     limits: Limits,
+    transitions: Transitions,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -47,11 +53,15 @@ def create_app(
     `anonymous`: take jobs of callers without an API key.
     """
 
+    wakeups = Wakeups(transitions)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(_until_prepared(prepare))
-        yield
-        preparing.cancel()
+        tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        with ending_on_signals(wakeups):
+            yield
+        for task in tasks:
+            task.cancel()
 
     app = FastAPI(
         title="Kammerton",
@@ -63,9 +73,12 @@ def create_app(
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
+    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
     if limits.requests_per_minute is not None:

@@ -9,14 +9,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from api.access import CurrentCaller
 from api.admission import CurrentUpload
 from api.body import FORM, RAW, Body, open_body
 from api.errors import documented
 from api.names import clean_filename
+from api.rendering import wants_page
 from api.schemas import JobView
 from api.upload import receive, too_large
+from api.wakeups import Wakeups
 from shared.errors import BadRequest, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
 from shared.logs import bind, bound_field, get_logger
@@ -25,7 +28,8 @@ from shared.ports import AudioStore, JobQueue, JobStore
 _log = get_logger(__name__)
 
 _LONGEST_WAIT_SECONDS = 30
-_POLL_SECONDS = 0.25
+_LOOK_AGAIN_SECONDS = 5.0
+"""A wake-up may be lost with a connection to Redis, not more than so long."""
 _LATEST_START_SECONDS = 24 * 3600
 _LARGEST_FORM_BYTES = 1024 * 1024
 """What a form may have beside its file; the file itself is counted by `receive`, which knows better words."""
@@ -68,7 +72,9 @@ class JobTerms:
     keep_seconds: float
 
 
-def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: JobTerms) -> APIRouter:
+def jobs_router(
+    *, jobs: JobStore, audio: AudioStore, queue: JobQueue, wakeups: Wakeups, terms: JobTerms
+) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -76,10 +82,12 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         "",
         status_code=202,
         summary="Upload a recording",
+        response_model=JobView,
         openapi_extra=_SUBMIT_BODY,
         max_body_size=terms.max_upload_bytes + _LARGEST_FORM_BYTES,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
+            303: {"description": "To a browser's form: the page of the result."},
             **documented(400, 408, 413, 415, 422, 503),
         },
     )
@@ -95,7 +103,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
             float | None,
             Query(ge=0, le=_LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
-    ) -> JobView:
+    ) -> JobView | RedirectResponse:
         """Send the audio as the `file` field of a form, or as the body itself.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
@@ -133,6 +141,8 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         await upload.count_job(job.id)
         await run_in_threadpool(_ring, job, queue)
         _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
+        if wants_page(request):
+            return RedirectResponse(f"/jobs/{job.id}", status_code=303)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         response.headers["Retry-After"] = "1"
         return JobView.of(job)
@@ -158,7 +168,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     ) -> Response:
         """Where the job stands; with `wait`, as soon as it is done."""
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
-        job = await _until_final(job_id, jobs, wait)
+        job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
         content = JobView.of(job, queue_position=position).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
@@ -171,14 +181,16 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     return router
 
 
-async def _until_final(job_id: str, jobs: JobStore, wait_seconds: float) -> Job:
+async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_seconds: float) -> Job:
     deadline = time.monotonic() + wait_seconds
-    while True:
-        job = await run_in_threadpool(jobs.get, job_id)
-        left = deadline - time.monotonic()
-        if job.state.is_final or left <= 0:
-            return job
-        await asyncio.sleep(min(_POLL_SECONDS, left))
+    with wakeups.listen(job_id) as listener:
+        while True:
+            listener.expect()
+            job = await run_in_threadpool(jobs.get, job_id)
+            left = deadline - time.monotonic()
+            if job.state.is_final or left <= 0 or listener.ending:
+                return job
+            await listener.wait(min(_LOOK_AGAIN_SECONDS, left))
 
 
 def _new_job(
@@ -203,8 +215,8 @@ def _new_job(
 
 
 def _start(body: Body, start_seconds: float | None) -> float | None:
-    given = body.fields.get("start_seconds")
-    if given is None:
+    given = body.fields.get("start_seconds", "").strip()
+    if not given:  # a page's form sends the field also when it is empty
         return start_seconds
     try:
         seconds = float(given)

@@ -34,6 +34,7 @@ app = create_app(
         proxies=listed(settings.proxies),
         storage_url=settings.s3_endpoint_url,
     ),
+    transitions=services.transitions,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

@@ -55,6 +55,9 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
                 stack.callback(server.close)
             lifeline = Lifeline(keep_open=(held.fileno(),))
             stack.callback(lifeline.close)
+            for server in servers:
+                for socket in server.sockets():
+                    lifeline.remove_afterwards(socket)
             supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log_to_stderr)
             stack.callback(supervisor.stop)
             _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)

@@ -55,6 +55,10 @@ class Lifeline:
         with contextlib.suppress(OSError):
             os.write(self._write_end, b"-%d\n" % group)
 
+    def remove_afterwards(self, path: Path) -> None:
+        """A file that a killed process leaves lying about: gone when everything is."""
+        os.write(self._write_end, b"%s\n" % os.fsencode(path))
+
     def close(self) -> None:
         """Kill what is left, and return when it is gone."""
         os.close(self._write_end)
@@ -82,13 +86,17 @@ def become(pipe: int, launcher: int, command: list[str]) -> None:
 
 
 def guard(pipe: int) -> None:
-    """Read groups until the pipe closes; kill those that are left."""
+    """Read groups and files until the pipe closes; kill and remove those that are left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
+    files: list[Path] = []
     with os.fdopen(pipe) as lines:
         for line in lines:
-            (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+            if line[0] == "/":
+                files.append(Path(line[:-1]))
+            else:
+                (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
     give_up = time.monotonic() + GUARD_SECONDS
     while groups and time.monotonic() < give_up:
         for group in list(groups):
@@ -99,6 +107,8 @@ def guard(pipe: int) -> None:
             except PermissionError:  # macOS says so of zombies
                 pass
         time.sleep(0.02)
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

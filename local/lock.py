@@ -7,7 +7,7 @@ from typing import IO
 
 from local.processes import CannotStart
 
-LOCK_SECONDS = 6.0  # an instance that was killed a moment ago is still being cleared away by its guard
+LOCK_SECONDS = 2.0  # an instance that was killed a moment ago is still being cleared away by its guard
 
 
 def lock(data_dir: Path) -> IO[str]:

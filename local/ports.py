@@ -29,8 +29,11 @@ class Ports:
     def _hold(self, port: int) -> int:
         held = socket.socket()
         self._held.append(held)
-        # Bound without SO_REUSEADDR: fails for a port that anyone holds. Set afterwards: a server, which
-        # sets it as servers do, may bind and listen beside us, because we never listen.
+        # Without SO_REUSEADDR a bind fails for a port that anyone holds; a wished one may still be
+        # cooling down from our own last time. Set afterwards, it lets our server bind and listen beside
+        # us (servers set it, too), because we never listen.
+        if port:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind((HOST, port))
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         number: int = held.getsockname()[1]

@@ -45,6 +45,7 @@ class S3:
             # Asked to stop, it waits 15 s for its own gateway to leave its own filer. What it has
             # acknowledged is in its files, so there is nothing that a SIGKILL could lose.
             stop_signal=signal.SIGKILL,
+            stop_seconds=0.5,
         )
         self._bucket = bucket
         self._client: S3Client | None = None
@@ -62,13 +63,18 @@ class S3:
         return True
 
     def close(self) -> None:
-        """Once it is dead: let others have its ports, remove the sockets that it puts in /tmp, unasked."""
+        """Once it is dead: let others have its ports."""
         if self._client:
             self._client.close()
         self._ports.release()
-        for part, http, grpc in zip(PARTS, self.ports[::2], self.ports[1::2], strict=True):
-            for name in (f"{part}-{http}", f"{part}-grpc-{grpc}"):
-                Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108 - its choice
+
+    def sockets(self) -> list[Path]:
+        """What it puts in /tmp, unasked, and leaves there."""
+        return [
+            Path(f"/tmp/seaweedfs-{part}.sock")  # noqa: S108 - its choice
+            for name, http, grpc in zip(PARTS, self.ports[::2], self.ports[1::2], strict=True)
+            for part in (f"{name}-{http}", f"{name}-grpc-{grpc}")
+        ]
 
     def _connect(self) -> "S3Client":
         config = Config(

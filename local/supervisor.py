@@ -9,6 +9,7 @@ from local.lifeline import Lifeline
 from local.processes import CannotStart, Command, Log, Process, describe
 
 POLL_SECONDS = 0.05
+ASK_SECONDS = 0.2
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0  # a process that lived so long is trusted again
@@ -54,18 +55,20 @@ class Supervisor:
         """Until it answers. A process that ends meanwhile won't be better the second time."""
         deadline = time.monotonic() + seconds
         notice = time.monotonic() + STILL_WAITING_SECONDS
-        while not answers():
+        while True:
             if self._stop.pressed:
                 raise StopRequested
             for kept in self._kept:
                 if not kept.process.running:
                     raise CannotStart(_last_words(kept.process))
+            if answers():
+                return
             if time.monotonic() > deadline:
                 raise CannotStart(f"{what} did not answer within {seconds:.0f} s: read the lines above.")
             if time.monotonic() > notice:
                 notice += STILL_WAITING_SECONDS
                 self._log("local", f"still waiting for {what}")
-            time.sleep(POLL_SECONDS)
+            time.sleep(ASK_SECONDS)
 
     def watch(self) -> None:
         """Start again whatever ends, until someone wants to stop."""

@@ -25,12 +25,13 @@ class Valkey:
             "appendonly": "yes",
             "appendfsync": "always",  # with everysec a kill can undo what was just promised with a 202
             "save": "",  # the append-only file is the one copy
+            "set-proc-title": "no",  # it writes over its own environment, which names the instance it is of
             "maxmemory-policy": "noeviction",  # an evicted key would be a lost job
         }
         argv = [str(find_binary())]
         for name, value in options.items():
             argv += [f"--{name}", value]
-        self.command = Command("valkey", argv, stop_seconds=2.5)
+        self.command = Command("valkey", argv, stop_seconds=2)
 
     def answers(self) -> bool:
         """True once it serves commands: while it loads its file it says LOADING."""
@@ -44,6 +45,10 @@ class Valkey:
     def close(self) -> None:
         """Once it is dead: let others have its port."""
         self._ports.release()
+
+    def sockets(self) -> list[Path]:
+        """None outside its directory."""
+        return []
 
 
 def find_binary() -> Path:

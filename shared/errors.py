@@ -10,6 +10,13 @@
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away, or full: try again later
     │   └── QueueFull
+    │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
+    │   ├── Unauthenticated  └── Forbidden
+    ├── Unanalysable    the job fails, another try can't help
+    │   ├── Undecodable ├── TooComplex  └── AudioMissing
+    ├── Crashed         this attempt failed, another may not
+    ├── Unavailable     a dependency is away: try again later
+    ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -75,6 +82,12 @@ class UploadGone(Rejected):
     code = "upload_gone"
 
 
+class AddressRefused(BadRequest):
+    """Raised when a web address is none that we call for anybody."""
+
+    code = "address_refused"
+
+
 class Unauthenticated(Rejected):
     """Raised when a request needs an API key and has none that is valid."""
 
@@ -137,6 +150,10 @@ class QueueFull(Unavailable):
     """Raised when more jobs wait than can be analysed in a reasonable time."""
 
     code = "queue_full"
+class Unreachable(KammertonError):
+    """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
+
+    code = "unreachable"
 
 
 class LostLease(KammertonError):

@@ -133,6 +133,27 @@ class JobStore(Protocol):
         """Raise Unavailable unless the store answers."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One change of a job's state, a request to cancel it, or its removal."""
+
+    cursor: str
+    """Where it stands in the stream."""
+    job_id: str
+    state: str
+    """The new state, or `removed`."""
+
+
+class Transitions(Protocol):
+    """The stream of all jobs' changes, for those who wait for one. Who sleeps too long misses some."""
+
+    def newest(self) -> str:
+        """The cursor of what was written last."""
+
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+        """What was written after a cursor; waits so long for the first of it."""
+
+
 class JobQueue(Protocol):
     """Doorbells for workers. A lost or repeated one harms nobody: the record decides."""
 
@@ -155,6 +176,8 @@ class WorkerInfo:
     queues: tuple[str, ...] = ()
     concurrency: int = 1
     jobs_done: int = 0
+    progress_at: float = 0.0
+    """UNIX seconds: when it last started or ended a job, or began."""
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())

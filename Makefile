@@ -1,0 +1,71 @@
+# One command for each wish; `make` alone lists them. Needs Python 3.11 or newer with venv, and nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements
+ARGS ?=
+# The first of these that is new enough builds the environment.
+PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
+LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format bench lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.run-stamp ## What running needs, into .venv, pinned by hash
+
+run: $(VENV)/.run-stamp ## Start everything here; ARGS="--port 0" passes arguments on
+	@exec $(BIN)/python -m local $(ARGS)
+
+test: $(VENV)/.test-stamp ## All tests, over real servers; ARGS="tests/api -x" chooses
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test-stamp ## Format, lint, types, walls
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test-stamp ## Put the source in its usual form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.test-stamp ## Measure: memory, bytes, seconds
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## Pin requirements/*.txt anew from pyproject.toml
+	@$(find_python); uv=$(BIN)/uv; made=; \
+	if ! test -x $$uv; then \
+		made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
+		$$python -m venv "$$made" && "$$made/bin/pip" install --quiet uv && uv="$$made/bin/uv"; \
+	fi; set -ex; mkdir -p $(LOCKS); \
+	$$uv $(LOCK) --extra api --extra worker --extra local --extra dev --output-file $(LOCKS)/test.txt; \
+	$$uv $(LOCK) --extra api --extra worker --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
+	$$uv $(LOCK) --extra worker --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \
+	$$uv $(LOCK) --extra api --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
+
+clean: ## Remove what was made, except your data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than its lock file once the lock file is installed: a second run installs nothing.
+$(VENV)/.%-stamp: $(LOCKS)/%.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(find_python); $$python -m venv $(VENV) || { \
+		rm -rf $(VENV); echo "Could not make $(VENV): on Debian and Ubuntu, apt install python3-venv." >&2; exit 1; }
+
+# Leaves the name of a Python that is new enough in $$python.
+define find_python
+python=; for each in $(PYTHONS); do \
+	if $$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$each; break; fi; \
+done; \
+if test -z "$$python"; then \
+	echo "Kammerton needs Python 3.11 or newer: none of $(PYTHONS) is. Install one, then try again." >&2; exit 1; \
+fi
+endef

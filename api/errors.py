@@ -18,6 +18,7 @@ RETRY_AFTER_SECONDS = 5
 _STATUS: dict[type[errors.KammertonError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.LimitReached: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
@@ -71,6 +72,13 @@ def add_error_handlers(app: FastAPI) -> None:
         limit_bytes = error.limit_bytes if isinstance(error, errors.TooLarge) else None
         answer = problem(status, error.code, error.message, limit_bytes=limit_bytes)
         return _answer(request, answer, error.message)
+        wait = (
+            {"Retry-After": str(error.retry_after_seconds)}
+            if isinstance(error, errors.LimitReached)
+            else None
+        )
+        return problem(status, error.code, error.message, wait)
+        return _answer(request, problem(status, error.code, error.message), error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

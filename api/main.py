@@ -2,9 +2,12 @@
 
 from api.app import create_app
 from api.terms import JobTerms
+from api.headers import Web
+from api.jobs import JobTerms
+from api.limits import Limits
 from shared.logs import configure_logs
 from shared.services import connect
-from shared.settings import read_settings
+from shared.settings import listed, read_settings
 
 settings = read_settings()
 configure_logs(
@@ -18,6 +21,20 @@ app = create_app(
     workers=services.workers,
     keys=services.keys,
     anonymous=settings.anonymous,
+    limiter=services.limiter,
+    limits=Limits(
+        requests_per_minute=settings.requests_per_minute if settings.limits else None,
+        bytes_per_day=settings.bytes_per_day if settings.limits else None,
+        uploads_at_once=settings.uploads_at_once if settings.limits else None,
+        jobs_queued=settings.jobs_queued if settings.limits else None,
+        queue_most=settings.queue_most,
+    ),
+    web=Web(
+        hosts=listed(settings.hosts),
+        cors_origins=listed(settings.cors_origins),
+        proxies=listed(settings.proxies),
+        storage_url=settings.s3_endpoint_url,
+    ),
     transitions=services.transitions,
     uploads=services.uploads,
     claims=services.claims,

@@ -3,6 +3,13 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
+    │   ├── UploadStalled  ├── UploadGone
+    │   ├── Unauthenticated  ├── Forbidden  └── LimitReached
+    ├── Unanalysable    the job fails, another try can't help
+    │   ├── Undecodable ├── TooComplex  └── AudioMissing
+    ├── Crashed         this attempt failed, another may not
+    ├── Unavailable     a dependency is away, or full: try again later
+    │   └── QueueFull
     │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
     │   ├── Unauthenticated  └── Forbidden
     │   ├── UploadStalled  ├── UploadGone
@@ -104,6 +111,14 @@ class KeyReused(Rejected):
     """Raised when an Idempotency-Key comes with another request than before."""
 
     code = "idempotency_key_reused"
+class LimitReached(Rejected):
+    """Raised when a caller asks for more than its share. `retry_after_seconds`: when there is more."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unanalysable(KammertonError):
@@ -142,6 +157,10 @@ class Unavailable(KammertonError):
     code = "unavailable"
 
 
+class QueueFull(Unavailable):
+    """Raised when more jobs wait than can be analysed in a reasonable time."""
+
+    code = "queue_full"
 class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 

@@ -285,3 +285,41 @@ class ClaimStore(Protocol):
 
     def release(self, key: str, *, holder: str) -> None:
         """The holder has created nothing: forget its claim."""
+class Quota:
+    """So much in so long, for each subject."""
+
+    name: str
+    most: int
+    window_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What is left of a quota."""
+
+    fits: bool
+    left: int
+    reset_seconds: int
+    """Until there is more."""
+
+
+class Limiter(Protocol):
+    """How much everybody has had. A subject is an API key or an address."""
+
+    def take(self, quota: Quota, subject: str) -> Allowance:
+        """Count one if it fits."""
+
+    def charge(self, quota: Quota, subject: str, amount: int) -> None:
+        """Count what has been had already, whether it fits or not."""
+
+    def look(self, quota: Quota, subject: str) -> Allowance:
+        """What is left of a quota that is charged; `fits`: something is."""
+
+    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+        """Take one of `most` places, or keep it for longer. It is free again after so many seconds."""
+
+    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+        """The places that a subject holds, the oldest first."""
+
+    def let_go(self, kind: str, subject: str, place: str) -> None:
+        """Free a place, whether it is held or not."""

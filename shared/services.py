@@ -7,6 +7,10 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
@@ -44,6 +48,7 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
+    limiter: Limiter
     transitions: Transitions
     uploads: UploadRegistry
     claims: ClaimStore
@@ -83,6 +88,7 @@ def connect(settings: Settings) -> Services:
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
         claims=RedisClaimStore(client, prefix=settings.redis_prefix),
+        limiter=RedisLimiter(client, prefix=settings.redis_prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

@@ -106,6 +106,26 @@ class Settings(BaseSettings):
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
+    limits: bool = Field(
+        True, description="Whether keys and addresses have limits. Off: on your own machine."
+    )
+    requests_per_minute: int = Field(600, ge=1, description="Requests of one key or address.")
+    uploads_at_once: int = Field(8, ge=1, description="Files that one key or address sends at once.")
+    bytes_per_day: int = Field(
+        50 * 1024 * MIB, ge=1, description="What one key or address may upload in a day, bytes."
+    )
+    jobs_queued: int = Field(500, ge=1, description="Jobs of one key or address that may wait.")
+    queue_most: int = Field(
+        10_000, ge=1, description="Jobs that may wait altogether before the answer is 503."
+    )
+    hosts: str = Field("", description="Names that the API answers to, with commas between; empty: any.")
+    cors_origins: str = Field(
+        "", description="Origins whose pages may call the API, with commas between; `*`: any."
+    )
+    proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies whose X-Forwarded-* is believed, with commas between.",
+    )
     admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
 
     @field_validator("outbound_allowed_networks", mode="before")
@@ -143,6 +163,11 @@ class Settings(BaseSettings):
                 "one part fills while another is on its way"
             )
         return self
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The entries between the commas."""
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 
 def read_settings() -> Settings:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,6 +12,17 @@ from typing import BinaryIO
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
 from shared.keys import ApiKey
+from shared.ports import (
+    Allowance,
+    AudioUpload,
+    Backlog,
+    Chores,
+    JobPage,
+    JobQuery,
+    Quota,
+    StoredAudio,
+    WorkerInfo,
+)
 from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
 
 
@@ -233,3 +245,39 @@ class MemoryKeyStore:
             raise NotFound("There is no such key.")
         self.keys[key_id] = self.keys[key_id].revoke(now=now)
         return self.keys[key_id]
+
+
+@dataclass
+class MemoryLimiter:
+    had: dict[tuple[str, str], list[tuple[float, int]]] = field(default_factory=dict)
+    held: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+
+    def take(self, quota: Quota, subject: str) -> Allowance:
+        before = self.look(quota, subject)
+        if before.fits:
+            self.charge(quota, subject, 1)
+        return replace(self.look(quota, subject), fits=before.fits)
+
+    def charge(self, quota: Quota, subject: str, amount: int) -> None:
+        self.had.setdefault((quota.name, subject), []).append((time.time(), amount))
+
+    def look(self, quota: Quota, subject: str) -> Allowance:
+        since = time.time() - quota.window_seconds
+        had = [(at, amount) for at, amount in self.had.get((quota.name, subject), []) if at > since]
+        left = max(0, quota.most - sum(amount for _, amount in had))
+        reset = max(1, math.ceil(had[0][0] - since)) if had else quota.window_seconds
+        return Allowance(fits=left > 0, left=left, reset_seconds=reset)
+
+    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+        held = self.held.setdefault((kind, subject), {})
+        if place not in held and len(self.places(kind, subject)) >= most:
+            return False
+        held[place] = time.time() + seconds
+        return True
+
+    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+        held = self.held.get((kind, subject), {})
+        return tuple(sorted((place for place, until in held.items() if until > time.time()), key=held.get))  # type: ignore[arg-type]
+
+    def let_go(self, kind: str, subject: str, place: str) -> None:
+        self.held.get((kind, subject), {}).pop(place, None)

@@ -10,6 +10,9 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.terms import JobTerms
+from api.headers import Web
+from api.jobs import JobTerms
+from api.limits import Limits
 from shared.keys import Scope, issue_key
 from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
@@ -17,6 +20,7 @@ from tests.fakes import (
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
+    MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -57,6 +61,9 @@ def a_world(**changes: Any) -> World:
         "anonymous": True,
         "uploads": uploads,
         "claims": claims,
+        "limiter": MemoryLimiter(),
+        "limits": Limits(),
+        "web": Web(),
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }

@@ -9,6 +9,10 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
+from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
@@ -35,6 +39,7 @@ from tests.fakes import (
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
+    MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -95,6 +100,13 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def limiter(request: pytest.FixtureRequest, prefix: str) -> Limiter:
+    if request.param == "memory":
+        return MemoryLimiter()
+    return RedisLimiter(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

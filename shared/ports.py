@@ -73,6 +73,10 @@ class JobQuery:
     created_before: float | None = None
     name_contains: str | None = None
     """Matched without regard to case."""
+    reason: str | None = None
+    """The code of the problem."""
+    worker: str | None = None
+    """Who had the job last."""
     cursor: str | None = None
     limit: int = 50
 
@@ -184,6 +188,8 @@ class WorkerInfo:
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())
+    draining: bool = False
+    """Told to take nothing new."""
 
 
 class WorkerRegistry(Protocol):

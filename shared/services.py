@@ -13,6 +13,7 @@ from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_client import broken_promises, connect_redis
 from shared.ports import (
@@ -30,6 +31,8 @@ from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
@@ -52,6 +55,11 @@ class Services:
     transitions: Transitions
     uploads: UploadRegistry
     claims: ClaimStore
+    overview: Overview
+    history: History
+    controls: Controls
+    audit: AuditLog
+    vault: Vault
     deliveries: DeliveryStore
     endpoints: EndpointStore
     celery: Celery
@@ -65,6 +73,7 @@ class Services:
 
 def connect(settings: Settings) -> Services:
     """Pick the adapters. Nothing is contacted yet."""
+    prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url)
     celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
     s3 = connect_s3(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region)
@@ -75,15 +84,20 @@ def connect(settings: Settings) -> Services:
         audio=audio,
         prepare=audio.prepare,
         broken_promises=partial(broken_promises, client),
+        overview=RedisOverview(client, prefix=prefix),
+        history=RedisHistory(client, prefix=prefix),
+        controls=RedisControls(client, prefix=prefix),
+        audit=RedisAuditLog(client, prefix=prefix),
+        vault=RedisVault(client, prefix=prefix),
         jobs=RedisJobStore(
             client,
             prefix=settings.redis_prefix,
-            followers=[WebhookOutbox(prefix=settings.redis_prefix)],
+            followers=[WebhookOutbox(prefix=settings.redis_prefix), count_changes(prefix)],
         ),
         deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
         endpoints=RedisEndpointStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
-        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),

@@ -33,7 +33,10 @@ class Rescuer:
     lease_seconds: float
     retry_seconds: float
     orphan_seconds: float
+    paused: Callable[[], frozenset[str]] = frozenset
+    """The queues that nobody is to be rung for."""
     _rung_at: dict[str, float] = field(default_factory=dict)
+    _paused: frozenset[str] = frozenset()
     _announced: dict[str, frozenset[str]] = field(default_factory=dict)
     _leases_count_from: float = 0.0
     _orphans_due_at: float = 0.0
@@ -47,6 +50,7 @@ class Rescuer:
                 self._each(chores.lease_expired, self._end_lease, now)
             self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
             self._announced = {}
+            self._paused = self.paused()
             self._each(chores.queued_due, self._ring_again, now)
             self._each(chores.expired, self._expire, now)
             if not self.keep_audio:
@@ -86,6 +90,8 @@ class Rescuer:
             return
         job = self.jobs.get(job_id)
         if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._patience(job):
+            return
+        if job.queue in self._paused:
             return
         if job.queue not in self._announced:
             self._announced[job.queue] = self.queue.announced(job.queue)

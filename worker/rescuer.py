@@ -27,6 +27,7 @@ def main() -> None:
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.retry_seconds,
         orphan_seconds=settings.orphan_seconds,
+        paused=services.controls.paused,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

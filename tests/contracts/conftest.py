@@ -13,6 +13,7 @@ from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, Work
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
+from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
@@ -29,6 +30,8 @@ from shared.ports import (
 from shared.redis_claims import RedisClaimStore
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
@@ -42,6 +45,13 @@ from tests.fakes import (
     MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
+)
+from tests.fakes_oversight import (
+    MemoryAuditLog,
+    MemoryControls,
+    MemoryHistory,
+    MemoryOverview,
+    MemoryVault,
 )
 from tests.servers import S3Server, ValkeyServer
 
@@ -64,7 +74,7 @@ def prefix() -> str:
 def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
-    return RedisJobStore(request.getfixturevalue("client"), prefix=prefix)
+    return RedisJobStore(request.getfixturevalue("client"), prefix=prefix, followers=[count_changes(prefix)])
 
 
 @pytest.fixture
@@ -72,6 +82,41 @@ def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> 
     if isinstance(jobs, MemoryJobStore):
         return MemoryTransitions(jobs)
     return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def overview(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Overview:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryOverview(jobs)
+    return RedisOverview(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def history(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> History:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryHistory(jobs)
+    return RedisHistory(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def controls(request: pytest.FixtureRequest, prefix: str) -> Controls:
+    if request.param == "memory":
+        return MemoryControls()
+    return RedisControls(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def audit(request: pytest.FixtureRequest, prefix: str) -> AuditLog:
+    if request.param == "memory":
+        return MemoryAuditLog()
+    return RedisAuditLog(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def vault(request: pytest.FixtureRequest, prefix: str) -> Vault:
+    if request.param == "memory":
+        return MemoryVault()
+    return RedisVault(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

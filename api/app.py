@@ -9,16 +9,15 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
-from api.budget import BufferBudget
 from api.admission import Admission
+from api.budget import BufferBudget
 from api.errors import add_error_handlers
-from api.headers import Web, add_web
 from api.events import events_router
+from api.headers import Web, add_web
 from api.health import health_router
 from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
 from api.jobs import jobs_router
-from api.jobs import JobTerms, jobs_router
 from api.limits import Limits, RequestLimit
 from api.openapi import describe
 from api.pages import pages_router
@@ -35,12 +34,11 @@ from shared.ports import (
     JobQueue,
     JobStore,
     KeyStore,
+    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
 )
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 

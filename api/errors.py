@@ -70,15 +70,13 @@ def add_error_handlers(app: FastAPI) -> None:
     async def ours(request: Request, error: errors.KammertonError) -> Response:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         limit_bytes = error.limit_bytes if isinstance(error, errors.TooLarge) else None
-        answer = problem(status, error.code, error.message, limit_bytes=limit_bytes)
-        return _answer(request, answer, error.message)
         wait = (
             {"Retry-After": str(error.retry_after_seconds)}
             if isinstance(error, errors.LimitReached)
             else None
         )
-        return problem(status, error.code, error.message, wait)
-        return _answer(request, problem(status, error.code, error.message), error.message)
+        answer = problem(status, error.code, error.message, wait, limit_bytes=limit_bytes)
+        return _answer(request, answer, error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

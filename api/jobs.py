@@ -9,9 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from api.access import CurrentCaller
-from api.body import FORM, RAW
 from api.admission import CurrentUpload
-from api.body import FORM, RAW, Body, open_body
+from api.body import FORM, RAW
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY
 from api.rendering import wants_page
@@ -20,17 +19,13 @@ from api.submit import LATEST_START_SECONDS, Submissions, Wish
 from api.upload import CONTENT_DIGEST
 from api.wakeups import Wakeups
 from shared.job import Job, JobState
-from shared.logs import get_logger
 from shared.ports import JobStore
-
-_log = get_logger(__name__)
 
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
-_LATEST_START_SECONDS = 24 * 3600
-_LARGEST_FORM_BYTES = 1024 * 1024
-"""What a form may have beside its file; the file itself is counted by `receive`, which knows better words."""
+_COUNTED_BY_US = 1 << 62
+"""Starlette's own limit would answer in plain text, whatever we had to say."""
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 _SUBMIT = {
@@ -71,8 +66,7 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
         summary="Upload a recording",
         openapi_extra=_SUBMIT,
         response_model=JobView,
-        openapi_extra=_SUBMIT_BODY,
-        max_body_size=terms.max_upload_bytes + _LARGEST_FORM_BYTES,
+        max_body_size=_COUNTED_BY_US,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "To a browser's form: the page of the result."},
@@ -82,7 +76,7 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
     async def submit(
         request: Request,
         caller: CurrentCaller,
-        upload: CurrentUpload,
+        slot: CurrentUpload,
         filename: Annotated[
             str | None, Query(description="Name of a raw body.", examples=["song.mp3"])
         ] = None,
@@ -96,40 +90,7 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
         """
         wish = Wish(filename=filename, start_seconds=start_seconds)
-        answer = await submissions.upload(request, caller, wish)
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > terms.max_upload_bytes + _form_allowance(request):
-            raise too_large(terms.max_upload_bytes)
-        body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
-        job_id = secrets.token_urlsafe(16)
-        bind(job_id=job_id)
-        received = await receive(
-            upload.counted(body.chunks),
-            key=job_id,
-            media_type=body.media_type,
-            audio=audio,
-            max_bytes=terms.max_upload_bytes,
-        )
-        try:
-            job = _new_job(
-                job_id,
-                input=AudioInput(
-                    filename=clean_filename(body.filename or filename),
-                    media_type=body.media_type,
-                    size_bytes=received.size_bytes,
-                    sha256=received.sha256,
-                ),
-                start_seconds=_start(body, start_seconds),
-                owner=caller.key_id,
-                terms=terms,
-            )
-            await run_in_threadpool(jobs.add, job)
-        except BaseException:
-            await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
-            raise
-        await upload.count_job(job.id)
-        await run_in_threadpool(_ring, job, queue)
-        _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
+        answer = await submissions.upload(request, caller, wish, slot=slot)
         if wants_page(request):
             return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)
         return answer

@@ -1,10 +1,9 @@
 """`uvicorn api.main:app`: Settings → Services → create_app. Nobody imports it."""
 
 from api.app import create_app
-from api.terms import JobTerms
 from api.headers import Web
-from api.jobs import JobTerms
 from api.limits import Limits
+from api.terms import JobTerms
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import listed, read_settings

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from api.access import Caller
+from api.admission import UploadSlot
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
 from api.idempotency import Idempotency, Once, fingerprint
@@ -49,7 +50,7 @@ class Submissions:
     in_flight: UploadsInFlight
     idempotency: Idempotency
 
-    async def upload(self, request: Request, caller: Caller, wish: Wish) -> Response:
+    async def upload(self, request: Request, caller: Caller, wish: Wish, *, slot: UploadSlot) -> Response:
         """Take the request's body as a recording. Refuses what it can before the first byte is asked for."""
         declared = _declared_bytes(request)
         slack = _FORM_ALLOWANCE_BYTES if request.headers.get("content-type", "").startswith(FORM) else 0
@@ -66,6 +67,7 @@ class Submissions:
             Receiver(budget=self.budget, pace=pace, terms=self.terms) as receiver,
         ):
             body = await open_body(request, pace=pace)
+            body.chunks = slot.counted(body.chunks)
             if once.answered or (once.taken_over and await self._exists(once.subject)):
                 return await self._again(once, body, receiver, caller=caller, wish=wish)
             bind(job_id=once.subject)
@@ -82,6 +84,7 @@ class Submissions:
                 job = await self._store(request, body, receiver, upload, wish=wish, caller=caller)
             answer = accepted(job)
             await once.answer(_whole(once, job), answer)
+        await slot.count_job(job.id)
         await run_in_threadpool(self.ring, job)
         _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
         return answer

@@ -291,6 +291,9 @@ class ClaimStore(Protocol):
 
     def release(self, key: str, *, holder: str) -> None:
         """The holder has created nothing: forget its claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
     """So much in so long, for each subject."""
 

@@ -7,30 +7,27 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
-from shared.redis_keys import RedisKeyStore
-from shared.redis_limits import RedisLimiter
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
-from shared.redis_client import broken_promises, connect_redis
 from shared.ports import (
     AudioStore,
     ClaimStore,
     JobQueue,
     JobStore,
     KeyStore,
+    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
 )
 from shared.redis_claims import RedisClaimStore
+from shared.redis_client import broken_promises, connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions

@@ -21,9 +21,9 @@ from shared.ports import (
     JobQuery,
     Quota,
     StoredAudio,
+    Transition,
     WorkerInfo,
 )
-from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
 
 
 @dataclass

@@ -9,10 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.terms import JobTerms
 from api.headers import Web
-from api.jobs import JobTerms
 from api.limits import Limits
+from api.terms import JobTerms
 from shared.keys import Scope, issue_key
 from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (

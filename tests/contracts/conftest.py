@@ -9,27 +9,23 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
-from shared.redis_keys import RedisKeyStore
-from shared.redis_limits import RedisLimiter
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
-from shared.redis_client import connect_redis
-from shared.redis_jobs import RedisJobStore
 from shared.ports import (
     AudioStore,
     ClaimStore,
     JobQueue,
     JobStore,
     KeyStore,
+    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
 )
 from shared.redis_claims import RedisClaimStore
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions

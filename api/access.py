@@ -1,19 +1,36 @@
-"""Who is asking, and what they may do."""
+"""Who is asking, and what they may do. Knows no route: a route takes CurrentCaller or CurrentOperator."""
 
+import time
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPBearer
 
+from shared.errors import Forbidden, NotFound, Unauthenticated
+from shared.job import Job
+from shared.keys import Scope, check_token, key_id_of, with_included
+from shared.ports import KeyStore
 
-class Scope(StrEnum):
-    """What an API key may be allowed."""
+__all__ = [
+    "ANYBODY",
+    "NOBODY",
+    "Caller",
+    "CurrentCaller",
+    "CurrentOperator",
+    "Doorkeeper",
+    "Scope",
+    "current_caller",
+    "identify",
+]
 
-    JOBS_WRITE = "jobs:write"
-    JOBS_READ = "jobs:read"
-    ADMIN_READ = "admin:read"
-    ADMIN_WRITE = "admin:write"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_HOW = "Send an API key: Authorization: Bearer kam_…"
+
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="kam_<id>_<secret>", description="Made by `python -m api keys create`."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +40,76 @@ class Caller:
     key_id: str | None
     scopes: frozenset[Scope]
 
+    def require(self, scope: Scope) -> None:
+        """Raise Unauthenticated where a key could help, Forbidden where the one given does not."""
+        if scope in with_included(self.scopes):
+            return
+        if self.key_id is None:
+            raise Unauthenticated(_HOW)
+        raise Forbidden(f"This API key lacks the scope {scope}.")
+
+    def check_sees(self, job: Job) -> None:
+        """Raise NotFound unless this job is theirs, or everybody's are. Others' jobs don't exist."""
+        self._check(job, Scope.ADMIN_READ)
+
+    def check_changes(self, job: Job) -> None:
+        """Raise NotFound unless they may cancel, retry or delete this job."""
+        self._check(job, Scope.ADMIN_WRITE)
+
+    def _check(self, job: Job, scope: Scope) -> None:
+        if job.owner != self.key_id and scope not in self.scopes:
+            raise NotFound("There is no such job. It may have expired.")
+
 
 ANYBODY = Caller(key_id=None, scopes=frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE}))
+NOBODY = Caller(key_id=None, scopes=frozenset())
 
 
-async def current_caller(request: Request) -> Caller:
-    """Who sends this request."""
-    caller: Caller = getattr(request.state, "caller", ANYBODY)
+class Doorkeeper:
+    """Tells callers by their API keys."""
+
+    def __init__(self, keys: KeyStore, *, anonymous: bool) -> None:
+        self._keys = keys
+        self._stranger = ANYBODY if anonymous else NOBODY
+
+    def tell(self, authorization: str | None) -> Caller:
+        """Who sent this Authorization header. Raises Unauthenticated, Unavailable."""
+        if authorization is None:
+            return self._stranger
+        scheme, _, token = authorization.strip().partition(" ")
+        if scheme.lower() != "bearer":
+            raise Unauthenticated(_HOW)
+        token = token.strip()
+        key = check_token(token, self._keys.find(key_id_of(token)), now=time.time())
+        return Caller(key_id=key.id, scopes=key.scopes)
+
+
+async def identify(request: Request) -> Caller:
+    """Who sends this request, told once. A dashboard session may have set `request.state.caller` before.
+
+    Raises Unauthenticated, Unavailable.
+    """
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        doorkeeper: Doorkeeper = request.app.state.doorkeeper
+        caller = await run_in_threadpool(doorkeeper.tell, request.headers.get("authorization"))
+        request.state.caller = caller
+    return caller
+
+
+async def current_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
+    """A caller who may read jobs, or with any other method write them."""
+    caller = await identify(request)
+    caller.require(Scope.JOBS_READ if request.method in _READING else Scope.JOBS_WRITE)
+    return caller
+
+
+async def current_operator(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
+    """A caller who may see the dashboard, or with any other method work it."""
+    caller = await identify(request)
+    caller.require(Scope.ADMIN_READ if request.method in _READING else Scope.ADMIN_WRITE)
     return caller
 
 
 CurrentCaller = Annotated[Caller, Depends(current_caller)]
+CurrentOperator = Annotated[Caller, Depends(current_operator)]

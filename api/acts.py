@@ -65,6 +65,9 @@ def acts_router(acts: Acts) -> APIRouter:
     """The routes that list and change jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
+    def may_change(job_id: str, caller: Caller) -> None:
+        caller.check_changes(acts.jobs.get(job_id))
+
     @router.get("", summary="List jobs", responses=documented(400, 401, 422, 503))
     async def page(
         caller: CurrentCaller,
@@ -94,20 +97,23 @@ def acts_router(acts: Acts) -> APIRouter:
         return JobPageView.of(await run_in_threadpool(acts.jobs.page, query))
 
     @router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented(404, 409, 422, 503))
-    async def cancel(job_id: JobId) -> JobView:
+    async def cancel(job_id: JobId, caller: CurrentCaller) -> JobView:
         """At once if it waits; a running one stops within two seconds and is still `running` here."""
+        await run_in_threadpool(may_change, job_id, caller)
         return JobView.of(await run_in_threadpool(acts.cancel, job_id))
 
     @router.post(
         "/{job_id}/retry", status_code=202, summary="Retry a job", responses=documented(404, 409, 422, 503)
     )
-    async def retry(job_id: JobId) -> JobView:
+    async def retry(job_id: JobId, caller: CurrentCaller) -> JobView:
         """Queue a failed or dead job again, while its audio is kept."""
+        await run_in_threadpool(may_change, job_id, caller)
         return JobView.of(await run_in_threadpool(acts.retry, job_id))
 
     @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=documented(404, 422, 503))
-    async def delete(job_id: JobId) -> Response:
+    async def delete(job_id: JobId, caller: CurrentCaller) -> Response:
         """Forget the job and its audio at once; a running one is stopped."""
+        await run_in_threadpool(may_change, job_id, caller)
         await run_in_threadpool(acts.delete, job_id)
         return Response(status_code=204)
 

@@ -7,14 +7,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
+from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.errors import add_error_handlers
+from api.events import events_router
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
-from api.schemas import ProblemView
+from api.openapi import describe
+from api.pages import pages_router
+from api.rendering import assets
+from api.request_log import RequestLog
+from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 
@@ -25,17 +31,27 @@ def create_app(
     audio: AudioStore,
     queue: JobQueue,
     workers: WorkerRegistry,
+    keys: KeyStore,
+    anonymous: bool,
+    transitions: Transitions,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """The HTTP face over any adapters. `prepare` runs at start, until it succeeds."""
+    """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
+
+    `anonymous`: take jobs of callers without an API key.
+    """
+
+    wakeups = Wakeups(transitions)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        preparing = asyncio.create_task(_until_prepared(prepare))
-        yield
-        preparing.cancel()
+        tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        with ending_on_signals(wakeups):
+            yield
+        for task in tasks:
+            task.cancel()
 
     app = FastAPI(
         title="Kammerton",
@@ -43,12 +59,17 @@ def create_app(
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
     )
+    app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, terms=terms))
+    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
-    _describe_problems(app)
+    describe(app, anonymous=anonymous)
+    app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 
 
@@ -60,18 +81,3 @@ async def _until_prepared(prepare: Callable[[], None]) -> None:
         except Unavailable as error:
             _log.warning("storage_not_prepared", why=error.message)
             await asyncio.sleep(2)
-
-
-def _describe_problems(app: FastAPI) -> None:
-    """Every error is a problem: name its schema once, for the routes to refer to."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, object]:
-        document = generate()
-        schemas = document["components"]["schemas"]
-        schemas["ProblemView"] = ProblemView.model_json_schema()
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document

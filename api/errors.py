@@ -5,14 +5,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from api.rendering import page, wants_page
 from api.schemas import ProblemView
 from shared import errors
-from shared.logs import get_logger
-
-_log = get_logger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -62,32 +60,54 @@ def add_error_handlers(app: FastAPI) -> None:
     """Turn whatever is raised into a problem."""
 
     @app.exception_handler(errors.KammertonError)
-    async def ours(_: Request, error: errors.KammertonError) -> JSONResponse:
+    async def ours(request: Request, error: errors.KammertonError) -> Response:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        return problem(status, error.code, error.message)
+        return _answer(request, problem(status, error.code, error.message), error.message)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        return problem(422, "invalid_parameter", f"{where}: {first['msg']}.")
+        detail = f"{where}: {first['msg']}."
+        return _answer(request, problem(422, "invalid_parameter", detail), detail)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         detail = (
             error.detail
             if error.detail != HTTPStatus(error.status_code).phrase
             else _HINTS.get(code, error.detail)
         )
-        return problem(error.status_code, code, detail, dict(error.headers or {}))
-
-    @app.exception_handler(Exception)
-    async def bug(_: Request, error: Exception) -> JSONResponse:
-        _log.error("unexpected_error", exc_info=error)
-        return problem(500, "internal", "Something went wrong on our side; it was logged.")
+        answer = problem(error.status_code, code, detail, dict(error.headers or {}))
+        return _answer(request, answer, detail)
 
 
+def bug() -> JSONResponse:
+    """The answer to a request that met a mistake of ours."""
+    return problem(500, "internal", "Something went wrong on our side; it was logged.")
+
+
+def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:
+    """The problem itself, or a page that says the same to a person."""
+    if not wants_page(request):
+        return answer
+    headline = _HEADLINES.get(answer.status_code, "That did not work")
+    context = {"headline": headline, "detail": detail, "way_on": "/", "way_on_label": "To the first page"}
+    told = page(request, "message.html", context, status=answer.status_code)
+    if "retry-after" in answer.headers:
+        told.headers["Retry-After"] = answer.headers["retry-after"]
+    return told
+
+
+_HEADLINES = {
+    404: "There is nothing here",
+    413: "This file is too large",
+    415: "This is no sound file",
+    429: "One moment, please",
+    500: "Something broke on our side",
+    503: "We are busy or away",
+}
 _HINTS = {
     "not_found": "There is nothing here; the API is described at /docs.",
     "method_not_allowed": "This address does not take that method; the API is described at /docs.",

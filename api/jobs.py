@@ -9,22 +9,26 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from api.access import CurrentCaller
 from api.body import FORM, RAW, Body, open_body
 from api.errors import documented
 from api.names import clean_filename
+from api.rendering import wants_page
 from api.schemas import JobView
 from api.upload import receive, too_large
+from api.wakeups import Wakeups
 from shared.errors import BadRequest, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
-from shared.logs import get_logger
+from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
 
 _log = get_logger(__name__)
 
 _LONGEST_WAIT_SECONDS = 30
-_POLL_SECONDS = 0.25
+_LOOK_AGAIN_SECONDS = 5.0
+"""A wake-up may be lost with a connection to Redis, not more than so long."""
 _LATEST_START_SECONDS = 24 * 3600
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
@@ -65,7 +69,9 @@ class JobTerms:
     keep_seconds: float
 
 
-def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: JobTerms) -> APIRouter:
+def jobs_router(
+    *, jobs: JobStore, audio: AudioStore, queue: JobQueue, wakeups: Wakeups, terms: JobTerms
+) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -73,9 +79,11 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         "",
         status_code=202,
         summary="Upload a recording",
+        response_model=JobView,
         openapi_extra=_SUBMIT_BODY,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
+            303: {"description": "To a browser's form: the page of the result."},
             **documented(400, 408, 413, 415, 422, 503),
         },
     )
@@ -90,7 +98,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
             float | None,
             Query(ge=0, le=_LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
-    ) -> JobView:
+    ) -> JobView | RedirectResponse:
         """Send the audio as the `file` field of a form, or as the body itself.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
@@ -100,6 +108,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
             raise too_large(terms.max_upload_bytes)
         body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
         job_id = secrets.token_urlsafe(16)
+        bind(job_id=job_id)
         received = await receive(
             body.chunks,
             key=job_id,
@@ -125,7 +134,9 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
             await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
             raise
         await run_in_threadpool(_ring, job, queue)
-        _log.info("job_accepted", job_id=job.id, bytes=received.size_bytes)
+        _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
+        if wants_page(request):
+            return RedirectResponse(f"/jobs/{job.id}", status_code=303)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         response.headers["Retry-After"] = "1"
         return JobView.of(job)
@@ -142,6 +153,7 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     )
     async def read(
         job_id: JobId,
+        caller: CurrentCaller,
         wait: Annotated[
             float,
             Query(ge=0, le=_LONGEST_WAIT_SECONDS, description="Answer when final, or after so many seconds."),
@@ -149,7 +161,8 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """Where the job stands; with `wait`, as soon as it is done."""
-        job = await _until_final(job_id, jobs, wait)
+        caller.check_sees(await run_in_threadpool(jobs.get, job_id))
+        job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
         content = JobView.of(job, queue_position=position).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
@@ -162,14 +175,16 @@ def jobs_router(*, jobs: JobStore, audio: AudioStore, queue: JobQueue, terms: Jo
     return router
 
 
-async def _until_final(job_id: str, jobs: JobStore, wait_seconds: float) -> Job:
+async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_seconds: float) -> Job:
     deadline = time.monotonic() + wait_seconds
-    while True:
-        job = await run_in_threadpool(jobs.get, job_id)
-        left = deadline - time.monotonic()
-        if job.state.is_final or left <= 0:
-            return job
-        await asyncio.sleep(min(_POLL_SECONDS, left))
+    with wakeups.listen(job_id) as listener:
+        while True:
+            listener.expect()
+            job = await run_in_threadpool(jobs.get, job_id)
+            left = deadline - time.monotonic()
+            if job.state.is_final or left <= 0 or listener.ending:
+                return job
+            await listener.wait(min(_LOOK_AGAIN_SECONDS, left))
 
 
 def _new_job(
@@ -186,6 +201,7 @@ def _new_job(
         input=input,
         start_seconds=start_seconds,
         owner=owner,
+        request_id=bound_field("request_id"),
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,
         timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),
@@ -193,8 +209,8 @@ def _new_job(
 
 
 def _start(body: Body, start_seconds: float | None) -> float | None:
-    given = body.fields.get("start_seconds")
-    if given is None:
+    given = body.fields.get("start_seconds", "").strip()
+    if not given:  # a page's form sends the field also when it is empty
         return start_seconds
     try:
         seconds = float(given)

@@ -7,13 +7,18 @@ from shared.services import connect
 from shared.settings import read_settings
 
 settings = read_settings()
-configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+configure_logs(
+    log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+)
 services = connect(settings)
 app = create_app(
     jobs=services.jobs,
     audio=services.audio,
     queue=services.queue,
     workers=services.workers,
+    keys=services.keys,
+    anonymous=settings.anonymous,
+    transitions=services.transitions,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

@@ -46,7 +46,7 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
                 stack.callback(free.release)
                 options = replace(options, port=free.numbers[0])
             check_free(options.host, options.port)
-            env = {**environ, "PYTHONUNBUFFERED": "1"}
+            env = {"KAMMERTON_ANONYMOUS": "true", **environ, "PYTHONUNBUFFERED": "1"}
             servers = _servers(options.data_dir, env)
             for server in servers:
                 stack.callback(server.close)

@@ -13,10 +13,13 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
+from shared.logs import bound_field
 
 ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"
 BATCH = "batch"
+REQUEST_ID = "kammerton_request_id"
+"""The header that takes the id of the request that rang to the worker's log."""
 QUEUES = (INTERACTIVE, BATCH)
 
 _MOST_READ = 1000
@@ -68,7 +71,14 @@ class CeleryJobQueue:
     def submit(self, job_id: str, *, queue: str) -> None:
         """Tell the workers of a queue that a job waits."""
         try:
-            self._app.send_task(ANALYZE, args=[job_id], task_id=job_id, queue=queue, retry=False)
+            self._app.send_task(
+                ANALYZE,
+                args=[job_id],
+                task_id=job_id,
+                queue=queue,
+                retry=False,
+                headers={REQUEST_ID: bound_field("request_id")},
+            )
         except (KombuError, RedisError, OSError) as error:
             raise Unavailable("The queue does not answer; try again later.") from error
 

@@ -3,12 +3,13 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
-    │   ├── UploadStalled  ├── UploadGone
+    │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
     │   ├── Unauthenticated  └── Forbidden
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away: try again later
+    ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -74,6 +75,12 @@ class UploadGone(Rejected):
     code = "upload_gone"
 
 
+class AddressRefused(BadRequest):
+    """Raised when a web address is none that we call for anybody."""
+
+    code = "address_refused"
+
+
 class Unauthenticated(Rejected):
     """Raised when a request needs an API key and has none that is valid."""
 
@@ -120,6 +127,12 @@ class Unavailable(KammertonError):
     """Raised when storage or Redis does not answer, or answers that it can't."""
 
     code = "unavailable"
+
+
+class Unreachable(KammertonError):
+    """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
+
+    code = "unreachable"
 
 
 class LostLease(KammertonError):

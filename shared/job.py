@@ -68,6 +68,16 @@ class AudioInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """Whom to tell what about a job. Neither its address nor its secret is for views or logs."""
+
+    url: str = field(repr=False)
+    events: tuple[str, ...]
+    secret: str | None = field(default=None, repr=False)
+    """Made for this job alone; None: its owner's secrets sign."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """The right of one worker to end this attempt."""
 
@@ -101,6 +111,7 @@ class Job:
     start_seconds: float | None = None
     """Where the window begins; None: the first 60 s, with a second look where those are inconclusive."""
     owner: str | None = None
+    callback: Callback | None = None
     request_id: str | None = None
     version: int = 0
     """Raised by the store on every change; a change of an old version is refused."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from shared.job import Job, JobState
+from shared.keys import ApiKey
 
 
 class AudioUpload(Protocol):
@@ -132,6 +133,27 @@ class JobStore(Protocol):
         """Raise Unavailable unless the store answers."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One change of a job's state, a request to cancel it, or its removal."""
+
+    cursor: str
+    """Where it stands in the stream."""
+    job_id: str
+    state: str
+    """The new state, or `removed`."""
+
+
+class Transitions(Protocol):
+    """The stream of all jobs' changes, for those who wait for one. Who sleeps too long misses some."""
+
+    def newest(self) -> str:
+        """The cursor of what was written last."""
+
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+        """What was written after a cursor; waits so long for the first of it."""
+
+
 class JobQueue(Protocol):
     """Doorbells for workers. A lost or repeated one harms nobody: the record decides."""
 
@@ -154,6 +176,8 @@ class WorkerInfo:
     queues: tuple[str, ...] = ()
     concurrency: int = 1
     jobs_done: int = 0
+    progress_at: float = 0.0
+    """UNIX seconds: when it last started or ended a job, or began."""
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())
@@ -170,3 +194,19 @@ class WorkerRegistry(Protocol):
 
     def alive(self) -> tuple[WorkerInfo, ...]:
         """Workers that were heard of lately."""
+
+
+class KeyStore(Protocol):
+    """Who may do what."""
+
+    def add(self, key: ApiKey) -> None:
+        """Record a new key. Raises Conflict if its id is taken."""
+
+    def find(self, key_id: str) -> ApiKey | None:
+        """The key of this id, revoked or not; None where there is none."""
+
+    def all(self) -> tuple[ApiKey, ...]:
+        """Every key, the newest first."""
+
+    def revoke(self, key_id: str, *, now: float) -> ApiKey:
+        """End a key; the first revocation counts. Raises NotFound."""

@@ -97,6 +97,7 @@ class RedisJobStore:
                 return
             commands = [["DEL", self._name(job_id)]]
             commands += [["ZREM", self._prefix + index, job.id] for index in _indexes(job)]
+            commands.append(self._transition(job.id, "removed"))
             with _translated():
                 if self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)]):
                     return
@@ -170,15 +171,17 @@ class RedisJobStore:
             for index, score in after.items()
             if before.get(index) != score
         ]
-        if old is None or new.state is not old.state:
-            stream = self._prefix + "transitions"
-            most = str(_MOST_TRANSITIONS)
-            commands.append(["XADD", stream, "MAXLEN", "~", most, "*", "id", new.id, "state", new.state])
+        if old is None or new.state is not old.state or new.cancel_requested != old.cancel_requested:
+            commands.append(self._transition(new.id, new.state))
         for follower in self._followers:
             commands += follower(old, new)
         with _translated():
             expected = str(old.version) if old else ""
             return bool(self._apply(keys=[name], args=[expected, json.dumps(commands)]))
+
+    def _transition(self, job_id: str, state: str) -> list[str]:
+        stream, most = self._prefix + "transitions", str(_MOST_TRANSITIONS)
+        return ["XADD", stream, "MAXLEN", "~", most, "*", "id", job_id, "state", state]
 
     def _batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
         """The next jobs of the narrowest index, strictly after the cursor."""

@@ -29,7 +29,7 @@ def connect_s3(*, endpoint_url: str | None, region: str, connections: int = 64) 
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    return boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
 
 
 class S3AudioStore:

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.outbound import OutboundRules
+from shared.outbound_http import Outbound
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.redis_deliveries import RedisDeliveryStore
+from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
+from shared.webhook_outbox import WebhookOutbox
+from shared.webhook_ports import DeliveryStore, EndpointStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +29,13 @@ class Services:
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
+    keys: KeyStore
+    transitions: Transitions
+    deliveries: DeliveryStore
+    endpoints: EndpointStore
     celery: Celery
+    outbound: Outbound
+    """For addresses that clients give us: callbacks and sources."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
@@ -37,8 +51,19 @@ def connect(settings: Settings) -> Services:
     return Services(
         audio=audio,
         prepare=audio.prepare,
-        jobs=RedisJobStore(client, prefix=settings.redis_prefix),
+        jobs=RedisJobStore(
+            client,
+            prefix=settings.redis_prefix,
+            followers=[WebhookOutbox(prefix=settings.redis_prefix)],
+        ),
+        deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
+        endpoints=RedisEndpointStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
+        keys=RedisKeyStore(client, prefix=settings.redis_prefix),
         celery=celery,
+        outbound=Outbound(
+            rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy
+        ),
     )

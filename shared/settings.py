@@ -1,10 +1,13 @@
 """Every knob with its unit and default. Read once, at the door, from KAMMERTON_* variables."""
 
 import sys
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.delivery import RETRY_SECONDS
+from shared.outbound import Network, parse_networks
 
 MIB = 1024 * 1024
 
@@ -36,6 +39,16 @@ class Settings(BaseSettings):
     job_memory_bytes: int = Field(
         200 * MIB, ge=64 * MIB, description="Memory of one attempt above the worker's own."
     )
+    worker_memory_bytes: int = Field(
+        250 * MIB, gt=0, description="What a worker takes without any job: decides how many run at once."
+    )
+    worker_jobs_per_child: int = Field(200, ge=1, description="A child is replaced after so many jobs.")
+    drain_seconds: float = Field(
+        3, ge=0, description="A worker that is told to stop hands its jobs back after so long."
+    )
+    stalled_seconds: float = Field(
+        90, gt=0, description="Work waits and none was started for so long: the worker is unhealthy."
+    )
     job_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
     lease_seconds: float = Field(
         15, gt=0, description="A worker that is silent for so long has lost its job."
@@ -49,16 +62,54 @@ class Settings(BaseSettings):
     orphan_seconds: float = Field(
         3600, gt=0, description="Storage that no job names is removed after so long."
     )
+    outbound_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Networks that webhooks and source addresses may lie in though they are not public, "
+        "e.g. `127.0.0.0/8,10.1.0.0/16`.",
+    )
+    outbound_proxy: str | None = Field(
+        None,
+        pattern=r"^http://[^/?#]+/?$",
+        description="Egress proxy for webhooks and source addresses, `http://[user:password@]host:port`.",
+    )
+    webhook_allow_http: bool = Field(False, description="Deliver webhooks to http:// addresses as well.")
+    webhook_timeout_seconds: float = Field(
+        15, gt=0, le=60, description="A receiver that has not answered after so long has failed, seconds."
+    )
+    webhook_retry_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
+        RETRY_SECONDS,
+        description="Pauses between the attempts to deliver a webhook, seconds, e.g. `5,60,300`.",
+    )
+    webhook_concurrency: int = Field(
+        64, ge=4, le=1000, description="Webhooks that one notifier sends at once."
+    )
+    webhook_server_concurrency: int = Field(4, ge=1, description="Of these to one server.")
     log_format: str = Field("console", pattern="^(console|json)$", description="`console` or `json`.")
     log_level: str = Field(
         "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level that is logged."
     )
+    log_filenames: bool = Field(False, description="Write the names of uploaded files to the log.")
+    anonymous: bool = Field(
+        False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
+    )
     admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
 
+    @field_validator("outbound_allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, given: object) -> object:
+        return parse_networks(given) if isinstance(given, str) else given
+
+    @field_validator("webhook_retry_seconds", mode="before")
+    @classmethod
+    def _pauses(cls, given: object) -> object:
+        return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
+
     @model_validator(mode="after")
-    def _leases_outlive_a_round(self) -> Self:
+    def _times_fit_together(self) -> Self:
         if self.lease_seconds < 2 * self.rescue_seconds:
             raise ValueError("KAMMERTON_LEASE_SECONDS must be at least twice KAMMERTON_RESCUE_SECONDS")
+        if self.stalled_seconds <= self.job_wall_seconds:
+            raise ValueError("KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS")
         return self
 
 

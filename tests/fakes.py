@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
-from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, WorkerInfo
+from shared.keys import ApiKey
+from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
 
 
 @dataclass
@@ -75,13 +76,16 @@ class _MemoryUpload:
 class MemoryJobStore:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
-        self._lock = threading.RLock()
+        self.transitions: list[tuple[str, str]] = []
+        self.changed = threading.Condition(threading.RLock())
+        self._lock = self.changed
 
     def add(self, job: Job) -> None:
         with self._lock:
             if job.id in self.jobs:
                 raise Conflict("This job exists already.")
             self.jobs[job.id] = replace(job, version=1)
+            self._tell(job.id, job.state)
 
     def get(self, job_id: str) -> Job:
         try:
@@ -96,11 +100,14 @@ class MemoryJobStore:
             if new != old:
                 new = replace(new, version=old.version + 1)
             self.jobs[job_id] = new
+            if new.state is not old.state or new.cancel_requested != old.cancel_requested:
+                self._tell(job_id, new.state)
             return new
 
     def remove(self, job_id: str) -> None:
         with self._lock:
-            self.jobs.pop(job_id, None)
+            if self.jobs.pop(job_id, None) is not None:
+                self._tell(job_id, "removed")
 
     def page(self, query: JobQuery) -> JobPage:
         found = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
@@ -142,6 +149,10 @@ class MemoryJobStore:
     def check(self) -> None:
         pass
 
+    def _tell(self, job_id: str, state: str) -> None:
+        self.transitions.append((job_id, state))
+        self.changed.notify_all()
+
     def _waiting(self, queue: str) -> list[str]:
         jobs = [job for job in self.jobs.values() if job.state is JobState.QUEUED and job.queue == queue]
         return [job.id for job in sorted(jobs, key=lambda job: (job.queued_at, job.id))]
@@ -156,6 +167,24 @@ def _matches(job: Job, query: JobQuery) -> bool:
         and (query.created_before is None or job.created_at <= query.created_before)
         and (query.name_contains is None or query.name_contains.casefold() in name)
     )
+
+
+@dataclass
+class MemoryTransitions:
+    store: MemoryJobStore
+
+    def newest(self) -> str:
+        return str(len(self.store.transitions))
+
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+        known = int(cursor)
+        with self.store.changed:
+            self.store.changed.wait_for(lambda: len(self.store.transitions) > known, wait_seconds)
+            new = self.store.transitions[known:]
+        return tuple(
+            Transition(cursor=str(known + number), job_id=job_id, state=state)
+            for number, (job_id, state) in enumerate(new, 1)
+        )
 
 
 @dataclass
@@ -181,3 +210,25 @@ class MemoryWorkerRegistry:
 
     def alive(self) -> tuple[WorkerInfo, ...]:
         return tuple(self.workers.values())
+
+
+@dataclass
+class MemoryKeyStore:
+    keys: dict[str, ApiKey] = field(default_factory=dict)
+
+    def add(self, key: ApiKey) -> None:
+        if key.id in self.keys:
+            raise Conflict("This key exists already.")
+        self.keys[key.id] = key
+
+    def find(self, key_id: str) -> ApiKey | None:
+        return self.keys.get(key_id)
+
+    def all(self) -> tuple[ApiKey, ...]:
+        return tuple(sorted(self.keys.values(), key=lambda key: (-key.created_at, key.id)))
+
+    def revoke(self, key_id: str, *, now: float) -> ApiKey:
+        if key_id not in self.keys:
+            raise NotFound("There is no such key.")
+        self.keys[key_id] = self.keys[key_id].revoke(now=now)
+        return self.keys[key_id]

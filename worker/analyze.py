@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 
 from shared.errors import Conflict, Crashed, LostLease, NotFound, Unanalysable, Unavailable
 from shared.job import Job, Problem
-from shared.logs import get_logger
+from shared.logs import bind, get_logger
 from shared.ports import AudioStore, JobStore
 from shared.report import Report
 
@@ -52,6 +52,10 @@ class _Canceled(Exception):
     """The client wants no result any more."""
 
 
+class _Stopping(Exception):
+    """This worker was told to stop, and the time to finish is over."""
+
+
 def analyze(
     job_id: str,
     *,
@@ -60,8 +64,11 @@ def analyze(
     listen: Listen,
     worker: str,
     terms: Terms,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Job | None:
     """Run one attempt of a job. None where there was nothing to do: a stale or repeated doorbell.
+
+    `stopping` is asked all the time: once it is true, the job is handed back unfinished.
 
     Raises:
         Unavailable: the job store is away; the rescuer will find the job.
@@ -73,12 +80,16 @@ def analyze(
     except (Conflict, NotFound) as nothing_to_do:
         _log.info("doorbell_ignored", job_id=job_id, why=nothing_to_do.message)
         return None
+    if job.request_id is not None:
+        bind(request_id=job.request_id)  # a doorbell of the rescuer does not know it
     if job.state.is_final:
         _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
         return job
     _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
+    pulse = _Pulse(job, jobs=jobs, terms=terms, stopping=stopping)
     try:
-        ended = _write(jobs, job_id, _attempt(job, jobs=jobs, audio=audio, listen=listen, terms=terms), terms)
+        step = _attempt(job, audio=audio, listen=listen, pulse=pulse, terms=terms)
+        ended = _write(jobs, job_id, step, terms)
     except (LostLease, NotFound):
         _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
         return None
@@ -98,7 +109,7 @@ def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
 
 
 def _attempt(
-    job: Job, *, jobs: JobStore, audio: AudioStore, listen: Listen, terms: Terms
+    job: Job, *, audio: AudioStore, listen: Listen, pulse: "_Pulse", terms: Terms
 ) -> Callable[[Job], Job]:
     """Do the work; the answer is the step that records how it ended."""
     token = job.attempts
@@ -108,11 +119,11 @@ def _attempt(
 
     try:
         with audio.open(job.id) as file:
-            heard = listen(
-                file, start_seconds=job.start_seconds, keep_going=_Pulse(job, jobs=jobs, terms=terms)
-            )
+            heard = listen(file, start_seconds=job.start_seconds, keep_going=pulse)
     except _Canceled:
         return lambda job: job.confirm_cancel(token, now=now())
+    except _Stopping:
+        return lambda job: job.hand_back(token, "its worker was told to stop", now=now(), delay_seconds=0)
     except Unavailable as error:
         why = error.message
         return lambda job: job.hand_back(token, why, now=now(), delay_seconds=terms.retry_seconds)
@@ -140,18 +151,21 @@ def _write(jobs: JobStore, job_id: str, step: Callable[[Job], Job], terms: Terms
 class _Pulse:
     """Called all the time while a job runs: renews the lease, notices that the job was canceled or lost."""
 
-    def __init__(self, job: Job, *, jobs: JobStore, terms: Terms) -> None:
+    def __init__(self, job: Job, *, jobs: JobStore, terms: Terms, stopping: Callable[[], bool]) -> None:
         self._job_id = job.id
         self._token = job.attempts
         self._jobs = jobs
         self._terms = terms
+        self._stopping = stopping
         self._next_look = time.monotonic() + _LOOK_SECONDS
         self._next_renewal = time.monotonic() + terms.lease_seconds / 3
         self._lost_at = time.monotonic() + terms.lease_seconds
 
     def __call__(self) -> None:
-        """Raises _Canceled, LostLease."""
+        """Raises _Canceled, _Stopping, LostLease."""
         now = time.monotonic()
+        if self._stopping():
+            raise _Stopping
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_SECONDS

@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import struct
+import sys
 import traceback
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] # ships no types
@@ -40,9 +41,13 @@ _FOR_THE_PARENT_ALONE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SI
 Task = Callable[[BinaryIO], bytes]
 
 
-@cache
 def blas_threads() -> ThreadpoolController:
-    """Find the BLAS libraries of this process; costs 30 ms once, so call it before the fork."""
+    """Find the BLAS libraries of this process: 30 ms, and again only after further imports."""
+    return _blas_threads(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _blas_threads(_loaded_modules: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 

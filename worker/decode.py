@@ -7,19 +7,18 @@ import io
 import os
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import numpy as np
 import soundfile
 from librosa import stream
 
 from shared.errors import KammertonError, TooComplex, Undecodable
 from worker.ffmpeg import decode_with_ffmpeg
 from worker.header import refuse_hopeless
-from worker.window import Recording, Window, check_format
+from worker.window import Recording, Window, check_format, mix_down
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Recording", "decode", "warm_up"]
+__all__ = ["Recording", "decode"]
 
 # What libsndfile is given. The two dozen studio formats it also knows are attack surface and no songs.
 _LIBSNDFILE_STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", b".snd")
@@ -50,15 +49,10 @@ def decode(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> R
         source.raise_failure()
 
 
-def warm_up() -> None:
-    """Load and compile what a first decoding would; call it once, before forking children that decode."""
-    wav = io.BytesIO()
-    soundfile.write(wav, np.zeros((800, 2), np.float32), 8000, format="WAV")
-    decode(wav, start_seconds=0, window_seconds=1)
-
-
 def _decode(source: "_Nameless", *, start_seconds: float, window_seconds: float) -> Recording:
     audio = cast(BinaryIO, source)
+    if source.seek(0, os.SEEK_END) == 0:
+        raise Undecodable("The file is empty.", code="no_audio")
     refuse_hopeless(audio)
     recording = None
     if _libsndfile_reads(source):
@@ -100,7 +94,7 @@ def _with_libsndfile(source: "_Nameless", *, start_seconds: float, window_second
             block_length=1,
             frame_length=block_frames,
             hop_length=block_frames,
-            mono=True,
+            mono=False,  # librosa's own downmix refuses a whole recording for one sample that is no number
             offset=start_seconds,
             duration=window_seconds,
             fill_value=0.0,
@@ -109,7 +103,7 @@ def _with_libsndfile(source: "_Nameless", *, start_seconds: float, window_second
             decoded = file.tell() - position
             if decoded <= 0:
                 break
-            window.add(block[:decoded], sample_rate=file.samplerate)
+            window.add(mix_down(block[..., :decoded]), sample_rate=file.samplerate)
             position += decoded
         if position == first_frame:
             return None
@@ -136,13 +130,13 @@ class _Nameless(io.RawIOBase):
         self._audio = audio
         self._size = audio.seek(0, os.SEEK_END)
         self._position = 0
-        self._furthest = 0
+        self._handed_out = 0
         self._failure: BaseException | None = None
 
     @property
     def has_more(self) -> bool:
-        """True if the file goes on well beyond all that was read so far."""
-        return self._size - self._furthest > _UNREAD_BYTES
+        """True if a good part of the file has not been read yet."""
+        return self._size - self._handed_out > _UNREAD_BYTES
 
     def raise_failure(self) -> None:
         """Raise what the file object raised, if it did."""
@@ -176,5 +170,5 @@ class _Nameless(io.RawIOBase):
             return 0
         view[: len(data)] = data
         self._position += len(data)
-        self._furthest = max(self._furthest, self._position)
+        self._handed_out += len(data)
         return len(data)

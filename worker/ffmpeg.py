@@ -11,11 +11,12 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard
 from numpy.typing import NDArray
 
 from shared.errors import TooComplex, Undecodable
-from worker.window import Recording, Window, check_format
+from worker.window import Recording, Window, check_format, mix_down
 
 # Without these a playlist under any name makes FFmpeg fetch addresses and open files of this machine.
 # Measured: enough on its own, and 3 of 1,084 decodable real files are lost by it.
@@ -37,7 +38,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window_seconds:
     """Decode a window of the best audio stream of *audio*.
 
     Raises `Undecodable` when there is no such stream or no sample in it, `TooComplex` when it holds
-    too many packets for its audio, and `av.FFmpegError` or `MemoryError` as FFmpeg does.
+    too many packets for its audio, and `av.FFmpegError` or `MemoryError` when it can't be opened.
     """
     with av.open(audio, mode="r", options=dict(OPTIONS), metadata_errors="replace") as container:
         stream = container.streams.best("audio")
@@ -90,9 +91,11 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[tuple[Au
     """Yield frames and where each begins, in seconds, within bounds on packets and errors."""
     barren = errors = 0
     position = 0.0
-    for count, packet in enumerate(container.demux(stream), start=1):
+    for count, packet in enumerate(_packets(container, stream), start=1):
         try:
             frames = packet.decode()
+        except MemoryError:  # PyAV's is an FFmpegError too
+            raise
         except av.FFmpegError:
             errors += 1
             frames = []
@@ -106,17 +109,24 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[tuple[Au
             position += frame.samples / max(1, frame.sample_rate)
 
 
+def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
+    """Yield packets up to the end of the file, or to where it breaks: what came before is a recording."""
+    try:
+        yield from container.demux(stream)
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return
+
+
 def _mono(frame: AudioFrame) -> NDArray[np.float32]:
-    """Mix a frame down to the mean of its channels, full scale at 1."""
+    """Mix a frame down to one channel, full scale at 1."""
     kind = frame.format.name.removesuffix("p")
     values = frame.to_ndarray()
     if not frame.format.is_planar:
         values = values.reshape(-1, frame.layout.nb_channels).T
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is dealt with by the window
-        mono = values.mean(axis=0, dtype=np.float64)
-        if kind == "u8":
-            mono -= 128.0
-        return np.asarray(mono / _FULL_SCALE[kind], np.float32)
+    middle = 128 if kind == "u8" else 0
+    return (mix_down(values) - np.float32(middle)) / np.float32(_FULL_SCALE[kind])
 
 
 def _duration_seconds(container: InputContainer, stream: AudioStream) -> float | None:

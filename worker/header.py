@@ -7,6 +7,7 @@ them meets the limits of the child that decodes it.
 import os
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 from shared.errors import TooComplex
@@ -15,11 +16,14 @@ from shared.errors import TooComplex
 MAX_TAGS = 2_000
 MAX_METADATA_BYTES = 32 << 20
 """Of a leading ID3v2 tag, a FLAC header or an MP4 index; pictures are in here."""
+MAX_BOXES = 10_000
+"""Inside an MP4 index, tags included; a video with many tracks has some hundreds."""
 MAX_INDEX_ENTRIES = 2_000_000
 """Samples in an MP4 index beyond one a byte of the file; twelve hours of AAC have 2,000,000."""
 
 _OGG_COMMENTS = (b"\x03vorbis", b"OpusTags", b"\x81kate", b"\x81theora")
 _OGG_SEARCH_BYTES = 8192
+_BOXES_BEFORE_INDEX = 100
 _MP4_STARTS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _MP4_FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
 _FLAC_COMMENTS = 4
@@ -116,12 +120,13 @@ def _check_wav(audio: BinaryIO, size: int) -> None:
 
 
 def _check_mp4(audio: BinaryIO, size: int) -> None:
-    for count, (name, start, end) in enumerate(_boxes(audio, 0, size), start=1):
-        _check_tags(count)
+    # A fragmented file has thousands of boxes after its index, and each look costs a read from storage.
+    for name, start, end in islice(_boxes(audio, 0, size), _BOXES_BEFORE_INDEX):
         if name == b"moov":
             if end - start > MAX_METADATA_BYTES or _read(audio, start, 8)[4:] == b"cmov":
                 raise TooComplex(_TOO_MUCH_METADATA)
             _check_moov(audio, start, end, size)
+            return
 
 
 def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
@@ -129,7 +134,8 @@ def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
     while waiting:
         for name, inside, after in _boxes(audio, *waiting.pop()):
             boxes += 1
-            _check_tags(boxes)
+            if boxes > MAX_BOXES:
+                raise TooComplex(_TOO_MANY_TAGS)
             if name in _MP4_FOLDERS:
                 # `meta` has 4 bytes of version first in MP4, none in QuickTime.
                 is_full_box = name == b"meta" and _read(audio, inside, 4) == b"\0\0\0\0"

@@ -1,8 +1,10 @@
-"""A worker says every few seconds that it is alive, and what it is doing."""
+"""A worker says every few seconds that it is alive and what it does; a watchdog kills it if it stalls."""
 
 import os
+import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -10,15 +12,52 @@ from celery.worker import state
 
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import WorkerInfo, WorkerRegistry
+from shared.ports import JobStore, WorkerInfo, WorkerRegistry
+from worker.cgroups import memory_limit_bytes
+from worker.family import family_memory_bytes
+from worker.health import ailment
+from worker.watchdog import start_watchdog
 
 BEAT_SECONDS = 3.0
 
 _log = get_logger(__name__)
 
 
-def announce(app: Celery, workers: WorkerRegistry) -> None:
-    """Add the heartbeat to the workers of an app."""
+def worker_name() -> str:
+    """What the worker that runs in this process is called."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def what_ails(
+    name: str, *, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...], stalled_seconds: float
+) -> str | None:
+    """Look at a worker through its records. Raises Unavailable."""
+    worker = next((worker for worker in workers.alive() if worker.name == name), None)
+    backlogs = [jobs.backlog(queue) for queue in (worker.queues if worker else queues)]
+    return ailment(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
+
+
+def announce(app: Celery, workers: WorkerRegistry, *, look: Callable[[str], str | None]) -> None:
+    """Add the heartbeat and the watchdog to the workers of an app. `look` takes the worker's name."""
+
+    class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+        """Forked before the pool, while this process has one thread and no child."""
+
+        requires = ("celery.worker.components:Timer",)
+
+        def __init__(self, parent: Any, **options: Any) -> None:
+            super().__init__(parent, **options)
+            self._pid = 0
+
+        def start(self, parent: Any) -> None:  # noqa: ARG002  # Celery calls it so
+            """Let the dog out."""
+            name = worker_name()
+            self._pid = start_watchdog(lambda: look(name))
+
+        def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery calls it so
+            """A worker that stops in order is not to be killed for it."""
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
 
     class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Runs on the worker's own timer, in the parent: a busy child can't silence it."""
@@ -27,7 +66,8 @@ def announce(app: Celery, workers: WorkerRegistry) -> None:
 
         def __init__(self, parent: Any, **options: Any) -> None:
             super().__init__(parent, **options)
-            self._started_at = time.time()
+            self._started_at = self._progress_at = time.time()
+            self._seen: object = None
             self._timer: Any = None
 
         def start(self, parent: Any) -> None:
@@ -40,30 +80,35 @@ def announce(app: Celery, workers: WorkerRegistry) -> None:
             if self._timer is not None:
                 self._timer.cancel()
             try:
-                workers.leave(_name())
+                workers.leave(worker_name())
             except Unavailable as error:
                 _log.info("goodbye_unheard", why=error.message)
 
         def _beat(self, parent: Any) -> None:
+            now = time.time()
+            done = sum(state.total_count.values())
+            current = tuple(sorted(str(request.id) for request in state.active_requests))
+            if (done, current) != self._seen:
+                self._seen, self._progress_at = (done, current), now
             try:
                 workers.beat(
                     WorkerInfo(
-                        name=_name(),
+                        name=worker_name(),
                         host=socket.gethostname(),
                         pid=os.getpid(),
                         started_at=self._started_at,
-                        seen_at=time.time(),
+                        seen_at=now,
                         queues=tuple(str(name) for name in parent.app.amqp.queues.consume_from),
                         concurrency=int(parent.concurrency),
-                        jobs_done=sum(state.total_count.values()),
-                        current_jobs=tuple(str(request.id) for request in state.active_requests),
+                        jobs_done=done,
+                        progress_at=self._progress_at,
+                        memory_bytes=family_memory_bytes(),
+                        memory_limit_bytes=memory_limit_bytes(),
+                        current_jobs=current,
                     )
                 )
             except Unavailable as error:
                 _log.warning("heartbeat_unheard", why=error.message)
 
+    app.steps["worker"].add(Watchdog)
     app.steps["worker"].add(Heartbeat)
-
-
-def _name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"

@@ -4,22 +4,48 @@ import gc
 import os
 import socket
 from functools import partial
+from typing import Any
 
-from shared.celery_queue import ANALYZE
-from shared.logs import configure_logs
+from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
+from shared.logs import bound, configure_logs
 from shared.services import connect
 from shared.settings import read_settings
 from worker.analyze import Terms, analyze
-from worker.heartbeat import announce
-from worker.limits import ChildLimits
+from worker.cgroups import available_cpus, memory_limit_bytes
+from worker.drain import Drain
+from worker.heartbeat import announce, what_ails
+from worker.limits import ChildLimits, choose_concurrency
 from worker.listen import listen_in_child
 from worker.warm import warm_up
 
 settings = read_settings()
-configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+configure_logs(
+    log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+)
 services = connect(settings)
 app = services.celery
-announce(app, services.workers)
+announce(
+    app,
+    services.workers,
+    look=partial(
+        what_ails,
+        jobs=services.jobs,
+        workers=services.workers,
+        queues=QUEUES,
+        stalled_seconds=settings.stalled_seconds,
+    ),
+)
+app.conf.update(
+    worker_concurrency=choose_concurrency(
+        available_cpus(),
+        memory_limit_bytes=memory_limit_bytes(),
+        parent_bytes=settings.worker_memory_bytes,
+        job_memory_bytes=settings.job_memory_bytes,
+    ),
+    worker_max_tasks_per_child=settings.worker_jobs_per_child,
+)
+drain = Drain(grace_seconds=settings.drain_seconds)
+drain.on_shutdown()
 
 terms = Terms(
     lease_seconds=settings.lease_seconds,
@@ -37,8 +63,8 @@ listen = partial(
 )
 
 
-@app.task(name=ANALYZE)  # type: ignore[untyped-decorator]  # Celery ships no types
-def analyze_audio(job_id: str) -> None:
+@app.task(name=ANALYZE, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
+def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
     analyze(
         job_id,
@@ -47,7 +73,17 @@ def analyze_audio(job_id: str) -> None:
         listen=listen,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         terms=terms,
+        stopping=lambda: drain.is_over,
     )
+    with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
+        analyze(
+            job_id,
+            jobs=services.jobs,
+            audio=services.audio,
+            listen=listen,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            terms=terms,
+        )
 
 
 warm_up()

@@ -13,7 +13,9 @@ from worker.rescue import Rescuer
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = read_settings()
-    configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+    configure_logs(
+        log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+    )
     log = get_logger("worker.rescuer")
     services = connect(settings)
     rescuer = Rescuer(

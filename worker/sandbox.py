@@ -22,7 +22,8 @@ from worker import child as wire
 from worker.limits import ChildLimits, memory_of_this_process
 
 KEEP_GOING_SECONDS = 0.25
-_GRACE_SECONDS = 5.0  # between the end of the child's socket and the end of the child
+# Between the end of the child's socket and its own. What it died of stands before its socket closes.
+_GRACE_SECONDS = 0.4
 _MAX_MESSAGE_CHARS = 300
 _MAX_FAILURE_BYTES = 1 << 16
 _CARRIED_OVER = {kind.__name__: kind for kind in (Unanalysable, Undecodable, TooComplex, AudioMissing)}
@@ -44,7 +45,10 @@ class ChildOutcome:
     detail: str
     """For the operator's log, never for the client: a traceback, a signal; may be empty."""
     memory_peak_bytes: int
-    """Peak resident memory of the child without what it inherited; on macOS with it."""
+    """Peak resident memory of the child, less what it inherited (on macOS with it).
+
+    Inherited pages that the child wrote to, and so has copies of, are not in here.
+    """
     cpu_seconds: float
     wall_seconds: float
     storage_seconds: float

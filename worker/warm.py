@@ -1,7 +1,13 @@
-"""Pay for librosa once: whatever loads or compiles on first use, done in the parent before it forks."""
+"""Pay for librosa once: whatever loads or compiles on first use, done in the parent before it forks.
 
+The child that decodes can open no file, so what is not imported here can never be imported there.
+"""
+
+import importlib
 import io
+import pkgutil
 
+import av
 import numpy as np
 import soundfile
 
@@ -9,7 +15,10 @@ from worker.listen import listen
 
 
 def warm_up() -> None:
-    """Send a short tone through the whole analysis."""
+    """Load every part of PyAV, and send a short tone through the whole analysis."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
     rate = 22_050
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
     file = io.BytesIO()

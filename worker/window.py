@@ -1,6 +1,7 @@
 """Mono blocks in, one preallocated stretch of clean samples out. Arithmetic only, whoever decoded them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import soxr  # type: ignore[import-untyped] # ships no types
@@ -57,6 +58,14 @@ def check_format(*, channels: int, sample_rate: int) -> None:
             f" {MIN_STORED_RATE_HZ} to {MAX_STORED_RATE_HZ} Hz can be read.",
             code="sample_rate",
         )
+
+
+def mix_down(block: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the mean of the channels of (channels, frames), or of (frames,) for one channel."""
+    if block.ndim == 1:
+        return block.astype(np.float32, copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is dealt with by the window
+        return np.asarray(block.mean(axis=0, dtype=np.float64), np.float32)
 
 
 class Window:

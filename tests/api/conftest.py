@@ -1,14 +1,24 @@
 """The API over fakes."""
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.jobs import JobTerms
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryWorkerRegistry
+from shared.keys import Scope, issue_key
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryKeyStore,
+    MemoryTransitions,
+    MemoryWorkerRegistry,
+)
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -20,22 +30,44 @@ class World:
     audio: MemoryAudioStore
     queue: MemoryJobQueue
     workers: MemoryWorkerRegistry
+    keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
+
+    def token(self, *scopes: Scope, **changes: Any) -> str:
+        """A new key's token."""
+        fields: dict[str, Any] = {"scopes": frozenset(scopes), "now": time.time()}
+        key, token = issue_key("test", **fields | changes)
+        self.keys.add(key)
+        return token
+
+
+def a_world(**changes: Any) -> World:
+    """An app over fakes; `changes` go to create_app."""
+    jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
+    workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
+    fields: dict[str, Any] = {
+        "jobs": jobs,
+        "audio": audio,
+        "queue": queue,
+        "workers": workers,
+        "keys": keys,
+        "anonymous": True,
+        "transitions": MemoryTransitions(jobs),
+        "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
+    }
+    client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
+    return World(client, jobs, audio, queue, workers, keys)
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    jobs, audio, queue, workers = (
-        MemoryJobStore(),
-        MemoryAudioStore(),
-        MemoryJobQueue(),
-        MemoryWorkerRegistry(),
-    )
-    app = create_app(
-        jobs=jobs,
-        audio=audio,
-        queue=queue,
-        workers=workers,
-        terms=JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
-    )
-    with TestClient(app, raise_server_exceptions=False) as client:
-        yield World(client, jobs, audio, queue, workers)
+    made = a_world()
+    with made.client:
+        yield made
+
+
+@pytest.fixture
+def closed_world() -> Iterator[World]:
+    """Nobody comes in without an API key."""
+    made = a_world(anonymous=False)
+    with made.client:
+        yield made

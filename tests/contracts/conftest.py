@@ -9,11 +9,20 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_keys import RedisKeyStore
+from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore, MemoryWorkerRegistry
+from tests.fakes import (
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryKeyStore,
+    MemoryTransitions,
+    MemoryWorkerRegistry,
+)
 from tests.servers import S3Server, ValkeyServer
 
 KINDS = ("memory", "real")
@@ -38,11 +47,25 @@ def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     return RedisJobStore(request.getfixturevalue("client"), prefix=prefix)
 
 
+@pytest.fixture
+def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Transitions:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryTransitions(jobs)
+    return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
+
+
 @pytest.fixture(params=KINDS)
 def workers(request: pytest.FixtureRequest, prefix: str) -> WorkerRegistry:
     if request.param == "memory":
         return MemoryWorkerRegistry()
     return RedisWorkerRegistry(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
+    if request.param == "memory":
+        return MemoryKeyStore()
+    return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

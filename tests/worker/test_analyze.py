@@ -8,6 +8,7 @@ import pytest
 from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
 from shared.job import Job, JobState
 from tests.fakes import MemoryAudioStore, MemoryJobStore
+from tests.logged import json_logs
 from tests.made import a_job, a_report
 from worker.analyze import Heard, Terms, analyze
 
@@ -134,6 +135,27 @@ def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
     assert "job-1" in world.audio.objects
 
 
+def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
+    world = World(attempts_allowed=1)
+
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+        keep_going()
+        raise AssertionError("was never stopped")
+
+    analyze(
+        "job-1",
+        jobs=world.jobs,
+        audio=world.audio,
+        listen=listen,
+        worker="w",
+        terms=TERMS,
+        stopping=lambda: True,
+    )
+    assert world.job.state is JobState.QUEUED
+    assert world.job.attempts < world.job.attempts_allowed
+    assert (world.job.due_at or 0) <= time.time()
+
+
 def test_the_lease_is_renewed_while_the_work_goes_on() -> None:
     world = World()
     leases: list[float] = []
@@ -192,3 +214,11 @@ def test_the_whole_object_is_never_read_by_us() -> None:
     world.audio.open = lambda key: Watched(b"song")  # type: ignore[method-assign]
     world.run(lambda *_, **__: Heard(report=a_report(), memory_peak_bytes=1))
     assert world.job.state is JobState.SUCCEEDED
+
+
+def test_every_line_of_an_attempt_has_the_id_of_the_request_that_made_the_job() -> None:
+    with json_logs() as log:
+        World(request_id="r-1").run(hears)
+        lines = log.lines()
+    assert {line["event"] for line in lines} == {"attempt_started", "attempt_ended"}
+    assert {(line["job_id"], line["request_id"]) for line in lines} == {("job-1", "r-1")}

@@ -1,0 +1,78 @@
+# Two images of one tree: `api`, which has no numpy to import, and `worker`, which also runs the rescuer.
+# `valkey` and `s3` are the public images with a folder for data that belongs to a user without rights.
+# Build and run them with docker-compose.yml; deploy/README.md says how.
+
+FROM python:3.11-slim-bookworm AS python
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+
+
+FROM python AS api-packages
+COPY requirements/api.txt ./
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r api.txt
+COPY shared/ shared/
+COPY api/ api/
+RUN python -m compileall -q shared api
+
+
+FROM python AS worker-packages
+COPY requirements/worker.txt ./
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r worker.txt \
+    # Test suites of numpy, scipy, numba and others: a fifth of the image, and imported by nothing.
+    && find /opt/venv/lib -type d -name tests -path '*-packages/*' -prune -exec rm -rf {} +
+
+
+FROM python AS api
+COPY --from=api-packages /opt/venv /opt/venv
+COPY --from=api-packages /app/shared shared
+COPY --from=api-packages /app/api api
+USER 10001:10001
+# kombu imports its transport when the first message is sent: what that lacks would show in production.
+RUN python -c "import api.app, shared.services, kombu.transport.redis, uvicorn"
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
+CMD ["python", "-m", "uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000"]
+
+
+FROM python AS worker
+# One thread each: the pool's processes are the parallelism, and threads of theirs would only cost memory.
+# The compiled cache is for any processor of the architecture, and never written to again.
+ENV OPENBLAS_NUM_THREADS=1 \
+    OMP_NUM_THREADS=1 \
+    NUMBA_NUM_THREADS=1 \
+    NUMBA_CPU_NAME=generic \
+    NUMBA_CACHE_DIR=/opt/numba-cache \
+    NUMBA_CACHE_LOCATOR_CLASSES=worker.numba_cache.PrebuiltCache
+COPY --from=worker-packages /opt/venv /opt/venv
+COPY shared/ shared/
+COPY worker/ worker/
+COPY deploy/starts_compiled.py /tmp/
+RUN python -m compileall -q shared worker \
+    && NUMBA_CACHE_LOCATOR_CLASSES= PYTHONPATH=/app python /tmp/starts_compiled.py \
+    && chmod -R a+rX,a-w /opt/numba-cache
+USER 10001:10001
+# Fails the build if a start would still compile anything.
+RUN PYTHONPATH=/app python /tmp/starts_compiled.py --check
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["python", "-m", "worker", "--healthcheck"]
+CMD ["python", "-m", "celery", "-A", "worker.main", "worker", "--loglevel", "INFO", "--without-mingle", \
+    "--without-gossip", "--queues", "interactive,batch", "--concurrency", "2"]
+
+
+FROM valkey/valkey:9-alpine AS valkey
+USER 0:0
+RUN mkdir -m 0700 /srv/valkey && chown 10001:10001 /srv/valkey
+USER 10001:10001
+WORKDIR /srv/valkey
+
+
+FROM chrislusf/seaweedfs:4.48 AS s3
+USER 0:0
+RUN mkdir -m 0700 /srv/objects && chown 10001:10001 /srv/objects
+USER 10001:10001
+WORKDIR /srv/objects

@@ -1,0 +1,99 @@
+"""Make, list and revoke API keys for a person at a terminal. The token goes to stdout, once."""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from shared.errors import BadRequest
+from shared.keys import ApiKey, Scope, issue_key
+from shared.ports import KeyStore
+
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
+
+
+def run(arguments: list[str] | None, *, connect: Callable[[], KeyStore]) -> int:
+    """Run one command. Raises BadRequest, NotFound, Unavailable."""
+    options = _parser().parse_args(arguments)
+    keys = connect()
+    if options.command == "create":
+        _create(keys, options)
+    elif options.command == "list":
+        _list(keys, as_json=options.json)
+    else:
+        key = keys.revoke(options.id, now=time.time())
+        sys.stderr.write(f"revoked: {key.id} ({key.name})\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m api", description="Operate the API.")
+    commands = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
+    verbs = commands.add_subparsers(required=True, dest="command")
+    create = verbs.add_parser("create", help="make a key and print it, once")
+    create.add_argument("name", help="who has it, what for")
+    create.add_argument(
+        "--scope",
+        action="append",
+        choices=[*Scope],
+        metavar="SCOPE",
+        help=f"one of {', '.join(Scope)}; may be repeated (jobs:read and jobs:write)",
+    )
+    create.add_argument("--expires-in", metavar="TIME", help="90d, 12h or 30m (never)")
+    listing = verbs.add_parser("list", help="show every key without its secret")
+    listing.add_argument("--json", action="store_true", help="one JSON line each")
+    revoke = verbs.add_parser("revoke", help="end a key now")
+    revoke.add_argument("id", help="the part between the underscores of kam_…_")
+    return parser
+
+
+def _create(keys: KeyStore, options: argparse.Namespace) -> None:
+    now = time.time()
+    key, token = issue_key(
+        options.name,
+        scopes=frozenset(Scope(scope) for scope in options.scope or [Scope.JOBS_READ, Scope.JOBS_WRITE]),
+        now=now,
+        expires_at=None if options.expires_in is None else now + _seconds(options.expires_in),
+    )
+    keys.add(key)
+    sys.stderr.write(f"{_line(key, now=now)}\nThis is the only time that you see it:\n")
+    print(token)
+
+
+def _list(keys: KeyStore, *, as_json: bool) -> None:
+    now = time.time()
+    for key in keys.all():
+        print(json.dumps(_fields(key, now=now), ensure_ascii=False) if as_json else _line(key, now=now))
+
+
+def _line(key: ApiKey, *, now: float) -> str:
+    fields = _fields(key, now=now)
+    scopes = ",".join(sorted(key.scopes))
+    return f"{key.id}  {fields['state']:<8}  {scopes}  made {fields['created_at']}  {key.name}"
+
+
+def _fields(key: ApiKey, *, now: float) -> dict[str, object]:
+    ended = "revoked" if key.revoked_at is not None else "expired"
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": "usable" if key.is_usable(now=now) else ended,
+        "scopes": sorted(key.scopes),
+        "created_at": _time(key.created_at),
+        "expires_at": _time(key.expires_at),
+        "revoked_at": _time(key.revoked_at),
+    }
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
+    if found is None:
+        raise BadRequest("--expires-in takes a number of minutes, hours or days: 30m, 12h, 90d.")
+    return float(found[1]) * _SECONDS[found[2]]

@@ -1,0 +1,89 @@
+"""Every request gets an id, one line in the log, and an answer, even from a bug. Pure ASGI middleware."""
+
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import bug
+from shared.logs import bound, get_logger
+
+_log = get_logger(__name__)
+
+HEADER = "X-Request-ID"
+_GOOD_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,64}", re.ASCII)
+_JOB_PATH = re.compile(r"/(?:v1|admin/api)/(?:jobs|uploads)/([A-Za-z0-9_-]{1,64})(?:/|$)", re.ASCII)
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class RequestLog:
+    """The outermost middleware of ours. Puts `request_id` into the request's state and every log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request_id = request_id_of(Headers(scope=scope).get(HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        of_job = _JOB_PATH.match(scope["path"])
+        with bound(request_id=request_id, job_id=of_job[1] if of_job else None):
+            await _Exchange(scope, send, request_id).run(self._app, receive)
+
+
+def request_id_of(given: str | None) -> str:
+    """The client's id if it is short and harmless in a log, else a new one."""
+    return given if given and _GOOD_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+class _Exchange:
+    """One request and what is answered."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._send = send
+        self._request_id = request_id
+        self._status: int | None = None
+        self._bytes_sent = 0
+
+    async def run(self, app: ASGIApp, receive: Receive) -> None:
+        began = time.perf_counter()
+        try:
+            await app(self._scope, receive, self.send)
+        except Exception as error:
+            _log.error("unexpected_error", exc_info=error)
+            if self._status is not None:
+                raise  # too late for an answer: the server must close the connection
+            await bug()(self._scope, receive, self.send)
+        finally:
+            self._write(time.perf_counter() - began)
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            MutableHeaders(scope=message)[HEADER] = self._request_id
+        elif message["type"] == "http.response.body":
+            self._bytes_sent += len(message.get("body", b""))
+        await self._send(message)
+
+    def _write(self, seconds: float) -> None:
+        quiet = self._scope["path"] in _QUIET and self._status is not None and self._status < 500
+        caller = self._scope["state"].get("caller")
+        (_log.debug if quiet else _log.info)(
+            "request",
+            method=self._scope["method"],
+            route=route_of(self._scope),
+            status=self._status,
+            seconds=round(seconds, 4),
+            bytes_sent=self._bytes_sent,
+            key_id=caller.key_id if caller else None,
+        )
+
+
+def route_of(scope: Scope) -> str:
+    """The route's pattern: unlike paths there are few of them, and no client writes them."""
+    return str(getattr(scope.get("route"), "path", "unknown"))

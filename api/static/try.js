@@ -1,0 +1,157 @@
+// The try-it page: drop or choose songs, watch them go up, read what they are tuned to.
+import { Refused, sendWhole } from "./upload.js";
+import { announce, follow, show } from "./song.js";
+
+const AT_ONCE = 2;
+const KEPT = "kammerton.songs";
+const form = document.querySelector("#drop");
+const input = form.querySelector("input[type=file]");
+const songs = document.querySelector("#songs");
+const template = document.querySelector("#song");
+const mostBytes = Number(form.dataset.mostBytes);
+const waiting = [];
+let busy = 0;
+
+input.multiple = true;
+input.required = false;
+input.addEventListener("change", () => {
+  take(input.files);
+  input.value = "";
+});
+form.addEventListener("submit", (event) => event.preventDefault());
+
+for (const type of ["dragenter", "dragover"]) {
+  document.addEventListener(type, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    form.classList.add("over");
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) form.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  form.classList.remove("over");
+  take(event.dataTransfer.files);
+});
+
+function take(files) {
+  for (const file of [...files]) {
+    const item = template.content.firstElementChild.cloneNode(true);
+    const card = item.querySelector(".song");
+    card.querySelector(".name").textContent = file.name;
+    card.querySelector(".size").textContent = inBytes(file.size);
+    songs.prepend(item);
+    const song = { file, card, startSeconds: form.elements.start_seconds.value };
+    card.querySelector(".again").onclick = () => queue(song);
+    card.querySelector(".dismiss").onclick = () => item.remove();
+    queue(song);
+  }
+  if (files.length) songs.firstElementChild.scrollIntoView({ block: "nearest" });
+}
+
+function queue(song) {
+  const part = (name) => song.card.querySelector(name);
+  song.control = new AbortController();
+  part(".again").hidden = part(".dismiss").hidden = true;
+  part(".cancel").hidden = part("progress").hidden = false;
+  part(".cancel").onclick = () => song.control.abort();
+  part("progress").setAttribute("aria-label", `Upload of ${song.file.name}`);
+  part("progress").value = 0;
+  if (song.file.size > mostBytes) return stopped(song, `This file is larger than ${inBytes(mostBytes)}, the most that is taken here.`);
+  part(".status").textContent = "Waiting for its turn to upload.";
+  waiting.push(song);
+  song.control.signal.addEventListener("abort", () => {
+    const at = waiting.indexOf(song);
+    if (at >= 0) {
+      waiting.splice(at, 1);
+      stopped(song, "Upload canceled.", true);
+    }
+  });
+  next();
+}
+
+function next() {
+  while (busy < AT_ONCE && waiting.length) {
+    busy += 1;
+    upload(waiting.shift()).finally(() => {
+      busy -= 1;
+      next();
+    });
+  }
+}
+
+async function upload(song) {
+  const status = song.card.querySelector(".status");
+  const bar = song.card.querySelector("progress");
+  const began = performance.now();
+  announce(`Uploading ${song.file.name}`);
+  status.textContent = "Uploading…";
+  const onProgress = (sent) => {
+    const share = song.file.size ? Math.min(1, sent / song.file.size) : 1;
+    bar.value = 100 * share;
+    const left = (performance.now() - began) / 1000 / Math.max(share, 0.001) * (1 - share);
+    status.textContent = share >= 1 ? "Storing it…" : `Uploading, ${Math.round(100 * share)} %${left > 3 ? `, ${inSeconds(left)} left` : ""}`;
+  };
+  try {
+    const job = await sendWhole(song.file, {
+      url: form.action, startSeconds: song.startSeconds, onProgress, signal: song.control.signal,
+    });
+    song.card.dataset.job = job.id;
+    bar.removeAttribute("value");
+    keep(job.id);
+    follow(song.card);
+  } catch (error) {
+    if (song.control.signal.aborted) stopped(song, "Upload canceled.", true);
+    else stopped(song, error.message, !(error instanceof Refused));
+  }
+}
+
+function stopped(song, why, mayTryAgain = false) {
+  const part = (name) => song.card.querySelector(name);
+  part(".status").textContent = why;
+  part(".cancel").hidden = part("progress").hidden = true;
+  part(".again").hidden = !mayTryAgain;
+  part(".dismiss").hidden = false;
+  announce(`${song.file.name}: ${why}`);
+}
+
+function inBytes(count) {
+  for (const unit of ["B", "kB", "MB"]) {
+    if (count < 1000) return `${count.toFixed(unit === "MB" ? 1 : 0)} ${unit}`;
+    count /= 1000;
+  }
+  return `${count.toFixed(1)} GB`;
+}
+
+function inSeconds(seconds) {
+  return seconds < 60 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}
+
+// This tab remembers its songs, so that a reload loses none.
+function kept() {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function keep(id) {
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify([id, ...kept()].slice(0, 30)));
+  } catch { /* a private window */ }
+}
+
+for (const id of kept()) {
+  const item = document.createElement("li");
+  const card = document.createElement("article");
+  item.append(card);
+  songs.append(item);
+  show(card, id).then((fresh) => {
+    if (!fresh) item.remove();
+    else if (fresh.querySelector(".going")) follow(fresh);
+  });
+}

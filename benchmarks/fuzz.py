@@ -1,0 +1,149 @@
+"""Damaged files of every format through decoding and analysis: each must end as a result or a problem.
+
+    python -m benchmarks.fuzz --count 200 --seed 1 [--format mp3-cbr …] [--only NUMBER]
+
+File *n* of a format depends on the seed, the format and *n* alone. Files run a hundred to a child, for
+speed; where such a child dies or runs out of time, its files run again one to a child, as the worker
+would, so that a crash is put down to its file. Exit status 1 if there was a crash or a bug of ours.
+"""
+
+import argparse
+import gc
+import io
+import json
+import random
+import sys
+import time
+from collections import Counter
+from typing import BinaryIO
+
+from shared.errors import TooComplex, Unanalysable
+from tests.audio_files import KINDS, audio_file
+from worker.limits import ChildLimits
+from worker.listen import listen
+from worker.sandbox import ChildOutcome, run_in_child
+from worker.warm import warm_up
+
+BATCH = 100
+ONE = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
+MANY = ChildLimits(memory_bytes=96 << 20, cpu_seconds=120, wall_seconds=300)
+NASTY = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
+
+
+def main() -> int:
+    """Run and print one line for each format."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.fuzz", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--count", type=int, default=200, metavar="N", help="damaged files of each format")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--format", action="append", choices=KINDS, help="instead of all; may be repeated")
+    parser.add_argument("--only", type=int, metavar="NUMBER", help="run this file alone and show its end")
+    options = parser.parse_args()
+    warm_up()
+    kinds = options.format or KINDS
+    for kind in kinds:
+        audio_file(kind)  # before the forks, which then share it
+    gc.collect()
+    gc.freeze()
+    if options.only is not None:
+        return show(kinds[0], seed=options.seed, number=options.only)
+    found = 0
+    for kind in kinds:
+        began = time.monotonic()
+        ends, failures = fuzz(kind, seed=options.seed, count=options.count)
+        line = ", ".join(f"{end} {count}" for end, count in sorted(ends.items()))
+        print(
+            f"{kind:15} {sum(ends.values()):6} files, {time.monotonic() - began:5.0f} s: {line}", flush=True
+        )
+        for failure in failures:
+            print(f"    {failure}", flush=True)
+        found += len(failures)
+    return int(found > 0)
+
+
+def fuzz(kind: str, *, seed: int, count: int) -> tuple[Counter[str], list[str]]:
+    """Run *count* damaged files of one format; returns how they ended, and what must not be."""
+    ends: Counter[str] = Counter()
+    failures: list[str] = []
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
+        outcomes = [run(kind, seed=seed, numbers=numbers, limits=MANY)]
+        if outcomes[0].answer is None:
+            outcomes = [run(kind, seed=seed, numbers=range(n, n + 1), limits=ONE) for n in numbers]
+        for number, outcome in zip(numbers, outcomes, strict=False):
+            if isinstance(outcome.problem, Unanalysable):
+                ends[f"{outcome.problem.code} (stopped)"] += 1
+            elif outcome.answer is None:
+                ends["CRASH"] += 1
+                failures.append(f"--seed {seed} --format {kind} --only {number}: {outcome.detail}")
+            else:
+                told = json.loads(outcome.answer)
+                ends.update(told["ends"])
+                failures += told["bugs"]
+    return ends, failures
+
+
+def run(kind: str, *, seed: int, numbers: range, limits: ChildLimits) -> ChildOutcome:
+    """Analyse some damaged files in one child, which answers with how each ended."""
+
+    def task(_: BinaryIO) -> bytes:
+        ends: Counter[str] = Counter()
+        bugs = []
+        for number in numbers:
+            try:
+                audio = io.BytesIO(damaged(kind, seed=seed, number=number))
+                report = listen(audio, start_seconds=None, window_seconds=60)
+                ends[f"result ({report.tuning.verdict})"] += 1
+            except MemoryError:
+                ends[TooComplex.code] += 1
+            except Unanalysable as problem:
+                ends[problem.code] += 1
+            except Exception as error:
+                ends["BUG"] += 1
+                bugs.append(f"--seed {seed} --format {kind} --only {number}: {error!r}")
+        return json.dumps({"ends": ends, "bugs": bugs}).encode()
+
+    return run_in_child(task, io.BytesIO(), limits=limits, keep_going=lambda: None)
+
+
+def show(kind: str, *, seed: int, number: int) -> int:
+    """Run one damaged file in a child of its own and print all that is known of its end."""
+    outcome = run(kind, seed=seed, numbers=range(number, number + 1), limits=ONE)
+    print(outcome.answer or repr(outcome.problem), outcome.detail)
+    print(f"{outcome.cpu_seconds:.2f} s of CPU, {outcome.memory_peak_bytes >> 20} MiB")
+    return int(outcome.answer is None)
+
+
+def damaged(kind: str, *, seed: int, number: int) -> bytes:
+    """Return file *number* of a format, damaged in one to eight ways."""
+    chance = random.Random(f"{seed}/{kind}/{number}")
+    file = bytearray(audio_file(kind))
+    for _ in range(chance.choice((1, 1, 2, 3, 5, 8))):
+        # Half of the damage goes to where headers are.
+        place = chance.randrange(min(len(file), chance.choice((512, len(file)))))
+        length = chance.choice((1, 2, 4, 16, 256, 4096))
+        match chance.randrange(8):
+            case 0 | 1:
+                file[place : place + 1] = bytes([chance.randrange(256)])
+            case 2:
+                file[place : place + 1] = bytes([file[place] ^ 1 << chance.randrange(8)])
+            case 3:
+                width, order = chance.choice((1, 2, 4, 8)), chance.choice(("big", "little"))
+                value = chance.choice(NASTY) & (1 << 8 * width) - 1
+                file[place : place + width] = value.to_bytes(width, "big" if order == "big" else "little")
+            case 4:
+                del file[place : place + length]
+            case 5:
+                file[place:place] = file[place : place + length]
+            case 6:
+                file[place : place + length] = chance.randbytes(length)
+            case 7:
+                del file[max(place, 16) :]
+        if not file:
+            return b""
+    return bytes(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

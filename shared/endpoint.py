@@ -1,0 +1,51 @@
+"""An address that hears of all jobs of one API key, until it is deleted or has failed for too long. Pure."""
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from shared.webhook import DEFAULT_EVENTS, EventType
+
+DISABLED_AFTER_SECONDS = 3 * 24 * 3600.0
+"""Of failures without one success between them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A receiver, and how it fares."""
+
+    id: str
+    owner: str
+    """The API key's id."""
+    url: str = field(repr=False)
+    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    description: str | None = None
+    created_at: float
+    failing_since: float | None = None
+    disabled_at: float | None = None
+    disabled_why: str | None = None
+
+    def accepted(self) -> Self:
+        """An attempt went well."""
+        return replace(self, failing_since=None)
+
+    def failed(self, *, now: float) -> Self:
+        """An attempt did not go well; after three days of that there will be no more."""
+        since = self.failing_since if self.failing_since is not None else now
+        failing = replace(self, failing_since=since)
+        if now - since >= DISABLED_AFTER_SECONDS:
+            return failing.disable("It failed for three days.", now=now)
+        return failing
+
+    def gone(self, *, now: float) -> Self:
+        """It answered 410."""
+        return self.disable("It answered 410: it wants no more.", now=now)
+
+    def disable(self, why: str, *, now: float) -> Self:
+        """Send nothing more there."""
+        if self.disabled_at is not None:
+            return self
+        return replace(self, disabled_at=now, disabled_why=why)
+
+    def enable(self) -> Self:
+        """Try it again."""
+        return replace(self, failing_since=None, disabled_at=None, disabled_why=None)

@@ -1,0 +1,117 @@
+"""API keys: what one looks like, what it allows, and whether a token is one. Pure: no store, no clock.
+
+A token is `kam_<id>_<secret>`. The id finds the record; only the SHA-256 of the secret is recorded, which
+is enough for 256 random bits: there is nothing to guess that a slow hash would make slower.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from shared.errors import BadRequest, Unauthenticated
+
+_TOKEN = re.compile(r"kam_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
+_NO_HASH = "0" * 64
+_LONGEST_NAME = 100
+
+
+class Scope(StrEnum):
+    """What an API key may be allowed."""
+
+    JOBS_WRITE = "jobs:write"
+    JOBS_READ = "jobs:read"
+    ADMIN_READ = "admin:read"
+    """See everybody's jobs, and the dashboard."""
+    ADMIN_WRITE = "admin:write"
+    """Change everybody's jobs, pause queues, make and revoke keys."""
+
+
+_INCLUDES = {Scope.ADMIN_READ: Scope.JOBS_READ, Scope.ADMIN_WRITE: Scope.JOBS_WRITE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is recorded: everything but its secret."""
+
+    id: str
+    name: str
+    """For people: who has it, what for."""
+    secret_hash: str
+    """SHA-256 of the secret, lower-case hexadecimal."""
+    scopes: frozenset[Scope]
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
+    def revoke(self, *, now: float) -> Self:
+        """End it; the first revocation counts."""
+        return self if self.revoked_at is not None else replace(self, revoked_at=now)
+
+    def is_usable(self, *, now: float) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+def issue_key(
+    name: str, *, scopes: frozenset[Scope], now: float, expires_at: float | None = None
+) -> tuple[ApiKey, str]:
+    """Make a key: its record, and the token, which nobody can show a second time. Raises BadRequest."""
+    name = " ".join(name.split())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise BadRequest(f"Give the key a printable name of at most {_LONGEST_NAME} characters.")
+    if not scopes:
+        raise BadRequest("Give the key at least one scope: " + ", ".join(Scope) + ".")
+    if expires_at is not None and expires_at <= now:
+        raise BadRequest("The key would be expired already.")
+    key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
+    key = ApiKey(
+        id=key_id,
+        name=name,
+        secret_hash=_hash(secret),
+        scopes=scopes,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    return key, f"kam_{key_id}_{secret}"
+
+
+def key_id_of(token: str) -> str:
+    """Under which id to look for the record of a token. Raises Unauthenticated."""
+    return _parts(token)[0]
+
+
+def check_token(token: str, key: ApiKey | None, *, now: float) -> ApiKey:
+    """The key, if this is its token and it may still be used. Raises Unauthenticated.
+
+    Takes as long for an unknown id as for a wrong secret. Only the holder of the right secret is told
+    that the key was revoked or has expired.
+    """
+    _, secret = _parts(token)
+    right = hmac.compare_digest(_hash(secret), key.secret_hash if key else _NO_HASH)
+    if key is None or not right:
+        raise Unauthenticated("This API key is not one of ours.")
+    if key.revoked_at is not None:
+        raise Unauthenticated("This API key was revoked; ask the operator for a new one.")
+    if not key.is_usable(now=now):
+        raise Unauthenticated("This API key has expired; ask the operator for a new one.")
+    return key
+
+
+def with_included(scopes: frozenset[Scope]) -> frozenset[Scope]:
+    """The scopes and what they imply: an operator's key is also one for jobs."""
+    return scopes | {_INCLUDES[scope] for scope in scopes if scope in _INCLUDES}
+
+
+def _parts(token: str) -> tuple[str, str]:
+    found = _TOKEN.fullmatch(token)
+    if found is None:
+        raise Unauthenticated("This is no API key; one looks like kam_<12 digits>_<64 digits>.")
+    return found[1], found[2]
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,206 @@
+"""Which addresses of other people we call, and which never. Pure: names are resolved elsewhere.
+
+One rule for webhooks and for source addresses. It refuses whatever is not plainly public: a caller must not
+be able to make us speak to ourselves, to our neighbours, or to the cloud's metadata service.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import quote
+
+import idna
+
+from shared.errors import AddressRefused
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+PORTS = frozenset({80, 443, 8080, 8443})
+"""What a public receiver may listen on; an allowed network may use any port."""
+LONGEST_URL = 2048
+
+NOT_PUBLIC = "Its host has no public address that may be called from here."
+"""One sentence whether a name is unknown, private or both: it must not tell which names exist inside."""
+
+# The registries of special addresses at IANA, and what hides an IPv4 address inside an IPv6 one. Written out,
+# because `is_global` changed its mind about several of them between patch releases of Python.
+_SPECIAL = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",  # this host
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carrier-grade NAT; Alibaba's metadata service
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's WireServer, on a public-looking address
+        "169.254.0.0/16",  # link-local; the metadata service of most clouds
+        "172.16.0.0/12",
+        "192.0.0.0/24",  # protocol assignments; Oracle's metadata service
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved; broadcast
+        "2001::/23",  # protocol assignments, Teredo among them
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "3fff::/20",  # documentation
+    )
+)
+# Outside of it lie loopback, v4-mapped, NAT64, unique-local, link-local, SRv6 and multicast.
+_IPV6_UNICAST = ip_network("2000::/3")
+_ISATAP = {0x0000_5EFE, 0x0200_5EFE}
+
+_URL = re.compile(r"(?P<scheme>[a-z]+)://(?P<place>[^/?#]*)(?P<path>[^#]*)(?P<fragment>#.*)?", re.I | re.S)
+_PLACE = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A web address that is worth resolving."""
+
+    scheme: str
+    host: str
+    """Lower-case ASCII; an IPv6 address without its brackets."""
+    port: int
+    path: str
+    """Path and query, percent-encoded."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as a Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = {"http": 80, "https": 443}[self.scheme]
+        return host if self.port == usual else f"{host}:{self.port}"
+
+    @property
+    def literal(self) -> Address | None:
+        """The address that stands in place of a name."""
+        try:
+            return ip_address(self.host)
+        except ValueError:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundRules:
+    """What an operator decides."""
+
+    networks: tuple[Network, ...] = ()
+    """Not public, and yet allowed, on any port."""
+
+    def parse(self, url: str, *, allow_http: bool = False) -> Target:
+        """Read an address strictly: what two parsers could read differently is refused.
+
+        Raises:
+            AddressRefused: with a sentence that says what to change.
+        """
+        target = _parse(url)
+        if target.scheme == "http" and not allow_http:
+            raise AddressRefused("Its scheme must be https.")
+        literal = target.literal
+        if literal is not None:
+            self.judge([literal], port=target.port)
+        elif not self.networks and target.port not in PORTS:
+            raise AddressRefused(_WRONG_PORT)
+        return target
+
+    def judge(self, addresses: Iterable[Address], *, port: int) -> tuple[Address, ...]:
+        """The addresses, if every one of them may be called. Raises AddressRefused."""
+        judged = tuple(addresses)
+        if not judged or not all(self.is_allowed(address) or is_public(address) for address in judged):
+            raise AddressRefused(NOT_PUBLIC)
+        if port not in PORTS and not all(self.is_allowed(address) for address in judged):
+            raise AddressRefused(_WRONG_PORT)
+        return judged
+
+    def is_allowed(self, address: Address) -> bool:
+        """Whether the operator has named its network."""
+        return any(address in network for network in self.networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back. 3xx comes back as it is: nothing is followed."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case; of repeated ones the last."""
+    body: bytes
+    """Its beginning, at most as many bytes as asked for, with no content-encoding undone."""
+    is_internal: bool
+    """Whether an allowed network answered, which is not for every tenant's eyes."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether anybody on the internet means the same host by it."""
+    if isinstance(address, IPv6Address) and (
+        address not in _IPV6_UNICAST or address.scope_id or int(address) >> 32 & 0xFFFF_FFFF in _ISATAP
+    ):
+        return False
+    return not any(address in network for network in _SPECIAL)
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """`127.0.0.0/8,10.1.0.0/16`. Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+_WRONG_PORT = f"Its port must be one of {', '.join(str(port) for port in sorted(PORTS))}."
+
+
+def _parse(url: str) -> Target:
+    if len(url) > LONGEST_URL:
+        raise AddressRefused(f"The address is longer than {LONGEST_URL} characters.")
+    if not url.isprintable() or " " in url or "\\" in url:
+        raise AddressRefused("The address holds a space, a backslash or a control character.")
+    found = _URL.fullmatch(url)
+    if found is None or found["scheme"].lower() not in {"http", "https"}:
+        raise AddressRefused("The address must begin with https://.")
+    if "@" in found["place"]:
+        raise AddressRefused("The address must not hold a user name or a password.")
+    if found["fragment"] is not None:
+        raise AddressRefused("The address must not have a fragment (#…).")
+    place = _PLACE.fullmatch(found["place"])
+    if place is None:
+        raise AddressRefused("Its host and port can't be understood.")
+    scheme = found["scheme"].lower()
+    port = int(place["port"]) if place["port"] else {"http": 80, "https": 443}[scheme]
+    if not 0 < port < 65536:
+        raise AddressRefused(_WRONG_PORT)
+    path = quote(found["path"], safe="/?:@!$&'()*+,;=%-._~[]")
+    if not path.startswith("/"):
+        path = "/" + path
+    return Target(scheme=scheme, host=_host(place["host"]), port=port, path=path)
+
+
+def _host(given: str) -> str:
+    if given.startswith("["):
+        try:
+            return str(IPv6Address(given[1:-1]))
+        except ValueError:
+            raise AddressRefused("Its host is no IPv6 address.") from None
+    try:
+        host = idna.encode(given, uts46=True).decode() if not given.isascii() else given
+    except (idna.IDNAError, UnicodeError):
+        raise AddressRefused("Its host is no name that the internet knows.") from None
+    host = host.lower().removesuffix(".")
+    labels = host.split(".")
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise AddressRefused("Its host is no name that the internet knows.")
+    if _NUMBER.fullmatch(labels[-1]):
+        # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to some resolvers and something else to others
+        try:
+            return str(IPv4Address(host))
+        except ValueError:
+            raise AddressRefused("Write its IPv4 address as four decimal numbers.") from None
+    return host

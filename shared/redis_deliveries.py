@@ -1,0 +1,223 @@
+"""DeliveryStore in Redis or Valkey. All names begin with hooks:
+
+event:{id}, outbox    what webhook_outbox.py writes: JSON, and a sorted set by time
+delivery:{id}         hash: version, record (JSON)
+due:{server}          sorted set of what is pending for one server, by the time it is due
+servers               sorted set of servers by a time not later than the first in their due:{server}
+job:{id}, endpoint:{id}, owner:{id}    sorted sets by creation: the logs
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+import redis
+from pydantic import TypeAdapter
+from redis.exceptions import RedisError
+
+from shared.delivery import Delivery, DeliveryState
+from shared.errors import NotFound, Unavailable
+from shared.webhook_outbox import EVENT
+from shared.webhook_ports import DeliveryQuery, WebhookEvent
+
+# Each record changes from the version it was read at, or not at all; `spread` also needs its event.
+_APPLY = """
+if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
+for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
+return 1
+"""
+_SPREAD = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
+return 1
+"""
+_SETTLE = """
+local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+if #first == 0 then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+return redis.call('ZADD', KEYS[1], first[2], ARGV[1])
+"""
+KEEP_SECONDS = 7 * 24 * 3600
+"""After its last change, so that one is kept beyond all of its attempts."""
+_TRIES = 20
+_MOST_SERVERS = 1000
+_MOST_LOGGED = 10_000
+
+_DELIVERY = TypeAdapter(Delivery)
+
+
+class RedisDeliveryStore:
+    """The outbox and all deliveries."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix + "hooks:"
+        self._apply = client.register_script(_APPLY)
+        self._spread = client.register_script(_SPREAD)
+        self._settle = client.register_script(_SETTLE)
+
+    def events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
+        """The oldest that are not spread yet."""
+        outbox = self._prefix + "outbox"
+        with _translated():
+            ids = cast(list[str], self._client.zrange(outbox, 0, limit - 1))
+            if not ids:
+                return ()
+            found = self._client.mget([f"{self._prefix}event:{event_id}" for event_id in ids])
+            forgotten = [event_id for event_id, event in zip(ids, found, strict=True) if event is None]
+            if forgotten:
+                self._client.zrem(outbox, *forgotten)
+        return tuple(EVENT.validate_json(event) for event in found if event is not None)
+
+    def spread(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
+        """Replace an event by its deliveries."""
+        commands = [["DEL", f"{self._prefix}event:{event.id}"]]
+        for delivery in deliveries:
+            commands += self._written(None, replace(delivery, version=1))
+        with _translated():
+            self._spread(keys=[self._prefix + "outbox"], args=[event.id, json.dumps(commands)])
+
+    def add(self, delivery: Delivery) -> None:
+        """Record one that follows from no event of a job."""
+        self._save(None, replace(delivery, version=1))
+
+    def get(self, delivery_id: str) -> Delivery:
+        """A delivery as it is now. Raises NotFound."""
+        with _translated():
+            record = cast(str | None, self._client.hget(self._name(delivery_id), "record"))
+        if record is None:
+            raise NotFound("There is no such delivery. It may have expired.")
+        return _DELIVERY.validate_json(record)
+
+    def change(self, delivery_id: str, step: Callable[[Delivery], Delivery]) -> Delivery:
+        """Apply a pure step atomically, again if somebody was faster."""
+        for _ in range(_TRIES):
+            old = self.get(delivery_id)
+            new = step(old)
+            if new == old:
+                return old
+            new = replace(new, version=old.version + 1)
+            if self._save(old, new):
+                return new
+        raise Unavailable("This delivery changes too fast; try again.")
+
+    def due(
+        self, *, now: float, per_server: int, without: Collection[str], limit: int
+    ) -> tuple[Delivery, ...]:
+        """The first of each server before the second of any."""
+        servers = [server for server in self._servers(now) if server not in without][:limit]
+        if not servers:
+            return ()
+        with _translated(), self._client.pipeline(transaction=False) as pipe:
+            for server in servers:
+                pipe.zrange(self._due(server), "-inf", now, byscore=True, offset=0, num=per_server)
+            waiting = pipe.execute()
+        for server, ids in zip(servers, waiting, strict=True):
+            if not ids:
+                self._look_again(server)
+        ranked = sorted(
+            (rank, place, servers[place], delivery_id)
+            for place, ids in enumerate(waiting)
+            for rank, delivery_id in enumerate(ids)
+        )[:limit]
+        return tuple(self._present([(server, delivery_id) for _, _, server, delivery_id in ranked]))
+
+    def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
+        """A list of deliveries, newest first."""
+        name = next(
+            f"{kind}:{value}"
+            for kind, value in (
+                ("job", query.job_id),
+                ("endpoint", query.endpoint_id),
+                ("owner", query.owner),
+            )
+            if value is not None
+        )
+        oldest = "-inf" if query.since is None else query.since
+        with _translated():
+            ids: Any = self._client.zrange(
+                self._prefix + name, "+inf", oldest, desc=True, byscore=True, offset=0, num=query.limit
+            )
+        return self._records(ids)
+
+    def _servers(self, now: float) -> list[str]:
+        with _translated():
+            return cast(
+                list[str],
+                self._client.zrange(
+                    self._prefix + "servers", "-inf", now, byscore=True, offset=0, num=_MOST_SERVERS
+                ),
+            )
+
+    def _look_again(self, server: str) -> None:
+        """Let `servers` say when something will be due there."""
+        with _translated():
+            self._settle(keys=[self._prefix + "servers", self._due(server)], args=[server])
+
+    def _present(self, waiting: Sequence[tuple[str, str]]) -> Iterator[Delivery]:
+        """Those that still exist; what expired while no sender ran stands in nobody's way any more."""
+        for (server, delivery_id), record in zip(
+            waiting, self._read([delivery_id for _, delivery_id in waiting]), strict=True
+        ):
+            if record is not None:
+                yield _DELIVERY.validate_json(record)
+                continue
+            with _translated():
+                self._client.zrem(self._due(server), delivery_id)
+
+    def _records(self, ids: Sequence[str]) -> tuple[Delivery, ...]:
+        return tuple(_DELIVERY.validate_json(record) for record in self._read(ids) if record is not None)
+
+    def _read(self, ids: Sequence[str]) -> list[str | None]:
+        with _translated(), self._client.pipeline(transaction=False) as pipe:
+            for delivery_id in ids:
+                pipe.hget(self._name(delivery_id), "record")
+            return cast(list[str | None], pipe.execute())
+
+    def _save(self, old: Delivery | None, new: Delivery) -> bool:
+        expected = str(old.version) if old else ""
+        commands = json.dumps(self._written(old, new))
+        with _translated():
+            saved = bool(self._apply(keys=[self._name(new.id)], args=[expected, commands]))
+        if saved and old is not None:
+            self._look_again(new.server)
+        return saved
+
+    def _written(self, old: Delivery | None, new: Delivery) -> list[list[str]]:
+        name, due = self._name(new.id), self._due(new.server)
+        record = _DELIVERY.dump_json(new).decode()
+        commands = [
+            ["HSET", name, "version", str(new.version), "record", record],
+            ["EXPIRE", name, str(KEEP_SECONDS)],
+        ]
+        if new.state is DeliveryState.PENDING and new.due_at is not None:
+            commands += [
+                ["ZADD", due, repr(new.due_at), new.id],
+                ["ZADD", self._prefix + "servers", "LT", repr(new.due_at), new.server],
+            ]
+        else:
+            commands.append(["ZREM", due, new.id])
+        if old is None:
+            logs = {"job": new.job_id, "endpoint": new.endpoint_id, "owner": new.owner}
+            for log in (f"{self._prefix}{kind}:{value}" for kind, value in logs.items() if value):
+                commands += [
+                    ["ZADD", log, repr(new.created_at), new.id],
+                    ["ZREMRANGEBYRANK", log, "0", str(-_MOST_LOGGED - 1)],
+                    ["EXPIRE", log, str(KEEP_SECONDS)],
+                ]
+        return commands
+
+    def _name(self, delivery_id: str) -> str:
+        return f"{self._prefix}delivery:{delivery_id}"
+
+    def _due(self, server: str) -> str:
+        return f"{self._prefix}due:{server}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("The store of webhooks does not answer; try again later.") from error

@@ -1,0 +1,126 @@
+"""EndpointStore in Redis or Valkey.
+
+hooks:endpoints           hash: id → JSON
+hooks:endpoints:{owner}   set of ids
+hooks:secrets             hash: owner → JSON
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import redis
+from pydantic import TypeAdapter
+from redis.exceptions import RedisError
+
+from shared.endpoint import Endpoint
+from shared.errors import NotFound, Unavailable
+from shared.webhook import Secrets
+
+# A field changes from the value it was read with, or not at all.
+_SWAP = """
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+_TRIES = 20
+
+_ENDPOINT = TypeAdapter(Endpoint)
+_SECRETS = TypeAdapter(Secrets)
+
+
+class RedisEndpointStore:
+    """Who hears of an API key's jobs, and what is signed with."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._endpoints = prefix + "hooks:endpoints"
+        self._secrets = prefix + "hooks:secrets"
+        self._swap = client.register_script(_SWAP)
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Record a new endpoint."""
+        with _translated(), self._client.pipeline(transaction=True) as pipe:
+            pipe.hset(self._endpoints, endpoint.id, _ENDPOINT.dump_json(endpoint).decode())
+            pipe.sadd(self._of(endpoint.owner), endpoint.id)
+            pipe.execute()
+
+    def get(self, endpoint_id: str) -> Endpoint:
+        """Raises NotFound."""
+        return _ENDPOINT.validate_json(self._record(endpoint_id))
+
+    def change(self, endpoint_id: str, step: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        """Apply a pure step atomically, again if somebody was faster."""
+        for _ in range(_TRIES):
+            record = self._record(endpoint_id)
+            old = _ENDPOINT.validate_json(record)
+            new = step(old)
+            if new == old or self._swapped(
+                self._endpoints, endpoint_id, record, _ENDPOINT.dump_json(new).decode()
+            ):
+                return new
+        raise Unavailable("This endpoint changes too fast; try again.")
+
+    def remove(self, endpoint_id: str) -> None:
+        """Forget it, whether it is there or not."""
+        try:
+            owner = self.get(endpoint_id).owner
+        except NotFound:
+            return
+        with _translated(), self._client.pipeline(transaction=True) as pipe:
+            pipe.hdel(self._endpoints, endpoint_id)
+            pipe.srem(self._of(owner), endpoint_id)
+            pipe.execute()
+
+    def of(self, owner: str) -> tuple[Endpoint, ...]:
+        """The endpoints of one API key, the oldest first."""
+        with _translated():
+            ids = sorted(cast(set[str], self._client.smembers(self._of(owner))))
+            records = cast(list[str | None], self._client.hmget(self._endpoints, ids)) if ids else []
+        return _oldest_first([record for record in records if record is not None])
+
+    def all(self) -> tuple[Endpoint, ...]:
+        """Everybody's."""
+        with _translated():
+            return _oldest_first(cast(list[str], self._client.hvals(self._endpoints)))
+
+    def secrets(self, owner: str, step: Callable[[Secrets], Secrets] = lambda secrets: secrets) -> Secrets:
+        """What the key's webhooks are signed with, after a step; made at the first look."""
+        for _ in range(_TRIES):
+            with _translated():
+                record = cast(str | None, self._client.hget(self._secrets, owner))
+            old = _SECRETS.validate_json(record) if record else Secrets.new(now=time.time())
+            new = step(old)
+            if record and new == old:
+                return old
+            if self._swapped(self._secrets, owner, record or "", _SECRETS.dump_json(new).decode()):
+                return new
+        raise Unavailable("These secrets change too fast; try again.")
+
+    def _record(self, endpoint_id: str) -> str:
+        with _translated():
+            record = cast(str | None, self._client.hget(self._endpoints, endpoint_id))
+        if record is None:
+            raise NotFound("There is no such endpoint.")
+        return record
+
+    def _swapped(self, name: str, key: str, old: str, new: str) -> bool:
+        with _translated():
+            return bool(self._swap(keys=[name], args=[key, old, new]))
+
+    def _of(self, owner: str) -> str:
+        return f"{self._endpoints}:{owner}"
+
+
+def _oldest_first(records: list[str]) -> tuple[Endpoint, ...]:
+    found = [_ENDPOINT.validate_json(record) for record in records]
+    return tuple(sorted(found, key=lambda endpoint: (endpoint.created_at, endpoint.id)))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("The store of webhooks does not answer; try again later.") from error

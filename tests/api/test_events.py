@@ -1,0 +1,161 @@
+"""The life of one job as Server-Sent Events."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api import events
+from shared.job import Job
+from shared.ports import JobStore
+from tests.api.conftest import World
+from tests.made import a_job, a_report
+
+
+@dataclass(frozen=True)
+class Told:
+    name: str
+    data: dict[str, object]
+    id: str | None
+
+
+def told(client: TestClient, job_id: str, last_event_id: str | None = None) -> list[Told]:
+    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    with client.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        return list(parsed(answer.iter_lines()))
+
+
+def parsed(lines: Iterator[str]) -> Iterator[Told]:
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line == "":
+            if "event" in fields:
+                yield Told(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            fields = {}
+        elif not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+
+def start(job: Job) -> Job:
+    return job.start(worker="w", now=time.time(), lease_seconds=10)
+
+
+def succeed(job: Job) -> Job:
+    return job.succeed(job.attempts, a_report(), now=time.time())
+
+
+def later(jobs: JobStore, *steps: object) -> threading.Thread:
+    def play() -> None:
+        for step in steps:
+            time.sleep(0.05)
+            jobs.change("job-1", step)  # type: ignore[arg-type]  # any pure step
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    return thread
+
+
+def test_a_watched_job_tells_each_change_and_then_its_report(world: World) -> None:
+    world.jobs.add(a_job())
+    thread = later(world.jobs, start, succeed)
+    heard = told(world.client, "job-1")
+    thread.join()
+    assert [(event.name, event.data.get("state")) for event in heard] == [
+        ("state", "queued"),
+        ("state", "running"),
+        ("state", "succeeded"),
+        ("job", "succeeded"),
+    ]
+    assert (heard[0].data["stage"], heard[0].data["queue_position"]) == ("waiting", 0)
+    assert heard[1].data["stage"] == "listening"
+    assert heard[-1].data["report"]["a4_hz"] == 432.04  # type: ignore[index]  # JSON
+
+
+def test_a_lost_connection_is_taken_up_after_the_last_event_seen(world: World) -> None:
+    world.jobs.add(a_job())
+    world.jobs.change("job-1", start)
+    world.jobs.change("job-1", succeed)
+    whole = told(world.client, "job-1")
+    rest = told(world.client, "job-1", whole[0].id)
+    assert rest == whole[1:]
+
+
+def test_an_event_id_that_is_not_ours_replays_everything(world: World) -> None:
+    world.jobs.add(a_job())
+    world.jobs.change("job-1", start)
+    world.jobs.change("job-1", succeed)
+    assert told(world.client, "job-1", "nonsense") == told(world.client, "job-1")
+
+
+def test_who_has_heard_the_end_is_told_not_to_come_back(world: World) -> None:
+    world.jobs.add(a_job())
+    world.jobs.change("job-1", start)
+    world.jobs.change("job-1", succeed)
+    end = told(world.client, "job-1")[-1].id
+    again = world.client.get("/v1/jobs/job-1/events", headers={"Last-Event-ID": str(end)})
+    assert again.status_code == 204
+
+
+def test_a_queued_job_hears_that_it_moves_up(world: World) -> None:
+    world.jobs.add(a_job("first", queued_at=0.5))
+    world.jobs.add(a_job())
+
+    def play() -> None:
+        time.sleep(0.1)
+        world.jobs.change("first", start)
+        time.sleep(1.5)
+        world.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    heard = told(world.client, "job-1")
+    thread.join()
+    positions = [event.data["queue_position"] for event in heard if event.name in {"state", "progress"}]
+    assert positions == [1, 0, None]
+
+
+def test_a_request_to_cancel_is_told_before_the_worker_heeds_it(world: World) -> None:
+    world.jobs.add(a_job())
+    world.jobs.change("job-1", start)
+    thread = later(
+        world.jobs,
+        lambda job: job.cancel(now=time.time()),
+        lambda job: job.confirm_cancel(1, now=time.time()),
+    )
+    heard = told(world.client, "job-1")
+    thread.join()
+    assert [event.data.get("stage") for event in heard if event.name == "progress"] == ["canceling"]
+
+
+def test_a_deleted_job_ends_its_stream(world: World) -> None:
+    world.jobs.add(a_job())
+    timer = threading.Timer(0.1, world.jobs.remove, ["job-1"])
+    timer.start()
+    heard = told(world.client, "job-1")
+    timer.join()
+    assert [event.name for event in heard] == ["state", "removed"]
+
+
+def test_silence_is_broken_by_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
+    world.jobs.add(a_job())
+    world.jobs.change("job-1", start)
+    timer = threading.Timer(0.5, world.jobs.remove, ["job-1"])
+    timer.start()
+    answer = world.client.get("/v1/jobs/job-1/events")
+    timer.join()
+    assert answer.text.count(": still here") >= 2
+
+
+def test_there_is_nothing_to_watch_where_there_is_no_job(world: World) -> None:
+    answer = world.client.get("/v1/jobs/none/events")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"

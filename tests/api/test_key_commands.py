@@ -1,0 +1,60 @@
+import json
+
+import pytest
+
+from api.key_commands import run
+from shared.errors import BadRequest, NotFound
+from shared.keys import Scope, check_token, key_id_of
+from tests.fakes import MemoryKeyStore
+
+
+@pytest.fixture
+def keys() -> MemoryKeyStore:
+    return MemoryKeyStore()
+
+
+def call(keys: MemoryKeyStore, *arguments: str) -> None:
+    assert run(["keys", *arguments], connect=lambda: keys) == 0
+
+
+def test_a_key_is_shown_once_and_its_hash_kept(
+    keys: MemoryKeyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(keys, "create", "ci", "--scope", "jobs:read", "--scope", "admin:read", "--expires-in", "90d")
+    token = capsys.readouterr().out.strip()
+    key = keys.keys[key_id_of(token)]
+    assert check_token(token, key, now=key.created_at) is key
+    assert key.scopes == {Scope.JOBS_READ, Scope.ADMIN_READ}
+    assert key.expires_at == key.created_at + 90 * 86_400
+    call(keys, "list")
+    call(keys, "list", "--json")
+    shown = capsys.readouterr()
+    assert token.rpartition("_")[2] not in shown.out + shown.err
+    assert key.secret_hash not in shown.out
+    assert json.loads(shown.out.splitlines()[-1])["state"] == "usable"
+
+
+def test_a_key_for_jobs_is_the_default(keys: MemoryKeyStore) -> None:
+    call(keys, "create", "laptop")
+    (key,) = keys.all()
+    assert key.scopes == {Scope.JOBS_READ, Scope.JOBS_WRITE}
+    assert key.expires_at is None
+
+
+def test_a_revoked_key_is_listed_as_such(keys: MemoryKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
+    call(keys, "create", "laptop")
+    call(keys, "revoke", keys.all()[0].id)
+    capsys.readouterr()
+    call(keys, "list")
+    assert "revoked" in capsys.readouterr().out
+
+
+def test_wrong_commands_say_what_is_wrong(keys: MemoryKeyStore) -> None:
+    with pytest.raises(NotFound):
+        run(["keys", "revoke", "nobody"], connect=lambda: keys)
+    for wrong in ("0d", "d", "-1d", "5w", "1e9d"):
+        with pytest.raises(BadRequest):
+            run(["keys", "create", "a", f"--expires-in={wrong}"], connect=lambda: keys)
+    with pytest.raises(SystemExit):
+        run(["keys", "create", "a", "--scope", "everything"], connect=lambda: keys)
+    assert keys.keys == {}

@@ -1,0 +1,118 @@
+"""The public pages, as they come from the server: without a script."""
+
+import re
+from typing import Any
+
+import pytest
+
+from shared.job import JobState, Problem
+from shared.report import Reason, Verdict
+from tests.api.conftest import World
+from tests.made import a_job, a_report
+
+HTML = {"Accept": "text/html,application/xhtml+xml"}
+SUCCEEDED: dict[str, Any] = {
+    "state": JobState.SUCCEEDED,
+    "queued_at": None,
+    "finished_at": 3.0,
+    "expires_at": 100.0,
+}
+
+
+def test_the_form_works_without_a_script(world: World) -> None:
+    answer = world.client.post(
+        "/v1/jobs",
+        headers=HTML,
+        files={"file": ("söng.mp3", b"ID3 not much", "audio/mpeg")},
+        data={"start_seconds": ""},
+        follow_redirects=False,
+    )
+    assert answer.status_code == 303
+    page = world.client.get(answer.headers["location"], headers=HTML)
+    assert page.status_code == 200
+    assert '<noscript><meta http-equiv="refresh"' in page.text
+    assert "söng.mp3" in page.text
+    assert "Next in line." in page.text
+
+
+def test_a_refused_form_is_answered_with_a_page(world: World) -> None:
+    answer = world.client.post("/v1/jobs", headers=HTML, files={"file": ("x.mp3", b"", "audio/mpeg")})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "The upload is empty" in answer.text
+
+
+def test_programs_get_problems_and_no_pages(world: World) -> None:
+    answer = world.client.get("/v1/jobs/none")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_result_says_its_pitch_and_how_sure_it_is(world: World) -> None:
+    world.jobs.add(a_job(**SUCCEEDED, report=a_report()))
+    page = world.client.get("/jobs/job-1", headers=HTML).text
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    assert "A4 = 432.0 Hz ± 0.1" in text
+    assert "Tuned a third of a semitone below concert pitch." in text
+    assert "−31.6 cents from 440 Hz" in text
+    assert "97" in text
+    assert "http-equiv" not in page
+    assert "curl http://testserver/v1/jobs/job-1" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"report": a_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.SILENT)}, "only silence"),
+        (
+            {
+                "state": JobState.FAILED,
+                "problem": Problem(code="no_audio", message="There is no audio.", retryable=False),
+            },
+            "There is no audio. Check that it is a sound file",
+        ),
+        (
+            {
+                "state": JobState.DEAD,
+                "problem": Problem(code="too_many_crashes", message="It crashed 3 times.", retryable=True),
+            },
+            "It crashed 3 times.",
+        ),
+        ({"state": JobState.CANCELED}, "Canceled"),
+    ],
+)
+def test_what_has_no_answer_explains_itself(world: World, changes: dict[str, Any], said: str) -> None:
+    world.jobs.add(a_job(**SUCCEEDED | changes))
+    assert said in world.client.get("/jobs/job-1", headers=HTML).text
+
+
+def test_an_expired_result_explains_itself(world: World) -> None:
+    answer = world.client.get("/jobs/gone", headers=HTML)
+    assert answer.status_code == 404
+    assert "This result is gone" in answer.text
+
+
+def test_a_filename_is_no_markup(world: World) -> None:
+    evil = a_job().input.__class__(filename="<script>alert(1)</script>.mp3")
+    world.jobs.add(a_job(input=evil))
+    page = world.client.get("/jobs/job-1", headers=HTML).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;.mp3" in page
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/job-1", "/jobs/none"])
+def test_no_page_may_run_or_load_what_is_not_ours(world: World, path: str) -> None:
+    world.jobs.add(a_job(**SUCCEEDED, report=a_report()))
+    answer = world.client.get(path, headers=HTML)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style|javascript:", answer.text)
+    assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", answer.text)
+
+
+def test_static_files_are_kept_for_ever_under_their_hash(world: World) -> None:
+    found = re.search(r'href="(/static/kammerton\.css\?v=\w+)"', world.client.get("/").text)
+    assert found is not None
+    assert "immutable" in world.client.get(found[1]).headers["cache-control"]
+    assert world.client.get("/static/kammerton.css").headers["cache-control"] == "no-cache"
+    assert world.client.get("/static/../app.py").status_code == 404

@@ -1,0 +1,75 @@
+from collections.abc import Iterator
+
+import pytest
+
+from shared.job import Job
+from shared.keys import Scope
+from tests.api.conftest import World
+from tests.logged import Logged, json_logs
+
+SONG = b"RIFF" + bytes(100)
+
+
+@pytest.fixture
+def log() -> Iterator[Logged]:
+    with json_logs() as logged:
+        yield logged
+
+
+def test_the_clients_id_comes_back_and_stands_in_every_line_and_in_the_job(world: World, log: Logged) -> None:
+    answer = world.client.post("/v1/jobs", content=SONG, headers={"X-Request-ID": "my-id.1"})
+    assert answer.headers["X-Request-ID"] == "my-id.1"
+    job_id = answer.json()["id"]
+    assert world.jobs.get(job_id).request_id == "my-id.1"
+    ours = [line for line in log.lines() if line["event"] in {"job_accepted", "request"}]
+    assert [(line["request_id"], line["job_id"]) for line in ours] == [("my-id.1", job_id)] * 2
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", 'a"b', "\u00e4", "a;b"])
+def test_an_id_that_could_spoil_a_log_is_replaced(world: World, given: str) -> None:
+    answers = [
+        world.client.get("/healthz", headers=[(b"x-request-id", given.encode("latin-1"))]) for _ in range(2)
+    ]
+    ids = [answer.headers["X-Request-ID"] for answer in answers]
+    assert given not in ids
+    assert len(set(ids)) == 2
+
+
+def test_one_line_a_request_tells_what_happened(world: World, log: Logged) -> None:
+    token = world.token(Scope.JOBS_READ)
+    world.client.get("/v1/jobs/unknown?wait=0&x=secret-query", headers={"Authorization": f"Bearer {token}"})
+    world.client.get("/no/such/path")
+    found, lost = log.events("request")
+    assert (found["route"], found["status"], found["method"]) == ("/v1/jobs/{job_id}", 404, "GET")
+    assert found["key_id"] == token.split("_")[1]
+    assert found["job_id"] == "unknown"
+    assert (lost["route"], lost["status"]) == ("unknown", 404)
+    assert "secret-query" not in log.text
+    assert token.split("_")[2] not in log.text
+    assert "no/such" not in log.text
+
+
+def test_health_checks_do_not_fill_the_log(world: World, log: Logged) -> None:
+    world.client.get("/healthz")
+    assert log.events("request") == []
+
+
+def test_a_bug_is_answered_and_logged_under_the_requests_id(world: World, log: Logged) -> None:
+    def broken(job_id: str) -> Job:
+        raise ZeroDivisionError("inside")
+
+    world.jobs.get = broken  # type: ignore[method-assign]
+    answer = world.client.get("/v1/jobs/x", headers={"X-Request-ID": "r1"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert answer.headers["X-Request-ID"] == "r1"
+    (error,) = log.events("unexpected_error")
+    assert error["request_id"] == "r1"
+    assert "ZeroDivisionError" in error["exception"]
+    assert log.events("request")[0]["status"] == 500
+
+
+def test_a_file_name_is_in_no_line(world: World, log: Logged) -> None:
+    world.client.post("/v1/jobs?filename=our-wedding.mp3", content=SONG)
+    world.client.post("/v1/jobs", files={"file": ("our-wedding.mp3", SONG, "audio/mpeg")})
+    assert len(log.events("job_accepted")) == 2
+    assert "wedding" not in log.text

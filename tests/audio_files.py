@@ -1,0 +1,125 @@
+"""Small real files of every format, made in memory by the encoders of soundfile and PyAV."""
+
+import io
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from av.audio.stream import AudioStream
+from numpy.typing import NDArray
+
+TONE_HZ = 440.0
+
+LIBSNDFILE: dict[str, tuple[str, str, int, dict[str, object]]] = {
+    # kind: format, subtype, rate in Hz, further arguments
+    "wav": ("WAV", "PCM_16", 44_100, {}),
+    "wav-24": ("WAV", "PCM_24", 44_100, {}),
+    "wav-float": ("WAV", "FLOAT", 44_100, {}),
+    "aiff": ("AIFF", "PCM_16", 44_100, {}),
+    "caf": ("CAF", "PCM_16", 44_100, {}),
+    "au": ("AU", "PCM_16", 44_100, {}),
+    "flac": ("FLAC", "PCM_16", 44_100, {}),
+    "ogg-vorbis": ("OGG", "VORBIS", 44_100, {}),
+    "ogg-opus": ("OGG", "OPUS", 48_000, {}),
+    "mp3-cbr": ("MP3", "MPEG_LAYER_III", 44_100, {"bitrate_mode": "CONSTANT"}),
+    "mp3-vbr": ("MP3", "MPEG_LAYER_III", 44_100, {"bitrate_mode": "VARIABLE", "compression_level": 0.5}),
+}
+_FFMPEG: dict[str, tuple[str, dict[str, str], str, int, str]] = {
+    # kind: muxer, its options, encoder, rate in Hz, channel layout
+    "mp3-no-xing": ("mp3", {"write_xing": "0"}, "libmp3lame", 44_100, "stereo"),
+    "m4a": ("ipod", {}, "aac", 44_100, "stereo"),
+    "m4a-faststart": ("ipod", {"movflags": "faststart"}, "aac", 44_100, "stereo"),
+    "mp4-fragmented": ("mp4", {"movflags": "frag_keyframe+empty_moov"}, "aac", 44_100, "stereo"),
+    "alac": ("ipod", {}, "alac", 44_100, "stereo"),
+    "aac": ("adts", {}, "aac", 44_100, "stereo"),
+    "webm-opus": ("webm", {}, "libopus", 48_000, "stereo"),
+    "mka": ("matroska", {}, "pcm_s16le", 44_100, "stereo"),
+    "wma": ("asf", {}, "wmav2", 44_100, "stereo"),
+    "amr": ("amr", {}, "libopencore_amrnb", 8_000, "mono"),
+    "avi": ("avi", {}, "pcm_s16le", 44_100, "stereo"),
+    "ac3": ("ac3", {}, "ac3", 44_100, "stereo"),
+    "mpegts": ("mpegts", {}, "aac", 44_100, "stereo"),
+    "wavpack": ("wv", {}, "wavpack", 44_100, "stereo"),
+    "tta": ("tta", {}, "tta", 44_100, "stereo"),
+}
+
+LIBSNDFILE_KINDS = (*LIBSNDFILE, "mp3-id3")
+FFMPEG_KINDS = tuple(_FFMPEG)
+KINDS = (*LIBSNDFILE_KINDS, *FFMPEG_KINDS)
+
+
+@cache
+def audio_file(kind: str, *, seconds: float = 1.0) -> bytes:
+    """Return a file of one of `KINDS` that holds `TONE_HZ` for *seconds*."""
+    if kind == "mp3-id3":
+        return id3_tag([(b"TIT2", b"\0A song"), (b"APIC", bytes(1000))]) + audio_file(
+            "mp3-vbr", seconds=seconds
+        )
+    if kind in LIBSNDFILE:
+        container, codec, rate, options = LIBSNDFILE[kind]
+        return soundfile_bytes(
+            tone(seconds, rate=rate), rate=rate, container=container, codec=codec, **options
+        )
+    return _ffmpeg_bytes(kind, seconds)
+
+
+def tone(
+    seconds: float, *, rate: int = 44_100, channels: int = 2, hz: float = TONE_HZ
+) -> NDArray[np.float32]:
+    """Return a sine over a little noise, as soundfile takes it: (frames, channels)."""
+    count = round(seconds * rate)
+    noise = np.random.default_rng(1).standard_normal(count)
+    mono = 0.4 * np.sin(2 * np.pi * hz * np.arange(count) / rate) + 0.002 * noise
+    return np.repeat(mono[:, None], channels, axis=1).astype(np.float32)
+
+
+def soundfile_bytes(
+    samples: NDArray[np.float32], *, rate: int, container: str, codec: str, **options: object
+) -> bytes:
+    """Encode (frames, channels) with libsndfile."""
+    file = io.BytesIO()
+    channels = samples.shape[1]
+    with soundfile.SoundFile(file, "w", rate, channels, format=container, subtype=codec, **options) as out:
+        for start in range(0, len(samples), 4096):  # libsndfile's Vorbis writer overruns its stack on more
+            out.write(samples[start : start + 4096])
+    return file.getvalue()
+
+
+def wav(samples: NDArray[np.float32] | None = None, *, rate: int = 44_100, codec: str = "PCM_16") -> bytes:
+    """Return a WAV of *samples*, by default a second of `TONE_HZ`."""
+    return soundfile_bytes(
+        tone(1.0, rate=rate) if samples is None else samples, rate=rate, container="WAV", codec=codec
+    )
+
+
+def id3_tag(frames: list[tuple[bytes, bytes]]) -> bytes:
+    """Return an ID3v2.3 tag of (id, body) frames."""
+    body = b"".join(name + len(data).to_bytes(4) + b"\0\0" + data for name, data in frames)
+    size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + size + body
+
+
+def _ffmpeg_bytes(kind: str, seconds: float) -> bytes:
+    muxer, options, encoder, rate, layout = _FFMPEG[kind]
+    # A real file, because FFmpeg moves an index to the front by reading what it wrote.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "audio")
+        with av.open(str(path), "w", format=muxer, options=options) as container:
+            stream = container.add_stream(encoder, rate=rate)
+            assert isinstance(stream, AudioStream)
+            stream.layout = layout
+            if encoder == "wmav2":
+                stream.bit_rate = 128_000  # its default is one that it refuses
+            sound = tone(seconds, rate=rate, channels=1).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(sound, format="flt", layout="mono")
+            frame.sample_rate = rate
+            fitting = av.AudioResampler(
+                format=stream.format.name, layout=layout, rate=rate, frame_size=stream.frame_size or 1024
+            )
+            for piece in (*fitting.resample(frame), *fitting.resample(None)):
+                container.mux(stream.encode(piece))
+            container.mux(stream.encode(None))
+        return path.read_bytes()

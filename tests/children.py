@@ -1,0 +1,68 @@
+"""Running tasks in children, for the tests of both halves of the sandbox."""
+
+import io
+import re
+from collections.abc import Callable
+from typing import BinaryIO
+
+import psutil
+
+from worker import child as wire
+from worker.limits import ChildLimits
+from worker.sandbox import ChildOutcome, run_in_child
+
+BYTES = bytes(range(256)) * 20_000  # 5 MB
+MIB = 1 << 20
+
+
+def limits(
+    *,
+    memory_bytes: int = 64 * MIB,
+    cpu_seconds: int = 20,
+    wall_seconds: float = 30.0,
+    read_bytes: int = 1 << 30,
+) -> ChildLimits:
+    """Return limits that a test needs not care about, but for those it names."""
+    return ChildLimits(
+        memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds, read_bytes=read_bytes
+    )
+
+
+def run(
+    task: wire.Task,
+    audio: BinaryIO | None = None,
+    *,
+    within: ChildLimits | None = None,
+    keep_going: Callable[[], None] = lambda: None,
+) -> ChildOutcome:
+    """Run *task* over `BYTES` or other audio."""
+    return run_in_child(task, audio or io.BytesIO(BYTES), limits=within or limits(), keep_going=keep_going)
+
+
+def hang_in_c(_: BinaryIO) -> bytes:
+    """Never return, never let a Python signal handler run: as FFmpeg does over 100,000 tags."""
+    re.match(r"(a+)+$", "a" * 64 + "b")
+    return b""
+
+
+def wait_for_bytes(audio: BinaryIO) -> bytes:
+    """Ask for one byte and answer with it."""
+    return audio.read(1)
+
+
+def the_child() -> psutil.Process:
+    """Find the one child that runs now."""
+    (child,) = psutil.Process().children()
+    return child
+
+
+class WhileItWaits(io.BytesIO):
+    """Audio that runs a callback while the child waits for its first byte."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        super().__init__(b"x")
+        self._callback = callback
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._callback()
+        return super().read(size)

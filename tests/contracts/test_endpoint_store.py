@@ -1,0 +1,69 @@
+"""Endpoints and secrets, over the fake and over Redis."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from shared.endpoint import Endpoint
+from shared.errors import NotFound
+from shared.redis_endpoints import RedisEndpointStore
+from shared.webhook_ports import EndpointStore
+from tests.contracts.conftest import KINDS
+from tests.webhook_fakes import MemoryEndpointStore, an_endpoint
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, prefix: str) -> EndpointStore:
+    if request.param == "memory":
+        return MemoryEndpointStore()
+    return RedisEndpointStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+def test_endpoints_are_listed_by_owner_the_oldest_first(store: EndpointStore) -> None:
+    for number, owner in ((2, "key-1"), (1, "key-1"), (3, "key-2")):
+        store.add(an_endpoint(number, owner=owner))
+    assert [one.id for one in store.of("key-1")] == ["ep_1", "ep_2"]
+    assert [one.id for one in store.all()] == ["ep_1", "ep_2", "ep_3"]
+    assert store.of("nobody") == ()
+    assert store.get("ep_3") == an_endpoint(3, owner="key-2")
+
+
+def test_a_removed_endpoint_is_gone(store: EndpointStore) -> None:
+    store.add(an_endpoint())
+    store.remove("ep_1")
+    store.remove("ep_1")
+    assert store.of("key-1") == ()
+    with pytest.raises(NotFound):
+        store.get("ep_1")
+    with pytest.raises(NotFound):
+        store.change("ep_1", lambda one: one)
+
+
+def test_changes_of_many_at_once_all_count(store: EndpointStore) -> None:
+    store.add(an_endpoint(description=""))
+
+    def lengthen(one: Endpoint) -> Endpoint:
+        return replace(one, description=f"{one.description}x")
+
+    threads = [threading.Thread(target=store.change, args=["ep_1", lengthen]) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.get("ep_1").description == "xxxxxx"
+
+
+def test_a_key_has_its_own_secret_from_the_first_look_on(store: EndpointStore) -> None:
+    first = store.secrets("key-1")
+    assert first.current.startswith("whsec_")
+    assert store.secrets("key-1") == first
+    assert store.secrets("key-2").current != first.current
+
+
+def test_a_rotated_secret_stays(store: EndpointStore) -> None:
+    first = store.secrets("key-1")
+    second = store.secrets("key-1", lambda one: one.rotate(now=100.0, overlap_seconds=50))
+    assert store.secrets("key-1") == second
+    assert second.valid(now=149.0) == (second.current, first.current)
+    assert second.valid(now=151.0) == (second.current,)

@@ -1,0 +1,22 @@
+import json
+import uuid
+
+from shared.celery_queue import REQUEST_ID, CeleryJobQueue, connect_celery
+from shared.logs import bound
+from shared.redis_jobs import connect_redis
+from tests.servers import ValkeyServer
+
+
+def test_a_doorbell_carries_the_id_of_the_request_that_rang(valkey: ValkeyServer) -> None:
+    prefix = f"t{uuid.uuid4().hex[:8]}:"
+    app, client = connect_celery(valkey.url, prefix=prefix), connect_redis(valkey.url)
+    queue = CeleryJobQueue(app, client, prefix=prefix)
+    with bound(request_id="r-1"):
+        queue.submit("a", queue="interactive")
+    queue.submit("b", queue="interactive")
+    messages = client.lrange(prefix + "interactive", 0, -1)
+    assert isinstance(messages, list)
+    headers = [json.loads(message)["headers"] for message in reversed(messages)]
+    assert [(each["id"], each.get(REQUEST_ID)) for each in headers] == [("a", "r-1"), ("b", None)]
+    client.close()
+    app.close()

@@ -1,0 +1,268 @@
+"""One request to somebody else, over real sockets."""
+
+import itertools
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+import trustme
+
+from shared.errors import AddressRefused, Unreachable
+from shared.outbound import OutboundRules, parse_networks
+from shared.outbound_http import Answer, Outbound
+from tests.receivers import Got, Reply, a_receiver, a_socket, hang, trickle
+
+RULES = OutboundRules(networks=parse_networks("127.0.0.0/8"))
+
+
+def loopback(host: str, port: int) -> Sequence[str]:
+    return ["127.0.0.1"]
+
+
+def post(outbound: Outbound, url: str, *, seconds: float = 5, max_bytes: int = 1024) -> Answer:
+    return outbound.send(
+        "POST",
+        url,
+        headers={"Content-Type": "application/json"},
+        content=b"{}",
+        timeout_seconds=seconds,
+        max_bytes=max_bytes,
+        allow_http=True,
+    )
+
+
+def test_a_request_arrives_whole_and_its_answer_comes_back() -> None:
+    with a_receiver() as receiver:
+        answer = post(Outbound(rules=RULES), receiver.url + "?a=b")
+    (got,) = receiver.requests
+    assert (got.method, got.path, got.body) == ("POST", "/hook?a=b", b"{}")
+    assert got.headers["host"] == f"127.0.0.1:{receiver.port}"
+    assert (answer.status, answer.body, answer.is_internal) == (200, b"thanks", True)
+
+
+def test_a_range_can_be_asked_for_and_read_in_chunks() -> None:
+    def some(got: Got) -> Reply:
+        assert got.headers["range"] == "bytes=0-99999"
+        return 206, {"Content-Range": "bytes 0-99999/200000"}, b"x" * 100_000
+
+    with (
+        a_receiver(some) as receiver,
+        Outbound(rules=RULES).open(
+            "GET",
+            receiver.url,
+            headers={"Range": "bytes=0-99999"},
+            timeout_seconds=5,
+            max_bytes=100_000,
+            allow_http=True,
+        ) as incoming,
+    ):
+        assert incoming.headers["content-range"] == "bytes 0-99999/200000"
+        assert sum(map(len, incoming.chunks)) == 100_000
+    assert "content-length" not in receiver.requests[0].headers
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
+    with a_receiver() as secret, a_receiver(lambda _: (status, {"Location": secret.url}, b"")) as receiver:
+        answer = post(Outbound(rules=RULES), receiver.url)
+    assert answer.status == status
+    assert secret.requests == []
+
+
+def test_an_answer_is_read_only_to_its_limit() -> None:
+    with a_receiver(lambda _: (200, {"Content-Length": "1000000000"}, b"x" * 300_000)) as receiver:
+        answer = post(Outbound(rules=RULES), receiver.url, max_bytes=1024)
+    assert len(answer.body) == 1024
+
+
+def test_a_compressed_answer_is_not_unpacked() -> None:
+    with a_receiver(lambda _: (200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbomb")) as receiver:
+        assert post(Outbound(rules=RULES), receiver.url).body == b"\x1f\x8bbomb"
+    assert receiver.requests[0].headers["accept-encoding"] == "identity"
+
+
+def test_a_name_that_answers_first_public_then_private_is_never_connected_to() -> None:
+    answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
+    with a_receiver() as receiver:
+        outbound = Outbound(rules=OutboundRules(), resolver=lambda *_: next(answers))
+        assert outbound.check("https://rebind.example/").host == "rebind.example"
+        with pytest.raises(AddressRefused):
+            post(outbound, "http://rebind.example:8080/")
+    assert receiver.requests == []
+
+
+def test_a_name_is_resolved_once_for_a_request_so_that_the_checked_address_is_the_called_one() -> None:
+    asked: list[str] = []
+
+    def counting(host: str, port: int) -> Sequence[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["10.0.0.1"]
+
+    with a_receiver() as receiver:
+        outbound = Outbound(rules=RULES, resolver=counting)
+        post(outbound, f"http://once.example:{receiver.port}/hook")
+    assert asked == ["once.example"]
+    assert receiver.requests[0].headers["host"] == f"once.example:{receiver.port}"
+
+
+def test_proxies_of_the_environment_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_receiver() as proxy, a_receiver() as receiver:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        post(Outbound(rules=RULES), receiver.url)
+    assert len(receiver.requests) == 1
+    assert proxy.requests == []
+
+
+def test_tls_keeps_the_name_for_sni_and_for_the_certificate() -> None:
+    authority = trustme.CA()
+    named: list[str | None] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("hooks.example").configure_cert(tls)
+    tls.sni_callback = lambda _, name, __: named.append(name)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    with a_receiver(tls=tls) as receiver:
+        outbound = Outbound(rules=RULES, resolver=loopback, trust=trust)
+        assert post(outbound, f"https://hooks.example:{receiver.port}/").status == 200
+        with pytest.raises(Unreachable, match="certificate is not valid"):
+            post(outbound, f"https://other.example:{receiver.port}/")
+        with pytest.raises(Unreachable, match="certificate is not valid"):
+            post(Outbound(rules=RULES, resolver=loopback), f"https://hooks.example:{receiver.port}/")
+    assert named == ["hooks.example", "other.example", "hooks.example"]
+    assert len(receiver.requests) == 1
+
+
+def garbage(connected: socket.socket) -> None:
+    connected.recv(65536)
+    connected.sendall(b"SSH-2.0-OpenSSH_9.9\r\n" * 100)
+
+
+def endless_headers(connected: socket.socket) -> None:
+    connected.recv(65536)
+    connected.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connected.sendall(b"X-Padding: " + b"x" * 1000 + b"\r\n")
+
+
+def gone(connected: socket.socket) -> None:
+    connected.recv(65536)
+
+
+def half(connected: socket.socket) -> None:
+    connected.recv(65536)
+    connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+
+def endless_hints(connected: socket.socket) -> None:
+    connected.recv(65536)
+    while True:
+        connected.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("serve", "code"),
+    [
+        (hang, "timeout"),
+        (trickle, "timeout"),
+        (endless_hints, "timeout"),
+        (garbage, "bad_answer"),
+        (endless_headers, "bad_answer"),
+        (gone, "bad_answer"),
+        (half, "bad_answer"),
+    ],
+)
+def test_a_server_that_does_not_answer_as_agreed_is_unreachable(
+    serve: Callable[[socket.socket], None], code: str
+) -> None:
+    with a_socket(serve) as port, pytest.raises(Unreachable) as unreachable:
+        post(Outbound(rules=RULES), f"http://127.0.0.1:{port}/", seconds=0.5)
+    assert unreachable.value.code == code
+
+
+def test_a_server_that_never_finishes_tls_is_given_up() -> None:
+    with a_socket(hang) as port, pytest.raises(Unreachable) as unreachable:
+        post(Outbound(rules=RULES), f"https://127.0.0.1:{port}/", seconds=0.5)
+    assert unreachable.value.code == "timeout"
+
+
+def test_a_body_that_trickles_is_cut_off_at_the_deadline() -> None:
+    def serve(connected: socket.socket) -> None:
+        connected.recv(65536)
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
+        trickle(connected)
+
+    with a_socket(serve) as port, pytest.raises(Unreachable) as unreachable:
+        post(Outbound(rules=RULES), f"http://127.0.0.1:{port}/", seconds=0.5)
+    assert unreachable.value.code == "timeout"
+
+
+def test_a_resolver_that_hangs_is_given_up() -> None:
+    def never(host: str, port: int) -> Sequence[str]:
+        threading.Event().wait(3)
+        return ["127.0.0.1"]
+
+    with pytest.raises(Unreachable) as unreachable:
+        post(Outbound(rules=RULES, resolver=never), "http://slow.example/", seconds=0.2)
+    assert unreachable.value.code == "timeout"
+
+
+def test_a_closed_port_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(Unreachable) as unreachable:
+        post(Outbound(rules=RULES), f"http://127.0.0.1:{port}/")
+    assert unreachable.value.code == "connect_failed"
+
+
+def test_the_next_address_is_tried_where_the_first_refuses() -> None:
+    with a_receiver() as receiver:
+        outbound = Outbound(rules=RULES, resolver=lambda *_: ["127.0.0.2", "127.0.0.1"])
+        assert post(outbound, f"http://two.example:{receiver.port}/").status == 200
+
+
+def proxying(asked: list[bytes], answer: bytes) -> Callable[[socket.socket], None]:
+    def serve(connected: socket.socket) -> None:
+        asked.append(connected.recv(65536))
+        connected.sendall(answer)
+        if connected.recv(65536):
+            connected.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    return serve
+
+
+def test_an_egress_proxy_gets_the_judged_address_and_not_the_name() -> None:
+    asked: list[bytes] = []
+    with a_socket(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
+        outbound = Outbound(
+            rules=OutboundRules(),
+            resolver=lambda *_: ["93.184.215.14"],
+            proxy=f"http://me:p%40ss@127.0.0.1:{port}",
+        )
+        assert post(outbound, "http://good.example/").status == 204
+    head = asked[0].decode()
+    assert head.startswith("CONNECT 93.184.215.14:80 HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic bWU6cEBzcw==\r\n" in head
+
+
+def test_an_egress_proxy_opens_no_way_to_what_is_refused_without_it() -> None:
+    asked: list[bytes] = []
+    with a_socket(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
+        outbound = Outbound(rules=OutboundRules(), resolver=loopback, proxy=f"http://127.0.0.1:{port}")
+        with pytest.raises(AddressRefused):
+            post(outbound, "http://inside.example/")
+    assert asked == []
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"x" * 9000])
+def test_an_egress_proxy_that_refuses_is_an_ordinary_failure(answer: bytes) -> None:
+    with a_socket(proxying([], answer)) as port:
+        outbound = Outbound(
+            rules=OutboundRules(),
+            resolver=lambda *_: ["93.184.215.14"],
+            proxy=f"http://127.0.0.1:{port}",
+        )
+        with pytest.raises(Unreachable):
+            post(outbound, "http://good.example/")

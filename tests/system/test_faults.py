@@ -1,0 +1,67 @@
+"""Every job that was answered with 202 ends once, whatever dies in between. `make faults`: the long form."""
+
+import os
+import threading
+from collections import Counter
+from pathlib import Path
+
+from tests.audio_files import audio_file
+from tests.system.conftest import a_system
+from tests.system.faults import QUICK, Fire
+
+SEED = 20_261_122
+FAULTS = [
+    "child killed",
+    "child segfaults",
+    "child stopped past its lease",
+    "worker killed",
+    "valkey killed",
+    "s3 stopped",
+    "s3 killed",
+    "api killed",
+    "rescuer killed",
+    "messages dropped",
+    "messages doubled",
+]
+LONG = "KAMMERTON_FAULTS_JOBS"
+
+
+def test_what_was_accepted_ends_once_whatever_dies(tmp_path: Path) -> None:
+    honest = int(os.environ.get(LONG, "40"))
+    rounds = max(1, honest // 100)
+    with a_system(tmp_path / "data", **QUICK) as system:
+        fire = Fire(system, seed=SEED, s3_pause_seconds=20.0 if honest >= 500 else 6.0)
+        fire.submit("deadly", audio_file("wav", seconds=240.0))
+        deadly = next(iter(fire.accepted))
+        stop = threading.Event()
+        sender = threading.Thread(target=fire.submit_many, args=[honest])
+        killer = threading.Thread(target=fire.kill_whoever_runs, args=[deadly, stop])
+        for thread in (killer, sender):
+            thread.start()
+        try:
+            for _ in range(rounds):
+                fire.rage(FAULTS)
+            sender.join()
+            fire.submit_hostile()
+            ends = fire.ends(patience_seconds=120 + honest)
+        finally:
+            stop.set()
+            killer.join()
+        counts: Counter[str] = Counter()
+        for location, job in ends.items():
+            kind = fire.accepted[location]
+            counts[f"{kind.partition(':')[0]} {job['state']}"] += 1
+            finals = [line for line in job["timeline"] if line["state"] in {"succeeded", "failed", "dead"}]
+            assert len(finals) == 1, job
+            if kind == "honest":
+                assert job["state"] == "succeeded", job
+            elif kind == "deadly":
+                assert job["state"] == "dead", job
+                assert job["problem"]["code"] == "too_many_crashes"
+            else:
+                assert job["state"] in {"succeeded", "failed"}, (kind, job)
+        print(f"\nseed {SEED}; faults {dict(fire.tally)}; ends {dict(counts)}")
+        for kind in ("valkey killed", "worker killed", "s3 stopped", "child killed for its job"):
+            assert fire.tally[kind], f"nothing was {kind}"
+        kept = {found.key for found in system.stored()}
+        assert kept <= {deadly.rpartition("/")[2]}, "audio that no retry needs stayed in storage"

@@ -1,0 +1,171 @@
+"""What a child can't do, what it does not inherit, and where it runs."""
+
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import billiard
+import numpy as np
+import psutil
+import pytest
+
+from shared.errors import Crashed
+from tests.children import BYTES, MIB, WhileItWaits, limits, run, the_child, wait_for_bytes
+from worker import child as wire
+
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="what the kernel forbids is Linux's to forbid"
+)
+
+
+def _connect(_: BinaryIO) -> bytes:
+    socket.socket().connect(("127.0.0.1", 9))
+    return b""
+
+
+def _start_thread(_: BinaryIO) -> bytes:
+    threading.Thread(target=print).start()
+    return b""
+
+
+@linux_only
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda _: Path("/etc/passwd").read_bytes(),
+        lambda _: b"%d" % len(list(Path("/").iterdir())),
+        lambda _: b"%d" % os.fork(),
+        lambda _: os.execv(sys.executable, ["python", "-c", "pass"]),
+        lambda _: os.kill(os.getppid(), signal.SIGTERM),
+        lambda _: Path("/nonexistent").unlink(),
+        lambda _: resource.prlimit(0, resource.RLIMIT_CPU, (-1, -1)),
+        _connect,
+        _start_thread,
+    ],
+    ids=["open", "list", "fork", "exec", "kill", "unlink", "unlimit", "connect", "thread"],
+)
+def test_a_child_can_reach_no_file_address_or_process(attempt: wire.Task) -> None:
+    outcome = run(attempt)
+    assert isinstance(outcome.problem, Crashed)
+    assert "not permitted" in outcome.detail or "can't start new thread" in outcome.detail
+
+
+def test_a_child_has_none_of_our_open_files() -> None:
+    reading, writing = os.pipe()
+    try:
+        outcome = run(lambda _: b"%d" % os.write(writing, b"x"))
+        assert "Bad file descriptor" in outcome.detail
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@linux_only
+def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
+    seen: dict[str, object] = {}
+
+    def look() -> None:
+        child = the_child()
+        place = Path(f"/proc/{child.pid}")
+        seen["oom"] = place.joinpath("oom_score_adj").read_text().strip()
+        status = place.joinpath("status").read_text()
+        seen["filter"] = re.findall(r"^(?:NoNewPrivs|Seccomp):\s*(\d)", status, re.MULTILINE)
+        for name in (
+            "RLIMIT_FSIZE",
+            "RLIMIT_CORE",
+            "RLIMIT_NPROC",
+            "RLIMIT_NOFILE",
+            "RLIMIT_CPU",
+            "RLIMIT_DATA",
+        ):
+            seen[name] = child.rlimit(getattr(psutil, name))[0]
+
+    run(wait_for_bytes, WhileItWaits(look), within=limits(memory_bytes=64 * MIB, cpu_seconds=7)).unwrap()
+    data_bytes = seen.pop("RLIMIT_DATA")
+    assert isinstance(data_bytes, int)
+    assert 64 * MIB < data_bytes < 64 * MIB + psutil.Process().memory_info().vms
+    assert seen == {
+        "oom": "1000",
+        "filter": ["1", "2"],
+        "RLIMIT_FSIZE": 0,
+        "RLIMIT_CORE": 0,
+        "RLIMIT_NPROC": 0,
+        "RLIMIT_NOFILE": 4,
+        "RLIMIT_CPU": 7,
+    }
+
+
+def test_ctrl_c_to_the_whole_group_leaves_the_child_to_its_parent() -> None:
+    def interrupt() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            the_child().send_signal(number)
+
+    assert run(wait_for_bytes, WhileItWaits(interrupt)).unwrap() == b"x"
+
+
+def test_numpy_multiplies_matrices_in_a_child_without_its_threads() -> None:
+    def multiply(_: BinaryIO) -> bytes:
+        ones = np.ones((600, 600), np.float32)
+        return b"%d" % int((ones @ ones)[0, 0])
+
+    assert run(multiply, within=limits(cpu_seconds=10)).unwrap() == b"600"
+
+
+def _in_a_pool(answers: "billiard.Queue[bytes]") -> None:
+    answers.put(run(lambda audio: audio.read(2)).unwrap())
+
+
+def test_it_works_in_a_daemonic_process_as_celerys_pool_children_are() -> None:
+    context = billiard.get_context("fork")
+    answers = context.Queue()
+    process = context.Process(target=_in_a_pool, args=(answers,), daemon=True)
+    process.start()
+    assert answers.get(timeout=30) == BYTES[:2]
+    process.join()
+
+
+_PARENT = """
+import atexit, io, sys, time
+from worker.limits import ChildLimits
+from worker.sandbox import run_in_child
+
+def spin(audio):
+    while True: pass
+
+limits = ChildLimits(memory_bytes=1 << 26, cpu_seconds=60, wall_seconds=60)
+"""
+
+
+def test_a_child_runs_no_handler_and_flushes_no_buffer_of_its_parent() -> None:
+    script = _PARENT + (
+        "atexit.register(print, 'goodbye')\n"
+        "sys.stdout.write('hello ')\n"
+        "for task in (lambda _: b'x', lambda _: 1 / 0, lambda _: sys.exit()):\n"
+        "    run_in_child(task, io.BytesIO(b''), limits=limits, keep_going=lambda: None)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "hello goodbye\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_dies_with_its_parent(number: signal.Signals) -> None:
+    script = _PARENT + (
+        "import psutil\n"
+        "def tell():\n"
+        "    print(psutil.Process().children()[0].pid, flush=True)\n"
+        "run_in_child(spin, io.BytesIO(b''), limits=limits, keep_going=tell)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.send_signal(number)
+        parent.wait()
+        child.wait(timeout=30)  # raises if it is still there

@@ -1,0 +1,350 @@
+"""Every format decodes to what was recorded, and hostile files to a clear answer, in bounded memory."""
+
+import io
+import os
+import random
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import numpy as np
+import pytest
+
+from shared.errors import Unanalysable, Unavailable, Undecodable
+from tests import hostile_files as hostile
+from tests.audio_files import (
+    KINDS,
+    LIBSNDFILE,
+    TONE_HZ,
+    audio_file,
+    soundfile_bytes,
+    tone,
+    wav,
+)
+from worker.decode import Recording, decode
+from worker.limits import ChildLimits
+from worker.sandbox import ChildOutcome, run_in_child
+from worker.warm import warm_up
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+MIB = 1 << 20
+LIMITS = ChildLimits(memory_bytes=96 * MIB, cpu_seconds=20, wall_seconds=40)
+
+
+def decoded(file: bytes, *, start_seconds: float = 0, window_seconds: float = 60) -> Recording:
+    return decode(io.BytesIO(file), start_seconds=start_seconds, window_seconds=window_seconds)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    """Load, as the worker's parent does, what a child can't."""
+    warm_up()
+
+
+def in_a_child(audio: BinaryIO) -> ChildOutcome:
+    """Decode as the product does; the answer is the recording's seconds and rate."""
+
+    def task(file: BinaryIO) -> bytes:
+        recording = decode(file, start_seconds=0, window_seconds=60)
+        return f"{recording.seconds:.1f} s at {recording.sample_rate} Hz".encode()
+
+    return run_in_child(task, audio, limits=LIMITS, keep_going=lambda: None)
+
+
+def seconds_or_nothing(file: bytes) -> float:
+    """Tell how much audio a file gives; none if it ends as a problem."""
+    try:
+        recording = decoded(file)
+    except Unanalysable:
+        return 0.0
+    assert np.isfinite(recording.samples).all()
+    return recording.seconds
+
+
+def frequency_hz(recording: Recording) -> float:
+    """Tell the frequency of a sine: its strongest bin, then how its phase moves; good to 1e-4 Hz."""
+    edge = recording.sample_rate // 10  # a codec's and a resampler's beginning and end are not the tone
+    samples = recording.samples[edge:-edge].astype(np.float64)
+    length = len(samples) // 2
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    near_hz = float(np.argmax(spectrum)) * recording.sample_rate / len(samples)
+    probe = np.hanning(length) * np.exp(-2j * np.pi * near_hz * np.arange(length) / recording.sample_rate)
+    turn = np.angle(np.sum(samples[length : 2 * length] * probe) / np.sum(samples[:length] * probe))
+    whole = near_hz * length / recording.sample_rate % 1
+    turns = (turn / (2 * np.pi) - whole + 0.5) % 1 - 0.5
+    return float(near_hz + turns * recording.sample_rate / length)
+
+
+def cents(hz: float) -> float:
+    return 1200 * float(np.log2(hz / TONE_HZ))
+
+
+class CountingAudio(io.RawIOBase):
+    """A file of *size* bytes made of a head and a body repeated, as large as we like, counting reads."""
+
+    def __init__(self, body: bytes, *, head: bytes = b"", size: int | None = None) -> None:
+        self._head = head
+        self._body = body
+        self._size = len(head) + len(body) if size is None else size
+        self._position = 0
+        self.bytes_read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        count = max(0, min(len(view), self._size - self._position))
+        data = self._head[self._position : self._position + count]
+        while len(data) < count:
+            at = (self._position + len(data) - len(self._head)) % len(self._body)
+            data += self._body[at : at + count - len(data)]
+        view[:count] = data
+        self._position += count
+        self.bytes_read += count
+        return count
+
+
+def bytes_for_a_minute(audio: CountingAudio) -> int:
+    """Decode a minute as the product does, through 256 KiB reads; returns what was read from storage."""
+    buffered = io.BufferedReader(cast(io.RawIOBase, audio), 256 * 1024)
+    recording = decode(buffered, start_seconds=0, window_seconds=60)
+    assert recording.seconds == 60
+    return audio.bytes_read
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_format_keeps_its_pitch(kind: str) -> None:
+    recording = decoded(audio_file(kind, seconds=3.0))
+    assert abs(cents(frequency_hz(recording))) < 0.05
+    assert 2.8 < recording.seconds < 3.2
+    assert recording.samples.dtype == np.float32
+    assert recording.start_seconds < 0.15
+    assert recording.duration_seconds == pytest.approx(3.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "container", "codec", "channels"),
+    [
+        ("wav", "wav", "pcm_16", 2),
+        ("flac", "flac", "flac", 2),
+        ("ogg-vorbis", "ogg", "vorbis", 2),
+        ("ogg-opus", "ogg", "opus", 2),
+        ("mp3-cbr", "mp3", "mp3", 2),
+        ("m4a", "mp4", "aac", 2),
+        ("alac", "mp4", "alac", 2),
+        ("webm-opus", "matroska", "opus", 2),
+        ("wma", "asf", "wmav2", 2),
+        ("amr", "amr", "amrnb", 1),
+    ],
+)
+def test_a_recording_says_what_it_was(kind: str, container: str, codec: str, channels: int) -> None:
+    recording = decoded(audio_file(kind))
+    assert (recording.container, recording.codec, recording.channels) == (container, codec, channels)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 44_100, 48_000, 88_200, 96_000, 176_400, 192_000, 352_800])
+def test_every_sample_rate_keeps_its_pitch_to_a_hundredth_of_a_cent(rate: int) -> None:
+    recording = decoded(wav(tone(4.0, rate=rate), rate=rate))
+    assert abs(cents(frequency_hz(recording))) < 0.01
+    assert recording.stored_sample_rate == rate
+    assert recording.sample_rate == min(rate, 48_000)
+
+
+def test_fast_recordings_of_many_channels_keep_their_pitch() -> None:
+    sound = tone(2.0, rate=655_350, channels=8)
+    flac = soundfile_bytes(sound, rate=655_350, container="FLAC", codec="PCM_24")
+    recording = decoded(flac)
+    assert abs(cents(frequency_hz(recording))) < 0.01
+    assert (recording.channels, recording.sample_rate) == (8, 48_000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_is_no_longer_than_asked(kind: str) -> None:
+    recording = decoded(audio_file(kind, seconds=3.0), window_seconds=1.5)
+    assert len(recording.samples) == round(1.5 * recording.sample_rate)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_starts_where_it_was_asked_to(kind: str) -> None:
+    recording = decoded(audio_file(kind, seconds=3.0), start_seconds=2.0)
+    assert recording.start_seconds == pytest.approx(2.0, abs=0.06)
+    assert recording.seconds == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_after_the_end_has_no_audio(kind: str) -> None:
+    with pytest.raises(Undecodable) as problem:
+        decoded(audio_file(kind), start_seconds=100.0)
+    assert problem.value.code == "no_audio"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tenth_of_a_second_decodes(kind: str) -> None:
+    assert 0.05 < decoded(audio_file(kind, seconds=0.1)).seconds < 0.25
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.02, 0.4, 0.7, 0.97])
+def test_a_truncated_file_gives_what_is_there_or_a_problem(kind: str, share: float) -> None:
+    whole = audio_file(kind, seconds=3.0)
+    part = whole[: int(share * len(whole))]
+    if kind in ("m4a", "alac"):  # their index comes last
+        with pytest.raises(Undecodable):
+            decoded(part)
+    elif share < 0.1:  # some are all header here
+        assert 0 <= seconds_or_nothing(part) < 0.3
+    else:
+        assert share - 0.4 < seconds_or_nothing(part) / 3.0 < share + 0.1
+
+
+def test_samples_are_not_made_up_where_a_file_ends_early() -> None:
+    flac = audio_file("flac", seconds=3.0)
+    recording = decoded(flac[: len(flac) // 2])
+    last = recording.samples[-recording.sample_rate // 10 :]
+    assert np.abs(last).max() > 0.2
+    assert recording.seconds < 2.0
+
+
+@pytest.mark.parametrize("kind", ["wav-claims-hours", "wav-claims-endless", "wav-claims-nothing"])
+def test_a_header_that_lies_about_its_length_gives_what_is_there(kind: str) -> None:
+    recording = decoded(hostile.hostile_file(kind))
+    assert recording.seconds == pytest.approx(1.0)
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+def test_an_mp3_whose_header_ends_it_too_early_is_heard_to_the_end() -> None:
+    recording = decoded(audio_file("mp3-vbr") + audio_file("mp3-no-xing", seconds=20.0))
+    assert recording.seconds > 20.0
+
+
+def test_an_mp3_that_changes_its_rate_keeps_its_pitch() -> None:
+    recording = decoded(hostile.hostile_file("mp3-changing-rate"))
+    assert recording.seconds == 60.0
+    assert abs(cents(frequency_hz(recording))) < 0.1
+
+
+def test_a_chained_ogg_is_heard_up_to_the_link_that_changes_its_rate() -> None:
+    recording = decoded(hostile.hostile_file("chained-ogg"))
+    assert recording.seconds == pytest.approx(1.0, abs=0.1)
+    assert abs(cents(frequency_hz(recording))) < 0.1
+
+
+def test_a_chained_ogg_of_one_rate_is_heard_whole() -> None:
+    recording = decoded(audio_file("ogg-vorbis") + audio_file("ogg-vorbis", seconds=20.0))
+    assert recording.seconds == pytest.approx(21.0, abs=0.2)
+
+
+def test_a_few_samples_that_are_no_numbers_become_silence() -> None:
+    recording = decoded(hostile.hostile_file("wav-a-few-nan"))
+    assert np.isfinite(recording.samples).all()
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+@pytest.mark.parametrize("kind", ["wav-nan", "wav-inf", "wav-1e30"])
+def test_samples_that_are_no_numbers_are_a_problem(kind: str) -> None:
+    with pytest.raises(Undecodable) as problem:
+        decoded(hostile.hostile_file(kind))
+    assert problem.value.code == "bad_samples"
+
+
+def test_samples_too_faint_to_be_heard_become_silence() -> None:
+    assert not decoded(hostile.hostile_file("wav-denormal")).samples.any()
+
+
+def test_samples_far_above_full_scale_are_scaled_down_to_it() -> None:
+    recording = decoded(wav(tone(1.0) * 32_768, codec="FLOAT"))
+    assert np.abs(recording.samples).max() == pytest.approx(1.0)
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("empty", "no_audio"),
+        ("two-bytes", "undecodable"),
+        ("text", "undecodable"),
+        ("zeros", "undecodable"),
+        ("wav-without-samples", "no_audio"),
+        ("only-an-id3-tag", "undecodable"),
+        ("gzip-bomb", "undecodable"),
+        ("wav-1-hz", "sample_rate"),
+        ("wav-4-ghz", "undecodable"),
+        ("opus-255-channels", "channels"),
+        ("adts-noise", "no_audio"),
+        ("amr-no-data", "too_complex"),
+    ],
+)
+def test_what_is_no_recording_gets_a_problem_that_says_so(kind: str, code: str) -> None:
+    with pytest.raises(Unanalysable) as problem:
+        decoded(hostile.hostile_file(kind))
+    assert problem.value.code == code
+
+
+@pytest.mark.parametrize("kind", hostile.KINDS)
+def test_a_hostile_file_ends_as_a_result_or_a_problem_and_never_as_a_crash(kind: str) -> None:
+    outcome = in_a_child(io.BytesIO(hostile.hostile_file(kind)))
+    assert outcome.problem is None or isinstance(outcome.problem, Unanalysable), outcome.detail
+    assert outcome.memory_peak_bytes < 64 * MIB
+
+
+def test_memory_does_not_grow_with_channels_and_rate() -> None:
+    outcome = in_a_child(io.BytesIO(hostile.hostile_file("flac-655350-hz")))
+    assert outcome.unwrap() == b"20.0 s at 48000 Hz"
+    assert outcome.memory_peak_bytes < 40 * MIB  # the whole of it would be 420 MB
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LIBSNDFILE if not kind.startswith("mp3")])
+def test_no_more_is_read_than_the_window_needs(kind: str) -> None:
+    container, codec, rate, options = LIBSNDFILE[kind]
+    noise = 0.2 * np.random.default_rng(2).standard_normal((100 * rate, 2)).astype(np.float32)
+    if container == "OGG":
+        options = {"compression_level": 0.0}  # else the minute and the file would hardly differ
+    file = soundfile_bytes(noise, rate=rate, container=container, codec=codec, **options)
+    # Promised are 2 MiB above the window; half of it, since the rest of some files is not much more.
+    assert bytes_for_a_minute(CountingAudio(file)) <= len(file) * 60 // 100 + MIB
+
+
+def test_no_more_is_read_of_a_wav_of_two_gigabytes() -> None:
+    size = 2_000_000_000
+    file = bytearray(audio_file("wav"))
+    file[4:8], file[40:44] = (size - 8).to_bytes(4, "little"), (size - 44).to_bytes(4, "little")
+    audio = CountingAudio(bytes(file[44:]), head=bytes(file[:44]), size=size)
+    assert bytes_for_a_minute(audio) <= 60 * 44_100 * 4 + 2 * MIB
+
+
+@pytest.mark.parametrize("kind", ["mp3-cbr", "mp3-vbr", "mp3-id3", "mp3-no-xing"])
+def test_no_more_is_read_of_an_mp3_of_two_gigabytes(kind: str) -> None:
+    head = audio_file(kind, seconds=10.0)
+    body = audio_file("mp3-no-xing", seconds=10.0)
+    audio = CountingAudio(body, head=head, size=2_000_000_000)
+    assert bytes_for_a_minute(audio) <= 6 * len(body) + 2 * MIB
+
+
+def test_what_storage_raises_comes_through_both_decoders() -> None:
+    class Away(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > 50_000:
+                raise Unavailable("Storage does not answer.")
+            return super().read(size)
+
+    for kind in ("wav", "alac", "ogg-vorbis", "mka"):
+        with pytest.raises(Unavailable):
+            decode(Away(audio_file(kind, seconds=10.0)), start_seconds=0, window_seconds=60)
+
+
+def test_mutated_files_end_as_a_result_or_a_problem() -> None:
+    chance = random.Random(7)
+    for kind in KINDS:
+        for _ in range(5):
+            file = bytearray(audio_file(kind, seconds=0.1))
+            for _change in range(chance.randint(1, 30)):
+                file[chance.randrange(len(file))] = chance.randrange(256)
+            assert 0 <= seconds_or_nothing(bytes(file)) <= 60

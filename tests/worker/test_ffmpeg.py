@@ -1,0 +1,122 @@
+"""FFmpeg opens nothing but the bytes it is given, whatever they name, and takes no more than it may."""
+
+import ctypes
+import io
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import pytest
+
+from shared.errors import TooComplex, Undecodable
+from tests import hostile_files as hostile
+from tests.audio_files import audio_file
+from worker.decode import decode
+from worker.ffmpeg import decode_with_ffmpeg
+from worker.limits import ChildLimits
+from worker.sandbox import run_in_child
+
+LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Yield a listening socket; whoever connects to it waits in its queue."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+class WatchedFile:
+    """A real recording in the working directory, and whether anybody opened it since."""
+
+    def __init__(self, path: Path) -> None:
+        path.write_bytes(audio_file("mp3-cbr"))
+        self.name = path.name
+        self._inotify = ctypes.CDLL(None).inotify_init1(os.O_NONBLOCK)
+        in_open = 0x20
+        assert ctypes.CDLL(None).inotify_add_watch(self._inotify, os.fsencode(path), in_open) >= 0
+
+    def was_opened(self) -> bool:
+        try:
+            return len(os.read(self._inotify, 4096)) > 0
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        os.close(self._inotify)
+
+
+@pytest.fixture
+def sibling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchedFile]:
+    if sys.platform != "linux":
+        pytest.skip("whether a file was opened is told by inotify, which is Linux's")
+    monkeypatch.chdir(tmp_path)
+    watched = WatchedFile(tmp_path / "sibling.mp3")
+    yield watched
+    watched.close()
+
+
+class Named(io.BytesIO):
+    """An upload that kept its client's name."""
+
+    name = "song.m3u8"
+
+
+def was_called(listener: socket.socket) -> bool:
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "tcp", "ftp", "rtmp", "rtsp", "hls+http"])
+@pytest.mark.parametrize("kind", hostile.PLAYLISTS)
+def test_no_playlist_makes_us_call_an_address(kind: str, scheme: str, listener: socket.socket) -> None:
+    playlist = hostile.PLAYLISTS[kind](f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/song.ts")
+    with pytest.raises(Undecodable):
+        decode(Named(playlist), start_seconds=0, window_seconds=60)
+    assert not was_called(listener)
+
+
+@pytest.mark.parametrize("kind", hostile.PLAYLISTS)
+def test_no_playlist_makes_us_open_another_file(kind: str, sibling: WatchedFile) -> None:
+    for target in (sibling.name, f"file:{sibling.name}", str(Path(sibling.name).resolve())):
+        with pytest.raises(Undecodable):
+            decode(Named(hostile.PLAYLISTS[kind](target)), start_seconds=0, window_seconds=60)
+    assert not sibling.was_opened()
+
+
+def test_a_session_description_makes_us_listen_to_no_stream() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(Undecodable):
+            decode(io.BytesIO(hostile.sdp(taken.getsockname()[1])), start_seconds=0, window_seconds=60)
+
+
+def test_the_traps_above_catch_a_decoder_without_our_options(
+    listener: socket.socket, sibling: WatchedFile
+) -> None:
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/song.ts"
+    with pytest.raises((av.FFmpegError, OSError)):
+        av.open(Named(hostile.hls(address)), mode="r", timeout=0.5)
+    assert was_called(listener)
+    with av.open(io.BytesIO(hostile.ffconcat(sibling.name)), mode="r", options={"safe": "0"}) as container:
+        assert next(container.decode(audio=0))
+    assert sibling.was_opened()
+
+
+@pytest.mark.parametrize("kind", ["mp4-false-table", "compressed-moov"])
+def test_memory_that_a_file_claims_past_the_header_check_is_a_problem_of_the_file(kind: str) -> None:
+    def task(file: BinaryIO) -> bytes:
+        decode_with_ffmpeg(file, start_seconds=0, window_seconds=60)
+        return b""
+
+    audio = io.BytesIO(hostile.hostile_file(kind))
+    outcome = run_in_child(task, audio, limits=LIMITS, keep_going=lambda: None)
+    assert isinstance(outcome.problem, TooComplex)

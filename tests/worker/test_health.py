@@ -1,0 +1,83 @@
+import os
+import signal
+
+import pytest
+
+from shared.errors import Unavailable
+from shared.ports import Backlog, WorkerInfo
+from worker.family import family_memory_bytes
+from worker.health import ailment
+from worker.watchdog import start_watchdog, watch
+
+NOW = 1000.0
+
+
+def a_worker(**changes: float) -> WorkerInfo:
+    fields = {"started_at": 0.0, "seen_at": NOW, "progress_at": 0.0} | changes
+    return WorkerInfo(name="h:1", host="h", pid=1, **fields)  # type: ignore[arg-type]
+
+
+def waiting(since: float | None) -> list[Backlog]:
+    return [Backlog(queue="interactive", waiting=int(since is not None), oldest_queued_at=since)]
+
+
+@pytest.mark.parametrize(
+    ("worker", "since", "ails"),
+    [
+        (None, None, True),
+        (a_worker(seen_at=NOW - 60), None, True),
+        (a_worker(), None, False),
+        (a_worker(), NOW - 80, False),
+        (a_worker(), NOW - 100, True),
+        (a_worker(progress_at=NOW - 10), NOW - 100, False),
+    ],
+    ids=["unknown", "silent", "nothing waits", "waits a little", "stalled", "busy with a long queue"],
+)
+def test_a_worker_ails_when_work_waits_and_nothing_moves(
+    worker: WorkerInfo | None, since: float | None, ails: bool
+) -> None:
+    assert bool(ailment(worker, waiting(since), now=NOW, stalled_seconds=90)) is ails
+
+
+def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
+    looks = iter(["bad", "bad", None, "bad", "away", "bad", "bad", "bad"])
+    struck: list[str] = []
+
+    def look() -> str | None:
+        found = next(looks)
+        if found == "away":
+            raise Unavailable("away")
+        return found
+
+    watch(look, strike=lambda: struck.append("now"), pause=lambda _: None)
+    assert struck == ["now"]
+    assert list(looks) == []
+
+
+def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
+    pid = os.fork()
+    if pid == 0:
+        import worker.watchdog
+
+        worker.watchdog.LOOK_SECONDS = 0.01
+        start_watchdog(lambda: "stalled")
+        signal.pause()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+
+def test_memory_of_a_family_counts_its_children() -> None:
+    alone = family_memory_bytes()
+    told, tell = os.pipe()
+    ready, say = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        hoard = os.urandom(1) * (64 << 20)
+        os.write(say, hoard[:1])
+        os.read(told, 1)
+        os._exit(0)
+    os.read(ready, 1)
+    together = family_memory_bytes()
+    os.write(tell, b"x")
+    os.waitpid(pid, 0)
+    assert together - alone > 60 << 20

@@ -1,0 +1,49 @@
+"""Analyse local files, one JSON line each. No services needed."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from shared.errors import KammertonError
+from shared.logs import configure_logs
+from shared.report import Report
+from worker.limits import ChildLimits
+from worker.listen import listen_in_child
+from worker.warm import warm_up
+
+_REPORT = TypeAdapter(Report)
+_LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seconds=120)
+
+
+def analyse_files(files: Sequence[Path], *, start_seconds: float | None, window_seconds: float) -> bool:
+    """Print a report or a problem for each file; whether all have a report."""
+    configure_logs(log_format="console", log_level="ERROR")
+    warm_up()
+    all_well = True
+    for file in files:
+        line: dict[str, object] = {"file": str(file)}
+        try:
+            line |= _analyse(file, start_seconds, window_seconds)
+        except (KammertonError, OSError) as error:
+            all_well = False
+            message = error.message if isinstance(error, KammertonError) else f"{error.strerror}: {file}"
+            line["problem"] = {"code": getattr(error, "code", "unreadable"), "message": message}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    return all_well
+
+
+def _analyse(file: Path, start_seconds: float | None, window_seconds: float) -> dict[str, object]:
+    with file.open("rb") as audio:
+        heard = listen_in_child(
+            audio,
+            start_seconds=start_seconds,
+            window_seconds=window_seconds,
+            limits=_LIMITS,
+            keep_going=lambda: None,
+        )
+    report = _REPORT.dump_python(heard.report, mode="json")
+    return {**report["tuning"], "audio": report["audio"], "memory_peak_bytes": heard.memory_peak_bytes}

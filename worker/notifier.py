@@ -1,0 +1,59 @@
+"""`python -m worker.notifier`: sends webhooks until told to stop. Any number may run. Nobody imports it."""
+
+import signal
+import threading
+
+from shared.errors import Unavailable
+from shared.logs import configure_logs, get_logger
+from shared.services import connect
+from shared.settings import read_settings
+from worker.notify import Notifier, SendingTerms
+from worker.sender import Sender
+
+_PAUSE_SECONDS = 1.0
+_DRAIN_SECONDS = 3.0
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = read_settings()
+    configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+    log = get_logger("worker.notifier")
+    services = connect(settings)
+    notifier = Notifier(
+        deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        outbound=services.outbound,
+        terms=SendingTerms(
+            timeout_seconds=settings.webhook_timeout_seconds,
+            pauses=settings.webhook_retry_seconds,
+            allow_http=settings.webhook_allow_http,
+        ),
+    )
+    sender = Sender(
+        deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        notify=notifier.notify,
+        places=settings.webhook_concurrency,
+        per_server=settings.webhook_server_concurrency,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("notifier_started")
+    while not stop.is_set():
+        try:
+            if not sender.round():
+                sender.wait()
+        except Unavailable as error:
+            log.warning("round_broken_off", why=error.message)
+            stop.wait(_PAUSE_SECONDS)
+        except Exception:
+            log.exception("round_failed")
+            stop.wait(_PAUSE_SECONDS)
+    sender.drain(_DRAIN_SECONDS)
+    log.info("notifier_stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""From one event to the deliveries that it means: one for the job's callback, one for each endpoint."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from shared.delivery import Delivery, DeliveryState, delivery_id
+from shared.endpoint import Endpoint
+from shared.logs import get_logger
+from shared.webhook_ports import DeliveryStore, EndpointStore, WebhookEvent
+
+_log = get_logger(__name__)
+
+_MOST = 100
+
+
+def spread_events(*, deliveries: DeliveryStore, endpoints: EndpointStore, now: float) -> int:
+    """Turn what stands in the outbox into deliveries; how many events that were. Raises Unavailable."""
+    events = deliveries.events(limit=_MOST)
+    for event in events:
+        hearing = endpoints.of(event.owner) if event.owner is not None else ()
+        deliveries.spread(event, deliveries_of(event, endpoints=hearing, now=now))
+    return len(events)
+
+
+def deliveries_of(event: WebhookEvent, *, endpoints: Sequence[Endpoint], now: float) -> list[Delivery]:
+    """Pure. An endpoint that is disabled gets one that has failed, for the day when it is enabled again."""
+    found: list[Delivery] = []
+    if event.callback is not None:
+        found.append(_delivery(event, event.callback.url, now, secret=event.callback.secret))
+    for endpoint in endpoints:
+        if event.type not in endpoint.events:
+            continue
+        if endpoint.disabled_at is None:
+            found.append(_delivery(event, endpoint.url, now, endpoint=endpoint))
+            continue
+        found.append(
+            _delivery(
+                event,
+                endpoint.url,
+                now,
+                endpoint=endpoint,
+                state=DeliveryState.FAILED,
+                why="The endpoint was disabled.",
+            )
+        )
+    return found
+
+
+def _delivery(
+    event: WebhookEvent,
+    url: str,
+    now: float,
+    *,
+    endpoint: Endpoint | None = None,
+    secret: str | None = None,
+    state: DeliveryState = DeliveryState.PENDING,
+    why: str | None = None,
+) -> Delivery:
+    return Delivery(
+        id=delivery_id(event.id, endpoint.id if endpoint else "callback"),
+        type=event.type,
+        url=url,
+        server=urlsplit(url).netloc,
+        body=event.body,
+        created_at=now,
+        owner=event.owner,
+        job_id=event.job_id,
+        endpoint_id=endpoint.id if endpoint else None,
+        secret=secret,
+        state=state,
+        due_at=now if state is DeliveryState.PENDING else None,
+        why=why,
+    )

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.health import health_router
@@ -28,6 +29,7 @@ from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -50,6 +52,7 @@ def create_app(
     transitions: Transitions,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    direct: DirectStore,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
@@ -70,6 +73,7 @@ def create_app(
         in_flight=in_flight,
         idempotency=Idempotency(claims),
     )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,7 +92,10 @@ def create_app(
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions))
+    app.include_router(
+        jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
+    )
+    app.include_router(direct_router(direct_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

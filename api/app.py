@@ -11,6 +11,7 @@ from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.admission import Admission
 from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.headers import Web, add_web
@@ -31,6 +32,7 @@ from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -59,6 +61,7 @@ def create_app(
     transitions: Transitions,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    direct: DirectStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -80,6 +83,7 @@ def create_app(
         in_flight=in_flight,
         idempotency=Idempotency(claims),
     )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -100,7 +104,10 @@ def create_app(
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions))
+    app.include_router(
+        jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
+    )
+    app.include_router(direct_router(direct_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

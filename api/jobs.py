@@ -7,12 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import CurrentCaller
 from api.admission import CurrentUpload
 from api.body import FORM, RAW
+from api.direct import DirectUploads
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY
+from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
 from api.submit import LATEST_START_SECONDS, Submissions, Wish
@@ -26,6 +29,15 @@ _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
 _COUNTED_BY_US = 1 << 62
 """Starlette's own limit would answer in plain text, whatever we had to say."""
+
+
+class JobSource(BaseModel):
+    """Audio that is somewhere else than in the request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload_id: str = Field(max_length=128, description="Of POST /v1/uploads; a repetition does nothing more.")
+
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 _SUBMIT = {
@@ -49,6 +61,7 @@ _SUBMIT = {
             },
             "audio/*": {"schema": _FILE},
             RAW: {"schema": _FILE},
+            JSON: {"schema": JobSource.model_json_schema()},
         },
     },
 }
@@ -56,7 +69,9 @@ _SUBMIT = {
 JobId = Annotated[str, Path(max_length=128, description="The job's id.")]
 
 
-def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -> APIRouter:
+def jobs_router(
+    *, jobs: JobStore, wakeups: Wakeups, submissions: Submissions, direct: DirectUploads
+) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -70,7 +85,7 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "To a browser's form: the page of the result."},
-            **documented(400, 408, 409, 413, 415, 422, 503),
+            **documented(400, 404, 408, 409, 413, 415, 422, 503),
         },
     )
     async def submit(
@@ -85,10 +100,13 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, submissions: Submissions) -
             Query(ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
     ) -> Response:
-        """Send the audio as the `file` field of a form, or as the body itself.
+        """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
         """
+        if is_json(request):
+            source, _ = await read_json(request, JobSource, pace=submissions.pace())
+            return await direct.submit(source.upload_id, caller)
         wish = Wish(filename=filename, start_seconds=start_seconds)
         answer = await submissions.upload(request, caller, wish, slot=slot)
         if wants_page(request):

@@ -13,7 +13,7 @@ from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
 from shared.keys import Scope, issue_key
-from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
+from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
@@ -37,6 +37,7 @@ class World:
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
     uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
+    direct: MemoryDirectStore | None = None
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -51,6 +52,7 @@ def a_world(**changes: Any) -> World:
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
+    direct = MemoryDirectStore(audio)
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -63,11 +65,12 @@ def a_world(**changes: Any) -> World:
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "web": Web(),
+        "direct": direct,
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys, uploads, claims)
+    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct)
 
 
 @pytest.fixture

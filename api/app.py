@@ -11,23 +11,34 @@ from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.admission import Admission
 from api.errors import add_error_handlers
-from api.headers import Web, add_web
 from api.events import events_router
+from api.headers import Web, add_web
 from api.health import health_router
 from api.jobs import JobTerms, jobs_router
 from api.limits import Limits, RequestLimit
+from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
 from api.wakeups import Wakeups, ending_on_signals
+from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.ports import (
+    AudioStore,
+    CountStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    WorkerRegistry,
+)
 
 _log = get_logger(__name__)
 
+_WRITE_SECONDS = 10
 _BODY_BYTES = 1024 * 1024
 """Of requests that are no upload."""
 
@@ -42,6 +53,9 @@ def create_app(
     anonymous: bool,
     limiter: Limiter,
     limits: Limits,
+    counts: CountStore,
+    books: Bookkeeper,
+    metrics_public: bool = False,
     transitions: Transitions,
     terms: JobTerms,
     web: Web,
@@ -58,6 +72,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(_keep_writing(books)))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -80,12 +95,22 @@ def create_app(
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
+    numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)
+    app.include_router(
+        metrics_router(numbers=numbers, books=books, buffers_in_use=None, public=metrics_public)
+    )
     describe(app, anonymous=anonymous)
     if limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
     add_web(app, web)
-    app.add_middleware(RequestLog)  # the last one added is the outermost
+    app.add_middleware(RequestLog, tally=books.tally)  # the last one added is the outermost
     return app
+
+
+async def _keep_writing(books: Bookkeeper) -> None:
+    while True:
+        await asyncio.sleep(_WRITE_SECONDS)
+        await run_in_threadpool(books.write)
 
 
 async def _until_prepared(prepare: Callable[[], None]) -> None:

@@ -150,6 +150,8 @@ class QueueFull(Unavailable):
     """Raised when more jobs wait than can be analysed in a reasonable time."""
 
     code = "queue_full"
+
+
 class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 

@@ -12,9 +12,12 @@ from api.app import create_app
 from api.headers import Web
 from api.jobs import JobTerms
 from api.limits import Limits
+from shared.bookkeeper import Bookkeeper
+from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -46,7 +49,7 @@ class World:
 def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-    workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
+    workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -56,6 +59,8 @@ def a_world(**changes: Any) -> World:
         "anonymous": True,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
+        "counts": counts,
+        "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),

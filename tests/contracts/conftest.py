@@ -9,18 +9,27 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.ports import (
+    AudioStore,
+    CountStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    WorkerRegistry,
+)
+from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
-from shared.redis_keys import RedisKeyStore
 from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -71,6 +80,13 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def count_store(request: pytest.FixtureRequest, prefix: str) -> CountStore:
+    if request.param == "memory":
+        return MemoryCountStore()
+    return RedisCountStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import bug
-from shared.counts import LATENCY, REQUESTS, Tally, counted, measured
+from shared.counts import BUGS, LATENCY, REQUESTS, Tally, counted, measured
 from shared.logs import bound, get_logger
 
 _log = get_logger(__name__)
@@ -61,6 +61,7 @@ class _Exchange:
             await app(self._scope, receive, self.send)
         except Exception as error:
             _log.error("unexpected_error", exc_info=error)
+            self._tally.add(counted(BUGS))
             if self._status is not None:
                 raise  # too late for an answer: the server must close the connection
             await bug(Request(self._scope))(self._scope, receive, self.send)

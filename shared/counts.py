@@ -76,6 +76,7 @@ WEBHOOKS = Counter(
     ("outcome",),
     (("delivered",), ("failed",), ("given_up",)),
 )
+BUGS = Counter("kammerton_unexpected_errors", "Requests that met a mistake of ours.", known=((),))
 REQUESTS = Counter("kammerton_http_requests", "Answered requests.", ("method", "route", "status"))
 
 WAITING = Histogram("kammerton_job_waiting_seconds", "From being queued to being started.", _SECONDS)
@@ -87,7 +88,7 @@ LATENCY = Histogram(
     "kammerton_http_request_seconds", "From a request to its answer's end.", _SECONDS, ("route",)
 )
 
-COUNTERS = (FINISHED, ACCEPTED, REQUEUED, VERDICTS, UPLOADED, READ, ERRORS, WEBHOOKS, REQUESTS)
+COUNTERS = (FINISHED, ACCEPTED, REQUEUED, VERDICTS, UPLOADED, READ, ERRORS, WEBHOOKS, BUGS, REQUESTS)
 HISTOGRAMS = (WAITING, DECODING, ANALYSING, TOTAL, MEMORY, LATENCY)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")

@@ -117,6 +117,16 @@ def test_requests_are_counted_by_route_not_by_path(open_world: World) -> None:
     assert found["kammerton_http_request_seconds_count", labels(route="/v1/jobs/{job_id}")] >= 2
 
 
+def test_a_request_that_meets_a_bug_is_counted(open_world: World) -> None:
+    def broken(job_id: str) -> Any:
+        raise ZeroDivisionError
+
+    assert read(open_world)["kammerton_unexpected_errors_total", ()] == 0
+    open_world.jobs.get = broken  # type: ignore[method-assign]
+    open_world.client.get("/v1/jobs/x")
+    assert read(open_world)["kammerton_unexpected_errors_total", ()] == 1
+
+
 def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: MemoryCountStore) -> None:
     store.add(counted(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
     store.add(counted(WEBHOOKS, "delivered"), process="notifier", now=7.0)

@@ -9,11 +9,15 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
+from api.budget import BufferBudget
 from api.admission import Admission
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.headers import Web, add_web
 from api.health import health_router
+from api.idempotency import Idempotency
+from api.in_flight import UploadsInFlight
+from api.jobs import jobs_router
 from api.jobs import JobTerms, jobs_router
 from api.limits import Limits, RequestLimit
 from api.metrics import SharedNumbers, metrics_router
@@ -21,6 +25,8 @@ from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.submit import Submissions
+from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
@@ -35,6 +41,16 @@ from shared.ports import (
     Transitions,
     WorkerRegistry,
 )
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Limiter, WorkerRegistry
+from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
 
 _log = get_logger(__name__)
 
@@ -57,6 +73,8 @@ def create_app(
     books: Bookkeeper,
     metrics_public: bool = False,
     transitions: Transitions,
+    uploads: UploadRegistry,
+    claims: ClaimStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -68,11 +86,22 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    in_flight = UploadsInFlight(uploads)
+    submissions = Submissions(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        terms=terms,
+        budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
+        in_flight=in_flight,
+        idempotency=Idempotency(claims),
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
         tasks.append(asyncio.create_task(_keep_writing(books)))
+        tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -88,11 +117,11 @@ def create_app(
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
-    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)

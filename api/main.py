@@ -1,6 +1,7 @@
 """`uvicorn api.main:app`: Settings → Services → create_app. Nobody imports it."""
 
 from api.app import create_app
+from api.terms import JobTerms
 from api.headers import Web
 from api.jobs import JobTerms
 from api.limits import Limits
@@ -38,11 +39,17 @@ app = create_app(
         storage_url=settings.s3_endpoint_url,
     ),
     transitions=services.transitions,
+    uploads=services.uploads,
+    claims=services.claims,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(
         max_upload_bytes=settings.max_upload_bytes,
         upload_idle_seconds=settings.upload_idle_seconds,
+        upload_least_bytes_per_second=settings.upload_least_bytes_per_second,
+        upload_wait_seconds=settings.upload_wait_seconds,
+        upload_buffer_bytes=settings.upload_buffer_bytes,
+        upload_parts_in_flight=settings.upload_parts_in_flight,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
     ),

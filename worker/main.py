@@ -27,10 +27,12 @@ app = services.celery
 announce(
     app,
     services.workers,
+    services.controls,
     look=partial(
         what_ails,
         jobs=services.jobs,
         workers=services.workers,
+        controls=services.controls,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     ),
@@ -79,6 +81,16 @@ def analyze_audio(task: Any, job_id: str) -> None:
             )
         finally:
             services.books.write()
+        analyze(
+            job_id,
+            jobs=services.jobs,
+            audio=services.audio,
+            listen=listen,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+            terms=terms,
+            paused=services.controls.paused,
+            stopping=lambda: drain.is_over,
+        )
 
 
 warm_up()

@@ -9,12 +9,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.terms import JobTerms
 from api.headers import Web
 from api.jobs import JobTerms
 from api.limits import Limits
 from shared.bookkeeper import Bookkeeper
 from shared.counts import Tally
 from shared.keys import Scope, issue_key
+from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryCountStore,
@@ -37,6 +39,8 @@ class World:
     queue: MemoryJobQueue
     workers: MemoryWorkerRegistry
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
+    uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
+    claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -50,6 +54,8 @@ def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
+    workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
+    uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -57,6 +63,8 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "uploads": uploads,
+        "claims": claims,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "counts": counts,
@@ -66,7 +74,7 @@ def a_world(**changes: Any) -> World:
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys)
+    return World(client, jobs, audio, queue, workers, keys, uploads, claims)
 
 
 @pytest.fixture

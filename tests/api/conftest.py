@@ -12,10 +12,13 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
+from shared.bookkeeper import Bookkeeper
+from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -50,7 +53,7 @@ class World:
 def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-    workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
+    workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     direct = MemoryDirectStore(audio)
     fields: dict[str, Any] = {
@@ -64,6 +67,8 @@ def a_world(**changes: Any) -> World:
         "claims": claims,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
+        "counts": counts,
+        "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
         "direct": direct,
         "transitions": MemoryTransitions(jobs),

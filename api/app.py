@@ -18,6 +18,8 @@ from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
 from api.wakeups import Wakeups, ending_on_signals
+from api.webhook_acts import WebhookActs
+from api.webhooks import webhooks_router
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
@@ -34,6 +36,7 @@ def create_app(
     keys: KeyStore,
     anonymous: bool,
     transitions: Transitions,
+    webhooks: WebhookActs,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
@@ -61,7 +64,10 @@ def create_app(
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(
+        jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, webhooks=webhooks, terms=terms)
+    )
+    app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

@@ -13,14 +13,17 @@ from fastapi.responses import RedirectResponse
 
 from api.access import CurrentCaller
 from api.body import FORM, RAW, Body, open_body
+from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS, Wish
 from api.errors import documented
 from api.names import clean_filename
 from api.rendering import wants_page
 from api.schemas import JobView
 from api.upload import receive, too_large
 from api.wakeups import Wakeups
+from api.webhook_acts import WebhookActs
+from api.webhook_views import AcceptedView, JobDetailView
 from shared.errors import BadRequest, Unavailable
-from shared.job import AudioInput, Event, Job, JobState
+from shared.job import AudioInput, Callback, Event, Job, JobState
 from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
 
@@ -47,6 +50,7 @@ _SUBMIT_BODY = {
                             "minimum": 0,
                             "description": "Where the window of 60 s begins.",
                         },
+                        **FORM_FIELDS,
                     },
                 }
             },
@@ -70,7 +74,13 @@ class JobTerms:
 
 
 def jobs_router(
-    *, jobs: JobStore, audio: AudioStore, queue: JobQueue, wakeups: Wakeups, terms: JobTerms
+    *,
+    jobs: JobStore,
+    audio: AudioStore,
+    queue: JobQueue,
+    wakeups: Wakeups,
+    webhooks: WebhookActs,
+    terms: JobTerms,
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -79,7 +89,7 @@ def jobs_router(
         "",
         status_code=202,
         summary="Upload a recording",
-        response_model=JobView,
+        response_model=AcceptedView,
         openapi_extra=_SUBMIT_BODY,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
@@ -98,7 +108,9 @@ def jobs_router(
             float | None,
             Query(ge=0, le=_LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
-    ) -> JobView | RedirectResponse:
+        callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
+        events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
+    ) -> AcceptedView | RedirectResponse:
         """Send the audio as the `file` field of a form, or as the body itself.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
@@ -107,6 +119,8 @@ def jobs_router(
         if declared.isdecimal() and int(declared) > terms.max_upload_bytes + _form_allowance(request):
             raise too_large(terms.max_upload_bytes)
         body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
+        wish = Wish.of(body.fields, url=callback_url, events=events or ())
+        callback = await run_in_threadpool(wish.grant, caller, check_url=webhooks.check_url)
         job_id = secrets.token_urlsafe(16)
         bind(job_id=job_id)
         received = await receive(
@@ -117,6 +131,9 @@ def jobs_router(
             max_bytes=terms.max_upload_bytes,
         )
         try:
+            late = Wish.of(body.fields, url=callback_url, events=events or ())
+            if late != wish:  # its fields stood after the file
+                callback = await run_in_threadpool(late.grant, caller, check_url=webhooks.check_url)
             job = _new_job(
                 job_id,
                 input=AudioInput(
@@ -127,6 +144,7 @@ def jobs_router(
                 ),
                 start_seconds=_start(body, start_seconds),
                 owner=caller.key_id,
+                callback=callback,
                 terms=terms,
             )
             await run_in_threadpool(jobs.add, job)
@@ -139,7 +157,7 @@ def jobs_router(
             return RedirectResponse(f"/jobs/{job.id}", status_code=303)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         response.headers["Retry-After"] = "1"
-        return JobView.of(job)
+        return AcceptedView(**dict(JobView.of(job)), callback_secret=callback.secret if callback else None)
 
     @router.get(
         "/{job_id}",
@@ -149,7 +167,7 @@ def jobs_router(
             304: {"description": "Nothing has changed since the given ETag."},
             **documented(404, 422, 503),
         },
-        response_model=JobView,
+        response_model=JobDetailView,
     )
     async def read(
         job_id: JobId,
@@ -164,7 +182,9 @@ def jobs_router(
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
-        content = JobView.of(job, queue_position=position).model_dump_json().encode()
+        view = JobView.of(job, queue_position=position)
+        told = await run_in_threadpool(webhooks.of_job, job)
+        content = JobDetailView.beside(view, told).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
         if not job.state.is_final:
             headers["Retry-After"] = str(min(30, 1 + (position or 0)))
@@ -188,7 +208,13 @@ async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_se
 
 
 def _new_job(
-    job_id: str, *, input: AudioInput, start_seconds: float | None, owner: str | None, terms: JobTerms
+    job_id: str,
+    *,
+    input: AudioInput,
+    start_seconds: float | None,
+    owner: str | None,
+    callback: Callback | None,
+    terms: JobTerms,
 ) -> Job:
     now = time.time()
     return Job(
@@ -201,6 +227,7 @@ def _new_job(
         input=input,
         start_seconds=start_seconds,
         owner=owner,
+        callback=callback,
         request_id=bound_field("request_id"),
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,

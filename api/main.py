@@ -2,6 +2,7 @@
 
 from api.app import create_app
 from api.jobs import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import read_settings
@@ -19,6 +20,11 @@ app = create_app(
     keys=services.keys,
     anonymous=settings.anonymous,
     transitions=services.transitions,
+    webhooks=WebhookActs(
+        deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
+    ),
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

@@ -10,7 +10,10 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.jobs import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.keys import Scope, issue_key
+from shared.outbound import OutboundRules
+from shared.outbound_http import Outbound
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
@@ -19,6 +22,7 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
+from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -31,6 +35,8 @@ class World:
     queue: MemoryJobQueue
     workers: MemoryWorkerRegistry
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
+    deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
+    endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -40,10 +46,18 @@ class World:
         return token
 
 
+def public_only(url: str) -> str:
+    """As the real one does it, in a world with one public name."""
+    known = {"hooks.example": ["93.184.215.14"]}
+    outbound = Outbound(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
+    return str(outbound.check(url))
+
+
 def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
+    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -52,10 +66,11 @@ def a_world(**changes: Any) -> World:
         "keys": keys,
         "anonymous": True,
         "transitions": MemoryTransitions(jobs),
+        "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys)
+    return World(client, jobs, audio, queue, workers, keys, deliveries, endpoints)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -12,6 +12,7 @@ from api.access import Caller
 from api.admission import UploadSlot
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
+from api.callback import CallbackWish, CheckUrl
 from api.idempotency import Idempotency, Once, fingerprint
 from api.in_flight import InFlight, UploadsInFlight
 from api.names import clean_filename
@@ -19,6 +20,7 @@ from api.pace import Pace
 from api.schemas import JobView
 from api.terms import JobTerms
 from api.upload import Received, Receiver, Target, declared_sha256, too_large
+from api.webhook_views import AcceptedView
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
 from shared.job import AudioInput, Event, Job, JobState
 from shared.logs import bind, bound_field, get_logger
@@ -36,6 +38,12 @@ class Wish:
 
     filename: str | None = None
     start_seconds: float | None = None
+    callback_url: str | None = None
+    events: tuple[str, ...] = ()
+
+    def callback(self, body: Body) -> CallbackWish:
+        """What the query and the fields of the form, as far as it has come, say of a callback."""
+        return CallbackWish.of(body.fields, url=self.callback_url, events=self.events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,7 @@ class Submissions:
     budget: BufferBudget
     in_flight: UploadsInFlight
     idempotency: Idempotency
+    check_url: CheckUrl
 
     async def upload(self, request: Request, caller: Caller, wish: Wish, *, slot: UploadSlot) -> Response:
         """Take the request's body as a recording. Refuses what it can before the first byte is asked for."""
@@ -67,6 +76,8 @@ class Submissions:
             if once.answered or (once.taken_over and await self._exists(once.subject)):
                 return await self._again(once, body, receiver, caller=caller, wish=wish)
             bind(job_id=once.subject)
+            early = wish.callback(body)
+            callback = await run_in_threadpool(early.grant, caller, check_url=self.check_url)
             now = time.time()
             info = UploadInfo(
                 id=once.subject,
@@ -77,7 +88,16 @@ class Submissions:
                 filename=clean_filename(body.filename or wish.filename),
             )
             async with self.in_flight.registered(info) as upload:
-                job = await self._store(request, body, receiver, upload, wish=wish, caller=caller)
+                job = await self._receive(request, body, receiver, upload, wish=wish, caller=caller)
+                try:
+                    late = wish.callback(body)
+                    if late != early:  # its fields stood after the file
+                        callback = await run_in_threadpool(late.grant, caller, check_url=self.check_url)
+                    job = replace(job, callback=callback)
+                    await run_in_threadpool(self.jobs.add, job)
+                except BaseException:
+                    await asyncio.shield(run_in_threadpool(self._take_back, job.id))
+                    raise
             answer = accepted(job)
             await once.answer(_whole(once, job), answer)
         await slot.count_job(job.id)
@@ -131,7 +151,7 @@ class Submissions:
         except Unavailable as error:
             _log.warning("not_rung", job_id=job.id, why=error.message)
 
-    async def _store(
+    async def _receive(
         self,
         request: Request,
         body: Body,
@@ -156,11 +176,6 @@ class Submissions:
             progress=upload.progress,
         )
         assert job is not None  # noqa: S101 - check ran, or receive raised
-        try:
-            await run_in_threadpool(self.jobs.add, job)
-        except BaseException:
-            await asyncio.shield(run_in_threadpool(self._take_back, job.id))
-            raise
         return job
 
     async def _again(
@@ -209,7 +224,9 @@ class Submissions:
 def accepted(job: Job) -> JSONResponse:
     """202: follow Location."""
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1"}
-    return JSONResponse(JobView.of(job).model_dump(mode="json"), 202, headers)
+    secret = job.callback.secret if job.callback else None
+    view = AcceptedView(**dict(JobView.of(job)), callback_secret=secret)
+    return JSONResponse(view.model_dump(mode="json"), 202, headers)
 
 
 def _declared_bytes(request: Request) -> int | None:

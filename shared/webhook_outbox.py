@@ -5,6 +5,7 @@ or neither. The body is made here, so that it shows the job as it was at that mo
 """
 
 import hashlib
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -16,7 +17,8 @@ from shared.webhook_ports import WebhookEvent
 EVENT_KEEP_SECONDS = 4 * 24 * 3600
 """Longer than any delivery is tried: what no sender took by then is forgotten."""
 
-_LEFT_OUT = {"report": {"spectrum", "histogram"}, "queue_position": True}
+_LEFT_OUT: Any = {"report": {"spectrum", "histogram"}, "queue_position": True}
+_LEFT_OUT: dict[str, Any] = {"report": {"spectrum", "histogram"}, "queue_position": True}
 """What is for drawing, and would be most of the body: `links.self` has it."""
 
 EVENT = TypeAdapter(WebhookEvent)

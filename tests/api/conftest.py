@@ -9,13 +9,18 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.terms import JobTerms
+from api.headers import Web
 from api.jobs import JobTerms
+from api.limits import Limits
 from shared.keys import Scope, issue_key
+from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
+    MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -31,6 +36,8 @@ class World:
     queue: MemoryJobQueue
     workers: MemoryWorkerRegistry
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
+    uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
+    claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -44,6 +51,7 @@ def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
+    uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -51,11 +59,16 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "uploads": uploads,
+        "claims": claims,
+        "limiter": MemoryLimiter(),
+        "limits": Limits(),
+        "web": Web(),
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys)
+    return World(client, jobs, audio, queue, workers, keys, uploads, claims)
 
 
 @pytest.fixture

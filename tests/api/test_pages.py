@@ -11,7 +11,12 @@ from tests.api.conftest import World
 from tests.made import a_job, a_report
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
-SUCCEEDED: dict[str, Any] = {"state": JobState.SUCCEEDED, "queued_at": None, "finished_at": 3.0, "expires_at": 100.0}
+SUCCEEDED: dict[str, Any] = {
+    "state": JobState.SUCCEEDED,
+    "queued_at": None,
+    "finished_at": 3.0,
+    "expires_at": 100.0,
+}
 
 
 def test_the_form_works_without_a_script(world: World) -> None:

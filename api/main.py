@@ -12,7 +12,7 @@ settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
 )
-services = connect(settings)
+services = connect(settings, process="api")
 app = create_app(
     jobs=services.jobs,
     audio=services.audio,
@@ -21,6 +21,9 @@ app = create_app(
     keys=services.keys,
     anonymous=settings.anonymous,
     limiter=services.limiter,
+    counts=services.counts,
+    books=services.books,
+    metrics_public=settings.metrics_public,
     limits=Limits(
         requests_per_minute=settings.requests_per_minute if settings.limits else None,
         bytes_per_day=settings.bytes_per_day if settings.limits else None,

@@ -3,6 +3,7 @@
 Every method may raise Unavailable; callers do not retry at once but hand the work back.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
@@ -332,3 +333,16 @@ class Limiter(Protocol):
 
     def let_go(self, kind: str, subject: str, place: str) -> None:
         """Free a place, whether it is held or not."""
+
+
+class CountStore(Protocol):
+    """The numbers that everybody adds to, for /metrics. Fields are made by shared.counts."""
+
+    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
+        """Add to the numbers, and say that a kind of process is alive."""
+
+    def read(self) -> dict[str, float]:
+        """Every number."""
+
+    def seen(self) -> dict[str, float]:
+        """When each kind of process was last heard of, UNIX seconds."""

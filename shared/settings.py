@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
+    metrics_public: bool = Field(
+        False, description="Show /metrics to anybody. Off: to API keys with the scope admin:read."
+    )
     limits: bool = Field(
         True, description="Whether keys and addresses have limits. Off: on your own machine."
     )

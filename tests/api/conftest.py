@@ -12,10 +12,13 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
+from shared.bookkeeper import Bookkeeper
+from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -49,6 +52,7 @@ class World:
 def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
+    workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     fields: dict[str, Any] = {
@@ -62,6 +66,8 @@ def a_world(**changes: Any) -> World:
         "claims": claims,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
+        "counts": counts,
+        "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),

@@ -9,6 +9,21 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.ports import (
+    AudioStore,
+    CountStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    WorkerRegistry,
+)
+from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
+from shared.redis_jobs import RedisJobStore
+from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
@@ -35,6 +50,7 @@ from shared.s3_audio import S3AudioStore, connect_s3
 from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -141,6 +157,13 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def count_store(request: pytest.FixtureRequest, prefix: str) -> CountStore:
+    if request.param == "memory":
+        return MemoryCountStore()
+    return RedisCountStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

@@ -28,6 +28,8 @@ from api.submit import Submissions
 from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
 from shared.bookkeeper import Bookkeeper
+from api.webhook_acts import WebhookActs
+from api.webhooks import webhooks_router
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
@@ -73,6 +75,7 @@ def create_app(
     transitions: Transitions,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    webhooks: WebhookActs,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -116,6 +119,10 @@ def create_app(
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
     app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions))
+    app.include_router(
+        jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, webhooks=webhooks, terms=terms)
+    )
+    app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

@@ -11,6 +11,7 @@ from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.admission import Admission
 from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.headers import Web, add_web
@@ -43,6 +44,7 @@ from shared.ports import (
     WorkerRegistry,
 )
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -76,6 +78,7 @@ def create_app(
     uploads: UploadRegistry,
     claims: ClaimStore,
     webhooks: WebhookActs,
+    direct: DirectStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -97,6 +100,7 @@ def create_app(
         in_flight=in_flight,
         idempotency=Idempotency(claims),
     )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -123,6 +127,10 @@ def create_app(
         jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, webhooks=webhooks, terms=terms)
     )
     app.include_router(webhooks_router(webhooks, jobs=jobs))
+    app.include_router(
+        jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
+    )
+    app.include_router(direct_router(direct_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

@@ -47,6 +47,7 @@ app = create_app(
         endpoints=services.endpoints,
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
+    direct=services.direct,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(
@@ -56,6 +57,7 @@ app = create_app(
         upload_wait_seconds=settings.upload_wait_seconds,
         upload_buffer_bytes=settings.upload_buffer_bytes,
         upload_parts_in_flight=settings.upload_parts_in_flight,
+        direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
     ),

@@ -21,6 +21,7 @@ from api.webhook_acts import WebhookActs
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryCountStore,
@@ -48,6 +49,7 @@ class World:
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
+    direct: MemoryDirectStore | None = None
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -71,6 +73,7 @@ def a_world(**changes: Any) -> World:
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
+    direct = MemoryDirectStore(audio)
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -85,6 +88,7 @@ def a_world(**changes: Any) -> World:
         "counts": counts,
         "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
+        "direct": direct,
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
@@ -92,6 +96,7 @@ def a_world(**changes: Any) -> World:
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
     return World(client, jobs, audio, queue, workers, keys, uploads, claims)
     return World(client, jobs, audio, queue, workers, keys, deliveries, endpoints)
+    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct)
 
 
 @pytest.fixture

@@ -70,15 +70,14 @@ def add_error_handlers(app: FastAPI) -> None:
     async def ours(request: Request, error: errors.KammertonError) -> Response:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
         limit_bytes = error.limit_bytes if isinstance(error, errors.TooLarge) else None
-        answer = problem(status, error.code, error.message, limit_bytes=limit_bytes)
-        return _answer(request, answer, error.message)
         wait = (
             {"Retry-After": str(error.retry_after_seconds)}
             if isinstance(error, errors.LimitReached)
             else None
         )
-        return problem(status, error.code, error.message, wait)
-        return _answer(request, problem(status, error.code, error.message), error.message)
+        answer = problem(status, error.code, error.message, wait, limit_bytes=limit_bytes)
+        return _answer(request, answer, error.message)
+        return _answer(request, problem(status, error.code, error.message, wait), error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -99,9 +98,10 @@ def add_error_handlers(app: FastAPI) -> None:
         return _answer(request, answer, detail)
 
 
-def bug() -> JSONResponse:
+def bug(request: Request) -> Response:
     """The answer to a request that met a mistake of ours."""
-    return problem(500, "internal", "Something went wrong on our side; it was logged.")
+    detail = "Something went wrong on our side; it was logged."
+    return _answer(request, problem(500, "internal", detail), detail)
 
 
 def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from api.access import Caller
+from api.admission import UploadSlot
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
 from api.idempotency import Idempotency, Once, fingerprint
@@ -49,23 +50,20 @@ class Submissions:
     in_flight: UploadsInFlight
     idempotency: Idempotency
 
-    async def upload(self, request: Request, caller: Caller, wish: Wish) -> Response:
+    async def upload(self, request: Request, caller: Caller, wish: Wish, *, slot: UploadSlot) -> Response:
         """Take the request's body as a recording. Refuses what it can before the first byte is asked for."""
         declared = _declared_bytes(request)
         slack = _FORM_ALLOWANCE_BYTES if request.headers.get("content-type", "").startswith(FORM) else 0
         if declared is not None and declared > self.terms.max_upload_bytes + slack:
             raise too_large(self.terms.max_upload_bytes)
         refuse_media_type(request)
-        pace = Pace(
-            idle_seconds=self.terms.upload_idle_seconds,
-            least_bytes_per_second=self.terms.upload_least_bytes_per_second,
-            busy=lambda: self.budget.contended,
-        )
+        pace = self.pace()
         async with (
             self.idempotency.once(request, caller) as once,
             Receiver(budget=self.budget, pace=pace, terms=self.terms) as receiver,
         ):
             body = await open_body(request, pace=pace)
+            body.chunks = slot.counted(body.chunks)
             if once.answered or (once.taken_over and await self._exists(once.subject)):
                 return await self._again(once, body, receiver, caller=caller, wish=wish)
             bind(job_id=once.subject)
@@ -82,27 +80,48 @@ class Submissions:
                 job = await self._store(request, body, receiver, upload, wish=wish, caller=caller)
             answer = accepted(job)
             await once.answer(_whole(once, job), answer)
+        await slot.count_job(job.id)
         await run_in_threadpool(self.ring, job)
         _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
         return answer
 
-    def new_job(self, job_id: str, *, input: AudioInput, start_seconds: float | None, caller: Caller) -> Job:
-        """A job that waits for a worker."""
+    def pace(self) -> Pace:
+        """How long to wait for one client."""
+        return Pace(
+            idle_seconds=self.terms.upload_idle_seconds,
+            least_bytes_per_second=self.terms.upload_least_bytes_per_second,
+            busy=lambda: self.budget.contended,
+        )
+
+    def new_job(
+        self,
+        job_id: str,
+        *,
+        input: AudioInput,
+        start_seconds: float | None,
+        caller: Caller,
+        expires_at: float | None = None,
+    ) -> Job:
+        """A job that waits for a worker, or until *expires_at* for its upload."""
         now = time.time()
+        awaiting = expires_at is not None
+        state = JobState.AWAITING_UPLOAD if awaiting else JobState.QUEUED
         return Job(
             id=job_id,
-            state=JobState.QUEUED,
+            state=state,
             queue="interactive",
             created_at=now,
-            queued_at=now,
-            due_at=now,
+            queued_at=None if awaiting else now,
+            due_at=None if awaiting else now,
+            expires_at=expires_at,
+            has_audio=not awaiting,
             input=input,
             start_seconds=start_seconds,
             owner=caller.key_id,
             request_id=bound_field("request_id"),
             attempts_allowed=self.terms.attempts,
             keep_seconds=self.terms.keep_seconds,
-            timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),
+            timeline=(Event(at=now, state=state, attempt=0),),
         )
 
     def ring(self, job: Job) -> None:

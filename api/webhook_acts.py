@@ -120,9 +120,7 @@ class WebhookActs:
             return ()
         return self.deliveries.page(DeliveryQuery(job_id=job.id, limit=50))
 
-    def redeliver(
-        self, delivery_id: str, *, owner: str | None = None, job_id: str | None = None
-    ) -> Delivery:
+    def redeliver(self, delivery_id: str, *, owner: str | None = None, job_id: str | None = None) -> Delivery:
         """Send one again, under its old id. Raises Conflict, NotFound."""
         delivery = self.deliveries.get(delivery_id)
         theirs = delivery.owner == owner if owner is not None else delivery.job_id == job_id is not None

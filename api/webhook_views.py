@@ -27,7 +27,8 @@ class AttemptDetailView(AttemptView):
     """With the receiver's words."""
 
     response: str | None = Field(
-        description="The answer's first 1024 bytes; null for an address that is not public.", examples=["busy"]
+        description="The answer's first 1024 bytes; null for an address that is not public.",
+        examples=["busy"],
     )
 
 

@@ -25,7 +25,9 @@ from shared.ports import JobStore
 from shared.webhook import JOB_EVENTS
 
 _DAY = 24 * 3600
-_EVENTS = Field(default=None, description=f"Any of {', '.join(JOB_EVENTS)}; by default all but `job.started`.")
+_EVENTS = Field(
+    default=None, description=f"Any of {', '.join(JOB_EVENTS)}; by default all but `job.started`."
+)
 
 EndpointId = Annotated[str, Path(max_length=64)]
 DeliveryId = Annotated[str, Path(max_length=64)]
@@ -89,7 +91,9 @@ def webhooks_router(acts: WebhookActs, *, jobs: JobStore) -> APIRouter:
         return SecretView.of(await run_in_threadpool(acts.secrets, owner_of(caller)), now=time.time())
 
     @router.post("/secret/rotate", summary="Replace the secret")
-    async def rotate(caller: CurrentCaller, response: Response, rotation: Rotation | None = None) -> SecretView:
+    async def rotate(
+        caller: CurrentCaller, response: Response, rotation: Rotation | None = None
+    ) -> SecretView:
         """Both secrets sign during the overlap, so that receivers can change over without a gap."""
         response.headers["Cache-Control"] = "no-store"
         overlap = (rotation or Rotation()).overlap_seconds
@@ -154,9 +158,7 @@ def webhooks_router(acts: WebhookActs, *, jobs: JobStore) -> APIRouter:
         )
         return EndpointView.of(changed)
 
-    @router.delete(
-        "/{endpoint_id}", status_code=204, summary="Delete an address", responses=documented(404)
-    )
+    @router.delete("/{endpoint_id}", status_code=204, summary="Delete an address", responses=documented(404))
     async def delete(endpoint_id: EndpointId, caller: CurrentCaller) -> Response:
         """What is on its way there is dropped."""
         await run_in_threadpool(acts.delete, owner_of(caller), endpoint_id)
@@ -179,9 +181,7 @@ def webhooks_router(acts: WebhookActs, *, jobs: JobStore) -> APIRouter:
         summary="Tell of a job again",
         responses=documented(404, 409, 422, 503),
     )
-    async def redeliver_of_job(
-        job_id: JobId, delivery_id: DeliveryId, caller: CurrentCaller
-    ) -> DeliveryView:
+    async def redeliver_of_job(job_id: JobId, delivery_id: DeliveryId, caller: CurrentCaller) -> DeliveryView:
         """Send one delivery of a job again, under its old id, with all attempts anew."""
         caller.check_changes(await run_in_threadpool(jobs.get, job_id))
         return DeliveryView.of(await run_in_threadpool(acts.redeliver, delivery_id, job_id=job_id))

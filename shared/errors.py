@@ -111,6 +111,8 @@ class KeyReused(Rejected):
     """Raised when an Idempotency-Key comes with another request than before."""
 
     code = "idempotency_key_reused"
+
+
 class LimitReached(Rejected):
     """Raised when a caller asks for more than its share. `retry_after_seconds`: when there is more."""
 
@@ -161,6 +163,8 @@ class QueueFull(Unavailable):
     """Raised when more jobs wait than can be analysed in a reasonable time."""
 
     code = "queue_full"
+
+
 class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 

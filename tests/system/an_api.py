@@ -15,7 +15,8 @@ from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
 from shared.ports import AudioStore, JobQuery, JobStore, UploadRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_uploads import RedisUploadRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from tests.fakes import MemoryJobQueue

@@ -11,6 +11,7 @@ from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.admission import Admission
 from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.headers import Web, add_web
@@ -19,6 +20,7 @@ from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
 from api.jobs import jobs_router
 from api.limits import Limits, RequestLimit
+from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
@@ -26,11 +28,23 @@ from api.request_log import RequestLog
 from api.submit import Submissions
 from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
+from shared.bookkeeper import Bookkeeper
+from api.webhook_acts import WebhookActs
+from api.webhooks import webhooks_router
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
+    CountStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    WorkerRegistry,
+)
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -42,6 +56,7 @@ from shared.ports import (
 
 _log = get_logger(__name__)
 
+_WRITE_SECONDS = 10
 _BODY_BYTES = 1024 * 1024
 """Of requests that are no upload."""
 
@@ -56,9 +71,14 @@ def create_app(
     anonymous: bool,
     limiter: Limiter,
     limits: Limits,
+    counts: CountStore,
+    books: Bookkeeper,
+    metrics_public: bool = False,
     transitions: Transitions,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    webhooks: WebhookActs,
+    direct: DirectStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -80,10 +100,12 @@ def create_app(
         in_flight=in_flight,
         idempotency=Idempotency(claims),
     )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(_keep_writing(books)))
         tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
@@ -101,18 +123,36 @@ def create_app(
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
     app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions))
+    app.include_router(
+        jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, webhooks=webhooks, terms=terms)
+    )
+    app.include_router(webhooks_router(webhooks, jobs=jobs))
+    app.include_router(
+        jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
+    )
+    app.include_router(direct_router(direct_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
+    numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)
+    app.include_router(
+        metrics_router(numbers=numbers, books=books, buffers_in_use=None, public=metrics_public)
+    )
     describe(app, anonymous=anonymous)
     if limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
     add_web(app, web)
-    app.add_middleware(RequestLog)  # the last one added is the outermost
+    app.add_middleware(RequestLog, tally=books.tally)  # the last one added is the outermost
     return app
+
+
+async def _keep_writing(books: Bookkeeper) -> None:
+    while True:
+        await asyncio.sleep(_WRITE_SECONDS)
+        await run_in_threadpool(books.write)
 
 
 async def _until_prepared(prepare: Callable[[], None]) -> None:

@@ -77,6 +77,7 @@ def add_error_handlers(app: FastAPI) -> None:
         )
         answer = problem(status, error.code, error.message, wait, limit_bytes=limit_bytes)
         return _answer(request, answer, error.message)
+        return _answer(request, problem(status, error.code, error.message, wait), error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -97,9 +98,10 @@ def add_error_handlers(app: FastAPI) -> None:
         return _answer(request, answer, detail)
 
 
-def bug() -> JSONResponse:
+def bug(request: Request) -> Response:
     """The answer to a request that met a mistake of ours."""
-    return problem(500, "internal", "Something went wrong on our side; it was logged.")
+    detail = "Something went wrong on our side; it was logged."
+    return _answer(request, problem(500, "internal", detail), detail)
 
 
 def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:

@@ -4,6 +4,8 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
+from api.jobs import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import listed, read_settings
@@ -12,7 +14,7 @@ settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
 )
-services = connect(settings)
+services = connect(settings, process="api")
 app = create_app(
     jobs=services.jobs,
     audio=services.audio,
@@ -21,6 +23,9 @@ app = create_app(
     keys=services.keys,
     anonymous=settings.anonymous,
     limiter=services.limiter,
+    counts=services.counts,
+    books=services.books,
+    metrics_public=settings.metrics_public,
     limits=Limits(
         requests_per_minute=settings.requests_per_minute if settings.limits else None,
         bytes_per_day=settings.bytes_per_day if settings.limits else None,
@@ -37,6 +42,12 @@ app = create_app(
     transitions=services.transitions,
     uploads=services.uploads,
     claims=services.claims,
+    webhooks=WebhookActs(
+        deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
+    ),
+    direct=services.direct,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(
@@ -46,6 +57,7 @@ app = create_app(
         upload_wait_seconds=settings.upload_wait_seconds,
         upload_buffer_bytes=settings.upload_buffer_bytes,
         upload_parts_in_flight=settings.upload_parts_in_flight,
+        direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
     ),

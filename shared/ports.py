@@ -3,6 +3,7 @@
 Every method may raise Unavailable; callers do not retry at once but hand the work back.
 """
 
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
@@ -332,3 +333,53 @@ class Limiter(Protocol):
 
     def let_go(self, kind: str, subject: str, place: str) -> None:
         """Free a place, whether it is held or not."""
+
+
+class CountStore(Protocol):
+    """The numbers that everybody adds to, for /metrics. Fields are made by shared.counts."""
+
+    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
+        """Add to the numbers, and say that a kind of process is alive."""
+
+    def read(self) -> dict[str, float]:
+        """Every number."""
+
+    def seen(self) -> dict[str, float]:
+        """When each kind of process was last heard of, UNIX seconds."""
+class SignedRequest:
+    """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedForm:
+    """The same as a form: the fields, then the file as `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """How a client brings an object into the store by itself."""
+
+    requests: tuple[SignedRequest, ...]
+    """One, or one for each part."""
+    form: SignedForm | None = None
+    """For an object that comes in one piece."""
+    multipart: str | None = None
+    """The store's name for an object that comes in parts."""
+
+
+class DirectStore(Protocol):
+    """Uploads that never pass through us. Keys are job ids."""
+
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+        """Let the holder of the answer write exactly this object, for so long."""
+
+    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+        """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""

@@ -1,3 +1,60 @@
+"""The Redis client of all our stores: gives up after seconds, and tells of calls that failed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from redis.client import Pipeline
+from redis.exceptions import NoScriptError, RedisError
+
+OnError = Callable[[], None]
+
+
+class _Client(redis.Redis):
+    on_error: OnError = staticmethod(lambda: None)
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _reported(self.on_error):
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        pipe = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.on_error = self.on_error
+        return pipe
+
+
+class _Pipeline(Pipeline):
+    on_error: OnError = staticmethod(lambda: None)
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with _reported(self.on_error):
+            return super().execute(raise_on_error)
+
+
+def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = lambda: None) -> "redis.Redis":
+    """A client for our threads to share."""
+    client: _Client = _Client.from_url(  # type: ignore[assignment]  # typed as its parent
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        socket_keepalive=True,
+        health_check_interval=15,
+    )
+    client.on_error = on_error
+    return client
+
+
+@contextmanager
+def _reported(on_error: OnError) -> Iterator[None]:
+    try:
+        yield
+    except NoScriptError:  # the server has not seen the script yet; the caller sends it
+        raise
+    except (RedisError, OSError):
+        on_error()
+        raise
 """Clients of Redis or Valkey, alone or behind Sentinels, and what our promises need of the server.
 
 redis://[:PASSWORD@]HOST:PORT/DB                            one server

@@ -6,13 +6,29 @@ from functools import partial
 
 from celery import Celery
 
+from shared.bookkeeper import Bookkeeper
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.counts import ERRORS, READ, Tally, counted
+from shared.job_counts import JobCounts
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from shared.ports import (
+    AudioStore,
+    CountStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    WorkerRegistry,
+)
+from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -34,6 +50,7 @@ from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from shared.s3_direct import S3DirectStore
 from shared.settings import Settings
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
@@ -44,11 +61,15 @@ class Services:
     """Everything from outside, behind its port."""
 
     audio: AudioStore
+    direct: DirectStore
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
     limiter: Limiter
+    counts: CountStore
+    books: Bookkeeper
+    """What this process counts by itself; somebody must call `write`."""
     transitions: Transitions
     uploads: UploadRegistry
     claims: ClaimStore
@@ -68,15 +89,33 @@ class Services:
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
 
+def connect(settings: Settings, *, process: str = "tool") -> Services:
+    """Pick the adapters. Nothing is contacted yet. `process`: under which kind its errors are counted."""
+    tally = Tally()
+
+    def failed(dependency: str) -> None:
+        tally.add(counted(ERRORS, process, dependency))
+
+    client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
 def connect(settings: Settings) -> Services:
     """Pick the adapters. Nothing is contacted yet."""
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url)
     celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
-    s3 = connect_s3(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region)
+    s3 = connect_s3(
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        on_error=partial(failed, "s3"),
+        on_read=lambda size: tally.add(counted(READ, amount=size)),
+    )
+    counts = RedisCountStore(client, prefix=settings.redis_prefix)
     audio = S3AudioStore(
         s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
     )
+    public_s3 = connect_s3(
+        endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
+    )
+    cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
     return Services(
         audio=audio,
         prepare=audio.prepare,
@@ -86,9 +125,18 @@ def connect(settings: Settings) -> Services:
         controls=RedisControls(client, prefix=prefix),
         audit=RedisAuditLog(client, prefix=prefix),
         vault=RedisVault(client, prefix=prefix),
+        prepare=partial(audio.prepare, cors_origins=cors_origins),
+        direct=S3DirectStore(
+            s3,
+            public_client=public_s3,
+            bucket=settings.s3_bucket,
+            prefix=settings.s3_prefix,
+            part_bytes=settings.direct_part_bytes,
+        ),
         jobs=RedisJobStore(
             client,
             prefix=settings.redis_prefix,
+            followers=[WebhookOutbox(prefix=settings.redis_prefix), JobCounts(prefix=settings.redis_prefix)],
             followers=[WebhookOutbox(prefix=settings.redis_prefix), count_changes(prefix)],
         ),
         deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
@@ -100,6 +148,8 @@ def connect(settings: Settings) -> Services:
         uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
         claims=RedisClaimStore(client, prefix=settings.redis_prefix),
         limiter=RedisLimiter(client, prefix=settings.redis_prefix),
+        counts=counts,
+        books=Bookkeeper(counts, tally=tally, process=process),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

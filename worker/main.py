@@ -22,7 +22,7 @@ settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
 )
-services = connect(settings)
+services = connect(settings, process="worker")
 app = services.celery
 announce(
     app,
@@ -69,6 +69,18 @@ listen = partial(
 def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
     with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
+        try:
+            analyze(
+                job_id,
+                jobs=services.jobs,
+                audio=services.audio,
+                listen=listen,
+                worker=f"{socket.gethostname()}:{os.getpid()}",
+                terms=terms,
+                stopping=lambda: drain.is_over,
+            )
+        finally:
+            services.books.write()
         analyze(
             job_id,
             jobs=services.jobs,

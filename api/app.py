@@ -9,22 +9,43 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
+from api.admission import Admission
+from api.budget import BufferBudget
 from api.errors import add_error_handlers
 from api.events import events_router
+from api.headers import Web, add_web
 from api.health import health_router
-from api.jobs import JobTerms, jobs_router
+from api.idempotency import Idempotency
+from api.in_flight import UploadsInFlight
+from api.jobs import jobs_router
+from api.limits import Limits, RequestLimit
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.submit import Submissions
+from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
 from api.webhooks import webhooks_router
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
 
 _log = get_logger(__name__)
+
+_BODY_BYTES = 1024 * 1024
+"""Of requests that are no upload."""
 
 
 def create_app(
@@ -35,9 +56,14 @@ def create_app(
     workers: WorkerRegistry,
     keys: KeyStore,
     anonymous: bool,
+    limiter: Limiter,
+    limits: Limits,
     transitions: Transitions,
     webhooks: WebhookActs,
+    uploads: UploadRegistry,
+    claims: ClaimStore,
     terms: JobTerms,
+    web: Web,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
 ) -> FastAPI:
@@ -47,10 +73,22 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    in_flight = UploadsInFlight(uploads)
+    submissions = Submissions(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        terms=terms,
+        budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
+        in_flight=in_flight,
+        idempotency=Idempotency(claims),
+        check_url=webhooks.check_url,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -61,20 +99,23 @@ def create_app(
         version="0.1.0",
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
+        max_body_size=_BODY_BYTES,
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
+    app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(
-        jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, webhooks=webhooks, terms=terms)
-    )
+    app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, webhooks=webhooks))
     app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
-    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     describe(app, anonymous=anonymous)
+    if limits.requests_per_minute is not None:
+        app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
+    add_web(app, web)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     return app
 

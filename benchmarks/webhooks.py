@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.job import Callback
-from shared.redis_jobs import connect_redis
+from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
 from shared.webhook import new_secret
 from shared.webhook_outbox import WebhookOutbox

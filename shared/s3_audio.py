@@ -1,6 +1,7 @@
 """AudioStore in any S3. The only file that knows boto3."""
 
 import io
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,6 +65,13 @@ class S3AudioStore:
                 },
             )
 
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        """Write a small object at once."""
+        with _translated():
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=cast(bytes, data), ContentType=media_type
+            )
+
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
         """Start writing an object."""
         return _S3Upload(self._client, self._bucket, self._prefix + key, media_type)
@@ -123,59 +131,49 @@ class _S3Upload:
     name: str
     media_type: str
     upload_id: str | None = None
-    held: bytes | None = None
-    parts: list[Any] = field(default_factory=list)
+    etags: dict[int, str] = field(default_factory=dict)
     finished: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        """Send the part; an object of one part is held for `finish`, which costs one request, not three."""
-        if self.upload_id is None and self.held is None:
-            self.held = bytes(part)
-            return
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
+        """Send one part."""
         with _translated():
-            if self.upload_id is None:
-                created = self.client.create_multipart_upload(
-                    Bucket=self.bucket, Key=self.name, ContentType=self.media_type
-                )
-                self.upload_id = created["UploadId"]
-                first, self.held = self.held, None
-                self._send(first or b"")
-            self._send(part)
+            sent = self.client.upload_part(
+                Bucket=self.bucket,
+                Key=self.name,
+                UploadId=self._created(),
+                PartNumber=number,
+                Body=cast(bytes, part),
+            )
+        self.etags[number] = sent["ETag"]
 
     def finish(self) -> None:
         """Make the object visible, whole."""
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self.etags.items())]
         with _translated():
-            if self.upload_id is None:
-                self.client.put_object(
-                    Bucket=self.bucket, Key=self.name, Body=self.held or b"", ContentType=self.media_type
-                )
-            else:
-                self.client.complete_multipart_upload(
-                    Bucket=self.bucket,
-                    Key=self.name,
-                    UploadId=self.upload_id,
-                    MultipartUpload={"Parts": self.parts},
-                )
+            self.client.complete_multipart_upload(
+                Bucket=self.bucket,
+                Key=self.name,
+                UploadId=self._created(),
+                MultipartUpload={"Parts": cast(Any, parts)},
+            )
         self.finished = True
 
     def abort(self) -> None:
         """Leave nothing behind, whatever an unanswered `finish` has done."""
-        self.held = None
         with _translated():
             if self.upload_id is not None and not self.finished:
                 _abort(self.client, self.bucket, self.name, self.upload_id)
             self.client.delete_object(Bucket=self.bucket, Key=self.name)
 
-    def _send(self, part: bytes | bytearray | memoryview) -> None:
-        number = len(self.parts) + 1
-        sent = self.client.upload_part(
-            Bucket=self.bucket,
-            Key=self.name,
-            UploadId=cast(str, self.upload_id),
-            PartNumber=number,
-            Body=cast(bytes, part),
-        )
-        self.parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+    def _created(self) -> str:
+        with self.lock:
+            if self.upload_id is None:
+                created = self.client.create_multipart_upload(
+                    Bucket=self.bucket, Key=self.name, ContentType=self.media_type
+                )
+                self.upload_id = created["UploadId"]
+            return self.upload_id
 
 
 class RangedReader(io.RawIOBase):

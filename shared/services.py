@@ -2,18 +2,36 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.oversight import AuditLog, Controls, History, Overview, Vault
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.redis_claims import RedisClaimStore
+from shared.redis_client import broken_promises, connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
@@ -30,18 +48,29 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
+    limiter: Limiter
     transitions: Transitions
+    uploads: UploadRegistry
+    claims: ClaimStore
+    overview: Overview
+    history: History
+    controls: Controls
+    audit: AuditLog
+    vault: Vault
     deliveries: DeliveryStore
     endpoints: EndpointStore
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
+    broken_promises: Callable[[], list[str]]
+    """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
 
 def connect(settings: Settings) -> Services:
     """Pick the adapters. Nothing is contacted yet."""
+    prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url)
     celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
     s3 = connect_s3(endpoint_url=settings.s3_endpoint_url, region=settings.s3_region)
@@ -51,17 +80,26 @@ def connect(settings: Settings) -> Services:
     return Services(
         audio=audio,
         prepare=audio.prepare,
+        broken_promises=partial(broken_promises, client),
+        overview=RedisOverview(client, prefix=prefix),
+        history=RedisHistory(client, prefix=prefix),
+        controls=RedisControls(client, prefix=prefix),
+        audit=RedisAuditLog(client, prefix=prefix),
+        vault=RedisVault(client, prefix=prefix),
         jobs=RedisJobStore(
             client,
             prefix=settings.redis_prefix,
-            followers=[WebhookOutbox(prefix=settings.redis_prefix)],
+            followers=[WebhookOutbox(prefix=settings.redis_prefix), count_changes(prefix)],
         ),
         deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
         endpoints=RedisEndpointStore(client, prefix=settings.redis_prefix),
         queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
-        transitions=RedisTransitions(client, prefix=settings.redis_prefix),
+        transitions=RedisTransitions(client, prefix=prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
+        uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
+        claims=RedisClaimStore(client, prefix=settings.redis_prefix),
+        limiter=RedisLimiter(client, prefix=settings.redis_prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

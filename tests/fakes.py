@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -11,7 +12,18 @@ from typing import BinaryIO
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
 from shared.keys import ApiKey
-from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
+from shared.ports import (
+    Allowance,
+    AudioUpload,
+    Backlog,
+    Chores,
+    JobPage,
+    JobQuery,
+    Quota,
+    StoredAudio,
+    Transition,
+    WorkerInfo,
+)
 
 
 @dataclass
@@ -20,6 +32,9 @@ class MemoryAudioStore:
     objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     uploads: dict[str, tuple[str, float]] = field(default_factory=dict)
     largest_part: int = 0
+
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        self.objects[key] = (bytes(data), time.time())
 
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
         return _MemoryUpload(self, key)
@@ -54,19 +69,17 @@ class MemoryAudioStore:
 class _MemoryUpload:
     store: MemoryAudioStore
     key: str
-    data: bytearray = field(default_factory=bytearray)
-    parts: int = 0
+    parts: dict[int, bytes] = field(default_factory=dict)
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        self.parts += 1
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
         self.store.largest_part = max(self.store.largest_part, len(part))
-        if self.parts > 1:
-            self.store.uploads[str(id(self))] = (self.key, time.time())
-        self.data += part
+        self.store.uploads[str(id(self))] = (self.key, time.time())
+        self.parts[number] = bytes(part)
 
     def finish(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
-        self.store.objects[self.key] = (bytes(self.data), time.time())
+        data = b"".join(part for _, part in sorted(self.parts.items()))
+        self.store.objects[self.key] = (data, time.time())
 
     def abort(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
@@ -77,6 +90,7 @@ class MemoryJobStore:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.transitions: list[tuple[str, str]] = []
+        self.changes: list[tuple[Job | None, Job]] = []
         self.changed = threading.Condition(threading.RLock())
         self._lock = self.changed
 
@@ -85,6 +99,7 @@ class MemoryJobStore:
             if job.id in self.jobs:
                 raise Conflict("This job exists already.")
             self.jobs[job.id] = replace(job, version=1)
+            self.changes.append((None, self.jobs[job.id]))
             self._tell(job.id, job.state)
 
     def get(self, job_id: str) -> Job:
@@ -100,6 +115,8 @@ class MemoryJobStore:
             if new != old:
                 new = replace(new, version=old.version + 1)
             self.jobs[job_id] = new
+            if new != old:
+                self.changes.append((old, new))
             if new.state is not old.state or new.cancel_requested != old.cancel_requested:
                 self._tell(job_id, new.state)
             return new
@@ -163,6 +180,8 @@ def _matches(job: Job, query: JobQuery) -> bool:
     return (
         (query.owner is None or job.owner == query.owner)
         and (not query.states or job.state in query.states)
+        and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
+        and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
         and (query.created_after is None or job.created_at >= query.created_after)
         and (query.created_before is None or job.created_at <= query.created_before)
         and (query.name_contains is None or query.name_contains.casefold() in name)
@@ -232,3 +251,39 @@ class MemoryKeyStore:
             raise NotFound("There is no such key.")
         self.keys[key_id] = self.keys[key_id].revoke(now=now)
         return self.keys[key_id]
+
+
+@dataclass
+class MemoryLimiter:
+    had: dict[tuple[str, str], list[tuple[float, int]]] = field(default_factory=dict)
+    held: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+
+    def take(self, quota: Quota, subject: str) -> Allowance:
+        before = self.look(quota, subject)
+        if before.fits:
+            self.charge(quota, subject, 1)
+        return replace(self.look(quota, subject), fits=before.fits)
+
+    def charge(self, quota: Quota, subject: str, amount: int) -> None:
+        self.had.setdefault((quota.name, subject), []).append((time.time(), amount))
+
+    def look(self, quota: Quota, subject: str) -> Allowance:
+        since = time.time() - quota.window_seconds
+        had = [(at, amount) for at, amount in self.had.get((quota.name, subject), []) if at > since]
+        left = max(0, quota.most - sum(amount for _, amount in had))
+        reset = max(1, math.ceil(had[0][0] - since)) if had else quota.window_seconds
+        return Allowance(fits=left > 0, left=left, reset_seconds=reset)
+
+    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+        held = self.held.setdefault((kind, subject), {})
+        if place not in held and len(self.places(kind, subject)) >= most:
+            return False
+        held[place] = time.time() + seconds
+        return True
+
+    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+        held = self.held.get((kind, subject), {})
+        return tuple(sorted((place for place, until in held.items() if until > time.time()), key=held.get))  # type: ignore[arg-type]
+
+    def let_go(self, kind: str, subject: str, place: str) -> None:
+        self.held.get((kind, subject), {}).pop(place, None)

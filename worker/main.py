@@ -27,10 +27,12 @@ app = services.celery
 announce(
     app,
     services.workers,
+    services.controls,
     look=partial(
         what_ails,
         jobs=services.jobs,
         workers=services.workers,
+        controls=services.controls,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     ),
@@ -66,15 +68,6 @@ listen = partial(
 @app.task(name=ANALYZE, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
 def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
-    analyze(
-        job_id,
-        jobs=services.jobs,
-        audio=services.audio,
-        listen=listen,
-        worker=f"{socket.gethostname()}:{os.getpid()}",
-        terms=terms,
-        stopping=lambda: drain.is_over,
-    )
     with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
         analyze(
             job_id,
@@ -83,6 +76,8 @@ def analyze_audio(task: Any, job_id: str) -> None:
             listen=listen,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             terms=terms,
+            paused=services.controls.paused,
+            stopping=lambda: drain.is_over,
         )
 
 

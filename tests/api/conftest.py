@@ -9,16 +9,20 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import create_app
-from api.jobs import JobTerms
+from api.headers import Web
+from api.limits import Limits
+from api.terms import JobTerms
 from api.webhook_acts import WebhookActs
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
+    MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -37,6 +41,8 @@ class World:
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
     deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
+    uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
+    claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -58,6 +64,7 @@ def a_world(**changes: Any) -> World:
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
+    uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -65,12 +72,18 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "uploads": uploads,
+        "claims": claims,
+        "limiter": MemoryLimiter(),
+        "limits": Limits(),
+        "web": Web(),
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys, deliveries, endpoints)
+    stores: dict[str, Any] = {"uploads": uploads, "claims": claims, "deliveries": deliveries, "endpoints": endpoints}
+    return World(client, jobs, audio, queue, workers, keys, **stores)
 
 
 @pytest.fixture

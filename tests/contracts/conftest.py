@@ -9,19 +9,45 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.oversight import AuditLog, Controls, History, Overview, Vault
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    JobQueue,
+    JobStore,
+    KeyStore,
+    Limiter,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.redis_claims import RedisClaimStore
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
+from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
+    MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
+)
+from tests.fakes_oversight import (
+    MemoryAuditLog,
+    MemoryControls,
+    MemoryHistory,
+    MemoryOverview,
+    MemoryVault,
 )
 from tests.servers import S3Server, ValkeyServer
 
@@ -44,7 +70,7 @@ def prefix() -> str:
 def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
-    return RedisJobStore(request.getfixturevalue("client"), prefix=prefix)
+    return RedisJobStore(request.getfixturevalue("client"), prefix=prefix, followers=[count_changes(prefix)])
 
 
 @pytest.fixture
@@ -52,6 +78,55 @@ def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> 
     if isinstance(jobs, MemoryJobStore):
         return MemoryTransitions(jobs)
     return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def overview(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Overview:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryOverview(jobs)
+    return RedisOverview(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def history(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> History:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryHistory(jobs)
+    return RedisHistory(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def controls(request: pytest.FixtureRequest, prefix: str) -> Controls:
+    if request.param == "memory":
+        return MemoryControls()
+    return RedisControls(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def audit(request: pytest.FixtureRequest, prefix: str) -> AuditLog:
+    if request.param == "memory":
+        return MemoryAuditLog()
+    return RedisAuditLog(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def vault(request: pytest.FixtureRequest, prefix: str) -> Vault:
+    if request.param == "memory":
+        return MemoryVault()
+    return RedisVault(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def uploads(request: pytest.FixtureRequest, prefix: str) -> UploadRegistry:
+    if request.param == "memory":
+        return MemoryUploadRegistry()
+    return RedisUploadRegistry(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def claims(request: pytest.FixtureRequest, prefix: str) -> ClaimStore:
+    if request.param == "memory":
+        return MemoryClaimStore()
+    return RedisClaimStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)
@@ -66,6 +141,13 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def limiter(request: pytest.FixtureRequest, prefix: str) -> Limiter:
+    if request.param == "memory":
+        return MemoryLimiter()
+    return RedisLimiter(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

@@ -11,6 +11,7 @@ from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.admission import Admission
 from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.headers import Web, add_web
@@ -33,6 +34,7 @@ from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -62,6 +64,7 @@ def create_app(
     webhooks: WebhookActs,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    direct: DirectStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -84,6 +87,7 @@ def create_app(
         idempotency=Idempotency(claims),
         check_url=webhooks.check_url,
     )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -104,8 +108,13 @@ def create_app(
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, webhooks=webhooks))
     app.include_router(webhooks_router(webhooks, jobs=jobs))
+    app.include_router(
+        jobs_router(
+            jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads, webhooks=webhooks
+        )
+    )
+    app.include_router(direct_router(direct_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

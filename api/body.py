@@ -47,8 +47,8 @@ async def open_body(request: Request, *, pace: Pace) -> Body:
 async def _reach_file(request: Request, pace: Pace) -> Body:
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type.lower() != FORM.encode():
-        audio_type = _audio_type(media_type.decode("latin-1"))
-        return Body(chunks=received(request, pace), media_type=audio_type)
+        declared = audio_type(media_type.decode("latin-1"))
+        return Body(chunks=received(request, pace), media_type=declared)
     boundary = options.get(b"boundary")
     if not boundary:
         raise BadRequest(
@@ -60,7 +60,7 @@ async def _reach_file(request: Request, pace: Pace) -> Body:
     await form.reach_file()
     return Body(
         chunks=form.file_chunks(),
-        media_type=_audio_type(form.media_type),
+        media_type=audio_type(form.media_type),
         filename=form.filename,
         fields=form.fields,
         form_digest=digest,
@@ -97,10 +97,10 @@ def refuse_media_type(request: Request) -> None:
     """Before a byte is read. Raises UnsupportedMedia."""
     media_type, _ = parse_options_header(request.headers.get("content-type"))
     if media_type.lower() != FORM.encode():
-        _audio_type(media_type.decode("latin-1"))
+        audio_type(media_type.decode("latin-1"))
 
 
-def _audio_type(declared: str | None) -> str:
+def audio_type(declared: str | None) -> str:
     """The media type, if audio can come under it. Raises UnsupportedMedia."""
     media_type = (declared or RAW).split(";")[0].strip().lower()
     if media_type in {RAW, "application/ogg", "application/mp4"} or media_type.startswith(

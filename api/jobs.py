@@ -7,13 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import CurrentCaller
 from api.admission import CurrentUpload
 from api.body import FORM, RAW
 from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
+from api.direct import DirectUploads
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY
+from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
 from api.submit import LATEST_START_SECONDS, Submissions, Wish
@@ -29,6 +32,15 @@ _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
 _COUNTED_BY_US = 1 << 62
 """Starlette's own limit would answer in plain text, whatever we had to say."""
+
+
+class JobSource(BaseModel):
+    """Audio that is somewhere else than in the request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload_id: str = Field(max_length=128, description="Of POST /v1/uploads; a repetition does nothing more.")
+
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 _SUBMIT = {
@@ -53,6 +65,7 @@ _SUBMIT = {
             },
             "audio/*": {"schema": _FILE},
             RAW: {"schema": _FILE},
+            JSON: {"schema": JobSource.model_json_schema()},
         },
     },
 }
@@ -61,7 +74,12 @@ JobId = Annotated[str, Path(max_length=128, description="The job's id.")]
 
 
 def jobs_router(
-    *, jobs: JobStore, wakeups: Wakeups, submissions: Submissions, webhooks: WebhookActs
+    *,
+    jobs: JobStore,
+    wakeups: Wakeups,
+    submissions: Submissions,
+    direct: DirectUploads,
+    webhooks: WebhookActs,
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -76,7 +94,7 @@ def jobs_router(
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "To a browser's form: the page of the result."},
-            **documented(400, 408, 409, 413, 415, 422, 503),
+            **documented(400, 404, 408, 409, 413, 415, 422, 503),
         },
     )
     async def submit(
@@ -93,10 +111,13 @@ def jobs_router(
         callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
         events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
     ) -> Response:
-        """Send the audio as the `file` field of a form, or as the body itself.
+        """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
         """
+        if is_json(request):
+            source, _ = await read_json(request, JobSource, pace=submissions.pace())
+            return await direct.submit(source.upload_id, caller)
         wish = Wish(
             filename=filename,
             start_seconds=start_seconds,

@@ -43,6 +43,7 @@ app = create_app(
     ),
     uploads=services.uploads,
     claims=services.claims,
+    direct=services.direct,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(
@@ -52,6 +53,7 @@ app = create_app(
         upload_wait_seconds=settings.upload_wait_seconds,
         upload_buffer_bytes=settings.upload_buffer_bytes,
         upload_parts_in_flight=settings.upload_parts_in_flight,
+        direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
     ),

@@ -61,11 +61,7 @@ class Submissions:
         if declared is not None and declared > self.terms.max_upload_bytes + slack:
             raise too_large(self.terms.max_upload_bytes)
         refuse_media_type(request)
-        pace = Pace(
-            idle_seconds=self.terms.upload_idle_seconds,
-            least_bytes_per_second=self.terms.upload_least_bytes_per_second,
-            busy=lambda: self.budget.contended,
-        )
+        pace = self.pace()
         async with (
             self.idempotency.once(request, caller) as once,
             Receiver(budget=self.budget, pace=pace, terms=self.terms) as receiver,
@@ -96,23 +92,43 @@ class Submissions:
         _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
         return answer
 
-    def new_job(self, job_id: str, *, input: AudioInput, start_seconds: float | None, caller: Caller) -> Job:
-        """A job that waits for a worker."""
+    def pace(self) -> Pace:
+        """How long to wait for one client."""
+        return Pace(
+            idle_seconds=self.terms.upload_idle_seconds,
+            least_bytes_per_second=self.terms.upload_least_bytes_per_second,
+            busy=lambda: self.budget.contended,
+        )
+
+    def new_job(
+        self,
+        job_id: str,
+        *,
+        input: AudioInput,
+        start_seconds: float | None,
+        caller: Caller,
+        expires_at: float | None = None,
+    ) -> Job:
+        """A job that waits for a worker, or until *expires_at* for its upload."""
         now = time.time()
+        awaiting = expires_at is not None
+        state = JobState.AWAITING_UPLOAD if awaiting else JobState.QUEUED
         return Job(
             id=job_id,
-            state=JobState.QUEUED,
+            state=state,
             queue="interactive",
             created_at=now,
-            queued_at=now,
-            due_at=now,
+            queued_at=None if awaiting else now,
+            due_at=None if awaiting else now,
+            expires_at=expires_at,
+            has_audio=not awaiting,
             input=input,
             start_seconds=start_seconds,
             owner=caller.key_id,
             request_id=bound_field("request_id"),
             attempts_allowed=self.terms.attempts,
             keep_seconds=self.terms.keep_seconds,
-            timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),
+            timeline=(Event(at=now, state=state, attempt=0),),
         )
 
     def ring(self, job: Job) -> None:
@@ -207,10 +223,10 @@ class Submissions:
             _log.warning("not_taken_back", job_id=job_id, why=error.message)
 
 
-def accepted(job: Job) -> JSONResponse:
-    """202: follow Location."""
+def accepted(job: Job, *, with_secret: bool = True) -> JSONResponse:
+    """202: follow Location. The secret of its callback is for the first answer alone."""
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1"}
-    return JSONResponse(accepted_view(job).model_dump(mode="json"), 202, headers)
+    return JSONResponse(accepted_view(job, with_secret=with_secret).model_dump(mode="json"), 202, headers)
 
 
 def _declared_bytes(request: Request) -> int | None:

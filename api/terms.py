@@ -20,3 +20,4 @@ class JobTerms:
     """For the parts of all uploads of this process together."""
     upload_parts_in_flight: int = 3
     """Of one upload."""
+    direct_upload_seconds: float = 3600

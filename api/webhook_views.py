@@ -99,9 +99,9 @@ class AcceptedView(JobView):
     )
 
 
-def accepted_view(job: Job) -> AcceptedView:
+def accepted_view(job: Job, *, with_secret: bool) -> AcceptedView:
     """The view of a new job, for whoever made it."""
-    secret = job.callback.secret if job.callback else None
+    secret = job.callback.secret if job.callback and with_secret else None
     return AcceptedView(**dict(JobView.of(job)), callback_secret=secret)
 
 

@@ -332,3 +332,43 @@ class Limiter(Protocol):
 
     def let_go(self, kind: str, subject: str, place: str) -> None:
         """Free a place, whether it is held or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedForm:
+    """The same as a form: the fields, then the file as `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """How a client brings an object into the store by itself."""
+
+    requests: tuple[SignedRequest, ...]
+    """One, or one for each part."""
+    form: SignedForm | None = None
+    """For an object that comes in one piece."""
+    multipart: str | None = None
+    """The store's name for an object that comes in parts."""
+
+
+class DirectStore(Protocol):
+    """Uploads that never pass through us. Keys are job ids."""
+
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+        """Let the holder of the answer write exactly this object, for so long."""
+
+    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+        """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""

@@ -13,6 +13,7 @@ from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
@@ -34,6 +35,7 @@ from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from shared.s3_direct import S3DirectStore
 from shared.settings import Settings
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
@@ -44,6 +46,7 @@ class Services:
     """Everything from outside, behind its port."""
 
     audio: AudioStore
+    direct: DirectStore
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
@@ -77,15 +80,26 @@ def connect(settings: Settings) -> Services:
     audio = S3AudioStore(
         s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
     )
+    public_s3 = connect_s3(
+        endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
+    )
+    cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
     return Services(
         audio=audio,
-        prepare=audio.prepare,
         broken_promises=partial(broken_promises, client),
         overview=RedisOverview(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
         controls=RedisControls(client, prefix=prefix),
         audit=RedisAuditLog(client, prefix=prefix),
         vault=RedisVault(client, prefix=prefix),
+        prepare=partial(audio.prepare, cors_origins=cors_origins),
+        direct=S3DirectStore(
+            s3,
+            public_client=public_s3,
+            bucket=settings.s3_bucket,
+            prefix=settings.s3_prefix,
+            part_bytes=settings.direct_part_bytes,
+        ),
         jobs=RedisJobStore(
             client,
             prefix=settings.redis_prefix,

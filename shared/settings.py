@@ -32,6 +32,18 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("KAMMERTON_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
     )
     s3_part_bytes: int = Field(8 * MIB, ge=5 * MIB, description="Size of a multipart upload's parts, bytes.")
+    s3_public_url: str | None = Field(
+        None, description="Where clients reach the S3 server for direct uploads; empty: at its endpoint."
+    )
+    s3_cors_origins: str = Field(
+        "*", description="Web origins that may upload directly, separated by commas; empty: leave CORS alone."
+    )
+    direct_part_bytes: int = Field(
+        64 * MIB, ge=5 * MIB, description="Direct uploads above this size come in parts of this size, bytes."
+    )
+    direct_upload_seconds: float = Field(
+        3600, ge=60, le=7 * 24 * 3600, description="How long a direct upload may take, seconds."
+    )
     max_upload_bytes: int = Field(2048 * MIB, gt=0, description="Largest upload accepted, bytes.")
     upload_idle_seconds: float = Field(
         30, gt=0, description="A client that sends nothing for so long is cut off."

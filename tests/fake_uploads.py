@@ -1,10 +1,13 @@
 """The ports that only uploads need, in memory."""
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.ports import Answer, Claim, UploadInfo
+from shared.errors import Conflict
+from shared.ports import Answer, Claim, Offer, SignedForm, SignedRequest, UploadInfo
+from tests.fakes import MemoryAudioStore
 
 
 @dataclass
@@ -48,3 +51,49 @@ class MemoryClaimStore:
 
     def _holds(self, key: str, holder: str) -> bool:
         return key in self.claims and self.claims[key].holder == holder
+
+
+@dataclass
+class MemoryDirectStore:
+    """Its addresses are `memory:<key>/<part>`; `put` stands for the client's request."""
+
+    audio: MemoryAudioStore
+    part_bytes: int = 5 * 1024 * 1024
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+        if size_bytes <= self.part_bytes:
+            headers = {"Content-Type": media_type}
+            request = SignedRequest(method="PUT", url=f"memory:{key}", headers=headers, size_bytes=size_bytes)
+            return Offer(requests=(request,), form=SignedForm(url=f"memory:{key}", fields={"key": key}))
+        self.parts[key] = {}
+        self.audio.uploads[key] = (key, time.time())
+        starts = range(0, size_bytes, self.part_bytes)
+        return Offer(
+            requests=tuple(
+                SignedRequest(
+                    method="PUT",
+                    url=f"memory:{key}/{number}",
+                    headers={},
+                    size_bytes=min(self.part_bytes, size_bytes - start),
+                )
+                for number, start in enumerate(starts, 1)
+            ),
+            multipart=key,
+        )
+
+    def put(self, url: str, data: bytes) -> None:
+        key, _, number = url.removeprefix("memory:").partition("/")
+        if number:
+            self.parts[key][int(number)] = data
+        else:
+            self.audio.put(key, data, media_type="")
+
+    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+        if multipart not in self.audio.uploads:
+            return
+        data = b"".join(part for _, part in sorted(self.parts[key].items()))
+        if len(data) != size_bytes:
+            raise Conflict(f"{len(data):,} of {size_bytes:,} bytes have arrived.", code="upload_unfinished")
+        self.audio.uploads.pop(multipart)
+        self.audio.put(key, data, media_type="")

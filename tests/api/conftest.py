@@ -16,7 +16,7 @@ from api.webhook_acts import WebhookActs
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
+from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
@@ -43,6 +43,7 @@ class World:
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
     uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
+    direct: MemoryDirectStore | None = None
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -65,6 +66,7 @@ def a_world(**changes: Any) -> World:
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
+    direct = MemoryDirectStore(audio)
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -77,12 +79,19 @@ def a_world(**changes: Any) -> World:
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "web": Web(),
+        "direct": direct,
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    stores: dict[str, Any] = {"uploads": uploads, "claims": claims, "deliveries": deliveries, "endpoints": endpoints}
+    stores: dict[str, Any] = {
+        "uploads": uploads,
+        "claims": claims,
+        "direct": direct,
+        "deliveries": deliveries,
+        "endpoints": endpoints,
+    }
     return World(client, jobs, audio, queue, workers, keys, **stores)
 
 

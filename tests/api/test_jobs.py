@@ -278,6 +278,7 @@ def test_every_answer_of_the_document_is_described(world: World) -> None:
         "multipart/form-data",
         "audio/*",
         "application/octet-stream",
+        "application/json",
     }
     for path in document["paths"].values():
         for operation in path.values():

@@ -2,9 +2,11 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from unittest import mock
 
+import httpx2
 import pytest
 import redis
 
@@ -13,10 +15,12 @@ from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
     Limiter,
+    SignedRequest,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -32,7 +36,8 @@ from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
-from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
+from shared.s3_direct import S3DirectStore
+from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
@@ -166,13 +171,56 @@ def audio(request: pytest.FixtureRequest) -> Iterator[AudioStore]:
     if request.param == "memory":
         yield MemoryAudioStore()
         return
-    server: S3Server = request.getfixturevalue("s3")
+    with _s3_audio(request.getfixturevalue("s3")) as store:
+        yield store
+
+
+@contextmanager
+def _s3_audio(server: S3Server) -> Iterator[S3AudioStore]:
     keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
     with mock.patch.dict(os.environ, keys):
         s3 = connect_s3(endpoint_url=server.endpoint_url, region=server.region)
         store = S3AudioStore(
             s3, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="audio/", part_bytes=5 * 1024 * 1024
         )
-        store.prepare()
+        store.prepare(cors_origins=["*"])
         yield store
     s3.close()
+
+
+@pytest.fixture
+def direct(audio: AudioStore) -> DirectStore:
+    if isinstance(audio, S3AudioStore):
+        return _real_direct(audio)
+    assert isinstance(audio, MemoryAudioStore)
+    return MemoryDirectStore(audio)
+
+
+@pytest.fixture
+def real_direct(s3: S3Server) -> Iterator[S3DirectStore]:
+    with _s3_audio(s3) as store:
+        yield _real_direct(store)
+
+
+def _real_direct(audio: S3AudioStore) -> S3DirectStore:
+    return S3DirectStore(
+        audio._client,
+        public_client=audio._client,
+        bucket=audio._bucket,
+        prefix="audio/",
+        part_bytes=5 * 1024 * 1024,
+    )
+
+
+@pytest.fixture
+def put(direct: DirectStore) -> Callable[[SignedRequest, bytes], int]:
+    """Send what was offered, as a client does; the status."""
+    if isinstance(direct, MemoryDirectStore):
+        memory = direct
+
+        def put_to_memory(request: SignedRequest, data: bytes) -> int:
+            memory.put(request.url, data)
+            return 200
+
+        return put_to_memory
+    return lambda request, data: httpx2.put(request.url, content=data, headers=request.headers).status_code

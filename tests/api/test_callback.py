@@ -184,7 +184,7 @@ def test_a_direct_upload_with_a_callback_that_can_not_be_is_refused(world: World
 def test_a_repeated_request_gets_the_same_secret_and_another_callback_is_another_request(
     world: World,
 ) -> None:
-    form = [("file", ("a.mp3", b"ID3 song", "audio/mpeg")), ("callback_url", (None, HOOK))]
+    form: list[Any] = [("file", ("a.mp3", b"ID3 song", "audio/mpeg")), ("callback_url", (None, HOOK))]
     key = {"Idempotency-Key": "one"}
     first = world.client.post("/v1/jobs", files=form, headers=key)
     again = world.client.post("/v1/jobs", files=form, headers=key)
@@ -192,3 +192,10 @@ def test_a_repeated_request_gets_the_same_secret_and_another_callback_is_another
     other = [form[0], ("callback_url", (None, "https://hooks.example/other"))]
     assert world.client.post("/v1/jobs", files=other, headers=key).status_code in {409, 422}
     assert len(world.jobs.jobs) == 1
+
+
+def test_a_deleted_job_takes_its_webhooks_with_it(world: World) -> None:
+    location = submit(world, params={"callback_url": HOOK}).headers["location"]
+    world.deliveries.add(a_delivery(job_id=location.rpartition("/")[2]))
+    assert world.client.delete(location).status_code == 204
+    assert world.deliveries.deliveries == {}

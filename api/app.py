@@ -128,7 +128,14 @@ def create_app(
     app.include_router(direct_router(direct_uploads))
     app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
-    acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
+    acts = Acts(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        attempts=terms.attempts,
+        keep_audio=keep_audio,
+        forget_webhooks=webhooks.deliveries.forget,
+    )
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())

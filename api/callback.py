@@ -9,7 +9,7 @@ from shared.job import Callback
 from shared.webhook import JOB_EVENTS, new_secret, parse_events
 
 CheckUrl = Callable[[str], str]
-"""From an address to its normal form, if it may be called. Blocking. Raises AddressRefused, Unreachable."""
+"""From an address to its normal form, if it may be called now. Blocking. Raises AddressRefused."""
 
 CALLBACK_URL = "Where to POST what becomes of the job: https, on a public address."
 EVENTS = f"What to tell, separated by commas: {', '.join(JOB_EVENTS)}. By default all but `job.started`."

@@ -208,6 +208,7 @@ def _new_job(
         start_seconds=start_seconds,
         owner=owner,
         request_id=bound_field("request_id"),
+        traceparent=bound_field("traceparent"),
         attempts_allowed=terms.attempts,
         keep_seconds=terms.keep_seconds,
         timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),

@@ -33,6 +33,7 @@ from shared.redis_transitions import RedisTransitions
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.settings import Settings
+from shared.traces import Traces, open_traces
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
 
@@ -53,6 +54,7 @@ class Services:
     transitions: Transitions
     deliveries: DeliveryStore
     endpoints: EndpointStore
+    traces: Traces
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
@@ -96,6 +98,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         limiter=RedisLimiter(client, prefix=settings.redis_prefix),
         counts=counts,
         books=Bookkeeper(counts, tally=tally, process=process),
+        traces=open_traces(settings.traces_url, process=process),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

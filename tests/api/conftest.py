@@ -15,6 +15,7 @@ from api.limits import Limits
 from shared.bookkeeper import Bookkeeper
 from shared.counts import Tally
 from shared.keys import Scope, issue_key
+from shared.traces import NoTraces
 from tests.fakes import (
     MemoryAudioStore,
     MemoryCountStore,
@@ -59,6 +60,7 @@ def a_world(**changes: Any) -> World:
         "anonymous": True,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
+        "traces": NoTraces(),
         "counts": counts,
         "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),

@@ -10,29 +10,38 @@ from fastapi.concurrency import run_in_threadpool
 from api.access import Doorkeeper
 from api.acts import Acts, acts_router
 from api.admission import Admission
+from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.headers import Web, add_web
 from api.health import health_router
-from api.jobs import JobTerms, jobs_router
+from api.idempotency import Idempotency
+from api.in_flight import UploadsInFlight
+from api.jobs import jobs_router
 from api.limits import Limits, RequestLimit
 from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.submit import Submissions
+from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
+    ClaimStore,
     CountStore,
+    DirectStore,
     JobQueue,
     JobStore,
     KeyStore,
     Limiter,
     Transitions,
+    UploadRegistry,
     WorkerRegistry,
 )
 from shared.traces import Traces
@@ -59,6 +68,9 @@ def create_app(
     traces: Traces,
     metrics_public: bool = False,
     transitions: Transitions,
+    uploads: UploadRegistry,
+    claims: ClaimStore,
+    direct: DirectStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -70,11 +82,23 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    in_flight = UploadsInFlight(uploads)
+    submissions = Submissions(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        terms=terms,
+        budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
+        in_flight=in_flight,
+        idempotency=Idempotency(claims),
+    )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
         tasks.append(asyncio.create_task(_keep_writing(books, traces)))
+        tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -93,16 +117,24 @@ def create_app(
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(
+        jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
+    )
+    app.include_router(direct_router(direct_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))
-    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes))
+    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)
     app.include_router(
-        metrics_router(numbers=numbers, books=books, buffers_in_use=None, public=metrics_public)
+        metrics_router(
+            numbers=numbers,
+            books=books,
+            buffers_in_use=lambda: submissions.budget.held_bytes,
+            public=metrics_public,
+        )
     )
     describe(app, anonymous=anonymous)
     if limits.requests_per_minute is not None:

@@ -2,8 +2,8 @@
 
 from api.app import create_app
 from api.headers import Web
-from api.jobs import JobTerms
 from api.limits import Limits
+from api.terms import JobTerms
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import listed, read_settings
@@ -39,11 +39,19 @@ app = create_app(
         storage_url=settings.s3_endpoint_url,
     ),
     transitions=services.transitions,
+    uploads=services.uploads,
+    claims=services.claims,
+    direct=services.direct,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(
         max_upload_bytes=settings.max_upload_bytes,
         upload_idle_seconds=settings.upload_idle_seconds,
+        upload_least_bytes_per_second=settings.upload_least_bytes_per_second,
+        upload_wait_seconds=settings.upload_wait_seconds,
+        upload_buffer_bytes=settings.upload_buffer_bytes,
+        upload_parts_in_flight=settings.upload_parts_in_flight,
+        direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
     ),

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
 from api import pictures, words
+from api.access import identify
 from api.events import stage
 from api.rendering import page
 from shared.errors import NotFound
@@ -37,8 +38,8 @@ class Tick:
     label: str
 
 
-def pages_router(*, jobs: JobStore, max_upload_bytes: int) -> APIRouter:
-    """The public pages."""
+def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> APIRouter:
+    """The public pages. `anonymous`: no API key is needed to try it."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -46,17 +47,21 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int) -> APIRouter:
         return page(
             request,
             "try.html",
-            {"ruler": _ruler(), "most_bytes": max_upload_bytes, "origin": origin(request), "tus": ""},
+            {
+                "ruler": _ruler(),
+                "most_bytes": max_upload_bytes,
+                "origin": origin(request),
+                "tus": "",
+                "anonymous": anonymous,
+            },
         )
 
     @router.get("/jobs/{job_id}")
     async def result(request: Request, job_id: Annotated[str, Path(max_length=128)]) -> HTMLResponse:
         try:
-            job = await run_in_threadpool(jobs.get, job_id)
+            context = await song(request, job_id)
         except NotFound:
             return page(request, "message.html", _GONE, status=404)
-        position = await run_in_threadpool(jobs.position, job)
-        context = song_context(job, position, origin=origin(request))
         return page(request, "job.html", context | {"heading": "h1", "linked": False})
 
     @router.get("/jobs/{job_id}/card")
@@ -65,10 +70,15 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int) -> APIRouter:
         job_id: Annotated[str, Path(max_length=128)],
         heading: Annotated[Literal["h1", "h2", "h3"], Query()] = "h3",
     ) -> HTMLResponse:
-        job = await run_in_threadpool(jobs.get, job_id)
-        position = await run_in_threadpool(jobs.position, job)
-        context = song_context(job, position, origin=origin(request))
+        context = await song(request, job_id)
         return page(request, "_song.html", context | {"heading": heading, "linked": heading != "h1"})
+
+    async def song(request: Request, job_id: str) -> dict[str, object]:
+        caller = await identify(request)
+        job = await run_in_threadpool(jobs.get, job_id)
+        caller.check_sees(job)
+        position = await run_in_threadpool(jobs.position, job)
+        return song_context(job, position, origin=origin(request))
 
     return router
 

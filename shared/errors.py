@@ -12,11 +12,14 @@
     │   └── QueueFull
     │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
     │   ├── Unauthenticated  └── Forbidden
+    │   ├── UploadStalled  ├── UploadGone
+    │   ├── Unauthenticated  ├── Forbidden  └── KeyReused
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away: try again later
     ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
+    │   └── Overloaded  so are we ourselves, with other uploads
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -63,6 +66,10 @@ class TooLarge(Rejected):
 
     code = "too_large"
 
+    def __init__(self, message: str, *, limit_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.limit_bytes = limit_bytes
+
 
 class UnsupportedMedia(Rejected):
     """Raised when an upload is no audio by its media type or its first bytes."""
@@ -98,6 +105,12 @@ class Forbidden(Rejected):
     """Raised when the caller's key does not allow what was asked."""
 
     code = "forbidden"
+
+
+class KeyReused(Rejected):
+    """Raised when an Idempotency-Key comes with another request than before."""
+
+    code = "idempotency_key_reused"
 
 
 class LimitReached(Rejected):
@@ -156,6 +169,12 @@ class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 
     code = "unreachable"
+
+
+class Overloaded(Unavailable):
+    """Raised when memory for uploads did not become free in time."""
+
+    code = "overloaded"
 
 
 class LostLease(KammertonError):

@@ -7,6 +7,9 @@ from typing import Any
 import redis
 from redis.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError
+from redis.sentinel import Sentinel
+
+from shared.redis_address import parse_sentinel
 
 OnError = Callable[[], None]
 
@@ -33,15 +36,27 @@ class _Pipeline(Pipeline):
 
 
 def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = lambda: None) -> "redis.Redis":
-    """A client for our threads to share."""
-    client: _Client = _Client.from_url(  # type: ignore[assignment]  # typed as its parent
-        url,
-        decode_responses=True,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        socket_keepalive=True,
-        health_check_interval=15,
-    )
+    """A client for our threads to share, of one server or of whichever the Sentinels call master."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+    }
+    client: _Client
+    address = parse_sentinel(url)
+    if address is None:
+        client = _Client.from_url(url, **options)  # type: ignore[assignment]  # typed as its parent
+    else:
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            list(address.sentinels),
+            sentinel_kwargs={"socket_timeout": timeout_seconds},
+            db=address.db,
+            password=address.password,
+            **options,
+        )
+        client = sentinel.master_for(address.master, redis_class=_Client)  # type: ignore[no-untyped-call]
     client.on_error = on_error
     return client
 

@@ -1,9 +1,7 @@
 """JobStore in Redis or Valkey: one hash a job, sorted sets as indexes, one script for every change.
 
 job:{id}          hash: version, record (JSON without the report), report (JSON)
-all, state:{s}, owner:{o}    by creation: lists
-waiting:{queue}   by the time of queueing: position, depth, age of the oldest
-due, leases, unwanted, expiry    by when the rescuer should look
+{index}           see shared/redis_indexes.py
 transitions       stream of the last ten thousand changes of state
 """
 
@@ -18,8 +16,9 @@ from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
 from shared.errors import BadRequest, Conflict, NotFound, Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.ports import Backlog, Chores, JobPage, JobQuery
+from shared.redis_indexes import entries, index_of
 from shared.report import Report
 
 # One round trip, one decision: the change applies to the version it was made from, or not at all.
@@ -84,7 +83,7 @@ class RedisJobStore:
             except NotFound:
                 return
             commands = [["DEL", self._name(job_id)]]
-            commands += [["ZREM", self._prefix + index, job.id] for index in _indexes(job)]
+            commands += [["ZREM", self._prefix + index, member] for index, member in entries(job)]
             commands.append(self._transition(job.id, "removed"))
             with _translated():
                 if self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)]):
@@ -151,13 +150,13 @@ class RedisJobStore:
             commands.append(["HDEL", name, "report"])
         elif old is None or new.report != old.report:
             commands.append(["HSET", name, "report", _REPORT.dump_json(new.report).decode()])
-        before = _indexes(old) if old else {}
-        after = _indexes(new)
-        commands += [["ZREM", self._prefix + index, new.id] for index in before if index not in after]
+        before = entries(old) if old else {}
+        after = entries(new)
+        commands += [["ZREM", self._prefix + where[0], where[1]] for where in before if where not in after]
         commands += [
-            ["ZADD", self._prefix + index, repr(score), new.id]
-            for index, score in after.items()
-            if before.get(index) != score
+            ["ZADD", self._prefix + where[0], repr(score), where[1]]
+            for where, score in after.items()
+            if before.get(where) != score
         ]
         if old is None or new.state is not old.state or new.cancel_requested != old.cancel_requested:
             commands.append(self._transition(new.id, new.state))
@@ -173,11 +172,7 @@ class RedisJobStore:
 
     def _batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
         """The next jobs of the narrowest index, strictly after the cursor."""
-        name = "all"
-        if query.owner is not None:
-            name = f"owner:{query.owner}"
-        elif len(query.states) == 1:
-            name = f"state:{next(iter(query.states))}"
+        name, _ = index_of(query)
         newest, after = _parse_cursor(cursor, query.created_before)
         oldest = query.created_after if query.created_after is not None else "-inf"
         skip = 0
@@ -212,25 +207,10 @@ def _matches(job: Job, query: JobQuery) -> bool:
     return (
         (query.owner is None or job.owner == query.owner)
         and (not query.states or job.state in query.states)
+        and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
+        and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
         and (query.name_contains is None or query.name_contains.casefold() in name)
     )
-
-
-def _indexes(job: Job) -> dict[str, float]:
-    """The sorted sets that a job stands in, with its score in each."""
-    found = {"all": job.created_at, f"state:{job.state}": job.created_at}
-    if job.owner is not None:
-        found[f"owner:{job.owner}"] = job.created_at
-    if job.state is JobState.QUEUED:
-        found[f"waiting:{job.queue}"] = job.queued_at or job.created_at
-        found["due"] = job.due_at or 0.0
-    if job.lease is not None:
-        found["leases"] = job.lease.until
-    if job.has_audio and job.wants_no_audio:
-        found["unwanted"] = job.finished_at or job.created_at
-    if job.expires_at is not None:
-        found["expiry"] = job.expires_at
-    return found
 
 
 def _parse(record: str | None, report: str | None) -> Job:

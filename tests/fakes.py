@@ -33,6 +33,9 @@ class MemoryAudioStore:
     uploads: dict[str, tuple[str, float]] = field(default_factory=dict)
     largest_part: int = 0
 
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        self.objects[key] = (bytes(data), time.time())
+
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
         return _MemoryUpload(self, key)
 
@@ -66,19 +69,17 @@ class MemoryAudioStore:
 class _MemoryUpload:
     store: MemoryAudioStore
     key: str
-    data: bytearray = field(default_factory=bytearray)
-    parts: int = 0
+    parts: dict[int, bytes] = field(default_factory=dict)
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        self.parts += 1
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
         self.store.largest_part = max(self.store.largest_part, len(part))
-        if self.parts > 1:
-            self.store.uploads[str(id(self))] = (self.key, time.time())
-        self.data += part
+        self.store.uploads[str(id(self))] = (self.key, time.time())
+        self.parts[number] = bytes(part)
 
     def finish(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
-        self.store.objects[self.key] = (bytes(self.data), time.time())
+        data = b"".join(part for _, part in sorted(self.parts.items()))
+        self.store.objects[self.key] = (data, time.time())
 
     def abort(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
@@ -89,6 +90,7 @@ class MemoryJobStore:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.transitions: list[tuple[str, str]] = []
+        self.changes: list[tuple[Job | None, Job]] = []
         self.changed = threading.Condition(threading.RLock())
         self._lock = self.changed
 
@@ -97,6 +99,7 @@ class MemoryJobStore:
             if job.id in self.jobs:
                 raise Conflict("This job exists already.")
             self.jobs[job.id] = replace(job, version=1)
+            self.changes.append((None, self.jobs[job.id]))
             self._tell(job.id, job.state)
 
     def get(self, job_id: str) -> Job:
@@ -112,6 +115,8 @@ class MemoryJobStore:
             if new != old:
                 new = replace(new, version=old.version + 1)
             self.jobs[job_id] = new
+            if new != old:
+                self.changes.append((old, new))
             if new.state is not old.state or new.cancel_requested != old.cancel_requested:
                 self._tell(job_id, new.state)
             return new
@@ -175,6 +180,8 @@ def _matches(job: Job, query: JobQuery) -> bool:
     return (
         (query.owner is None or job.owner == query.owner)
         and (not query.states or job.state in query.states)
+        and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
+        and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
         and (query.created_after is None or job.created_at >= query.created_after)
         and (query.created_before is None or job.created_at <= query.created_before)
         and (query.name_contains is None or query.name_contains.casefold() in name)

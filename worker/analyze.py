@@ -64,19 +64,26 @@ def analyze(
     listen: Listen,
     worker: str,
     terms: Terms,
+    paused: Callable[[], frozenset[str]] = frozenset,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Job | None:
-    """Run one attempt of a job. None where there was nothing to do: a stale or repeated doorbell.
+    """Run one attempt of a job. None where there was nothing to do: a stale or repeated doorbell, or a
+    paused queue; once it is resumed, the rescuer rings again.
 
     `stopping` is asked all the time: once it is true, the job is handed back unfinished.
 
     Raises:
         Unavailable: the job store is away; the rescuer will find the job.
     """
+    paused_queues = paused()
+
+    def start(job: Job) -> Job:
+        if job.queue in paused_queues:
+            raise Conflict("The queue is paused.")
+        return job.start(worker=worker, now=time.time(), lease_seconds=terms.lease_seconds)
+
     try:
-        job = jobs.change(
-            job_id, lambda job: job.start(worker=worker, now=time.time(), lease_seconds=terms.lease_seconds)
-        )
+        job = jobs.change(job_id, start)
     except (Conflict, NotFound) as nothing_to_do:
         _log.info("doorbell_ignored", job_id=job_id, why=nothing_to_do.message)
         return None

@@ -53,7 +53,7 @@ def _decode(source: "_Nameless", *, start_seconds: float, window_seconds: float)
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
         raise Undecodable("The file is empty.", code="no_audio")
-    refuse_hopeless(audio)
+    tags_end = refuse_hopeless(audio)
     recording = None
     if _libsndfile_reads(source):
         try:
@@ -63,7 +63,7 @@ def _decode(source: "_Nameless", *, start_seconds: float, window_seconds: float)
     if recording is not None and (recording.seconds >= window_seconds or not source.has_more):
         return recording
     # libsndfile stops where a header ends the file, though there be more: chained Ogg, MP3 without a length.
-    source.seek(0)
+    source.begin_at(tags_end)  # FFmpeg gives up on a tag of more than a megabyte, such as a large picture
     try:
         other = decode_with_ffmpeg(audio, start_seconds=start_seconds, window_seconds=window_seconds)
     except Exception:
@@ -128,6 +128,7 @@ class _Nameless(io.RawIOBase):
 
     def __init__(self, audio: BinaryIO) -> None:
         self._audio = audio
+        self._start = 0
         self._size = audio.seek(0, os.SEEK_END)
         self._position = 0
         self._handed_out = 0
@@ -137,6 +138,12 @@ class _Nameless(io.RawIOBase):
     def has_more(self) -> bool:
         """True if a good part of the file has not been read yet."""
         return self._size - self._handed_out > _UNREAD_BYTES
+
+    def begin_at(self, offset: int) -> None:
+        """From here on be the file without its first *offset* bytes, if it has more."""
+        if offset < self._size:
+            self._start, self._size = offset, self._size - offset
+        self._position = 0
 
     def raise_failure(self) -> None:
         """Raise what the file object raised, if it did."""
@@ -163,7 +170,7 @@ class _Nameless(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
         try:
-            self._audio.seek(self._position)
+            self._audio.seek(self._start + self._position)
             data = self._audio.read(len(view))
         except BaseException as error:
             self._failure = error

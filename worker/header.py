@@ -34,8 +34,11 @@ _TOO_MUCH_METADATA = "The file's tags, pictures or index are too large."
 _FALSE_INDEX = "The file's index claims more than the file can hold."
 
 
-def refuse_hopeless(audio: BinaryIO) -> None:
-    """Raise `TooComplex` if *audio* states more tags, metadata or index than a recording has."""
+def refuse_hopeless(audio: BinaryIO) -> int:
+    """Raise `TooComplex` if *audio* states more tags, metadata or index than a recording has.
+
+    Returns where what follows leading ID3v2 tags begins, in bytes.
+    """
     size = audio.seek(0, os.SEEK_END)
     offset = 0
     for _ in range(MAX_TAGS):
@@ -51,6 +54,7 @@ def refuse_hopeless(audio: BinaryIO) -> None:
         _check_wav(audio, size)
     elif start[4:8] in _MP4_STARTS:
         _check_mp4(audio, size)
+    return offset
 
 
 def _check_id3(audio: BinaryIO, offset: int) -> int:

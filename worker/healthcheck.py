@@ -19,6 +19,7 @@ def check() -> int:
         what_ails,
         jobs=services.jobs,
         workers=services.workers,
+        controls=services.controls,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     )

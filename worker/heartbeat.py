@@ -12,6 +12,7 @@ from celery.worker import state
 
 from shared.errors import Unavailable
 from shared.logs import get_logger
+from shared.oversight import Controls, Order
 from shared.ports import JobStore, WorkerInfo, WorkerRegistry
 from worker.cgroups import memory_limit_bytes
 from worker.family import family_memory_bytes
@@ -29,16 +30,31 @@ def worker_name() -> str:
 
 
 def what_ails(
-    name: str, *, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...], stalled_seconds: float
+    name: str,
+    *,
+    jobs: JobStore,
+    workers: WorkerRegistry,
+    controls: Controls,
+    queues: tuple[str, ...],
+    stalled_seconds: float,
 ) -> str | None:
     """Look at a worker through its records. Raises Unavailable."""
     worker = next((worker for worker in workers.alive() if worker.name == name), None)
-    backlogs = [jobs.backlog(queue) for queue in (worker.queues if worker else queues)]
+    idle = controls.paused()  # nobody is unwell for not doing what was forbidden
+    served = worker.queues if worker else queues
+    if controls.orders().get(name) is Order.DRAIN:
+        served = ()
+    backlogs = [jobs.backlog(queue) for queue in served if queue not in idle]
     return ailment(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
 
 
-def announce(app: Celery, workers: WorkerRegistry, *, look: Callable[[str], str | None]) -> None:
-    """Add the heartbeat and the watchdog to the workers of an app. `look` takes the worker's name."""
+def announce(
+    app: Celery, workers: WorkerRegistry, controls: Controls, *, look: Callable[[str], str | None]
+) -> None:
+    """Add the heartbeat and the watchdog to the workers of an app. `look` takes the worker's name.
+
+    With every beat a worker heeds the order that the operator gave it.
+    """
 
     class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Forked before the pool, while this process has one thread and no child."""
@@ -68,10 +84,13 @@ def announce(app: Celery, workers: WorkerRegistry, *, look: Callable[[str], str 
             super().__init__(parent, **options)
             self._started_at = self._progress_at = time.time()
             self._seen: object = None
+            self._queues: tuple[str, ...] = ()
+            self._draining = self._idle_by_order = False
             self._timer: Any = None
 
         def start(self, parent: Any) -> None:
             """Begin to beat."""
+            self._queues = tuple(str(name) for name in parent.app.amqp.queues.consume_from)
             self._timer = parent.timer.call_repeatedly(BEAT_SECONDS, self._beat, (parent,))
             self._beat(parent)
 
@@ -81,6 +100,7 @@ def announce(app: Celery, workers: WorkerRegistry, *, look: Callable[[str], str 
                 self._timer.cancel()
             try:
                 workers.leave(worker_name())
+                controls.take_back(worker_name())
             except Unavailable as error:
                 _log.info("goodbye_unheard", why=error.message)
 
@@ -88,9 +108,11 @@ def announce(app: Celery, workers: WorkerRegistry, *, look: Callable[[str], str 
             now = time.time()
             done = sum(state.total_count.values())
             current = tuple(sorted(str(request.id) for request in state.active_requests))
-            if (done, current) != self._seen:
+            if (done, current) != self._seen or self._idle_by_order:
                 self._seen, self._progress_at = (done, current), now
             try:
+                self._heed(controls.orders().get(worker_name()), parent)
+                self._idle_by_order = self._draining or bool(controls.paused())
                 workers.beat(
                     WorkerInfo(
                         name=worker_name(),
@@ -98,17 +120,31 @@ def announce(app: Celery, workers: WorkerRegistry, *, look: Callable[[str], str 
                         pid=os.getpid(),
                         started_at=self._started_at,
                         seen_at=now,
-                        queues=tuple(str(name) for name in parent.app.amqp.queues.consume_from),
+                        queues=self._queues,
                         concurrency=int(parent.concurrency),
                         jobs_done=done,
                         progress_at=self._progress_at,
                         memory_bytes=family_memory_bytes(),
                         memory_limit_bytes=memory_limit_bytes(),
                         current_jobs=current,
+                        draining=self._draining,
                     )
                 )
             except Unavailable as error:
                 _log.warning("heartbeat_unheard", why=error.message)
+
+        def _heed(self, order: Order | None, parent: Any) -> None:
+            if order is Order.RESTART:
+                _log.info("told_to_restart")
+                controls.take_back(worker_name())
+                os.kill(os.getpid(), signal.SIGTERM)
+            drain = order is Order.DRAIN
+            if drain is not self._draining and parent.consumer is not None:
+                _log.info("told_to_drain" if drain else "told_to_work_again")
+                change = parent.consumer.cancel_task_queue if drain else parent.consumer.add_task_queue
+                for queue in self._queues:
+                    change(queue)
+                self._draining = drain
 
     app.steps["worker"].add(Watchdog)
     app.steps["worker"].add(Heartbeat)

@@ -28,10 +28,12 @@ app = services.celery
 announce(
     app,
     services.workers,
+    services.controls,
     look=partial(
         what_ails,
         jobs=services.jobs,
         workers=services.workers,
+        controls=services.controls,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     ),
@@ -76,6 +78,7 @@ def analyze_audio(task: Any, job_id: str) -> None:
                 listen=listen,
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 terms=terms,
+                paused=services.controls.paused,
                 stopping=lambda: drain.is_over,
             )
             for span in spans_of_attempt(ended) if ended and services.traces.is_on else ():

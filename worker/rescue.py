@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.job import Job, JobState
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore
+from shared.ports import AudioStore, JobQueue, JobStore, UploadRegistry
 from worker.analyze import discard_audio
 
 _log = get_logger(__name__)
@@ -28,11 +28,15 @@ class Rescuer:
     jobs: JobStore
     audio: AudioStore
     queue: JobQueue
+    uploads: UploadRegistry
     keep_audio: bool
     lease_seconds: float
     retry_seconds: float
     orphan_seconds: float
+    paused: Callable[[], frozenset[str]] = frozenset
+    """The queues that nobody is to be rung for."""
     _rung_at: dict[str, float] = field(default_factory=dict)
+    _paused: frozenset[str] = frozenset()
     _announced: dict[str, frozenset[str]] = field(default_factory=dict)
     _leases_count_from: float = 0.0
     _orphans_due_at: float = 0.0
@@ -46,6 +50,7 @@ class Rescuer:
                 self._each(chores.lease_expired, self._end_lease, now)
             self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
             self._announced = {}
+            self._paused = self.paused()
             self._each(chores.queued_due, self._ring_again, now)
             self._each(chores.expired, self._expire, now)
             if not self.keep_audio:
@@ -86,6 +91,8 @@ class Rescuer:
         job = self.jobs.get(job_id)
         if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._patience(job):
             return
+        if job.queue in self._paused:
+            return
         if job.queue not in self._announced:
             self._announced[job.queue] = self.queue.announced(job.queue)
         if job_id not in self._announced[job.queue]:
@@ -110,7 +117,11 @@ class Rescuer:
         _log.info("job_expired", job_id=job_id, state=job.state)
 
     def _remove_orphans(self, now: float) -> None:
+        # asked first: an upload leaves this list only after its job is recorded
+        alive = {upload.id for upload in self.uploads.alive()}
         for found in self.audio.leftovers(before=now - self.orphan_seconds):
+            if found.key in alive:
+                continue
             try:
                 job = self.jobs.get(found.key)
                 needed = job.state is JobState.AWAITING_UPLOAD or (found.upload is None and job.has_audio)

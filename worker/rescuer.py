@@ -22,17 +22,24 @@ def main() -> None:
         jobs=services.jobs,
         audio=services.audio,
         queue=services.queue,
+        uploads=services.uploads,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.retry_seconds,
         orphan_seconds=settings.orphan_seconds,
+        paused=services.controls.paused,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("rescuer_started")
+    warned = False
     while not stop.is_set():
         try:
+            if not warned:
+                for sentence in services.broken_promises():
+                    log.warning("redis_may_lose_jobs", why=sentence)
+                warned = True
             rescuer.round()
         except Unavailable as error:
             log.warning("round_broken_off", why=error.message)

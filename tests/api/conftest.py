@@ -10,12 +10,13 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.headers import Web
-from api.jobs import JobTerms
 from api.limits import Limits
+from api.terms import JobTerms
 from shared.bookkeeper import Bookkeeper
 from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from shared.traces import NoTraces
+from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
     MemoryCountStore,
@@ -38,6 +39,9 @@ class World:
     queue: MemoryJobQueue
     workers: MemoryWorkerRegistry
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
+    uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
+    claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
+    direct: MemoryDirectStore | None = None
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -51,6 +55,8 @@ def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
+    uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
+    direct = MemoryDirectStore(audio)
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -58,17 +64,20 @@ def a_world(**changes: Any) -> World:
         "workers": workers,
         "keys": keys,
         "anonymous": True,
+        "uploads": uploads,
+        "claims": claims,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "traces": NoTraces(),
         "counts": counts,
         "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
+        "direct": direct,
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys)
+    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct)
 
 
 @pytest.fixture

@@ -94,12 +94,12 @@ def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryLimi
 
 def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryLimiter) -> None:
     world = limited(limiter, bytes_per_day=10**6)
-    world.audio.begin = away  # type: ignore[method-assign]
+    world.audio.put = away  # type: ignore[method-assign]
     assert world.client.post("/v1/jobs", content=SONG).status_code == 503
     world.jobs.add = away  # type: ignore[method-assign]
-    del world.audio.begin
+    del world.audio.put
     assert world.client.post("/v1/jobs", content=SONG).status_code == 503
-    assert sum(amount for had in limiter.had.values() for _, amount in had) == len(SONG)
+    assert sum(amount for had in limiter.had.values() for _, amount in had) == 2 * len(SONG)
 
 
 def test_places_are_given_back_however_an_upload_ends(limiter: MemoryLimiter) -> None:

@@ -1,0 +1,196 @@
+"""The ports of shared/oversight.py in Redis.
+
+paused, orders    what is paused; what each worker was told
+audit             stream of acts, the last ten thousand or so
+vault:{name}, attempts:{name}
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, cast
+
+import redis
+from pydantic import TypeAdapter
+from redis.exceptions import RedisError
+
+from shared.errors import Unavailable
+from shared.job import Job, JobState
+from shared.oversight import AuditEntry, Order
+from shared.ports import JobQuery
+from shared.redis_indexes import index_of, word_members, words_of
+
+_JOB = TypeAdapter(Job)
+_ENTRY = TypeAdapter(AuditEntry)
+_MOST_ENTRIES = 10_000
+_MOST_FOUND = 200
+
+
+class RedisOverview:
+    """All jobs at a glance, from the indexes of RedisJobStore."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def counts(self) -> Mapping[JobState, int]:
+        """How many jobs are in each state."""
+        with _translated(), self._client.pipeline(transaction=False) as pipe:
+            for state in JobState:
+                pipe.zcard(f"{self._prefix}state:{state}")
+            return dict(zip(JobState, pipe.execute(), strict=True))
+
+    def count(self, query: JobQuery) -> int | None:
+        """How many jobs match, where one index alone can tell."""
+        index, exact = index_of(query)
+        if not exact:
+            return None
+        low = query.created_after if query.created_after is not None else "-inf"
+        high = query.created_before if query.created_before is not None else "+inf"
+        with _translated():
+            return int(self._client.zcount(self._prefix + index, low, high))
+
+    def find(self, text: str, *, limit: int) -> tuple[Job, ...]:
+        """Jobs by id, SHA-256, or the beginning of a word of the filename."""
+        text = text.strip()
+        ids: list[str] = []
+        with _translated():
+            ids.append(text)
+            if len(text) == 64:
+                newest = self._client.zrange(
+                    f"{self._prefix}sha256:{text.lower()}", 0, _MOST_FOUND - 1, desc=True
+                )
+                ids += cast(list[str], newest)
+            ids += self._by_words(text)
+            with self._client.pipeline(transaction=False) as pipe:
+                for job_id in dict.fromkeys(ids):
+                    pipe.hget(f"{self._prefix}job:{job_id}", "record")
+                records = [record for record in pipe.execute() if record is not None]
+        jobs = [_JOB.validate_json(record) for record in records]
+        return tuple(sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)[:limit])
+
+    def _by_words(self, text: str) -> list[str]:
+        """Names that have all the words; the last one may be unfinished."""
+        words = words_of(text)
+        if not words:
+            return []
+        longest = max(words, key=len)
+        low, high = word_members(longest)
+        found = cast(
+            list[str],
+            self._client.zrange(self._prefix + "words", low, high, bylex=True, offset=0, num=_MOST_FOUND),
+        )
+        others = [word for word in words if word != longest]
+        ids = [member.rpartition("\0")[2] for member in found]
+        if not others:
+            return ids
+        with self._client.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(f"{self._prefix}job:{job_id}", "record")
+            records = pipe.execute()
+        return [
+            job_id
+            for job_id, record in zip(ids, records, strict=True)
+            if record is not None and _has_all(_JOB.validate_json(record), others)
+        ]
+
+
+class RedisControls:
+    """Levers that workers and rescuers heed."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._paused = prefix + "paused"
+        self._orders = prefix + "orders"
+
+    def pause(self, queue: str) -> None:
+        """Let no job of a queue be started."""
+        with _translated():
+            self._client.sadd(self._paused, queue)
+
+    def resume(self, queue: str) -> None:
+        """Let them be started again."""
+        with _translated():
+            self._client.srem(self._paused, queue)
+
+    def paused(self) -> frozenset[str]:
+        """The queues that are paused."""
+        with _translated():
+            return frozenset(cast(set[str], self._client.smembers(self._paused)))
+
+    def give(self, worker: str, order: Order) -> None:
+        """Tell a worker what to do."""
+        with _translated():
+            self._client.hset(self._orders, worker, order)
+
+    def take_back(self, worker: str) -> None:
+        """Forget what a worker was told."""
+        with _translated():
+            self._client.hdel(self._orders, worker)
+
+    def orders(self) -> Mapping[str, Order]:
+        """What each worker was told."""
+        with _translated():
+            found = cast(dict[str, str], self._client.hgetall(self._orders))
+        return {worker: Order(order) for worker, order in found.items() if order in set(Order)}
+
+
+class RedisAuditLog:
+    """Who did what, and when."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._stream = prefix + "audit"
+
+    def add(self, entry: AuditEntry) -> None:
+        """Write one act down."""
+        fields: Any = {name: str(value) for name, value in asdict(entry).items()}
+        with _translated():
+            self._client.xadd(self._stream, fields, maxlen=_MOST_ENTRIES, approximate=True)
+
+    def latest(self, *, limit: int) -> tuple[AuditEntry, ...]:
+        """The newest entries, new to old."""
+        with _translated():
+            found: Any = self._client.xrevrange(self._stream, count=limit)
+        return tuple(_ENTRY.validate_python(fields) for _, fields in found)
+
+
+class RedisVault:
+    """Small secrets that all API processes share."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def keep(self, name: str, value: str) -> str:
+        """The value under a name: this one if there was none."""
+        key = f"{self._prefix}vault:{name}"
+        with _translated():
+            self._client.set(key, value, nx=True)
+            return cast(str, self._client.get(key))
+
+    def attempt(self, name: str, *, window_seconds: float) -> int:
+        """Count an attempt."""
+        key = f"{self._prefix}attempts:{name}"
+        with _translated(), self._client.pipeline(transaction=True) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, max(1, int(window_seconds)), nx=True)
+            return cast(int, pipe.execute()[0])
+
+    def forgive(self, name: str) -> None:
+        """Forget the attempts."""
+        with _translated():
+            self._client.delete(f"{self._prefix}attempts:{name}")
+
+
+def _has_all(job: Job, words: list[str]) -> bool:
+    names = words_of(job.input.filename or "")
+    return all(any(name.startswith(word) for name in names) for word in words)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("The dashboard's store does not answer.") from error

@@ -1,0 +1,173 @@
+"""What operators need from outside, over memory and over Redis."""
+
+import pytest
+
+from shared.job import AudioInput, Job, JobState, Problem
+from shared.oversight import AuditEntry, AuditLog, Controls, History, Order, Overview, Vault
+from shared.ports import JobQuery, JobStore
+from shared.statistics import SPANS, total
+from tests.made import a_job, a_report
+
+HOUR = SPANS[0]
+
+
+def start(job: Job) -> Job:
+    return job.start(worker="host:1", now=1010.0, lease_seconds=10)
+
+
+def fail(job: Job) -> Job:
+    return job.fail(1, Problem(code="no_audio", message="None.", retryable=False), now=1012.0)
+
+
+def named(job_id: str, filename: str, **changes: object) -> Job:
+    return a_job(job_id, input=AudioInput(filename=filename, sha256=job_id[-1] * 64), **changes)
+
+
+def test_jobs_are_counted_by_state(jobs: JobStore, overview: Overview) -> None:
+    for number in range(3):
+        jobs.add(a_job(f"job-{number}"))
+    jobs.change("job-0", start)
+    jobs.remove("job-1")
+    counts = overview.counts()
+    assert (counts[JobState.QUEUED], counts[JobState.RUNNING], counts[JobState.DEAD]) == (1, 1, 0)
+
+
+def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: Overview) -> None:
+    for number in range(5):
+        jobs.add(a_job(f"job-{number}", created_at=100.0 + number))
+    jobs.change("job-4", start)
+    jobs.change("job-4", fail)
+    assert overview.count(JobQuery()) == 5
+    assert overview.count(JobQuery(states=frozenset({JobState.QUEUED}))) == 4
+    assert overview.count(JobQuery(created_after=101.0, created_before=103.0)) == 3
+    assert overview.count(JobQuery(reason="no_audio")) == 1
+    assert overview.count(JobQuery(worker="host:1")) == 1
+    assert overview.count(JobQuery(name_contains="x")) is None
+    assert overview.count(JobQuery(reason="no_audio", states=frozenset({JobState.FAILED}))) is None
+
+
+def test_jobs_are_listed_by_reason_and_by_worker(jobs: JobStore) -> None:
+    for number in range(3):
+        jobs.add(a_job(f"job-{number}"))
+    jobs.change("job-1", start)
+    jobs.change("job-1", fail)
+    assert [job.id for job in jobs.page(JobQuery(reason="no_audio")).jobs] == ["job-1"]
+    assert [job.id for job in jobs.page(JobQuery(worker="host:1")).jobs] == ["job-1"]
+    assert jobs.page(JobQuery(reason="no_audio", states=frozenset({JobState.DEAD}))).jobs == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("job-1", ["job-1"]),
+        ("1" * 64, ["job-1"]),
+        ("midnight", ["job-2", "job-1"]),
+        ("MIDN", ["job-2", "job-1"]),
+        ("apres", ["job-2"]),
+        ("midnight late", ["job-1"]),
+        ("sun mid", []),
+        ("night", []),
+        ("  ", []),
+        ("*", []),
+        ("\0", []),
+    ],
+)
+def test_jobs_are_found_by_id_digest_and_words(
+    jobs: JobStore, overview: Overview, text: str, found: list[str]
+) -> None:
+    jobs.add(named("job-1", "Late_Midnight (mix).mp3", created_at=1.0))
+    jobs.add(named("job-2", "Après midnight.mp3", created_at=2.0))
+    jobs.add(named("job-3", "Sunrise.mp3", created_at=3.0))
+    assert [job.id for job in overview.find(text, limit=10)] == found
+
+
+def test_what_is_removed_is_not_found(jobs: JobStore, overview: Overview) -> None:
+    jobs.add(named("job-1", "midnight.mp3"))
+    jobs.remove("job-1")
+    assert overview.find("midnight", limit=10) == ()
+    assert overview.find("1" * 64, limit=10) == ()
+
+
+def test_new_matches_come_first_and_not_more_than_asked_for(jobs: JobStore, overview: Overview) -> None:
+    for number in range(9):
+        jobs.add(named(f"job-{number}", "song.mp3", created_at=100.0 + number))
+    assert [job.id for job in overview.find("song", limit=3)] == ["job-8", "job-7", "job-6"]
+
+
+def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: History) -> None:
+    jobs.add(a_job("job-1", created_at=1000.0, queued_at=1000.0, due_at=1000.0))
+    jobs.change("job-1", start)
+    jobs.change("job-1", lambda job: job.renew(1, now=1011.0, lease_seconds=10))
+    jobs.change(
+        "job-1", lambda job: job.succeed(1, a_report(), now=1015.0, memory_peak_bytes=50 * 1024 * 1024)
+    )
+    jobs.change("job-1", Job.forget_audio)
+    buckets = history.read(HOUR, now=1100.0)
+    assert [bucket.at for bucket in buckets[-2:]] == [1020.0, 1080.0]
+    assert len(buckets) == HOUR.buckets
+    whole = total(buckets)
+    assert whole.counts == {"accepted": 1, "started": 1, "succeeded": 1}
+    assert whole.verdicts == {"432": 1}
+    waiting, running, memory = (whole.quantiles(what) for what in ("waiting", "running", "memory"))
+    assert waiting is not None
+    assert waiting.p50 == pytest.approx(10.0, rel=0.05)
+    assert running is not None
+    assert running.p99 == pytest.approx(5.0, rel=0.05)
+    assert memory is not None
+    assert memory.p95 == pytest.approx(50 * 1024 * 1024, rel=0.05)
+
+
+def test_history_names_the_reasons_of_failures_and_forgets_the_past(jobs: JobStore, history: History) -> None:
+    jobs.add(a_job("job-1", created_at=1000.0))
+    jobs.change("job-1", start)
+    jobs.change("job-1", fail)
+    assert total(history.read(HOUR, now=1020.0)).reasons == {"no_audio": 1}
+    assert total(history.read(HOUR, now=1020.0 + 3700)).counts == {}
+
+
+def test_a_refused_change_leaves_no_trace_in_history(jobs: JobStore, history: History) -> None:
+    jobs.add(a_job("job-1", created_at=1000.0))
+    jobs.change("job-1", lambda job: job)
+    assert total(history.read(HOUR, now=1020.0)).counts == {"accepted": 1}
+
+
+def test_queues_stay_paused_until_they_are_resumed(controls: Controls) -> None:
+    controls.pause("batch")
+    controls.pause("batch")
+    assert controls.paused() == {"batch"}
+    controls.resume("batch")
+    controls.resume("never-paused")
+    assert controls.paused() == frozenset()
+
+
+def test_a_worker_has_the_last_order_it_was_given(controls: Controls) -> None:
+    controls.give("host:1", Order.DRAIN)
+    controls.give("host:1", Order.RESTART)
+    controls.give("host:2", Order.DRAIN)
+    assert controls.orders() == {"host:1": Order.RESTART, "host:2": Order.DRAIN}
+    controls.take_back("host:1")
+    controls.take_back("nobody")
+    assert controls.orders() == {"host:2": Order.DRAIN}
+
+
+def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
+    entries = [
+        AuditEntry(at=float(number), who="operator Ö", address="::1", act="retry", what="all", count=number)
+        for number in range(4)
+    ]
+    for entry in entries:
+        audit.add(entry)
+    assert audit.latest(limit=2) == (entries[3], entries[2])
+
+
+def test_the_first_value_in_the_vault_stays(vault: Vault) -> None:
+    assert vault.keep("key", "one") == "one"
+    assert vault.keep("key", "two") == "one"
+    assert vault.keep("other", "two") == "two"
+
+
+def test_attempts_are_counted_until_they_are_forgiven(vault: Vault) -> None:
+    assert [vault.attempt("a", window_seconds=60) for _ in range(3)] == [1, 2, 3]
+    assert vault.attempt("b", window_seconds=60) == 1
+    vault.forgive("a")
+    assert vault.attempt("a", window_seconds=60) == 1

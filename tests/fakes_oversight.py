@@ -1,0 +1,119 @@
+"""What operators need from outside, in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from shared.job import Job, JobState
+from shared.oversight import AuditEntry, Order
+from shared.ports import JobQuery
+from shared.redis_indexes import index_of, words_of
+from shared.statistics import Bucket, Span, bucket, happened
+from tests.fakes import MemoryJobStore
+
+
+@dataclass
+class MemoryOverview:
+    store: MemoryJobStore
+
+    def counts(self) -> Mapping[JobState, int]:
+        jobs = list(self.store.jobs.values())
+        return {state: sum(job.state is state for job in jobs) for state in JobState}
+
+    def count(self, query: JobQuery) -> int | None:
+        if not index_of(query)[1]:
+            return None
+        number, cursor = 0, None
+        while True:
+            page = self.store.page(_at(query, cursor))
+            number += len(page.jobs)
+            cursor = page.cursor
+            if cursor is None:
+                return number
+
+    def find(self, text: str, *, limit: int) -> tuple[Job, ...]:
+        text = text.strip()
+        words = words_of(text)
+
+        def named(job: Job) -> bool:
+            names = words_of(job.input.filename or "")
+            return bool(words) and all(any(name.startswith(word) for name in names) for word in words)
+
+        found = [
+            job
+            for job in self.store.jobs.values()
+            if text == job.id or (len(text) == 64 and text.lower() == job.input.sha256) or named(job)
+        ]
+        return tuple(sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[:limit])
+
+
+def _at(query: JobQuery, cursor: str | None) -> JobQuery:
+    return replace(query, cursor=cursor, limit=50)
+
+
+@dataclass
+class MemoryHistory:
+    store: MemoryJobStore
+
+    def read(self, span: Span, *, now: float) -> tuple[Bucket, ...]:
+        last = int(now // span.bucket_seconds) * span.bucket_seconds
+        counters: dict[int, dict[str, int]] = {
+            last - (span.buckets - 1 - number) * span.bucket_seconds: {} for number in range(span.buckets)
+        }
+        for old, new in self.store.changes:
+            for at, names in happened(old, new):
+                begins = int(at // span.bucket_seconds) * span.bucket_seconds
+                for name in names:
+                    if begins in counters:
+                        counters[begins][name] = counters[begins].get(name, 0) + 1
+        return tuple(bucket(float(at), found) for at, found in counters.items())
+
+
+@dataclass
+class MemoryControls:
+    queues: set[str] = field(default_factory=set)
+    told: dict[str, Order] = field(default_factory=dict)
+
+    def pause(self, queue: str) -> None:
+        self.queues.add(queue)
+
+    def resume(self, queue: str) -> None:
+        self.queues.discard(queue)
+
+    def paused(self) -> frozenset[str]:
+        return frozenset(self.queues)
+
+    def give(self, worker: str, order: Order) -> None:
+        self.told[worker] = order
+
+    def take_back(self, worker: str) -> None:
+        self.told.pop(worker, None)
+
+    def orders(self) -> Mapping[str, Order]:
+        return dict(self.told)
+
+
+@dataclass
+class MemoryAuditLog:
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def add(self, entry: AuditEntry) -> None:
+        self.entries.append(entry)
+
+    def latest(self, *, limit: int) -> tuple[AuditEntry, ...]:
+        return tuple(reversed(self.entries[-limit:]))
+
+
+@dataclass
+class MemoryVault:
+    kept: dict[str, str] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+
+    def keep(self, name: str, value: str) -> str:
+        return self.kept.setdefault(name, value)
+
+    def attempt(self, name: str, *, window_seconds: float) -> int:
+        self.attempts[name] = self.attempts.get(name, 0) + 1
+        return self.attempts[name]
+
+    def forgive(self, name: str) -> None:
+        self.attempts.pop(name, None)

@@ -1,0 +1,45 @@
+"""Percentiles from bins, and what counts as what."""
+
+import random
+
+import pytest
+
+from shared.job import Job
+from shared.statistics import bin_of, happened, quantiles
+from tests.made import a_job, a_report
+
+
+def test_percentiles_are_right_to_five_percent() -> None:
+    chance = random.Random(1)
+    values = sorted(chance.lognormvariate(0, 2) for _ in range(5000))
+    bins: dict[int, int] = {}
+    for value in values:
+        number = bin_of("waiting", value)
+        bins[number] = bins.get(number, 0) + 1
+    found = quantiles("waiting", bins)
+    assert found is not None
+    assert found.count == 5000
+    assert found.p50 == pytest.approx(values[2499], rel=0.05)
+    assert found.p95 == pytest.approx(values[4749], rel=0.05)
+    assert found.p99 == pytest.approx(values[4949], rel=0.05)
+
+
+def test_the_smallest_and_the_impossible_fall_into_the_first_bin() -> None:
+    assert bin_of("waiting", 0.0) == bin_of("waiting", -3.0) == 0
+
+
+def test_a_lost_attempt_that_starts_again_counts_as_both() -> None:
+    queued = a_job(queued_at=0.0)
+    running: Job = queued.start(worker="w", now=10.0, lease_seconds=5)
+    again: Job = running.start(worker="v", now=20.0, lease_seconds=5)
+    counted = [names for _, names in happened(running, again)]
+    assert [names[0] for names in counted] == ["count:requeued", "count:started"]
+
+
+def test_nothing_measured_has_no_percentiles() -> None:
+    assert quantiles("memory", {}) is None
+
+
+def test_a_change_without_a_new_line_is_no_news() -> None:
+    done: Job = a_job().start(worker="w", now=1.0, lease_seconds=5).succeed(1, a_report(), now=2.0)
+    assert happened(done, done.forget_audio()) == []

@@ -46,6 +46,7 @@ from shared.ports import (
     UploadRegistry,
     WorkerRegistry,
 )
+from shared.traces import Traces
 
 _log = get_logger(__name__)
 
@@ -66,6 +67,7 @@ def create_app(
     limits: Limits,
     counts: CountStore,
     books: Bookkeeper,
+    traces: Traces,
     metrics_public: bool = False,
     transitions: Transitions,
     uploads: UploadRegistry,
@@ -99,12 +101,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
-        tasks.append(asyncio.create_task(_keep_writing(books)))
+        tasks.append(asyncio.create_task(_keep_writing(books, traces)))
         tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
             task.cancel()
+        await run_in_threadpool(books.write)
+        await run_in_threadpool(traces.write)
 
     app = FastAPI(
         title="Kammerton",
@@ -112,6 +116,7 @@ def create_app(
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would tell of file names
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
@@ -153,14 +158,15 @@ def create_app(
     if limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
     add_web(app, web)
-    app.add_middleware(RequestLog, tally=books.tally)  # the last one added is the outermost
+    app.add_middleware(RequestLog, tally=books.tally, traces=traces)  # the last one added is the outermost
     return app
 
 
-async def _keep_writing(books: Bookkeeper) -> None:
+async def _keep_writing(books: Bookkeeper, traces: Traces) -> None:
     while True:
         await asyncio.sleep(_WRITE_SECONDS)
         await run_in_threadpool(books.write)
+        await run_in_threadpool(traces.write)
 
 
 async def _until_prepared(prepare: Callable[[], None]) -> None:

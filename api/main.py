@@ -24,6 +24,7 @@ app = create_app(
     limiter=services.limiter,
     counts=services.counts,
     books=services.books,
+    traces=services.traces,
     metrics_public=settings.metrics_public,
     limits=Limits(
         requests_per_minute=settings.requests_per_minute if settings.limits else None,

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.errors import bug
 from shared.counts import BUGS, LATENCY, REQUESTS, Tally, counted, measured
 from shared.logs import bound, get_logger
+from shared.traces import Place, Span, Traces, new_place, parse_place
 
 _log = get_logger(__name__)
 
@@ -24,9 +25,10 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 class RequestLog:
     """The outermost middleware of ours. Puts `request_id` into the request's state and every log line."""
 
-    def __init__(self, app: ASGIApp, *, tally: Tally) -> None:
+    def __init__(self, app: ASGIApp, *, tally: Tally, traces: Traces) -> None:
         self._app = app
         self._tally = tally
+        self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -35,8 +37,23 @@ class RequestLog:
         request_id = request_id_of(Headers(scope=scope).get(HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         of_job = _JOB_PATH.match(scope["path"])
-        with bound(request_id=request_id, job_id=of_job[1] if of_job else None):
-            await _Exchange(scope, send, request_id, self._tally).run(self._app, receive)
+        place = self._place(scope) if self._traces.is_on and scope["path"] not in _QUIET else None
+        with bound(
+            request_id=request_id,
+            job_id=of_job[1] if of_job else None,
+            trace_id=place.trace_id if place else None,
+            traceparent=str(place) if place else None,
+        ):
+            began = time.time()
+            exchange = _Exchange(scope, send, request_id, self._tally)
+            await exchange.run(self._app, receive)
+            if place is not None:
+                self._traces.record(exchange.span(place, began=began))
+
+    def _place(self, scope: Scope) -> Place:
+        parent = parse_place(Headers(scope=scope).get("traceparent"))
+        scope["state"]["parent_place"] = parent
+        return parent.child() if parent else new_place()
 
 
 def request_id_of(given: str | None) -> str:
@@ -67,6 +84,26 @@ class _Exchange:
             await bug(Request(self._scope))(self._scope, receive, self.send)
         finally:
             self._write(time.perf_counter() - began)
+
+    def span(self, place: Place, *, began: float) -> Span:
+        """What happened, for a trace."""
+        method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
+        route = route_of(self._scope)
+        return Span(
+            name=f"{method} {route}",
+            place=place,
+            parent=self._scope["state"]["parent_place"],
+            began=began,
+            ended=time.time(),
+            kind="server",
+            failed=self._status is None or self._status >= 500,
+            attributes={
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": self._status or 0,
+                "kammerton.request_id": self._request_id,
+            },
+        )
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

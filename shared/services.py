@@ -43,6 +43,7 @@ from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.s3_direct import S3DirectStore
 from shared.settings import Settings
+from shared.traces import Traces, open_traces
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
 
@@ -71,6 +72,7 @@ class Services:
     vault: Vault
     deliveries: DeliveryStore
     endpoints: EndpointStore
+    traces: Traces
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
@@ -136,6 +138,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         limiter=RedisLimiter(client, prefix=prefix),
         counts=counts,
         books=Bookkeeper(counts, tally=tally, process=process),
+        traces=open_traces(settings.traces_url, process=process),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

@@ -16,6 +16,7 @@ from worker.drain import Drain
 from worker.heartbeat import announce, what_ails
 from worker.limits import ChildLimits, choose_concurrency
 from worker.listen import listen_in_child
+from worker.spans import spans_of_attempt
 from worker.warm import warm_up
 
 settings = read_settings()
@@ -70,27 +71,21 @@ def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
     with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
         try:
-            analyze(
+            ended = analyze(
                 job_id,
                 jobs=services.jobs,
                 audio=services.audio,
                 listen=listen,
                 worker=f"{socket.gethostname()}:{os.getpid()}",
                 terms=terms,
+                paused=services.controls.paused,
                 stopping=lambda: drain.is_over,
             )
+            for span in spans_of_attempt(ended) if ended and services.traces.is_on else ():
+                services.traces.record(span)
         finally:
             services.books.write()
-        analyze(
-            job_id,
-            jobs=services.jobs,
-            audio=services.audio,
-            listen=listen,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
-            terms=terms,
-            paused=services.controls.paused,
-            stopping=lambda: drain.is_over,
-        )
+            services.traces.write()  # here and not in a thread: this process forks
 
 
 warm_up()

@@ -6,12 +6,13 @@ import time
 
 from shared.counts import WEBHOOKS, counted
 from shared.delivery import Delivery, DeliveryState
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.logs import configure_logs, get_logger
 from shared.services import connect
 from shared.settings import read_settings
 from worker.notify import Notifier, SendingTerms
 from worker.sender import Sender
+from worker.spans import span_of_delivery
 
 _PAUSE_SECONDS = 1.0
 _DRAIN_SECONDS = 3.0
@@ -43,10 +44,21 @@ def main() -> None:
         ),
     )
 
+    def trace(delivery: Delivery) -> None:
+        try:
+            job = services.jobs.get(delivery.job_id) if delivery.job_id else None
+        except (NotFound, Unavailable):
+            job = None
+        span = span_of_delivery(delivery, traceparent=job.traceparent if job else None)
+        if span is not None:
+            services.traces.record(span)
+
     def attempt(delivery_id: str) -> Delivery | None:
         delivery = notifier.notify(delivery_id)
         if delivery is not None:
             services.books.tally.add(counted(WEBHOOKS, _OUTCOMES[delivery.state]))
+            if services.traces.is_on:
+                trace(delivery)
         return delivery
 
     sender = Sender(
@@ -64,6 +76,7 @@ def main() -> None:
     while not stop.is_set():
         if time.monotonic() >= next_write:
             services.books.write()
+            services.traces.write()
             next_write = time.monotonic() + _WRITE_SECONDS
         try:
             if not sender.round():
@@ -76,6 +89,7 @@ def main() -> None:
             stop.wait(_PAUSE_SECONDS)
     sender.drain(_DRAIN_SECONDS)
     services.books.write()
+    services.traces.write()
     log.info("notifier_stopped")
 
 

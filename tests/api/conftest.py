@@ -18,6 +18,7 @@ from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from shared.traces import NoTraces
 from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
@@ -81,6 +82,7 @@ def a_world(**changes: Any) -> World:
         "claims": claims,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
+        "traces": NoTraces(),
         "counts": counts,
         "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),

@@ -9,6 +9,7 @@ from shared.job import JobState, Problem
 from shared.report import Reason, Verdict
 from tests.api.conftest import World
 from tests.made import a_job, a_report
+from tests.markup import dangers
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 SUCCEEDED: dict[str, Any] = {
@@ -53,7 +54,7 @@ def test_a_result_says_its_pitch_and_how_sure_it_is(world: World) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     assert "A4 = 432.0 Hz ± 0.1" in text
     assert "Tuned a third of a semitone below concert pitch." in text
-    assert "−31.6 cents from 440 Hz" in text
+    assert "31.6 cents below 440 Hz" in text
     assert "97" in text
     assert "http-equiv" not in page
     assert "curl http://testserver/v1/jobs/job-1" in text
@@ -106,8 +107,7 @@ def test_no_page_may_run_or_load_what_is_not_ours(world: World, path: str) -> No
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|<style|javascript:", answer.text)
-    assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", answer.text)
+    assert dangers(answer.text) == []
 
 
 def test_static_files_are_kept_for_ever_under_their_hash(world: World) -> None:

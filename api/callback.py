@@ -10,7 +10,6 @@ from shared.webhook import JOB_EVENTS, new_secret, parse_events
 
 CheckUrl = Callable[[str], str]
 """From an address to its normal form, if it may be called now. Blocking. Raises AddressRefused."""
-"""From an address to its normal form, if it may be called. Blocking. Raises AddressRefused, Unreachable."""
 
 CALLBACK_URL = "Where to POST what becomes of the job: https, on a public address."
 EVENTS = f"What to tell, separated by commas: {', '.join(JOB_EVENTS)}. By default all but `job.started`."
@@ -21,14 +20,14 @@ FORM_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CallbackWish:
     """What somebody asked for, not yet judged."""
 
     url: str | None
     events: tuple[str, ...]
 
     @classmethod
-    def of(cls, fields: Mapping[str, str], *, url: str | None, events: Sequence[str]) -> "Wish":
+    def of(cls, fields: Mapping[str, str], *, url: str | None, events: Sequence[str]) -> "CallbackWish":
         """The fields of a form, or else the query's parameters."""
         given = fields["events"].split(",") if "events" in fields else ",".join(events).split(",")
         names = tuple(name.strip() for name in given if name.strip())

@@ -77,7 +77,6 @@ def add_error_handlers(app: FastAPI) -> None:
         )
         answer = problem(status, error.code, error.message, wait, limit_bytes=limit_bytes)
         return _answer(request, answer, error.message)
-        return _answer(request, problem(status, error.code, error.message, wait), error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

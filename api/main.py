@@ -4,7 +4,6 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
-from api.jobs import JobTerms
 from api.webhook_acts import WebhookActs
 from shared.logs import configure_logs
 from shared.services import connect
@@ -42,12 +41,12 @@ app = create_app(
     transitions=services.transitions,
     uploads=services.uploads,
     claims=services.claims,
+    direct=services.direct,
     webhooks=WebhookActs(
         deliveries=services.deliveries,
         endpoints=services.endpoints,
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
-    direct=services.direct,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

@@ -1,9 +1,8 @@
 """AudioStore in any S3. The only file that knows boto3."""
 
 import io
-from collections.abc import Callable, Iterable, Iterator
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast

@@ -12,22 +12,11 @@ from shared.counts import ERRORS, READ, Tally, counted
 from shared.job_counts import JobCounts
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from shared.ports import (
-    AudioStore,
-    CountStore,
-    JobQueue,
-    JobStore,
-    KeyStore,
-    Limiter,
-    Transitions,
-    WorkerRegistry,
-)
-from shared.redis_client import connect_redis
-from shared.redis_counts import RedisCountStore
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
@@ -38,13 +27,15 @@ from shared.ports import (
     WorkerRegistry,
 )
 from shared.redis_claims import RedisClaimStore
-from shared.redis_client import broken_promises, connect_redis
+from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_promises import broken_promises
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
@@ -96,19 +87,16 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
     def failed(dependency: str) -> None:
         tally.add(counted(ERRORS, process, dependency))
 
-    client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
-def connect(settings: Settings) -> Services:
-    """Pick the adapters. Nothing is contacted yet."""
     prefix = settings.redis_prefix
-    client = connect_redis(settings.redis_url)
-    celery = connect_celery(settings.redis_url, prefix=settings.redis_prefix)
+    client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
+    celery = connect_celery(settings.redis_url, prefix=prefix)
     s3 = connect_s3(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         on_error=partial(failed, "s3"),
         on_read=lambda size: tally.add(counted(READ, amount=size)),
     )
-    counts = RedisCountStore(client, prefix=settings.redis_prefix)
+    counts = RedisCountStore(client, prefix=prefix)
     audio = S3AudioStore(
         s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
     )
@@ -118,7 +106,6 @@ def connect(settings: Settings) -> Services:
     cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
     return Services(
         audio=audio,
-        prepare=audio.prepare,
         broken_promises=partial(broken_promises, client),
         overview=RedisOverview(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
@@ -135,19 +122,18 @@ def connect(settings: Settings) -> Services:
         ),
         jobs=RedisJobStore(
             client,
-            prefix=settings.redis_prefix,
-            followers=[WebhookOutbox(prefix=settings.redis_prefix), JobCounts(prefix=settings.redis_prefix)],
-            followers=[WebhookOutbox(prefix=settings.redis_prefix), count_changes(prefix)],
+            prefix=prefix,
+            followers=[WebhookOutbox(prefix=prefix), JobCounts(prefix=prefix), count_changes(prefix)],
         ),
-        deliveries=RedisDeliveryStore(client, prefix=settings.redis_prefix),
-        endpoints=RedisEndpointStore(client, prefix=settings.redis_prefix),
-        queue=CeleryJobQueue(celery, client, prefix=settings.redis_prefix),
+        deliveries=RedisDeliveryStore(client, prefix=prefix),
+        endpoints=RedisEndpointStore(client, prefix=prefix),
+        queue=CeleryJobQueue(celery, client, prefix=prefix),
         transitions=RedisTransitions(client, prefix=prefix),
-        workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
-        keys=RedisKeyStore(client, prefix=settings.redis_prefix),
-        uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
-        claims=RedisClaimStore(client, prefix=settings.redis_prefix),
-        limiter=RedisLimiter(client, prefix=settings.redis_prefix),
+        workers=RedisWorkerRegistry(client, prefix=prefix),
+        keys=RedisKeyStore(client, prefix=prefix),
+        uploads=RedisUploadRegistry(client, prefix=prefix),
+        claims=RedisClaimStore(client, prefix=prefix),
+        limiter=RedisLimiter(client, prefix=prefix),
         counts=counts,
         books=Bookkeeper(counts, tally=tally, process=process),
         celery=celery,

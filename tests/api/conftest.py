@@ -12,12 +12,9 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.bookkeeper import Bookkeeper
 from shared.counts import Tally
-from shared.keys import Scope, issue_key
-from tests.fake_uploads import MemoryClaimStore, MemoryUploadRegistry
-from api.jobs import JobTerms
-from api.webhook_acts import WebhookActs
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
@@ -47,9 +44,9 @@ class World:
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
     uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
+    direct: MemoryDirectStore | None = None
     deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
-    direct: MemoryDirectStore | None = None
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -70,10 +67,9 @@ def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
-    workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
-    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     direct = MemoryDirectStore(audio)
+    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -94,9 +90,19 @@ def a_world(**changes: Any) -> World:
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys, uploads, claims)
-    return World(client, jobs, audio, queue, workers, keys, deliveries, endpoints)
-    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct)
+    return World(
+        client,
+        jobs,
+        audio,
+        queue,
+        workers,
+        keys,
+        uploads,
+        claims,
+        direct,
+        deliveries=deliveries,
+        endpoints=endpoints,
+    )
 
 
 @pytest.fixture

@@ -159,3 +159,43 @@ def test_what_is_being_sent_can_not_be_sent_again(world: World) -> None:
     location = submit(world, params={"callback_url": HOOK}).headers["location"]
     world.deliveries.add(a_delivery(job_id=location.rpartition("/")[2], leased=True))
     assert world.client.post(f"{location}/deliveries/msg_1/redeliver").status_code == 409
+
+
+def test_a_direct_upload_names_its_callback_when_it_is_asked_for(world: World) -> None:
+    wish = {"bytes": 11, "media_type": "audio/mpeg", "callback_url": HOOK, "events": ["job.failed"]}
+    offer = world.client.post("/v1/uploads", json=wish).json()
+    callback = only_job(world).callback
+    assert (callback.url, callback.events) == (HOOK, ("job.failed",))
+    assert offer["callback_secret"] == callback.secret
+    assert world.direct is not None
+    world.direct.put(offer["requests"][0]["url"], b"ID3 song...")
+    submitted = world.client.post("/v1/jobs", json={"upload_id": offer["upload_id"]})
+    assert submitted.status_code == 202, submitted.text
+    assert submitted.json()["callback_secret"] is None
+
+
+def test_a_direct_upload_with_a_callback_that_can_not_be_is_refused(world: World) -> None:
+    wish = {"bytes": 11, "callback_url": "https://169.254.169.254/"}
+    answer = world.client.post("/v1/uploads", json=wish)
+    assert (answer.status_code, answer.json()["code"]) == (400, "address_refused")
+    assert world.jobs.jobs == {}
+
+
+def test_a_repeated_request_gets_the_same_secret_and_another_callback_is_another_request(
+    world: World,
+) -> None:
+    form: list[Any] = [("file", ("a.mp3", b"ID3 song", "audio/mpeg")), ("callback_url", (None, HOOK))]
+    key = {"Idempotency-Key": "one"}
+    first = world.client.post("/v1/jobs", files=form, headers=key)
+    again = world.client.post("/v1/jobs", files=form, headers=key)
+    assert first.json()["callback_secret"] == again.json()["callback_secret"] is not None
+    other = [form[0], ("callback_url", (None, "https://hooks.example/other"))]
+    assert world.client.post("/v1/jobs", files=other, headers=key).status_code in {409, 422}
+    assert len(world.jobs.jobs) == 1
+
+
+def test_a_deleted_job_takes_its_webhooks_with_it(world: World) -> None:
+    location = submit(world, params={"callback_url": HOOK}).headers["location"]
+    world.deliveries.add(a_delivery(job_id=location.rpartition("/")[2]))
+    assert world.client.delete(location).status_code == 204
+    assert world.deliveries.deliveries == {}

@@ -11,25 +11,11 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports import (
-    AudioStore,
-    CountStore,
-    JobQueue,
-    JobStore,
-    KeyStore,
-    Limiter,
-    Transitions,
-    WorkerRegistry,
-)
-from shared.redis_client import connect_redis
-from shared.redis_counts import RedisCountStore
-from shared.redis_jobs import RedisJobStore
-from shared.redis_keys import RedisKeyStore
-from shared.redis_limits import RedisLimiter
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
@@ -42,6 +28,7 @@ from shared.ports import (
 )
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter

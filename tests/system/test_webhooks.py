@@ -20,9 +20,10 @@ import standardwebhooks
 from shared.delivery import Delivery, DeliveryState, delivery_id
 from shared.errors import Unavailable
 from shared.job import Callback, Job, JobState
+from shared.redis_client import connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.webhook import new_secret
 from shared.webhook_outbox import WebhookOutbox, event_of
 from shared.webhook_ports import DeliveryQuery

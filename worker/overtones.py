@@ -70,4 +70,4 @@ def stretch_of(
 
 def octave_of(cents: NDArray[np.floating]) -> NDArray[np.int64]:
     """Octaves over LOWEST_HZ, 0..7."""
-    return np.clip((cents - _LOW) // 1200.0, 0, 7).astype(np.int64)
+    return np.asarray(np.clip((cents - _LOW) // 1200.0, 0, 7), np.int64)

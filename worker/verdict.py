@@ -48,7 +48,7 @@ class Findings:
     note_error: float
     time_error: float
     drift_range: float
-    """Cents between the lowest and highest well-heard stretch; 0 if it can't be told."""
+    """Cents between what comes before and after the largest step; 0 if it can't be told."""
     lone_tone: bool
 
 

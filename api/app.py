@@ -20,6 +20,7 @@ from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
 from api.jobs import jobs_router
 from api.limits import Limits, RequestLimit
+from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
@@ -29,11 +30,13 @@ from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
 from api.webhooks import webhooks_router
+from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
@@ -43,9 +46,11 @@ from shared.ports import (
     UploadRegistry,
     WorkerRegistry,
 )
+from shared.traces import Traces
 
 _log = get_logger(__name__)
 
+_WRITE_SECONDS = 10
 _BODY_BYTES = 1024 * 1024
 """Of requests that are no upload."""
 
@@ -60,11 +65,15 @@ def create_app(
     anonymous: bool,
     limiter: Limiter,
     limits: Limits,
+    counts: CountStore,
+    books: Bookkeeper,
+    traces: Traces,
+    metrics_public: bool = False,
     transitions: Transitions,
-    webhooks: WebhookActs,
     uploads: UploadRegistry,
     claims: ClaimStore,
     direct: DirectStore,
+    webhooks: WebhookActs,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -92,11 +101,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(_keep_writing(books, traces)))
         tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
             task.cancel()
+        await run_in_threadpool(books.write)
+        await run_in_threadpool(traces.write)
 
     app = FastAPI(
         title="Kammerton",
@@ -104,17 +116,22 @@ def create_app(
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would tell of file names
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(
         jobs_router(
-            jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads, webhooks=webhooks
+            jobs=jobs,
+            wakeups=wakeups,
+            submissions=submissions,
+            direct=direct_uploads,
+            webhooks=webhooks,
         )
     )
     app.include_router(direct_router(direct_uploads))
+    app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(
         jobs=jobs,
@@ -128,12 +145,28 @@ def create_app(
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
+    numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)
+    app.include_router(
+        metrics_router(
+            numbers=numbers,
+            books=books,
+            buffers_in_use=lambda: submissions.budget.held_bytes,
+            public=metrics_public,
+        )
+    )
     describe(app, anonymous=anonymous)
     if limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
     add_web(app, web)
-    app.add_middleware(RequestLog)  # the last one added is the outermost
+    app.add_middleware(RequestLog, tally=books.tally, traces=traces)  # the last one added is the outermost
     return app
+
+
+async def _keep_writing(books: Bookkeeper, traces: Traces) -> None:
+    while True:
+        await asyncio.sleep(_WRITE_SECONDS)
+        await run_in_threadpool(books.write)
+        await run_in_threadpool(traces.write)
 
 
 async def _until_prepared(prepare: Callable[[], None]) -> None:

@@ -97,9 +97,10 @@ def add_error_handlers(app: FastAPI) -> None:
         return _answer(request, answer, detail)
 
 
-def bug() -> JSONResponse:
+def bug(request: Request) -> Response:
     """The answer to a request that met a mistake of ours."""
-    return problem(500, "internal", "Something went wrong on our side; it was logged.")
+    detail = "Something went wrong on our side; it was logged."
+    return _answer(request, problem(500, "internal", detail), detail)
 
 
 def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:

@@ -13,7 +13,7 @@ settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
 )
-services = connect(settings)
+services = connect(settings, process="api")
 app = create_app(
     jobs=services.jobs,
     audio=services.audio,
@@ -22,6 +22,10 @@ app = create_app(
     keys=services.keys,
     anonymous=settings.anonymous,
     limiter=services.limiter,
+    counts=services.counts,
+    books=services.books,
+    traces=services.traces,
+    metrics_public=settings.metrics_public,
     limits=Limits(
         requests_per_minute=settings.requests_per_minute if settings.limits else None,
         bytes_per_day=settings.bytes_per_day if settings.limits else None,
@@ -36,14 +40,14 @@ app = create_app(
         storage_url=settings.s3_endpoint_url,
     ),
     transitions=services.transitions,
+    uploads=services.uploads,
+    claims=services.claims,
+    direct=services.direct,
     webhooks=WebhookActs(
         deliveries=services.deliveries,
         endpoints=services.endpoints,
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
-    uploads=services.uploads,
-    claims=services.claims,
-    direct=services.direct,
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

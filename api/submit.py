@@ -126,6 +126,7 @@ class Submissions:
             start_seconds=start_seconds,
             owner=caller.key_id,
             request_id=bound_field("request_id"),
+            traceparent=bound_field("traceparent"),
             attempts_allowed=self.terms.attempts,
             keep_seconds=self.terms.keep_seconds,
             timeline=(Event(at=now, state=state, attempt=0),),

@@ -30,7 +30,11 @@ class Options:
     workers: int
 
 
-OWN_MACHINE = {"KAMMERTON_ANONYMOUS": "true", "KAMMERTON_LIMITS": "false"}
+OWN_MACHINE = {
+    "KAMMERTON_ANONYMOUS": "true",
+    "KAMMERTON_LIMITS": "false",
+    "KAMMERTON_METRICS_PUBLIC": "true",
+}
 """Settings that only make sense where everybody who comes is you. The environment may say otherwise."""
 
 Commands = Callable[[Options], list[Command]]

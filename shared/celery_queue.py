@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
 from shared.logs import bound_field
-from shared.redis_client import parse_sentinel
+from shared.redis_address import parse_sentinel
 
 ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"

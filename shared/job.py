@@ -113,6 +113,8 @@ class Job:
     owner: str | None = None
     callback: Callback | None = None
     request_id: str | None = None
+    traceparent: str | None = None
+    """The span of the request that made the job, where traces are on: the W3C's header."""
     version: int = 0
     """Raised by the store on every change; a change of an old version is refused."""
     attempts: int = 0

@@ -3,7 +3,7 @@
 Every method may raise Unavailable; callers do not retry at once but hand the work back.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
@@ -372,3 +372,16 @@ class DirectStore(Protocol):
 
     def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
         """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""
+
+
+class CountStore(Protocol):
+    """The numbers that everybody adds to, for /metrics. Fields are made by shared.counts."""
+
+    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
+        """Add to the numbers, and say that a kind of process is alive."""
+
+    def read(self) -> dict[str, float]:
+        """Every number."""
+
+    def seen(self) -> dict[str, float]:
+        """When each kind of process was last heard of, UNIX seconds."""

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -23,8 +23,18 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-def connect_s3(*, endpoint_url: str | None, region: str, connections: int = 64) -> "S3Client":
-    """A client that gives up after seconds rather than minutes, for our threads to share."""
+def connect_s3(
+    *,
+    endpoint_url: str | None,
+    region: str,
+    connections: int = 64,
+    on_error: Callable[[], None] = lambda: None,
+    on_read: Callable[[int], None] = lambda _: None,
+) -> "S3Client":
+    """A client that gives up after seconds rather than minutes, for our threads to share.
+
+    *on_error* is told of every try that failed, *on_read* of bytes that were sent to us.
+    """
     config = Config(
         connect_timeout=3,
         read_timeout=20,
@@ -36,7 +46,18 @@ def connect_s3(*, endpoint_url: str | None, region: str, connections: int = 64) 
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    client = boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+
+    def tried(response: Any, caught_exception: Any, **_: Any) -> None:
+        if caught_exception is not None or (response and response[0].status_code >= 500):
+            on_error()
+
+    def got(parsed: Any, **_: Any) -> None:
+        on_read(int(parsed.get("ContentLength", 0)))
+
+    client.meta.events.register("needs-retry.s3", tried)
+    client.meta.events.register("after-call.s3.GetObject", got)
+    return client
 
 
 class S3AudioStore:

@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
+    traces_url: str | None = Field(
+        None, description="OTLP/HTTP address for traces, like http://collector:4318/v1/traces; empty: none."
+    )
+    metrics_public: bool = Field(
+        False, description="Show /metrics to anybody. Off: to API keys with the scope admin:read."
+    )
     limits: bool = Field(
         True, description="Whether keys and addresses have limits. Off: on your own machine."
     )

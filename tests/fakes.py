@@ -5,7 +5,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
@@ -287,3 +287,20 @@ class MemoryLimiter:
 
     def let_go(self, kind: str, subject: str, place: str) -> None:
         self.held.get((kind, subject), {}).pop(place, None)
+
+
+@dataclass
+class MemoryCountStore:
+    fields: dict[str, float] = field(default_factory=dict)
+    heard: dict[str, float] = field(default_factory=dict)
+
+    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
+        for name, amount in fields.items():
+            self.fields[name] = self.fields.get(name, 0.0) + amount
+        self.heard[process] = now
+
+    def read(self) -> dict[str, float]:
+        return dict(self.fields)
+
+    def seen(self) -> dict[str, float]:
+        return dict(self.heard)

@@ -17,7 +17,7 @@ def main() -> None:
         log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
     )
     log = get_logger("worker.rescuer")
-    services = connect(settings)
+    services = connect(settings, process="rescuer")
     rescuer = Rescuer(
         jobs=services.jobs,
         audio=services.audio,
@@ -43,6 +43,7 @@ def main() -> None:
             rescuer.round()
         except Unavailable as error:
             log.warning("round_broken_off", why=error.message)
+        services.books.write()
         stop.wait(settings.rescue_seconds)
     log.info("rescuer_stopped")
 

@@ -13,12 +13,16 @@ from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
 from api.webhook_acts import WebhookActs
+from shared.bookkeeper import Bookkeeper
+from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from shared.traces import NoTraces
 from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -39,11 +43,11 @@ class World:
     queue: MemoryJobQueue
     workers: MemoryWorkerRegistry
     keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
-    deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
-    endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
     uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     direct: MemoryDirectStore | None = None
+    deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
+    endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -63,10 +67,10 @@ def public_only(url: str) -> str:
 def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-    workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
-    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
+    workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     direct = MemoryDirectStore(audio)
+    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -78,6 +82,9 @@ def a_world(**changes: Any) -> World:
         "claims": claims,
         "limiter": MemoryLimiter(),
         "limits": Limits(),
+        "traces": NoTraces(),
+        "counts": counts,
+        "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
         "direct": direct,
         "transitions": MemoryTransitions(jobs),
@@ -85,14 +92,19 @@ def a_world(**changes: Any) -> World:
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    stores: dict[str, Any] = {
-        "uploads": uploads,
-        "claims": claims,
-        "direct": direct,
-        "deliveries": deliveries,
-        "endpoints": endpoints,
-    }
-    return World(client, jobs, audio, queue, workers, keys, **stores)
+    return World(
+        client,
+        jobs,
+        audio,
+        queue,
+        workers,
+        keys,
+        uploads,
+        claims,
+        direct,
+        deliveries=deliveries,
+        endpoints=endpoints,
+    )
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
+    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
@@ -27,6 +28,7 @@ from shared.ports import (
 )
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
@@ -40,6 +42,7 @@ from shared.s3_direct import S3DirectStore
 from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
@@ -146,6 +149,13 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def count_store(request: pytest.FixtureRequest, prefix: str) -> CountStore:
+    if request.param == "memory":
+        return MemoryCountStore()
+    return RedisCountStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)

@@ -28,18 +28,16 @@ from api.request_log import RequestLog
 from api.submit import Submissions
 from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
+from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
-    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
-    KeyStore,
-    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,

@@ -28,6 +28,8 @@ from api.request_log import RequestLog
 from api.submit import Submissions
 from api.terms import JobTerms
 from api.wakeups import Wakeups, ending_on_signals
+from api.webhook_acts import WebhookActs
+from api.webhooks import webhooks_router
 from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
@@ -69,6 +71,7 @@ def create_app(
     uploads: UploadRegistry,
     claims: ClaimStore,
     direct: DirectStore,
+    webhooks: WebhookActs,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -89,6 +92,7 @@ def create_app(
         budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
         in_flight=in_flight,
         idempotency=Idempotency(claims),
+        check_url=webhooks.check_url,
     )
     direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
@@ -116,11 +120,25 @@ def create_app(
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
     app.include_router(
-        jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
+        jobs_router(
+            jobs=jobs,
+            wakeups=wakeups,
+            submissions=submissions,
+            direct=direct_uploads,
+            webhooks=webhooks,
+        )
     )
     app.include_router(direct_router(direct_uploads))
+    app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
-    acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
+    acts = Acts(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        attempts=terms.attempts,
+        keep_audio=keep_audio,
+        forget_webhooks=webhooks.deliveries.forget,
+    )
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.mount("/static", assets())

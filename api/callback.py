@@ -20,14 +20,14 @@ FORM_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CallbackWish:
     """What somebody asked for, not yet judged."""
 
     url: str | None
     events: tuple[str, ...]
 
     @classmethod
-    def of(cls, fields: Mapping[str, str], *, url: str | None, events: Sequence[str]) -> "Wish":
+    def of(cls, fields: Mapping[str, str], *, url: str | None, events: Sequence[str]) -> "CallbackWish":
         """The fields of a form, or else the query's parameters."""
         given = fields["events"].split(",") if "events" in fields else ",".join(events).split(",")
         names = tuple(name.strip() for name in given if name.strip())

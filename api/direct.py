@@ -2,8 +2,7 @@
 
 import os
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import Caller, CurrentCaller
 from api.admission import CurrentShare, Share
 from api.body import audio_type, refuse_unless_sound
+from api.callback import CALLBACK_URL, EVENTS, CallbackWish
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY, fingerprint
 from api.json_body import JSON, read_json
@@ -45,6 +45,8 @@ class UploadWish(BaseModel):
     start_seconds: float | None = Field(
         default=None, ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."
     )
+    callback_url: str | None = Field(default=None, description=CALLBACK_URL)
+    events: list[str] = Field(default=[], description=EVENTS)
 
 
 class SignedRequestView(View):
@@ -73,6 +75,9 @@ class OfferView(View):
         description="One, or for a large file one for each part, in any order and at once."
     )
     form: SignedFormView | None = Field(description="Instead of the one request; null for a large file.")
+    callback_secret: str | None = Field(
+        description="What the callback is signed with, for a caller without an API key; shown only here."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,20 +119,25 @@ class DirectUploads:
             Conflict: not all of it is there.
             UnsupportedMedia: it is no sound; it is deleted.
         """
-        return accepted(await run_in_threadpool(self._submit, upload_id, caller))
+        return accepted(await run_in_threadpool(self._submit, upload_id, caller), with_secret=False)
 
     def _record(
         self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: Share
     ) -> tuple[Job, Offer]:
         jobs = self.submissions.jobs
+        asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
+        callback = asked.grant(caller, check_url=self.submissions.check_url)
         share.admit(wish.bytes)
         expires_at = time.time() + self.seconds + _GRACE_SECONDS
         job = self.submissions.new_job(
             job_id, input=input, start_seconds=wish.start_seconds, caller=caller, expires_at=expires_at
         )
+        job = replace(job, callback=callback)
         # recorded before the store knows of it: what the store holds besides is an orphan
-        with suppress(Conflict):  # recorded by a request of the same Idempotency-Key that was killed
+        try:
             jobs.add(job)
+        except Conflict:  # recorded by a request of the same Idempotency-Key that was killed
+            job = jobs.get(job_id)
         offer = self.store.offer(
             job_id, size_bytes=wish.bytes, media_type=input.media_type or "", seconds=int(self.seconds)
         )
@@ -227,6 +237,7 @@ def _view(job: Job, offer: Offer) -> OfferView:
             for each, start in zip(offer.requests, starts, strict=False)
         ],
         form=SignedFormView.model_validate(offer.form) if offer.form else None,
+        callback_secret=job.callback.secret if job.callback else None,
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.access import CurrentCaller
 from api.admission import CurrentUpload
 from api.body import FORM, RAW
+from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
 from api.direct import DirectUploads
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY
@@ -21,6 +22,8 @@ from api.schemas import JobView
 from api.submit import LATEST_START_SECONDS, Submissions, Wish
 from api.upload import CONTENT_DIGEST
 from api.wakeups import Wakeups
+from api.webhook_acts import WebhookActs
+from api.webhook_views import AcceptedView, JobDetailView
 from shared.job import Job, JobState
 from shared.ports import JobStore
 
@@ -56,6 +59,7 @@ _SUBMIT = {
                             "minimum": 0,
                             "description": "Where the window of 60 s begins.",
                         },
+                        **FORM_FIELDS,
                     },
                 }
             },
@@ -70,7 +74,12 @@ JobId = Annotated[str, Path(max_length=128, description="The job's id.")]
 
 
 def jobs_router(
-    *, jobs: JobStore, wakeups: Wakeups, submissions: Submissions, direct: DirectUploads
+    *,
+    jobs: JobStore,
+    wakeups: Wakeups,
+    submissions: Submissions,
+    direct: DirectUploads,
+    webhooks: WebhookActs,
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -80,7 +89,7 @@ def jobs_router(
         status_code=202,
         summary="Upload a recording",
         openapi_extra=_SUBMIT,
-        response_model=JobView,
+        response_model=AcceptedView,
         max_body_size=_COUNTED_BY_US,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
@@ -99,6 +108,8 @@ def jobs_router(
             float | None,
             Query(ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
+        callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
+        events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
     ) -> Response:
         """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON.
 
@@ -107,7 +118,12 @@ def jobs_router(
         if is_json(request):
             source, _ = await read_json(request, JobSource, pace=submissions.pace())
             return await direct.submit(source.upload_id, caller)
-        wish = Wish(filename=filename, start_seconds=start_seconds)
+        wish = Wish(
+            filename=filename,
+            start_seconds=start_seconds,
+            callback_url=callback_url,
+            events=tuple(events or ()),
+        )
         answer = await submissions.upload(request, caller, wish, slot=slot)
         if wants_page(request):
             return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)
@@ -121,7 +137,7 @@ def jobs_router(
             304: {"description": "Nothing has changed since the given ETag."},
             **documented(404, 422, 503),
         },
-        response_model=JobView,
+        response_model=JobDetailView,
     )
     async def read(
         job_id: JobId,
@@ -136,7 +152,9 @@ def jobs_router(
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
-        content = JobView.of(job, queue_position=position).model_dump_json().encode()
+        view = JobView.of(job, queue_position=position)
+        told = await run_in_threadpool(webhooks.of_job, job)
+        content = JobDetailView.beside(view, told).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
         if not job.state.is_final:
             headers["Retry-After"] = str(min(30, 1 + (position or 0)))

@@ -4,6 +4,7 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import listed, read_settings
@@ -42,6 +43,11 @@ app = create_app(
     uploads=services.uploads,
     claims=services.claims,
     direct=services.direct,
+    webhooks=WebhookActs(
+        deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
+    ),
     prepare=services.prepare,
     keep_audio=settings.keep_audio,
     terms=JobTerms(

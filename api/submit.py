@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -12,15 +12,16 @@ from api.access import Caller
 from api.admission import UploadSlot
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
+from api.callback import CallbackWish, CheckUrl
 from api.idempotency import Idempotency, Once, fingerprint
 from api.in_flight import InFlight, UploadsInFlight
 from api.names import clean_filename
 from api.pace import Pace
-from api.schemas import JobView
 from api.terms import JobTerms
 from api.upload import Received, Receiver, Target, declared_sha256, too_large
+from api.webhook_views import accepted_view
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
-from shared.job import AudioInput, Event, Job, JobState
+from shared.job import AudioInput, Callback, Event, Job, JobState
 from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, UploadInfo
 
@@ -36,6 +37,8 @@ class Wish:
 
     filename: str | None = None
     start_seconds: float | None = None
+    callback_url: str | None = None
+    events: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Submissions:
     budget: BufferBudget
     in_flight: UploadsInFlight
     idempotency: Idempotency
+    check_url: CheckUrl
 
     async def upload(self, request: Request, caller: Caller, wish: Wish, *, slot: UploadSlot) -> Response:
         """Take the request's body as a recording. Refuses what it can before the first byte is asked for."""
@@ -66,6 +70,7 @@ class Submissions:
             body.chunks = slot.counted(body.chunks)
             if once.answered or (once.taken_over and await self._exists(once.subject)):
                 return await self._again(once, body, receiver, caller=caller, wish=wish)
+            callback = await self.callback(body, wish, caller)
             bind(job_id=once.subject)
             now = time.time()
             info = UploadInfo(
@@ -77,7 +82,9 @@ class Submissions:
                 filename=clean_filename(body.filename or wish.filename),
             )
             async with self.in_flight.registered(info) as upload:
-                job = await self._store(request, body, receiver, upload, wish=wish, caller=caller)
+                job = await self._store(
+                    request, body, receiver, upload, wish=wish, caller=caller, callback=callback
+                )
             answer = accepted(job)
             await once.answer(_whole(once, job), answer)
         await slot.count_job(job.id)
@@ -132,6 +139,10 @@ class Submissions:
         except Unavailable as error:
             _log.warning("not_rung", job_id=job.id, why=error.message)
 
+    async def callback(self, body: Body, wish: Wish, caller: Caller) -> Callback | None:
+        """What is asked for as far as the body was read, judged. Raises AddressRefused, BadRequest."""
+        return await run_in_threadpool(_callback_wish(body, wish).grant, caller, check_url=self.check_url)
+
     async def _store(
         self,
         request: Request,
@@ -141,8 +152,10 @@ class Submissions:
         *,
         wish: Wish,
         caller: Caller,
+        callback: Callback | None,
     ) -> Job:
         promised = declared_sha256(request.headers.get("content-digest"))
+        asked = _callback_wish(body, wish)
         job: Job | None = None
 
         def check(received: Received) -> None:
@@ -158,6 +171,9 @@ class Submissions:
         )
         assert job is not None  # noqa: S101 - check ran, or receive raised
         try:
+            if _callback_wish(body, wish) != asked:  # its fields stood after the file
+                callback = await self.callback(body, wish, caller)
+            job = replace(job, callback=callback)
             await run_in_threadpool(self.jobs.add, job)
         except BaseException:
             await asyncio.shield(run_in_threadpool(self._take_back, job.id))
@@ -170,6 +186,7 @@ class Submissions:
         """The second of two requests: read to compare, store nothing."""
         received = await receiver.digest(body.chunks)
         job = self._job(once.subject, body, received, wish=wish, caller=caller)
+        job = replace(job, callback=await self.callback(body, wish, caller))
         whole = _whole(once, job)
         if once.answered:
             return once.replay(whole)
@@ -207,10 +224,10 @@ class Submissions:
             _log.warning("not_taken_back", job_id=job_id, why=error.message)
 
 
-def accepted(job: Job) -> JSONResponse:
-    """202: follow Location."""
+def accepted(job: Job, *, with_secret: bool = True) -> JSONResponse:
+    """202: follow Location. The secret of its callback is for the first answer alone."""
     headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1"}
-    return JSONResponse(JobView.of(job).model_dump(mode="json"), 202, headers)
+    return JSONResponse(accepted_view(job, with_secret=with_secret).model_dump(mode="json"), 202, headers)
 
 
 def _declared_bytes(request: Request) -> int | None:
@@ -219,7 +236,12 @@ def _declared_bytes(request: Request) -> int | None:
 
 
 def _whole(once: Once, job: Job) -> str:
-    return fingerprint(once.head, *asdict(job.input).values(), job.start_seconds)
+    told = (job.callback.url, *job.callback.events) if job.callback else ()
+    return fingerprint(once.head, *asdict(job.input).values(), job.start_seconds, *told)
+
+
+def _callback_wish(body: Body, wish: Wish) -> CallbackWish:
+    return CallbackWish.of(body.fields, url=wish.callback_url, events=wish.events)
 
 
 def _require_digest(promised: str | None, body: Body, received: Received) -> None:

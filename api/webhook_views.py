@@ -9,6 +9,7 @@ from pydantic import Field
 from api.schemas import JobView, View
 from shared.delivery import Attempt, Delivery, DeliveryState
 from shared.endpoint import Endpoint
+from shared.job import Job
 from shared.webhook import EventType, Secrets
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
@@ -96,6 +97,12 @@ class AcceptedView(JobView):
         description="What the callback is signed with, for a caller without an API key; shown only here.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
+
+
+def accepted_view(job: Job, *, with_secret: bool) -> AcceptedView:
+    """The view of a new job, for whoever made it."""
+    secret = job.callback.secret if job.callback and with_secret else None
+    return AcceptedView(**dict(JobView.of(job)), callback_secret=secret)
 
 
 class EndpointView(View):

@@ -43,10 +43,16 @@ class Evidence:
     keys: NDArray[np.complex128]
     """Sum of weight * exp(2j pi deviation / 100) of likely fundamentals per semitone; shape (2, 128):
     first the resultants, then the plain weights."""
+    strength: float
+    """Weight of steady tones per second that has any: music 120 to 1300, drums and speech under 200."""
 
     def __add__(self, other: "Evidence") -> "Evidence":
         """What two windows heard of the same samples."""
-        return Evidence(counts=self.counts + other.counts, keys=self.keys + other.keys)
+        return Evidence(
+            counts=self.counts + other.counts,
+            keys=self.keys + other.keys,
+            strength=self.strength + other.strength,
+        )
 
     @property
     def agreement(self) -> float:
@@ -118,7 +124,12 @@ def gather(partials: Partials, segments: int) -> Evidence:
             np.bincount(key, alone, 128).astype(np.complex128),
         ]
     )
-    return Evidence(counts=counts.reshape(12, segments, BINS), keys=keys)
+    seconds = np.count_nonzero(np.bincount(frame)) * partials.hop_seconds
+    return Evidence(
+        counts=counts.reshape(12, segments, BINS),
+        keys=keys,
+        strength=float(count.sum()) / seconds if seconds else 0.0,
+    )
 
 
 def _pitches(

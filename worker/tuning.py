@@ -60,12 +60,13 @@ def _report(
 ) -> TuningReport:
     """All fields from what was found."""
     drift = _drift(heard, fit)
-    told = [value for value in drift if value is not None]
-    drift_range = max(told) - min(told) if len(told) > 1 else 0.0
+    drift_range = _range(drift)
     lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT
     judged = judge(
         Findings(
             evidence=heard.notes * heard.agreement**2,
+            agreement=heard.agreement,
+            strength=heard.strength,
             rival=fit.rival,
             note_error=fit.note_error,
             time_error=fit.time_error,
@@ -102,9 +103,17 @@ def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
     found: list[float | None] = []
     for index in range(heard.counts.shape[1]):
         local = fit_grid(heard.counts[:, index : index + 1])
-        clear = local is not None and local.share > 0.2 and local.rival < 0.75 and local.note_error < 3.0
+        clear = local is not None and local.share > 0.1 and local.rival < 0.85 and local.note_error < 5.0
         found.append(round(wrap(local.cents - fit.cents), 2) if local is not None and clear else None)
     return tuple(found)
+
+
+def _range(drift: tuple[float | None, ...]) -> float:
+    """From the lowest to the highest stretch; with five or more, one stray at either end is forgiven."""
+    told = sorted(value for value in drift if value is not None)
+    if len(told) >= 5:
+        told = told[1:-1]
+    return told[-1] - told[0] if len(told) > 1 else 0.0
 
 
 def _remarks(

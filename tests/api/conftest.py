@@ -12,9 +12,12 @@ from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
 from api.terms import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.bookkeeper import Bookkeeper
 from shared.counts import Tally
 from shared.keys import Scope, issue_key
+from shared.outbound import OutboundRules
+from shared.outbound_http import Outbound
 from shared.traces import NoTraces
 from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
@@ -27,6 +30,7 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
+from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
 
 MOST_BYTES = 12 * 1024 * 1024
 
@@ -42,6 +46,8 @@ class World:
     uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     direct: MemoryDirectStore | None = None
+    deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
+    endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -51,12 +57,20 @@ class World:
         return token
 
 
+def public_only(url: str) -> str:
+    """As the real one does it, in a world with one public name."""
+    known = {"hooks.example": ["93.184.215.14"]}
+    outbound = Outbound(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
+    return str(outbound.check(url))
+
+
 def a_world(**changes: Any) -> World:
     """An app over fakes; `changes` go to create_app."""
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
     direct = MemoryDirectStore(audio)
+    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -74,10 +88,23 @@ def a_world(**changes: Any) -> World:
         "web": Web(),
         "direct": direct,
         "transitions": MemoryTransitions(jobs),
+        "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct)
+    return World(
+        client,
+        jobs,
+        audio,
+        queue,
+        workers,
+        keys,
+        uploads,
+        claims,
+        direct,
+        deliveries=deliveries,
+        endpoints=endpoints,
+    )
 
 
 @pytest.fixture

@@ -37,18 +37,16 @@ from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
 from api.webhooks import webhooks_router
+from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
-    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
-    KeyStore,
-    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,

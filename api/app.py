@@ -28,6 +28,7 @@ from api.limits import Limits, RequestLimit
 from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
+from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
 from api.sessions import Sessions
@@ -125,6 +126,8 @@ def create_app(
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it would tell of file names
+        docs_url=None,  # FastAPI's own pages load scripts from another host
+        redoc_url=None,
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
@@ -151,6 +154,7 @@ def create_app(
     )
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
+    app.include_router(reference_router())
     recognize = recognizer(sessions)
     operations = Operations(board=board, acts=acts)
     lead_to_login(app)

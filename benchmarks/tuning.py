@@ -61,7 +61,7 @@ def answer(cents: float | None) -> dict[str, Any]:
 def librosa_peers() -> Iterator[tuple[str, Estimator]]:
     """`estimate_tuning` as it comes, and with a long window and a fine grid."""
     try:
-        import librosa  # noqa: PLC0415 - a peer that need not be installed
+        import librosa
     except ImportError:
         return
 
@@ -81,8 +81,8 @@ def librosa_peers() -> Iterator[tuple[str, Estimator]]:
 def essentia_peers() -> Iterator[tuple[str, Estimator]]:
     """Its extractor, as AcousticBrainz ran it, and with a long window."""
     try:
-        import essentia  # noqa: PLC0415 - a peer that need not be installed
-        import essentia.standard as es  # noqa: PLC0415
+        import essentia
+        import essentia.standard as es
     except ImportError:
         return
     essentia.log.warningActive = False

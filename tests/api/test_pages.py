@@ -100,7 +100,7 @@ def test_a_filename_is_no_markup(world: World) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.mp3" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/jobs/job-1", "/jobs/none"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/jobs/job-1", "/jobs/none"])
 def test_no_page_may_run_or_load_what_is_not_ours(world: World, path: str) -> None:
     world.jobs.add(a_job(**SUCCEEDED, report=a_report()))
     answer = world.client.get(path, headers=HTML)
@@ -116,3 +116,13 @@ def test_static_files_are_kept_for_ever_under_their_hash(world: World) -> None:
     assert "immutable" in world.client.get(found[1]).headers["cache-control"]
     assert world.client.get("/static/kammerton.css").headers["cache-control"] == "no-cache"
     assert world.client.get("/static/../app.py").status_code == 404
+
+
+def test_the_reference_names_every_route_with_its_parameters(world: World) -> None:
+    page = world.client.get("/docs").text
+    for path, item in world.client.get("/openapi.json").json()["paths"].items():
+        assert f">{path}</code>" in page
+        for operation in item.values():
+            for parameter in operation.get("parameters", []):
+                assert f"<code>{parameter['name']}</code>" in page
+    assert "midnight.mp3" in page

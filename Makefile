@@ -7,7 +7,7 @@ ARGS ?=
 # The first of these that is new enough builds the environment.
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header
+	--no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check format bench lock clean
@@ -36,12 +36,12 @@ format: $(VENV)/.test-stamp ## Put the source in its usual form
 bench: $(VENV)/.test-stamp ## Measure: memory, bytes, seconds
 	$(BIN)/python -m benchmarks $(ARGS)
 
-lock: ## Pin requirements/*.txt anew from pyproject.toml
+lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer ones
 	@$(find_python); uv=$(BIN)/uv; made=; \
 	if ! test -x $$uv; then \
 		made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
 		$$python -m venv "$$made" && "$$made/bin/pip" install --quiet uv && uv="$$made/bin/uv"; \
-	fi; set -ex; mkdir -p $(LOCKS); \
+	fi; set -e; mkdir -p $(LOCKS); \
 	$$uv $(LOCK) --extra api --extra worker --extra local --extra dev --output-file $(LOCKS)/test.txt; \
 	$$uv $(LOCK) --extra api --extra worker --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
 	$$uv $(LOCK) --extra worker --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \

@@ -8,10 +8,10 @@ from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
+from shared.access_ports import KeyStore
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.job import Job
 from shared.keys import Scope, check_token, key_id_of, with_included
-from shared.ports import KeyStore
 
 __all__ = [
     "ANYBODY",

@@ -1,6 +1,7 @@
 """List, cancel, retry and delete jobs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,6 +31,8 @@ class Acts:
     queue: JobQueue
     attempts: int
     keep_audio: bool
+    forget_webhooks: Callable[[str], None]
+    """What was said of a job to others, and what waits to be said."""
 
     def cancel(self, job_id: str) -> Job:
         """Cancel at once if it waits, within two seconds if it runs. Raises Conflict, NotFound."""
@@ -48,10 +51,11 @@ class Acts:
         return job
 
     def delete(self, job_id: str) -> None:
-        """Forget the job and its audio, whatever its state. Raises NotFound."""
+        """Forget the job, its audio and its webhooks, whatever its state. Raises NotFound."""
         self.jobs.get(job_id)
         self.jobs.remove(job_id)
         self.audio.delete(job_id)
+        self.forget_webhooks(job_id)
 
     def _forget_audio(self, job: Job) -> None:
         try:

@@ -13,24 +13,52 @@ from api.acts import Acts, acts_router
 from api.admin import admin_router
 from api.admin_api import admin_api_router
 from api.admin_login import lead_to_login, login_router
+from api.admission import Admission
 from api.board import Board
+from api.budget import BufferBudget
+from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
+from api.headers import Web, add_web
 from api.health import health_router
-from api.jobs import JobTerms, jobs_router
+from api.idempotency import Idempotency
+from api.in_flight import UploadsInFlight
+from api.jobs import jobs_router
+from api.limits import Limits, RequestLimit
+from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
 from api.sessions import Sessions
+from api.submit import Submissions
+from api.terms import JobTerms
 from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
+from api.webhook_acts import WebhookActs
+from api.webhooks import webhooks_router
+from shared.access_ports import CountStore, KeyStore, Limiter
+from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    DirectStore,
+    JobQueue,
+    JobStore,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.traces import Traces
 
 _log = get_logger(__name__)
+
+_WRITE_SECONDS = 10
+_BODY_BYTES = 1024 * 1024
+"""Of requests that are no upload."""
 
 
 def create_app(
@@ -41,8 +69,19 @@ def create_app(
     workers: WorkerRegistry,
     keys: KeyStore,
     anonymous: bool,
+    limiter: Limiter,
+    limits: Limits,
+    counts: CountStore,
+    books: Bookkeeper,
+    traces: Traces,
+    metrics_public: bool = False,
     transitions: Transitions,
+    uploads: UploadRegistry,
+    claims: ClaimStore,
+    direct: DirectStore,
+    webhooks: WebhookActs,
     terms: JobTerms,
+    web: Web,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
     board: Board,
@@ -54,29 +93,65 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    in_flight = UploadsInFlight(uploads)
+    submissions = Submissions(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        terms=terms,
+        budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
+        in_flight=in_flight,
+        idempotency=Idempotency(claims),
+        check_url=webhooks.check_url,
+    )
+    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
+        tasks.append(asyncio.create_task(_keep_writing(books, traces)))
+        tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
         tasks.append(asyncio.create_task(_until_prepared(sessions.prepare)))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
             task.cancel()
+        await run_in_threadpool(books.write)
+        await run_in_threadpool(traces.write)
 
     app = FastAPI(
         title="Kammerton",
         version="0.1.0",
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
+        max_body_size=_BODY_BYTES,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would tell of file names
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
+    app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
     add_error_handlers(app)
-    app.include_router(jobs_router(jobs=jobs, audio=audio, queue=queue, wakeups=wakeups, terms=terms))
+    app.include_router(
+        jobs_router(
+            jobs=jobs,
+            wakeups=wakeups,
+            submissions=submissions,
+            direct=direct_uploads,
+            webhooks=webhooks,
+        )
+    )
+    app.include_router(direct_router(direct_uploads))
+    app.include_router(webhooks_router(webhooks, jobs=jobs))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
-    acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
+    acts = Acts(
+        jobs=jobs,
+        audio=audio,
+        queue=queue,
+        attempts=terms.attempts,
+        keep_audio=keep_audio,
+        forget_webhooks=webhooks.deliveries.forget,
+    )
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.include_router(reference_router())
@@ -88,9 +163,28 @@ def create_app(
     app.include_router(admin_router(operations, recognize=recognize))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
+    numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)
+    app.include_router(
+        metrics_router(
+            numbers=numbers,
+            books=books,
+            buffers_in_use=lambda: submissions.budget.held_bytes,
+            public=metrics_public,
+        )
+    )
     describe(app, anonymous=anonymous)
-    app.add_middleware(RequestLog)  # the last one added is the outermost
+    if limits.requests_per_minute is not None:
+        app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
+    add_web(app, web)
+    app.add_middleware(RequestLog, tally=books.tally, traces=traces)  # the last one added is the outermost
     return app
+
+
+async def _keep_writing(books: Bookkeeper, traces: Traces) -> None:
+    while True:
+        await asyncio.sleep(_WRITE_SECONDS)
+        await run_in_threadpool(books.write)
+        await run_in_threadpool(traces.write)
 
 
 async def _until_prepared(prepare: Callable[[], None]) -> None:

@@ -1,9 +1,10 @@
 """Request body → the bytes of one file, as they arrive: raw, or the `file` field of a form.
 
-Refuses what is no audio by its media type, and bodies that stop arriving. Holds one chunk at a time.
+Refuses what is no audio by its media type or its first bytes, and bodies that stop arriving. Holds one
+chunk at a time.
 """
 
-import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,9 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect
 
 from api.form import FormReader
-from shared.errors import BadRequest, UnsupportedMedia, UploadGone, UploadStalled
+from api.pace import Pace
+from api.signature import SNIFF_BYTES, looks_like_sound, what_it_is
+from shared.errors import BadRequest, UnsupportedMedia, UploadGone
 
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
@@ -26,35 +29,78 @@ class Body:
     media_type: str
     filename: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    form_digest: "hashlib._Hash | None" = None
+    """SHA-256 of the whole form, once `chunks` has ended: a form's Content-Digest is of all its bytes."""
 
 
-async def open_body(request: Request, *, idle_seconds: float) -> Body:
-    """Read as far as the beginning of the file.
+async def open_body(request: Request, *, pace: Pace) -> Body:
+    """Read as far as the first bytes of the file.
 
     Raises:
         BadRequest, UnsupportedMedia, UploadGone, UploadStalled.
     """
+    body = await _reach_file(request, pace)
+    body.chunks = await _of_sound(body.chunks)
+    return body
+
+
+async def _reach_file(request: Request, pace: Pace) -> Body:
     media_type, options = parse_options_header(request.headers.get("content-type"))
-    incoming = _received(request, idle_seconds)
     if media_type.lower() != FORM.encode():
-        return Body(chunks=incoming, media_type=_audio_type(media_type.decode("latin-1")))
+        declared = audio_type(media_type.decode("latin-1"))
+        return Body(chunks=received(request, pace), media_type=declared)
     boundary = options.get(b"boundary")
     if not boundary:
         raise BadRequest(
             "The form's Content-Type names no boundary; let your client set this header itself.",
             code="bad_form",
         )
-    form = FormReader(boundary, incoming)
+    digest = hashlib.sha256() if "content-digest" in request.headers else None
+    form = FormReader(boundary, received(request, pace, digest))
     await form.reach_file()
     return Body(
         chunks=form.file_chunks(),
-        media_type=_audio_type(form.media_type),
+        media_type=audio_type(form.media_type),
         filename=form.filename,
         fields=form.fields,
+        form_digest=digest,
     )
 
 
-def _audio_type(declared: str | None) -> str:
+async def _of_sound(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same chunks, once the first of them were looked at. Raises UnsupportedMedia, BadRequest."""
+    head = bytearray()
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= SNIFF_BYTES:
+            break
+    if not head:
+        raise BadRequest("The upload is empty; send the bytes of an audio file.", code="empty_upload")
+    refuse_unless_sound(bytes(head[:SNIFF_BYTES]))
+
+    async def all_of_them() -> AsyncIterator[bytes]:
+        yield bytes(head)
+        head.clear()
+        async for chunk in chunks:
+            yield chunk
+
+    return all_of_them()
+
+
+def refuse_unless_sound(head: bytes) -> None:
+    """Raises UnsupportedMedia."""
+    if not looks_like_sound(head):
+        raise UnsupportedMedia(f"This looks like {what_it_is(head)}; send a file with sound in it.")
+
+
+def refuse_media_type(request: Request) -> None:
+    """Before a byte is read. Raises UnsupportedMedia."""
+    media_type, _ = parse_options_header(request.headers.get("content-type"))
+    if media_type.lower() != FORM.encode():
+        audio_type(media_type.decode("latin-1"))
+
+
+def audio_type(declared: str | None) -> str:
     """The media type, if audio can come under it. Raises UnsupportedMedia."""
     media_type = (declared or RAW).split(";")[0].strip().lower()
     if media_type in {RAW, "application/ogg", "application/mp4"} or media_type.startswith(
@@ -71,18 +117,21 @@ def _audio_type(declared: str | None) -> str:
     )
 
 
-async def _received(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body's chunks; each must come before the client has been idle for too long."""
+async def received(
+    request: Request, pace: Pace, digest: "hashlib._Hash | None" = None
+) -> AsyncIterator[bytes]:
+    """The body's chunks as they come. Raises UploadGone, UploadStalled."""
     stream = request.stream()
     while True:
         try:
-            async with asyncio.timeout(idle_seconds):
+            async with pace.waiting():
                 chunk = await anext(stream, None)
-        except TimeoutError:
-            raise UploadStalled(f"No byte arrived for {idle_seconds:g} s; send the file again.") from None
         except ClientDisconnect:
             raise UploadGone("The connection was closed before the end of the upload.") from None
         if chunk is None:
             return
+        pace.received(len(chunk))
+        if digest is not None:
+            digest.update(chunk)
         if chunk:
             yield chunk

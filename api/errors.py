@@ -18,18 +18,23 @@ RETRY_AFTER_SECONDS = 5
 _STATUS: dict[type[errors.KammertonError], int] = {
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.LimitReached: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.UploadStalled: 408,
+    errors.KeyReused: 422,
     errors.UploadGone: 400,
     errors.Rejected: 400,
+    errors.Unreachable: 502,
     errors.Unavailable: 503,
 }
 
 
-def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem(
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, limit_bytes: int | None = None
+) -> JSONResponse:
     """An answer as RFC 9457 has it."""
     view = ProblemView(
         type=f"urn:kammerton:problem:{code}",
@@ -37,12 +42,15 @@ def problem(status: int, code: str, detail: str, headers: dict[str, str] | None 
         status=status,
         code=code,
         detail=detail,
+        limit_bytes=limit_bytes,
     )
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS), **(headers or {})}
     if status == 401:
         headers = {"WWW-Authenticate": "Bearer", **(headers or {})}
-    return JSONResponse(view.model_dump(), status, headers, PROBLEM_JSON)
+    if status == 408:
+        headers = {"Connection": "close", **(headers or {})}
+    return JSONResponse(view.model_dump(exclude_none=True), status, headers, PROBLEM_JSON)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -62,7 +70,14 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(errors.KammertonError)
     async def ours(request: Request, error: errors.KammertonError) -> Response:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        return _answer(request, problem(status, error.code, error.message), error.message)
+        limit_bytes = error.limit_bytes if isinstance(error, errors.TooLarge) else None
+        wait = (
+            {"Retry-After": str(error.retry_after_seconds)}
+            if isinstance(error, errors.LimitReached)
+            else None
+        )
+        answer = problem(status, error.code, error.message, wait, limit_bytes=limit_bytes)
+        return _answer(request, answer, error.message)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -83,9 +98,10 @@ def add_error_handlers(app: FastAPI) -> None:
         return _answer(request, answer, detail)
 
 
-def bug() -> JSONResponse:
+def bug(request: Request) -> Response:
     """The answer to a request that met a mistake of ours."""
-    return problem(500, "internal", "Something went wrong on our side; it was logged.")
+    detail = "Something went wrong on our side; it was logged."
+    return _answer(request, problem(500, "internal", detail), detail)
 
 
 def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:

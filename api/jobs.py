@@ -1,38 +1,50 @@
 """Submit a recording, read its job. The whole public API on one screen."""
 
-import asyncio
 import hashlib
-import secrets
 import time
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import CurrentCaller
-from api.body import FORM, RAW, Body, open_body
+from api.admission import CurrentUpload
+from api.body import FORM, RAW
+from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
+from api.direct import DirectUploads
 from api.errors import documented
-from api.names import clean_filename
+from api.idempotency import IDEMPOTENCY_KEY
+from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
-from api.upload import receive, too_large
+from api.submit import LATEST_START_SECONDS, Submissions, Wish
+from api.upload import CONTENT_DIGEST
 from api.wakeups import Wakeups
-from shared.errors import BadRequest, Unavailable
-from shared.job import AudioInput, Event, Job, JobState
-from shared.logs import bind, bound_field, get_logger
-from shared.ports import AudioStore, JobQueue, JobStore
-
-_log = get_logger(__name__)
+from api.webhook_acts import WebhookActs
+from api.webhook_views import AcceptedView, JobDetailView
+from shared.job import Job, JobState
+from shared.ports import JobStore
 
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
-_LATEST_START_SECONDS = 24 * 3600
+_COUNTED_BY_US = 1 << 62
+"""Starlette's own limit would answer in plain text, whatever we had to say."""
+
+
+class JobSource(BaseModel):
+    """Audio that is somewhere else than in the request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upload_id: str = Field(max_length=128, description="Of POST /v1/uploads; a repetition does nothing more.")
+
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
-_SUBMIT_BODY = {
+_SUBMIT = {
+    "parameters": [IDEMPOTENCY_KEY, CONTENT_DIGEST],
     "requestBody": {
         "required": True,
         "content": {
@@ -47,30 +59,27 @@ _SUBMIT_BODY = {
                             "minimum": 0,
                             "description": "Where the window of 60 s begins.",
                         },
+                        **FORM_FIELDS,
                     },
                 }
             },
             "audio/*": {"schema": _FILE},
             RAW: {"schema": _FILE},
+            JSON: {"schema": JobSource.model_json_schema()},
         },
-    }
+    },
 }
 
 JobId = Annotated[str, Path(max_length=128, description="The job's id.")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobTerms:
-    """What is promised to a new job."""
-
-    max_upload_bytes: int
-    upload_idle_seconds: float
-    attempts: int
-    keep_seconds: float
-
-
 def jobs_router(
-    *, jobs: JobStore, audio: AudioStore, queue: JobQueue, wakeups: Wakeups, terms: JobTerms
+    *,
+    jobs: JobStore,
+    wakeups: Wakeups,
+    submissions: Submissions,
+    direct: DirectUploads,
+    webhooks: WebhookActs,
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -79,67 +88,46 @@ def jobs_router(
         "",
         status_code=202,
         summary="Upload a recording",
-        response_model=JobView,
-        openapi_extra=_SUBMIT_BODY,
+        openapi_extra=_SUBMIT,
+        response_model=AcceptedView,
+        max_body_size=_COUNTED_BY_US,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "To a browser's form: the page of the result."},
-            **documented(400, 408, 413, 415, 422, 503),
+            **documented(400, 404, 408, 409, 413, 415, 422, 503),
         },
     )
     async def submit(
         request: Request,
-        response: Response,
         caller: CurrentCaller,
+        slot: CurrentUpload,
         filename: Annotated[
             str | None, Query(description="Name of a raw body.", examples=["song.mp3"])
         ] = None,
         start_seconds: Annotated[
             float | None,
-            Query(ge=0, le=_LATEST_START_SECONDS, description="Where the window of 60 s begins."),
+            Query(ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
-    ) -> JobView | RedirectResponse:
-        """Send the audio as the `file` field of a form, or as the body itself.
+        callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
+        events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
+    ) -> Response:
+        """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON.
 
         It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
         """
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > terms.max_upload_bytes + _form_allowance(request):
-            raise too_large(terms.max_upload_bytes)
-        body = await open_body(request, idle_seconds=terms.upload_idle_seconds)
-        job_id = secrets.token_urlsafe(16)
-        bind(job_id=job_id)
-        received = await receive(
-            body.chunks,
-            key=job_id,
-            media_type=body.media_type,
-            audio=audio,
-            max_bytes=terms.max_upload_bytes,
+        if is_json(request):
+            source, _ = await read_json(request, JobSource, pace=submissions.pace())
+            return await direct.submit(source.upload_id, caller)
+        wish = Wish(
+            filename=filename,
+            start_seconds=start_seconds,
+            callback_url=callback_url,
+            events=tuple(events or ()),
         )
-        try:
-            job = _new_job(
-                job_id,
-                input=AudioInput(
-                    filename=clean_filename(body.filename or filename),
-                    media_type=body.media_type,
-                    size_bytes=received.size_bytes,
-                    sha256=received.sha256,
-                ),
-                start_seconds=_start(body, start_seconds),
-                owner=caller.key_id,
-                terms=terms,
-            )
-            await run_in_threadpool(jobs.add, job)
-        except BaseException:
-            await asyncio.shield(run_in_threadpool(_take_back, job_id, jobs, audio))
-            raise
-        await run_in_threadpool(_ring, job, queue)
-        _log.info("job_accepted", filename=job.input.filename, bytes=received.size_bytes)
+        answer = await submissions.upload(request, caller, wish, slot=slot)
         if wants_page(request):
-            return RedirectResponse(f"/jobs/{job.id}", status_code=303)
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        response.headers["Retry-After"] = "1"
-        return JobView.of(job)
+            return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)
+        return answer
 
     @router.get(
         "/{job_id}",
@@ -149,7 +137,7 @@ def jobs_router(
             304: {"description": "Nothing has changed since the given ETag."},
             **documented(404, 422, 503),
         },
-        response_model=JobView,
+        response_model=JobDetailView,
     )
     async def read(
         job_id: JobId,
@@ -164,7 +152,9 @@ def jobs_router(
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
-        content = JobView.of(job, queue_position=position).model_dump_json().encode()
+        view = JobView.of(job, queue_position=position)
+        told = await run_in_threadpool(webhooks.of_job, job)
+        content = JobDetailView.beside(view, told).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
         if not job.state.is_final:
             headers["Retry-After"] = str(min(30, 1 + (position or 0)))
@@ -185,59 +175,3 @@ async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_se
             if job.state.is_final or left <= 0 or listener.ending:
                 return job
             await listener.wait(min(_LOOK_AGAIN_SECONDS, left))
-
-
-def _new_job(
-    job_id: str, *, input: AudioInput, start_seconds: float | None, owner: str | None, terms: JobTerms
-) -> Job:
-    now = time.time()
-    return Job(
-        id=job_id,
-        state=JobState.QUEUED,
-        queue="interactive",
-        created_at=now,
-        queued_at=now,
-        due_at=now,
-        input=input,
-        start_seconds=start_seconds,
-        owner=owner,
-        request_id=bound_field("request_id"),
-        attempts_allowed=terms.attempts,
-        keep_seconds=terms.keep_seconds,
-        timeline=(Event(at=now, state=JobState.QUEUED, attempt=0),),
-    )
-
-
-def _start(body: Body, start_seconds: float | None) -> float | None:
-    given = body.fields.get("start_seconds", "").strip()
-    if not given:  # a page's form sends the field also when it is empty
-        return start_seconds
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LATEST_START_SECONDS:
-        raise BadRequest(f"start_seconds must be a number from 0 to {_LATEST_START_SECONDS}.")
-    return seconds
-
-
-def _form_allowance(request: Request) -> int:
-    """A form is longer than its file; what it adds is counted precisely later."""
-    return 64 * 1024 if request.headers.get("content-type", "").startswith(FORM) else 0
-
-
-def _take_back(job_id: str, jobs: JobStore, audio: AudioStore) -> None:
-    """Nothing half-done stays, as far as the servers still answer; the rescuer removes the rest."""
-    for remove in (jobs.remove, audio.delete):
-        try:
-            remove(job_id)
-        except Unavailable as error:
-            _log.warning("not_taken_back", job_id=job_id, why=error.message)
-
-
-def _ring(job: Job, queue: JobQueue) -> None:
-    try:
-        queue.submit(job.id, queue=job.queue)
-    except Unavailable as error:
-        # the record stands, so the job is accepted: the rescuer rings when the queue is back
-        _log.warning("not_rung", job_id=job.id, why=error.message)

@@ -2,18 +2,21 @@
 
 from api.app import create_app
 from api.board import Board
-from api.jobs import JobTerms
+from api.headers import Web
+from api.limits import Limits
 from api.sessions import Sessions
+from api.terms import JobTerms
+from api.webhook_acts import WebhookActs
 from shared.celery_queue import QUEUES
 from shared.logs import configure_logs
 from shared.services import connect
-from shared.settings import read_settings
+from shared.settings import listed, read_settings
 
 settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
 )
-services = connect(settings)
+services = connect(settings, process="api")
 app = create_app(
     jobs=services.jobs,
     audio=services.audio,
@@ -21,7 +24,33 @@ app = create_app(
     workers=services.workers,
     keys=services.keys,
     anonymous=settings.anonymous,
+    limiter=services.limiter,
+    counts=services.counts,
+    books=services.books,
+    traces=services.traces,
+    metrics_public=settings.metrics_public,
+    limits=Limits(
+        requests_per_minute=settings.requests_per_minute if settings.limits else None,
+        bytes_per_day=settings.bytes_per_day if settings.limits else None,
+        uploads_at_once=settings.uploads_at_once if settings.limits else None,
+        jobs_queued=settings.jobs_queued if settings.limits else None,
+        queue_most=settings.queue_most,
+    ),
+    web=Web(
+        hosts=listed(settings.hosts),
+        cors_origins=listed(settings.cors_origins),
+        proxies=listed(settings.proxies),
+        storage_url=settings.s3_endpoint_url,
+    ),
     transitions=services.transitions,
+    uploads=services.uploads,
+    claims=services.claims,
+    direct=services.direct,
+    webhooks=WebhookActs(
+        deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
+    ),
     prepare=services.prepare,
     board=Board(
         jobs=services.jobs,
@@ -43,6 +72,11 @@ app = create_app(
     terms=JobTerms(
         max_upload_bytes=settings.max_upload_bytes,
         upload_idle_seconds=settings.upload_idle_seconds,
+        upload_least_bytes_per_second=settings.upload_least_bytes_per_second,
+        upload_wait_seconds=settings.upload_wait_seconds,
+        upload_buffer_bytes=settings.upload_buffer_bytes,
+        upload_parts_in_flight=settings.upload_parts_in_flight,
+        direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
     ),

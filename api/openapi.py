@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from api.errors import documented
 from api.schemas import ProblemView
 
-_GUARDED = (401, 403)
+_GUARDED = (401, 403, 429, 503)
 """Answers of every route that asks who is calling."""
 
 

@@ -30,3 +30,6 @@ class ProblemView(View):
     status: int = Field(examples=[404])
     code: str = Field(description="The end of `type`, for programs.", examples=["not_found"])
     detail: str = Field(examples=["There is no such job. It may have expired."])
+    limit_bytes: int | None = Field(
+        default=None, description="With 413: the largest file that is taken.", examples=[2_147_483_648]
+    )

@@ -24,6 +24,7 @@ def commands(options: Options) -> list[Command]:
     ]
     return [
         Command("rescuer", [*python, "worker.rescuer"], stop_seconds=1),
+        Command("notifier", [*python, "worker.notifier"], stop_seconds=4),
         Command(
             "worker",
             [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],

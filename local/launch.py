@@ -30,6 +30,13 @@ class Options:
     workers: int
 
 
+OWN_MACHINE = {
+    "KAMMERTON_ANONYMOUS": "true",
+    "KAMMERTON_LIMITS": "false",
+    "KAMMERTON_METRICS_PUBLIC": "true",
+}
+"""Settings that only make sense where everybody who comes is you. The environment may say otherwise."""
+
 Commands = Callable[[Options], list[Command]]
 
 
@@ -46,7 +53,7 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
                 stack.callback(free.release)
                 options = replace(options, port=free.numbers[0])
             check_free(options.host, options.port)
-            env = {"KAMMERTON_ANONYMOUS": "true", **environ, "PYTHONUNBUFFERED": "1"}
+            env = {**OWN_MACHINE, **environ, "PYTHONUNBUFFERED": "1"}
             servers = _servers(options.data_dir, env)
             for server in servers:
                 stack.callback(server.close)

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
-GUARD_SECONDS = 5.0  # a group of zombies that nobody reaps stays for ever
+GUARD_SECONDS = 2.0  # a group of zombies that nobody reaps stays for ever
 
 
 class Lifeline:

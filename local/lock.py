@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import IO
 
+from local.lifeline import GUARD_SECONDS
 from local.processes import CannotStart
 
-LOCK_SECONDS = 2.0  # an instance that was killed a moment ago is still being cleared away by its guard
+LOCK_SECONDS = GUARD_SECONDS + 1  # an instance that was killed a moment ago is still being cleared away
 
 
 def lock(data_dir: Path) -> IO[str]:

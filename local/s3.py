@@ -99,6 +99,9 @@ def _argv(objects: Path, *, ports: list[int], identities: Path) -> list[str]:
         "s3.port.lance": "0",
         "master.telemetry": "false",
         "master.peers": "none",  # it is alone, and elects nobody
+        # What it remembered makes it refuse writes for 15 s, to wait for volume servers. There is one, whose
+        # first word tells it everything.
+        "master.resumeState": "false",
         "master.volumePreallocate": "false",
         "master.volumeSizeLimitMB": "1024",
         "volume.max": "1000",  # files that grow: as many as a disk holds. The default counts free space
@@ -118,6 +121,7 @@ def _env() -> dict[str, str]:
     """Settings that have no switch. The keys lock the back doors: volume and filer answer to the gateway."""
     doors = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
     return {
+        "GOMEMLIMIT": "384MiB",  # halves what it takes under uploads, at the same processor time
         "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1",  # one new file for each bucket, not seven
         **{f"WEED_JWT_{door}_KEY": secrets.token_hex(16) for door in doors},
     }

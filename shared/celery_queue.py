@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
 from shared.logs import bound_field
+from shared.redis_address import parse_sentinel
 
 ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"
@@ -27,7 +28,8 @@ _MOST_READ = 1000
 
 def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float = 30) -> Celery:
     """The Celery app of both sides: the API sends with it, the worker adds its task to it."""
-    app = Celery("kammerton", broker=redis_url, set_as_current=False)
+    sentinel = parse_sentinel(redis_url)
+    app = Celery("kammerton", broker=sentinel.broker_url if sentinel else redis_url, set_as_current=False)
     app.conf.update(
         task_acks_late=False,  # a message that killed its worker must not come back by itself
         task_ignore_result=True,
@@ -55,6 +57,7 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
             "socket_keepalive": True,
             "health_check_interval": 10,
             "queue_order_strategy": "priority",  # a person never waits behind a batch
+            **({"master_name": sentinel.master} if sentinel else {}),
         },
     )
     return app

@@ -3,13 +3,23 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
+    │   ├── UploadStalled  ├── UploadGone
+    │   ├── Unauthenticated  ├── Forbidden  └── LimitReached
+    ├── Unanalysable    the job fails, another try can't help
+    │   ├── Undecodable ├── TooComplex  └── AudioMissing
+    ├── Crashed         this attempt failed, another may not
+    ├── Unavailable     a dependency is away, or full: try again later
+    │   └── QueueFull
     │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
     │   ├── Unauthenticated  └── Forbidden
+    │   ├── UploadStalled  ├── UploadGone
+    │   ├── Unauthenticated  ├── Forbidden  └── KeyReused
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away: try again later
     ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
+    │   └── Overloaded  so are we ourselves, with other uploads
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -56,6 +66,10 @@ class TooLarge(Rejected):
 
     code = "too_large"
 
+    def __init__(self, message: str, *, limit_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.limit_bytes = limit_bytes
+
 
 class UnsupportedMedia(Rejected):
     """Raised when an upload is no audio by its media type or its first bytes."""
@@ -91,6 +105,22 @@ class Forbidden(Rejected):
     """Raised when the caller's key does not allow what was asked."""
 
     code = "forbidden"
+
+
+class KeyReused(Rejected):
+    """Raised when an Idempotency-Key comes with another request than before."""
+
+    code = "idempotency_key_reused"
+
+
+class LimitReached(Rejected):
+    """Raised when a caller asks for more than its share. `retry_after_seconds`: when there is more."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unanalysable(KammertonError):
@@ -129,10 +159,22 @@ class Unavailable(KammertonError):
     code = "unavailable"
 
 
+class QueueFull(Unavailable):
+    """Raised when more jobs wait than can be analysed in a reasonable time."""
+
+    code = "queue_full"
+
+
 class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 
     code = "unreachable"
+
+
+class Overloaded(Unavailable):
+    """Raised when memory for uploads did not become free in time."""
+
+    code = "overloaded"
 
 
 class LostLease(KammertonError):

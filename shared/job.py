@@ -113,6 +113,8 @@ class Job:
     owner: str | None = None
     callback: Callback | None = None
     request_id: str | None = None
+    traceparent: str | None = None
+    """The span of the request that made the job, where traces are on: the W3C's header."""
     version: int = 0
     """Raised by the store on every change; a change of an old version is refused."""
     attempts: int = 0
@@ -129,6 +131,8 @@ class Job:
     lease: Lease | None = None
     cancel_requested: bool = False
     has_audio: bool = True
+    multipart: str | None = None
+    """While the upload is awaited: the store's name for it, where it comes in parts."""
     report: Report | None = None
     problem: Problem | None = None
     timeline: tuple[Event, ...] = ()
@@ -136,7 +140,14 @@ class Job:
     def submit(self, *, now: float, input: AudioInput) -> Self:
         """The audio is stored: let a worker have it."""
         self._require(JobState.AWAITING_UPLOAD, verb="submitted")
-        return self._enter(JobState.QUEUED, now, input=input, queued_at=now, due_at=now, has_audio=True)
+        return self._enter(
+            JobState.QUEUED, now, input=input, queued_at=now, due_at=now, has_audio=True, multipart=None
+        )
+
+    def expect_parts(self, multipart: str) -> Self:
+        """The store calls the awaited upload so."""
+        self._require(JobState.AWAITING_UPLOAD, verb="uploaded in parts")
+        return replace(self, multipart=multipart)
 
     def start(self, *, worker: str, now: float, lease_seconds: float) -> Self:
         """Take the lease and raise the attempt counter, or end as dead where no attempt is left.

@@ -84,14 +84,14 @@ class Redactor:
     """The last processor before a line is written: hides what looks like a secret, and file names."""
 
     def __init__(self, *, show_filenames: bool = False) -> None:
-        self._show_filenames = show_filenames
+        self._left_out = {"traceparent"} if show_filenames else {"traceparent", "filename"}
 
     def __call__(self, _: Any, __: str, event: MutableMapping[str, Any]) -> dict[str, Any]:
         """The event without secrets and without empty fields."""
         return {
             name: self._hidden(name, value)
             for name, value in event.items()
-            if value is not None and (self._show_filenames or name != "filename")
+            if value is not None and name not in self._left_out
         }
 
     def _hidden(self, name: str, value: Any) -> Any:

@@ -1,24 +1,23 @@
-"""Everything we need from outside, on one page. Adapters and fakes are named after the technology.
+"""Everything we need from outside for jobs, on one page. Adapters and fakes are named after the technology.
 
 Every method may raise Unavailable; callers do not retry at once but hand the work back.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from shared.job import Job, JobState
-from shared.keys import ApiKey
 
 
 class AudioUpload(Protocol):
-    """One object being written. Nothing is visible under its key before `finish`."""
+    """One object being written in parts. Nothing is visible under its key before `finish`."""
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        """Append one part. Every part but the last holds at least `AudioStore.part_bytes`."""
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
+        """Send one part, from any thread, in any order. All but the last hold `AudioStore.part_bytes`."""
 
     def finish(self) -> None:
-        """Make the object visible, whole."""
+        """Make the object visible: the parts in the order of their numbers, from 1."""
 
     def abort(self) -> None:
         """Leave nothing behind. May be called twice, and after a failed `finish`."""
@@ -40,8 +39,11 @@ class AudioStore(Protocol):
 
     part_bytes: int
 
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        """Write a small object at once."""
+
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
-        """Start writing an object. Touches storage at the first `write` at the earliest."""
+        """Start writing an object in parts. Touches storage at the first `write` at the earliest."""
 
     def open(self, key: str) -> BinaryIO:
         """A seekable file over ranged reads. Raises AudioMissing."""
@@ -202,17 +204,113 @@ class WorkerRegistry(Protocol):
         """Workers that were heard of lately."""
 
 
-class KeyStore(Protocol):
-    """Who may do what."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadInfo:
+    """One upload on its way in."""
 
-    def add(self, key: ApiKey) -> None:
-        """Record a new key. Raises Conflict if its id is taken."""
+    id: str
+    """Of the job that it becomes, which is also its key in storage."""
+    started_at: float
+    seen_at: float
+    received_bytes: int = 0
+    declared_bytes: int | None = None
+    owner: str | None = None
+    filename: str | None = None
 
-    def find(self, key_id: str) -> ApiKey | None:
-        """The key of this id, revoked or not; None where there is none."""
 
-    def all(self) -> tuple[ApiKey, ...]:
-        """Every key, the newest first."""
+class UploadRegistry(Protocol):
+    """Which unfinished uploads have somebody at work on them: what storage holds besides is orphaned."""
 
-    def revoke(self, key_id: str, *, now: float) -> ApiKey:
-        """End a key; the first revocation counts. Raises NotFound."""
+    def beat(self, uploads: Sequence[UploadInfo]) -> None:
+        """Say that uploads are alive; forgotten half a minute after the last call."""
+
+    def leave(self, upload_id: str) -> None:
+        """Say that an upload has ended, well or badly. After its job is recorded, never before."""
+
+    def alive(self) -> tuple[UploadInfo, ...]:
+        """Uploads that were heard of lately."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a creating request was answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One Idempotency-Key of one caller, and what became of it."""
+
+    head: str
+    """Fingerprint of what is known of the request before its body has come."""
+    subject: str
+    """Id of what the request creates: a second try after a crash creates the same."""
+    holder: str
+    """The request that is at work on it."""
+    until: float
+    """When the holder counts as dead."""
+    whole: str | None = None
+    """Fingerprint of the whole request, once answered."""
+    answer: Answer | None = None
+
+
+class ClaimStore(Protocol):
+    """Every Idempotency-Key for a day."""
+
+    def claim(self, key: str, wanted: Claim, *, now: float) -> Claim:
+        """The claim that stands: the wanted one, or one that was there before.
+
+        One without an answer, of the same head, whose holder is dead goes over to the wanted holder.
+        """
+
+    def renew(self, key: str, *, holder: str, until: float) -> None:
+        """The holder lives."""
+
+    def settle(self, key: str, *, holder: str, whole: str, answer: Answer) -> None:
+        """The holder has answered."""
+
+    def release(self, key: str, *, holder: str) -> None:
+        """The holder has created nothing: forget its claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedForm:
+    """The same as a form: the fields, then the file as `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """How a client brings an object into the store by itself."""
+
+    requests: tuple[SignedRequest, ...]
+    """One, or one for each part."""
+    form: SignedForm | None = None
+    """For an object that comes in one piece."""
+    multipart: str | None = None
+    """The store's name for an object that comes in parts."""
+
+
+class DirectStore(Protocol):
+    """Uploads that never pass through us. Keys are job ids."""
+
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+        """Let the holder of the answer write exactly this object, for so long."""
+
+    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+        """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""

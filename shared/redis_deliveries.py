@@ -123,6 +123,18 @@ class RedisDeliveryStore:
         )[:limit]
         return tuple(self._present([(server, delivery_id) for _, _, server, delivery_id in ranked]))
 
+    def forget(self, job_id: str) -> None:
+        """Delete every delivery about a job. What else lists them passes over what is not there."""
+        log = f"{self._prefix}job:{job_id}"
+        with _translated():
+            ids = cast(list[str], self._client.zrange(log, 0, -1))
+        found = self._records(ids)
+        with _translated(), self._client.pipeline(transaction=True) as pipe:
+            for delivery in found:
+                pipe.zrem(self._due(delivery.server), delivery.id)
+            pipe.delete(log, *(self._name(delivery_id) for delivery_id in ids))
+            pipe.execute()
+
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
         """A list of deliveries, newest first."""
         name = next(

@@ -38,18 +38,6 @@ _JOB = TypeAdapter(Job)
 _REPORT = TypeAdapter(Report)
 
 
-def connect_redis(url: str, *, timeout_seconds: float = 5) -> "redis.Redis":
-    """A client that gives up after seconds, for our threads to share."""
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        socket_keepalive=True,
-        health_check_interval=15,
-    )
-
-
 Follower = Callable[[Job | None, Job], list[list[str]]]
 """From a job before and after a change to Redis commands (full key names) that must happen with it, or not
 at all: what follows from a job is written in the same breath as the job. Pure."""

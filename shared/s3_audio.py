@@ -1,7 +1,8 @@
 """AudioStore in any S3. The only file that knows boto3."""
 
 import io
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -11,25 +12,52 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import AudioMissing, Unavailable
+from shared.logs import get_logger
 from shared.ports import AudioUpload, StoredAudio
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CORSRuleTypeDef
 
 
-def connect_s3(*, endpoint_url: str | None, region: str, connections: int = 64) -> "S3Client":
-    """A client that gives up after seconds rather than minutes, for our threads to share."""
+_log = get_logger(__name__)
+
+
+def connect_s3(
+    *,
+    endpoint_url: str | None,
+    region: str,
+    connections: int = 64,
+    on_error: Callable[[], None] = lambda: None,
+    on_read: Callable[[int], None] = lambda _: None,
+) -> "S3Client":
+    """A client that gives up after seconds rather than minutes, for our threads to share.
+
+    *on_error* is told of every try that failed, *on_read* of bytes that were sent to us.
+    """
     config = Config(
         connect_timeout=3,
         read_timeout=20,
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=connections,
+        signature_version="s3v4",
         s3={"addressing_style": "path"} if endpoint_url else {},
         # boto3's default checksums end up inside the objects of some S3 servers (boto3 #4435)
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    client = boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+
+    def tried(response: Any, caught_exception: Any, **_: Any) -> None:
+        if caught_exception is not None or (response and response[0].status_code >= 500):
+            on_error()
+
+    def got(parsed: Any, **_: Any) -> None:
+        on_read(int(parsed.get("ContentLength", 0)))
+
+    client.meta.events.register("needs-retry.s3", tried)
+    client.meta.events.register("after-call.s3.GetObject", got)
+    return client
 
 
 class S3AudioStore:
@@ -41,9 +69,9 @@ class S3AudioStore:
         self._prefix = prefix
         self.part_bytes = part_bytes
 
-    def prepare(self, *, orphan_days: int = 1) -> None:
-        """Make the bucket where it is missing, and let it drop unfinished uploads by itself."""
-        with _translated():
+    def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
+        """Make the bucket where it is missing; it drops unfinished uploads and takes some from browsers."""
+        with translated():
             try:
                 self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
@@ -63,6 +91,31 @@ class S3AudioStore:
                     ]
                 },
             )
+            if cors_origins:
+                self._allow_browsers(cors_origins)
+
+    def _allow_browsers(self, origins: Sequence[str]) -> None:
+        rule: CORSRuleTypeDef = {
+            "AllowedOrigins": list(origins),
+            "AllowedMethods": ["PUT", "POST"],
+            "AllowedHeaders": ["*"],
+            "ExposeHeaders": ["ETag"],
+            "MaxAgeSeconds": 3600,
+        }
+        try:
+            self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [rule]})
+        except ClientError as error:
+            # some servers allow every origin by themselves and know no rules
+            if _status(error) not in (400, 405, 501):
+                raise
+            _log.warning("cors_not_set", status=_status(error))
+
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        """Write a small object at once."""
+        with translated():
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=cast(bytes, data), ContentType=media_type
+            )
 
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
         """Start writing an object."""
@@ -70,19 +123,19 @@ class S3AudioStore:
 
     def open(self, key: str) -> BinaryIO:
         """A seekable file over ranged reads. Raises AudioMissing."""
-        with _translated():
+        with translated():
             head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         raw = RangedReader(self._client, self._bucket, self._prefix + key, head["ContentLength"])
         return cast(BinaryIO, raw)
 
     def delete(self, key: str) -> None:
         """Remove the object, whether it is there or not."""
-        with _translated():
+        with translated():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
         """Objects and unfinished uploads last changed before a time."""
-        with _translated():
+        with translated():
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
             ):
@@ -101,13 +154,13 @@ class S3AudioStore:
         """Remove one of the leftovers."""
         if stored.upload is None:
             return self.delete(stored.key)
-        with _translated():
+        with translated():
             _abort(self._client, self._bucket, self._prefix + stored.key, stored.upload)
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
         try:
-            with _translated():
+            with translated():
                 self._client.head_bucket(Bucket=self._bucket)
         except AudioMissing as error:
             raise Unavailable("The bucket for audio does not exist yet.") from error
@@ -123,59 +176,49 @@ class _S3Upload:
     name: str
     media_type: str
     upload_id: str | None = None
-    held: bytes | None = None
-    parts: list[Any] = field(default_factory=list)
+    etags: dict[int, str] = field(default_factory=dict)
     finished: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        """Send the part; an object of one part is held for `finish`, which costs one request, not three."""
-        if self.upload_id is None and self.held is None:
-            self.held = bytes(part)
-            return
-        with _translated():
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
+        """Send one part."""
+        with translated():
+            sent = self.client.upload_part(
+                Bucket=self.bucket,
+                Key=self.name,
+                UploadId=self._created(),
+                PartNumber=number,
+                Body=cast(bytes, part),
+            )
+        self.etags[number] = sent["ETag"]
+
+    def finish(self) -> None:
+        """Make the object visible, whole."""
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self.etags.items())]
+        with translated():
+            self.client.complete_multipart_upload(
+                Bucket=self.bucket,
+                Key=self.name,
+                UploadId=self._created(),
+                MultipartUpload={"Parts": cast(Any, parts)},
+            )
+        self.finished = True
+
+    def abort(self) -> None:
+        """Leave nothing behind, whatever an unanswered `finish` has done."""
+        with translated():
+            if self.upload_id is not None and not self.finished:
+                _abort(self.client, self.bucket, self.name, self.upload_id)
+            self.client.delete_object(Bucket=self.bucket, Key=self.name)
+
+    def _created(self) -> str:
+        with self.lock:
             if self.upload_id is None:
                 created = self.client.create_multipart_upload(
                     Bucket=self.bucket, Key=self.name, ContentType=self.media_type
                 )
                 self.upload_id = created["UploadId"]
-                first, self.held = self.held, None
-                self._send(first or b"")
-            self._send(part)
-
-    def finish(self) -> None:
-        """Make the object visible, whole."""
-        with _translated():
-            if self.upload_id is None:
-                self.client.put_object(
-                    Bucket=self.bucket, Key=self.name, Body=self.held or b"", ContentType=self.media_type
-                )
-            else:
-                self.client.complete_multipart_upload(
-                    Bucket=self.bucket,
-                    Key=self.name,
-                    UploadId=self.upload_id,
-                    MultipartUpload={"Parts": self.parts},
-                )
-        self.finished = True
-
-    def abort(self) -> None:
-        """Leave nothing behind, whatever an unanswered `finish` has done."""
-        self.held = None
-        with _translated():
-            if self.upload_id is not None and not self.finished:
-                _abort(self.client, self.bucket, self.name, self.upload_id)
-            self.client.delete_object(Bucket=self.bucket, Key=self.name)
-
-    def _send(self, part: bytes | bytearray | memoryview) -> None:
-        number = len(self.parts) + 1
-        sent = self.client.upload_part(
-            Bucket=self.bucket,
-            Key=self.name,
-            UploadId=cast(str, self.upload_id),
-            PartNumber=number,
-            Body=cast(bytes, part),
-        )
-        self.parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+            return self.upload_id
 
 
 class RangedReader(io.RawIOBase):
@@ -213,7 +256,7 @@ class RangedReader(io.RawIOBase):
         wanted = min(len(view), self._size - self._at)
         if wanted <= 0:
             return 0
-        with _translated():
+        with translated():
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=self._name, Range=f"bytes={self._at}-{self._at + wanted - 1}"
             )
@@ -232,7 +275,8 @@ def _abort(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """What S3 says, in our words: AudioMissing, Unavailable."""
     try:
         yield
     except ClientError as error:

@@ -19,7 +19,9 @@ class Settings(BaseSettings):
         env_prefix="KAMMERTON_", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
-    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey: jobs and messages.")
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0", description="redis://, rediss:// or sentinel://HOST,HOST/0?master=NAME."
+    )
     redis_prefix: str = Field("kammerton:", description="Stands before every key of ours in Redis.")
     s3_endpoint_url: str | None = Field(None, description="S3 server; empty: Amazon's.")
     s3_bucket: str = Field("kammerton", description="Bucket for uploads; made at start where it is missing.")
@@ -30,9 +32,33 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("KAMMERTON_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
     )
     s3_part_bytes: int = Field(8 * MIB, ge=5 * MIB, description="Size of a multipart upload's parts, bytes.")
+    s3_public_url: str | None = Field(
+        None, description="Where clients reach the S3 server for direct uploads; empty: at its endpoint."
+    )
+    s3_cors_origins: str = Field(
+        "*", description="Web origins that may upload directly, separated by commas; empty: leave CORS alone."
+    )
+    direct_part_bytes: int = Field(
+        64 * MIB, ge=5 * MIB, description="Direct uploads above this size come in parts of this size, bytes."
+    )
+    direct_upload_seconds: float = Field(
+        3600, ge=60, le=7 * 24 * 3600, description="How long a direct upload may take, seconds."
+    )
     max_upload_bytes: int = Field(2048 * MIB, gt=0, description="Largest upload accepted, bytes.")
     upload_idle_seconds: float = Field(
         30, gt=0, description="A client that sends nothing for so long is cut off."
+    )
+    upload_least_bytes_per_second: float = Field(
+        1024, gt=0, description="A client that sends more slowly than this is cut off, bytes/s."
+    )
+    upload_wait_seconds: float = Field(
+        10, ge=0, description="How long a new upload waits for memory before it is told to come back."
+    )
+    upload_buffer_bytes: int = Field(
+        64 * MIB, gt=0, description="Memory for parts of all uploads of one API process together, bytes."
+    )
+    upload_parts_in_flight: int = Field(
+        3, ge=1, description="Parts of one upload that are on their way to storage at once."
     )
     window_seconds: float = Field(60, gt=0, le=600, description="How much audio a job listens to, seconds.")
     job_wall_seconds: float = Field(60, gt=0, description="Longest time that one attempt may take, seconds.")
@@ -60,7 +86,7 @@ class Settings(BaseSettings):
     keep_audio: bool = Field(False, description="Keep the audio of finished jobs until they expire.")
     rescue_seconds: float = Field(2, gt=0, description="Pause between two rounds of the rescuer, seconds.")
     orphan_seconds: float = Field(
-        3600, gt=0, description="Storage that no job names is removed after so long."
+        60, gt=0, description="Storage that no job and no living upload names is removed after so long."
     )
     outbound_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
@@ -92,6 +118,32 @@ class Settings(BaseSettings):
     anonymous: bool = Field(
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
+    traces_url: str | None = Field(
+        None, description="OTLP/HTTP address for traces, like http://collector:4318/v1/traces; empty: none."
+    )
+    metrics_public: bool = Field(
+        False, description="Show /metrics to anybody. Off: to API keys with the scope admin:read."
+    )
+    limits: bool = Field(
+        True, description="Whether keys and addresses have limits. Off: on your own machine."
+    )
+    requests_per_minute: int = Field(600, ge=1, description="Requests of one key or address.")
+    uploads_at_once: int = Field(8, ge=1, description="Files that one key or address sends at once.")
+    bytes_per_day: int = Field(
+        50 * 1024 * MIB, ge=1, description="What one key or address may upload in a day, bytes."
+    )
+    jobs_queued: int = Field(500, ge=1, description="Jobs of one key or address that may wait.")
+    queue_most: int = Field(
+        10_000, ge=1, description="Jobs that may wait altogether before the answer is 503."
+    )
+    hosts: str = Field("", description="Names that the API answers to, with commas between; empty: any.")
+    cors_origins: str = Field(
+        "", description="Origins whose pages may call the API, with commas between; `*`: any."
+    )
+    proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies whose X-Forwarded-* is believed, with commas between.",
+    )
     admin_password: SecretStr | None = Field(
         None,
         description="Password of the dashboard's operator; none: one is made and printed at the first start.",
@@ -110,6 +162,15 @@ class Settings(BaseSettings):
     def _pauses(cls, given: object) -> object:
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
 
+    @field_validator("redis_url")
+    @classmethod
+    def _address_of_redis(cls, url: str) -> str:
+        if url.partition("://")[0] not in {"redis", "rediss", "sentinel"}:
+            raise ValueError("an address of Redis begins with redis://, rediss:// or sentinel://")
+        if url.startswith("sentinel://") and "master=" not in url:
+            raise ValueError("a sentinel:// address ends with ?master=NAME")
+        return url
+
     @model_validator(mode="after")
     def _times_fit_together(self) -> Self:
         if self.lease_seconds < 2 * self.rescue_seconds:
@@ -117,6 +178,20 @@ class Settings(BaseSettings):
         if self.stalled_seconds <= self.job_wall_seconds:
             raise ValueError("KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS")
         return self
+
+    @model_validator(mode="after")
+    def _buffers_hold_two_parts(self) -> Self:
+        if self.upload_buffer_bytes < 2 * self.s3_part_bytes:
+            raise ValueError(
+                "KAMMERTON_UPLOAD_BUFFER_BYTES must be at least twice KAMMERTON_S3_PART_BYTES: "
+                "one part fills while another is on its way"
+            )
+        return self
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The entries between the commas."""
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 
 
 def read_settings() -> Settings:

@@ -60,6 +60,9 @@ class DeliveryStore(Protocol):
     ) -> tuple[Delivery, ...]:
         """What is due, from as many servers as possible, at most so many from each; none from some."""
 
+    def forget(self, job_id: str) -> None:
+        """Delete every delivery about a job, and what it says, sent or not."""
+
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
         """A list of deliveries."""
 

@@ -102,6 +102,26 @@ def id3_tag(frames: list[tuple[bytes, bytes]]) -> bytes:
     return b"ID3\x03\0\0" + size + body
 
 
+def video() -> bytes:
+    """Return an MP4 of a second of moving picture, with `TONE_HZ` as its sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        picture = container.add_stream("mpeg4", rate=25)
+        picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+        sound = container.add_stream("aac", rate=44_100)
+        sound.layout = "mono"
+        for _ in range(25):
+            container.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
+        frame = av.AudioFrame.from_ndarray(tone(1.0, channels=1).reshape(1, -1), format="fltp", layout="mono")
+        frame.sample_rate = 44_100
+        fitting = av.AudioResampler(format="fltp", layout="mono", rate=44_100, frame_size=sound.frame_size)
+        for piece in (*fitting.resample(frame), *fitting.resample(None)):
+            container.mux(sound.encode(piece))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(None))
+    return file.getvalue()
+
+
 def _ffmpeg_bytes(kind: str, seconds: float) -> bytes:
     muxer, options, encoder, rate, layout = _FFMPEG[kind]
     # A real file, because FFmpeg moves an index to the front by reading what it wrote.

@@ -2,12 +2,14 @@
 
 import io
 import json
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from shared.access_ports import Allowance, Quota
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
 from shared.keys import ApiKey
@@ -20,6 +22,9 @@ class MemoryAudioStore:
     objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     uploads: dict[str, tuple[str, float]] = field(default_factory=dict)
     largest_part: int = 0
+
+    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
+        self.objects[key] = (bytes(data), time.time())
 
     def begin(self, key: str, *, media_type: str) -> AudioUpload:
         return _MemoryUpload(self, key)
@@ -54,19 +59,17 @@ class MemoryAudioStore:
 class _MemoryUpload:
     store: MemoryAudioStore
     key: str
-    data: bytearray = field(default_factory=bytearray)
-    parts: int = 0
+    parts: dict[int, bytes] = field(default_factory=dict)
 
-    def write(self, part: bytes | bytearray | memoryview) -> None:
-        self.parts += 1
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
         self.store.largest_part = max(self.store.largest_part, len(part))
-        if self.parts > 1:
-            self.store.uploads[str(id(self))] = (self.key, time.time())
-        self.data += part
+        self.store.uploads[str(id(self))] = (self.key, time.time())
+        self.parts[number] = bytes(part)
 
     def finish(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
-        self.store.objects[self.key] = (bytes(self.data), time.time())
+        data = b"".join(part for _, part in sorted(self.parts.items()))
+        self.store.objects[self.key] = (data, time.time())
 
     def abort(self) -> None:
         self.store.uploads.pop(str(id(self)), None)
@@ -238,3 +241,56 @@ class MemoryKeyStore:
             raise NotFound("There is no such key.")
         self.keys[key_id] = self.keys[key_id].revoke(now=now)
         return self.keys[key_id]
+
+
+@dataclass
+class MemoryLimiter:
+    had: dict[tuple[str, str], list[tuple[float, int]]] = field(default_factory=dict)
+    held: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
+
+    def take(self, quota: Quota, subject: str) -> Allowance:
+        before = self.look(quota, subject)
+        if before.fits:
+            self.charge(quota, subject, 1)
+        return replace(self.look(quota, subject), fits=before.fits)
+
+    def charge(self, quota: Quota, subject: str, amount: int) -> None:
+        self.had.setdefault((quota.name, subject), []).append((time.time(), amount))
+
+    def look(self, quota: Quota, subject: str) -> Allowance:
+        since = time.time() - quota.window_seconds
+        had = [(at, amount) for at, amount in self.had.get((quota.name, subject), []) if at > since]
+        left = max(0, quota.most - sum(amount for _, amount in had))
+        reset = max(1, math.ceil(had[0][0] - since)) if had else quota.window_seconds
+        return Allowance(fits=left > 0, left=left, reset_seconds=reset)
+
+    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+        held = self.held.setdefault((kind, subject), {})
+        if place not in held and len(self.places(kind, subject)) >= most:
+            return False
+        held[place] = time.time() + seconds
+        return True
+
+    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+        held = self.held.get((kind, subject), {})
+        return tuple(sorted((place for place, until in held.items() if until > time.time()), key=held.get))  # type: ignore[arg-type]
+
+    def let_go(self, kind: str, subject: str, place: str) -> None:
+        self.held.get((kind, subject), {}).pop(place, None)
+
+
+@dataclass
+class MemoryCountStore:
+    fields: dict[str, float] = field(default_factory=dict)
+    heard: dict[str, float] = field(default_factory=dict)
+
+    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
+        for name, amount in fields.items():
+            self.fields[name] = self.fields.get(name, 0.0) + amount
+        self.heard[process] = now
+
+    def read(self) -> dict[str, float]:
+        return dict(self.fields)
+
+    def seen(self) -> dict[str, float]:
+        return dict(self.heard)

@@ -42,8 +42,8 @@ def test_every_file_says_what_it_is_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_no_file_grows_past_300_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 300
+def test_no_file_grows_past_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

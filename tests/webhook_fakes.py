@@ -100,6 +100,10 @@ class MemoryDeliveryStore:
         ranked = [(rank, one) for due in waiting.values() for rank, one in enumerate(due[:per_server])]
         return tuple(one for _, one in sorted(ranked, key=lambda pair: pair[0])[:limit])
 
+    def forget(self, job_id: str) -> None:
+        with self._lock:
+            self.deliveries = {one.id: one for one in self.deliveries.values() if one.job_id != job_id}
+
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
         found = [
             one

@@ -1,92 +1,93 @@
-"""Which semitone grid do the partials fit? Works modulo a semitone, in cents from A4 = 440 Hz."""
+"""Which semitone grid does the evidence fit, and how surely? Histograms in, cents out."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.partials import LOWEST_HZ, QUIET_DB, Partials
+from worker.evidence import BINS
 
-COARSE_WIDTH_CENTS = 12.0
-FINE_WIDTHS_CENTS = (12.0, 8.0, 5.0)
+PLACES = np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS
+"""Cents from the A440 grid of each bin's middle, shape (BINS,)."""
+COARSE_CENTS = 10.0
+FINE_CENTS = (8.0, 5.0, 4.0)
 """Widths of the robust mean: wide enough to catch a skewed peak, then narrow enough to drop its skirt."""
 
-OFF_GRID_HARMONICS = (3, 5, 6, 7, 9, 10)
-"""They lie +2, -14, +2, -31, +4 and -14 cents from the nearest tempered note."""
-OVERTONE_WEIGHT = 0.05
-CELL_CENTS = 12.0
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridFit:
-    """Where the grid lies and how well the partials agree."""
-
-    cents: float
-    """-50..+50 from the A440 grid."""
-    agreement: float
-    """Resultant length of the deviations, 0 (anywhere) to 1 (all alike)."""
-    notes: float
-    """Effective number of different semitones heard (participation ratio)."""
-    spread_cents: float
-    histogram: NDArray[np.float64]
-    """Shape (100,), bins of 1 cent from -50 to +50, adding up to 1."""
-
-
-def wrap(cents: NDArray[np.float64]) -> NDArray[np.float64]:
+def wrap(cents: float) -> float:
     """Cents folded to -50..+50."""
     return (cents + 50.0) % 100.0 - 50.0
 
 
-def weights(partials: Partials) -> NDArray[np.float64]:
-    """How far each partial counts, shape (n,): by dB over the floor, never by amplitude."""
-    if partials.hz.size == 0:
-        return np.zeros(0)
-    loud = np.quantile(partials.level_db, 0.95)
-    weight = np.clip(partials.prominence_db - 8.0, 0.0, 25.0) * (partials.hz / 440.0) ** -0.25
-    weight *= partials.level_db > loud - QUIET_DB
-    weight[_is_overtone(partials)] *= OVERTONE_WEIGHT
-    return np.asarray(weight, np.float64)
+def _kernel(width: float) -> NDArray[np.complex128]:
+    turn = (PLACES - PLACES[0] + 50.0) % 100.0 - 50.0
+    return np.asarray(np.fft.rfft(np.exp(-0.5 * (turn / width) ** 2)), np.complex128)
 
 
-def _is_overtone(partials: Partials) -> NDArray[np.bool_]:
-    """True where the peak is a harmonic, off the tempered grid, of a peak in the same frame."""
-    cell = np.round(1200 / CELL_CENTS * np.log2(partials.hz / LOWEST_HZ)).astype(int) + 2
-    heard = np.zeros((partials.frames, int(cell.max()) + 3), np.bool_)
-    for shift in (-1, 0, 1):
-        heard[partials.frame, cell + shift] = True
-    overtone = np.zeros(partials.hz.size, np.bool_)
-    for order in OFF_GRID_HARMONICS:
-        below = cell - round(1200 / CELL_CENTS * np.log2(order))
-        overtone |= heard[partials.frame, np.maximum(below, 0)] & (below >= 0)
-    return overtone
+_COARSE = _kernel(COARSE_CENTS)
 
 
-def fit_grid(hz: NDArray[np.float64], weight: NDArray[np.float64]) -> GridFit | None:
-    """The grid that most weight lies on, or None without partials."""
-    total = float(weight.sum())
-    if hz.size == 0 or total <= 0.0:
-        return None
-    pitch = 1200.0 * np.log2(hz / 440.0)
-    off = wrap(pitch)
-    fine = np.bincount(((off + 50.0) * 2).astype(int) % 200, weight, 200)
-    grid = np.arange(200) * 0.5 - 49.75
-    kernel = np.exp(-0.5 * (wrap(grid - grid[0]) / COARSE_WIDTH_CENTS) ** 2)
-    smooth = np.fft.irfft(np.fft.rfft(fine) * np.fft.rfft(kernel), 200)
-    cents = float(grid[int(np.argmax(smooth))])
-    for width in FINE_WIDTHS_CENTS:
+def peak_of(counts: NDArray[np.float64]) -> float:
+    """The tuning in cents from the A440 grid that most of `counts`, shape (BINS,), lies around."""
+    smooth = np.fft.irfft(np.fft.rfft(counts) * _COARSE, BINS)
+    start = float(PLACES[int(np.argmax(smooth))])
+    return wrap(float(_refined(counts[None, :], start)[0]))
+
+
+def _refined(counts: NDArray[np.float64], start: float) -> NDArray[np.float64]:
+    """The robust mean of each row of `counts`, shape (n, BINS), found from `start` cents; shape (n,)."""
+    cents = np.full((len(counts), 1), start)
+    for width in FINE_CENTS:
         for _ in range(8):
-            rest = wrap(off - cents)
-            near = weight * np.exp(-0.5 * (rest / width) ** 2)
-            cents += float((near * rest).sum() / max(near.sum(), 1e-30)) * 1.5
-    rest = wrap(off - cents)
-    near = weight * np.exp(-0.5 * (rest / FINE_WIDTHS_CENTS[-1]) ** 2)
-    agreement = float(abs((weight * np.exp(2j * np.pi * off / 100.0)).sum()) / total)
-    keys = np.bincount(np.round((pitch - cents) / 100.0).astype(int) + 80, weight)
-    histogram = fine.reshape(100, 2).sum(axis=1) / total
+            rest = (PLACES - cents + 50.0) % 100.0 - 50.0
+            near = counts * np.exp(-0.5 * (rest / width) ** 2)
+            step = (near * rest).sum(axis=1) / np.maximum(near.sum(axis=1), 1e-300)
+            cents += 1.4 * step[:, None]
+            if float(np.abs(step).max()) < 5e-3:
+                break
+    return np.asarray(cents[:, 0], np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridFit:
+    """Where the grid lies, from -50 to +50 cents of A440, and what speaks for it."""
+
+    cents: float
+    share: float
+    """Of the weight, how much lies within 6 cents beyond what chance would put there; 0..1."""
+    rival: float
+    """Height of the second-best grid, 20 or more cents away, over the best; 0..1."""
+    note_error: float
+    """Standard error in cents, from leaving out one pitch class at a time (jackknife)."""
+    time_error: float
+    """Standard error in cents, from leaving out ten seconds at a time."""
+
+
+def fit_grid(counts: NDArray[np.float64]) -> GridFit | None:
+    """The grid that fits `counts`, shape (12, segments, BINS), or None without any."""
+    whole = counts.sum(axis=(0, 1))
+    total = float(whole.sum())
+    if total <= 0.0:
+        return None
+    cents = peak_of(whole)
+    away = np.abs((PLACES - cents + 50.0) % 100.0 - 50.0)
+    smooth = np.fft.irfft(np.fft.rfft(whole) * _COARSE, BINS)
+    best = float(smooth[away < 3.0].max())
+    inside = float(whole[away <= 6.0].sum()) / total
     return GridFit(
-        cents=float(wrap(np.asarray(cents))),
-        agreement=agreement,
-        notes=float(keys.sum() ** 2 / (keys**2).sum()),
-        spread_cents=float(np.sqrt((near * rest**2).sum() / max(near.sum(), 1e-30))),
-        histogram=histogram,
+        cents=cents,
+        share=max(0.0, (inside - 0.12) / 0.88),
+        rival=float(smooth[away >= 20.0].max()) / max(best, 1e-300),
+        note_error=_jackknife(whole, counts.sum(axis=1), cents),
+        time_error=_jackknife(whole, counts.sum(axis=0), cents),
     )
+
+
+def _jackknife(whole: NDArray[np.float64], parts: NDArray[np.float64], cents: float) -> float:
+    """Standard error of the peak of `whole`, the sum of `parts` of shape (n, BINS)."""
+    weighty = parts[parts.sum(axis=1) > 0.01 * whole.sum()]
+    n = len(weighty)
+    if n < 2:
+        return 0.0
+    moved = (_refined(whole - weighty, cents) - cents + 50.0) % 100.0 - 50.0
+    return float(np.sqrt((n - 1) / n * ((moved - moved.mean()) ** 2).sum()))

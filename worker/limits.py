@@ -30,7 +30,7 @@ class ChildLimits:
     """By the clock, not counting the time that the child waits for storage."""
     answer_bytes: int = 1 << 20
     read_bytes: int = 1 << 30
-    """From storage, all reads of the child together."""
+    """From storage, all reads of the child together, each counted as at least 64 KiB."""
 
 
 def apply_limits(limits: ChildLimits) -> bool:

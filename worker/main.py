@@ -16,13 +16,14 @@ from worker.drain import Drain
 from worker.heartbeat import announce, what_ails
 from worker.limits import ChildLimits, choose_concurrency
 from worker.listen import listen_in_child
+from worker.spans import spans_of_attempt
 from worker.warm import warm_up
 
 settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
 )
-services = connect(settings)
+services = connect(settings, process="worker")
 app = services.celery
 announce(
     app,
@@ -69,16 +70,22 @@ listen = partial(
 def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
     with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
-        analyze(
-            job_id,
-            jobs=services.jobs,
-            audio=services.audio,
-            listen=listen,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
-            terms=terms,
-            paused=services.controls.paused,
-            stopping=lambda: drain.is_over,
-        )
+        try:
+            ended = analyze(
+                job_id,
+                jobs=services.jobs,
+                audio=services.audio,
+                listen=listen,
+                worker=f"{socket.gethostname()}:{os.getpid()}",
+                terms=terms,
+                paused=services.controls.paused,
+                stopping=lambda: drain.is_over,
+            )
+            for span in spans_of_attempt(ended) if ended and services.traces.is_on else ():
+                services.traces.record(span)
+        finally:
+            services.books.write()
+            services.traces.write()  # here and not in a thread: this process forks
 
 
 warm_up()

@@ -2,24 +2,37 @@
 
 import signal
 import threading
+import time
 
-from shared.errors import Unavailable
+from shared.counts import WEBHOOKS, counted
+from shared.delivery import Delivery, DeliveryState
+from shared.errors import NotFound, Unavailable
 from shared.logs import configure_logs, get_logger
 from shared.services import connect
 from shared.settings import read_settings
 from worker.notify import Notifier, SendingTerms
 from worker.sender import Sender
+from worker.spans import span_of_delivery
 
 _PAUSE_SECONDS = 1.0
 _DRAIN_SECONDS = 3.0
+_WRITE_SECONDS = 5.0
+_OUTCOMES = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.PENDING: "failed",
+    DeliveryState.FAILED: "given_up",
+}
+"""How an attempt went, by where it left its delivery: pending is another try to come."""
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings = read_settings()
-    configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+    configure_logs(
+        log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+    )
     log = get_logger("worker.notifier")
-    services = connect(settings)
+    services = connect(settings, process="notifier")
     notifier = Notifier(
         deliveries=services.deliveries,
         endpoints=services.endpoints,
@@ -30,10 +43,28 @@ def main() -> None:
             allow_http=settings.webhook_allow_http,
         ),
     )
+
+    def trace(delivery: Delivery) -> None:
+        try:
+            job = services.jobs.get(delivery.job_id) if delivery.job_id else None
+        except (NotFound, Unavailable):
+            job = None
+        span = span_of_delivery(delivery, traceparent=job.traceparent if job else None)
+        if span is not None:
+            services.traces.record(span)
+
+    def attempt(delivery_id: str) -> Delivery | None:
+        delivery = notifier.notify(delivery_id)
+        if delivery is not None:
+            services.books.tally.add(counted(WEBHOOKS, _OUTCOMES[delivery.state]))
+            if services.traces.is_on:
+                trace(delivery)
+        return delivery
+
     sender = Sender(
         deliveries=services.deliveries,
         endpoints=services.endpoints,
-        notify=notifier.notify,
+        notify=attempt,
         places=settings.webhook_concurrency,
         per_server=settings.webhook_server_concurrency,
     )
@@ -41,7 +72,12 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("notifier_started")
+    next_write = 0.0
     while not stop.is_set():
+        if time.monotonic() >= next_write:
+            services.books.write()
+            services.traces.write()
+            next_write = time.monotonic() + _WRITE_SECONDS
         try:
             if not sender.round():
                 sender.wait()
@@ -52,6 +88,8 @@ def main() -> None:
             log.exception("round_failed")
             stop.wait(_PAUSE_SECONDS)
     sender.drain(_DRAIN_SECONDS)
+    services.books.write()
+    services.traces.write()
     log.info("notifier_stopped")
 
 

@@ -56,18 +56,18 @@ class Notifier:
                 delivery_id,
                 lambda one: one.claim(now=self.clock(), lease_seconds=self.terms.lease_seconds),
             )
-            why = self._hindrance(delivery)
-            if why is not None:
+            url, hindrance = self._receiver(delivery)
+            if hindrance is not None:
                 return self.deliveries.change(
-                    delivery_id, lambda one: one.drop(delivery.claims, why, now=self.clock())
+                    delivery_id, lambda one: one.drop(delivery.claims, hindrance, now=self.clock())
                 )
-            return self._attempt(delivery)
+            return self._attempt(delivery, url)
         except (Conflict, LostLease, NotFound):
             return None  # another sender was faster, or nobody wants it any more
 
-    def _attempt(self, delivery: Delivery) -> Delivery:
+    def _attempt(self, delivery: Delivery, url: str) -> Delivery:
         began = self.clock()
-        answer, attempt = self._send(delivery, began)
+        answer, attempt = self._send(delivery, url, began)
         retry_after = retry_after_seconds(answer, now=self.clock()) if answer else 0.0
         if delivery.endpoint_id is not None:
             self._tell_endpoint(delivery.endpoint_id, attempt)
@@ -94,13 +94,13 @@ class Notifier:
         )
         return after
 
-    def _send(self, delivery: Delivery, began: float) -> tuple[Answer | None, Attempt]:
+    def _send(self, delivery: Delivery, url: str, began: float) -> tuple[Answer | None, Attempt]:
         ticking = time.perf_counter()
         answer, error = None, None
         try:
             answer = self.outbound.send(
                 "POST",
-                delivery.url,
+                url,
                 headers=self._headers(delivery, began),
                 content=delivery.body.encode(),
                 timeout_seconds=self.terms.timeout_seconds,
@@ -140,16 +140,16 @@ class Notifier:
             "webhook-signature": signature(delivery.id, delivery.body, timestamp=int(now), secrets=secrets),
         }
 
-    def _hindrance(self, delivery: Delivery) -> str | None:
-        """Why there is nobody to send to."""
+    def _receiver(self, delivery: Delivery) -> tuple[str, str | None]:
+        """Where to send to, as the endpoint is now, and why not."""
         if delivery.endpoint_id is None:
-            return None
+            return delivery.url, None
         try:
             endpoint = self.endpoints.get(delivery.endpoint_id)
         except NotFound:
-            return "The endpoint was deleted."
+            return delivery.url, "The endpoint was deleted."
         disabled = endpoint.disabled_at is not None and delivery.type is not EventType.TEST
-        return "The endpoint is disabled." if disabled else None
+        return endpoint.url, "The endpoint is disabled." if disabled else None
 
     def _tell_endpoint(self, endpoint_id: str, attempt: Attempt) -> None:
         def step(endpoint: Endpoint) -> Endpoint:

@@ -1,4 +1,4 @@
-"""The steady sine-like partials of a low band, frame by frame. Knows frequencies, not notes."""
+"""The sine-like partials of a low band, frame by frame. Knows frequencies, not notes."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ LOWEST_HZ = 32.0
 HIGHEST_HZ = 4600.0
 PROMINENCE_DB = 10.0
 """A peak must stand this far over the local mean of the log spectrum; noise seldom does."""
-QUIET_DB = 45.0
-"""Frames this far under the loud ones hold reverberation and hiss."""
 FAINTEST_DB = -85.0
 """Under the peak sample: below lies the rounding of 16 bits and of our own arithmetic."""
 FLOOR_HZ = 90.0
 """Width of the local mean that peaks are compared with."""
+CHUNK = 32
+"""Frames transformed at a time: keeps the spectra in the processor's cache and memory flat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,11 @@ class Partials:
     level_db: NDArray[np.float32]
     """Amplitude of the sine, dB under the recording's peak."""
     prominence_db: NDArray[np.float32]
+    """Over the local mean of the log spectrum."""
+    blur_cents: NDArray[np.float64]
+    """How far three estimates of the frequency disagree: about 0 for one steady sine alone."""
+    damping: NDArray[np.float32]
+    """Imaginary part of the reassigned bin: 0 for a steady tone, large where a note begins or ends."""
     frames: int
     """Number of frames looked at, quiet ones included."""
     hop_seconds: float
@@ -40,65 +45,95 @@ class Partials:
     """Hann power per bin summed over all frames, for pictures; shape (bins,)."""
     first_bin: int
 
+    @property
+    def cents(self) -> NDArray[np.float64]:
+        """Pitch in cents from 440 Hz."""
+        return np.asarray(1200.0 * np.log2(self.hz / 440.0), np.float64)
+
 
 def find_partials(low: LowBand, *, window_seconds: float, overlap: int) -> Partials:
     """Peaks of the Hann spectrum, with reassigned frequencies.
 
     One rectangular FFT a frame serves both: the Hann spectrum is W[k] = X[k]/2 - (X[k-1] + X[k+1])/4,
-    and for a sine the offset from bin k is Re((X[k-1] - X[k+1]) / W[k]) / 4 bins (Auger & Flandrin
-    1995, the reassignment written for a Hann window; better than 1e-5 bin for a lone sine).
+    and for a (damped) sine at bin k + z, z = (X[k-1] - X[k+1]) / W[k] / 4 (Auger & Flandrin 1995, the
+    reassignment written for a Hann window; better than 1e-5 bin for a lone sine). The ratios of
+    neighbouring Hann bins, W[k+1]/W[k] = (z + 1)/(z - 2), give z twice more: where the three disagree,
+    something else sounds in the same bins.
     """
     size = scipy.fft.next_fast_len(round(window_seconds * low.rate_hz), real=True)
     hop = max(1, size // overlap)
     bin_hz = low.rate_hz / size
     first = max(2, int(LOWEST_HZ / bin_hz) - 1)
-    last = min(size // 2 - 1, int(HIGHEST_HZ / bin_hz) + 1)
+    last = max(first + 8, min(size // 2 - 1, int(HIGHEST_HZ / bin_hz) + 1))
     width = max(5, round(FLOOR_HZ / bin_hz))
-    views = (
-        np.lib.stride_tricks.sliding_window_view(low.samples, size)[::hop]
-        if low.samples.size >= size
-        else low.samples[:0].reshape(0, size)
+    power_sum = np.zeros(last - first, np.float64)
+    columns: list[list[NDArray[np.float64]]] = [[] for _ in range(6)]
+    frames = max(0, (low.samples.size - size) // hop + 1)
+    for start in range(0, frames, CHUNK):
+        stop = min(start + CHUNK, frames)
+        views = np.lib.stride_tricks.sliding_window_view(low.samples, size)[start * hop : stop * hop : hop]
+        x = scipy.fft.rfft(views, axis=1)[:, first - 1 : last + 1]
+        for column, values in zip(columns, _peaks(x, size, width, power_sum), strict=True):
+            column.append(values)
+        columns[0][-1] += start
+        columns[1][-1] = (columns[1][-1] + first) * bin_hz
+    frame, hz, level, prominence, blur, damping = (
+        np.concatenate(column) if column else np.zeros(0) for column in columns
     )
-    power_sum = np.zeros(max(0, last - first), np.float64)
-    found: list[tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float32], NDArray[np.float32]]] = []
-    for start in range(0, len(views), 32):
-        x = scipy.fft.rfft(views[start : start + 32], axis=1)[:, first - 1 : last + 1]
-        w = x[:, :-2] + x[:, 2:]
-        w *= np.float32(-1 / size)
-        w += np.float32(2 / size) * x[:, 1:-1]
-        power = w.real**2
-        power += w.imag**2
-        power_sum += power.sum(axis=0)
-        level = np.log10(power + np.float32(1e-12))
-        level *= np.float32(10)
-        floor = uniform_filter1d(level, width, axis=1, mode="nearest")
-        mid = level[:, 1:-1]
-        rows, cols = np.nonzero(
-            (mid > level[:, :-2]) & (mid >= level[:, 2:]) & (mid > floor[:, 1:-1] + PROMINENCE_DB)
-        )
-        cols += 1
-        offset = ((x[rows, cols] - x[rows, cols + 2]) / w[rows, cols]).real / size
-        good = (np.abs(offset) < 1.0) & (level[rows, cols] > FAINTEST_DB)
-        rows, cols, offset = rows[good], cols[good], offset[good]
-        found.append(
-            (
-                (rows + start).astype(np.int32),
-                (cols + first + offset.astype(np.float64)) * bin_hz,
-                level[rows, cols],
-                level[rows, cols] - floor[rows, cols],
-            )
-        )
-    if not found:
-        found.append((np.zeros(0, np.int32), np.zeros(0), np.zeros(0, np.float32), np.zeros(0, np.float32)))
-    frame, hz, lev, prom = (np.concatenate(c) for c in zip(*found, strict=True))
     return Partials(
-        frame=frame,
+        frame=frame.astype(np.int32),
         hz=hz,
-        level_db=lev,
-        prominence_db=prom,
-        frames=len(views),
+        level_db=level.astype(np.float32),
+        prominence_db=prominence.astype(np.float32),
+        blur_cents=blur * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
+        damping=damping.astype(np.float32),
+        frames=frames,
         hop_seconds=hop / low.rate_hz,
         bin_hz=bin_hz,
         mean_power=power_sum,
         first_bin=first,
+    )
+
+
+def _peaks(
+    x: NDArray[np.complex64], size: int, width: int, power_sum: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """Row, bin, level, prominence, disagreement in bins and damping of each peak, shape (n,) each.
+
+    `x` are rectangular spectra of `size` samples, shape (frames, bins + 2); their Hann power is added to
+    `power_sum`; the floor is a mean over `width` bins.
+    """
+    w = x[:, :-2] + x[:, 2:]
+    w *= np.float32(-1 / size)
+    w += np.float32(2 / size) * x[:, 1:-1]
+    power = w.real**2
+    power += w.imag**2
+    power_sum += power.sum(axis=0)
+    level = np.log10(power + np.float32(1e-12))
+    level *= np.float32(10)
+    floor = uniform_filter1d(level, width, axis=1, mode="nearest")
+    middle = level[:, 1:-1]
+    rows, cols = np.nonzero(
+        (middle > level[:, :-2])
+        & (middle >= level[:, 2:])
+        & (middle > floor[:, 1:-1] + PROMINENCE_DB)
+        & (middle > FAINTEST_DB)
+    )
+    cols += 1
+    peak = w[rows, cols]
+    offset = (x[rows, cols] - x[rows, cols + 2]) / peak / size
+    above, below = w[rows, cols + 1] / peak, w[rows, cols - 1] / peak
+    spread = np.maximum(
+        np.abs(((2 * above + 1) / (above - 1)).real - offset.real),
+        np.abs(((2 * below + 1) / (1 - below)).real - offset.real),
+    )
+    good = np.abs(offset.real) < 1.0
+    rows, cols, offset, spread = rows[good], cols[good], offset[good], spread[good]
+    return (
+        rows.astype(np.float64),
+        np.asarray(cols + offset.real.astype(np.float64), np.float64),
+        level[rows, cols].astype(np.float64),
+        (level[rows, cols] - floor[rows, cols]).astype(np.float64),
+        spread.astype(np.float64),
+        np.abs(offset.imag).astype(np.float64),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.job import Job, JobState
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore
+from shared.ports import AudioStore, JobQueue, JobStore, UploadRegistry
 from worker.analyze import discard_audio
 
 _log = get_logger(__name__)
@@ -28,6 +28,7 @@ class Rescuer:
     jobs: JobStore
     audio: AudioStore
     queue: JobQueue
+    uploads: UploadRegistry
     keep_audio: bool
     lease_seconds: float
     retry_seconds: float
@@ -116,7 +117,11 @@ class Rescuer:
         _log.info("job_expired", job_id=job_id, state=job.state)
 
     def _remove_orphans(self, now: float) -> None:
+        # asked first: an upload leaves this list only after its job is recorded
+        alive = {upload.id for upload in self.uploads.alive()}
         for found in self.audio.leftovers(before=now - self.orphan_seconds):
+            if found.key in alive:
+                continue
             try:
                 job = self.jobs.get(found.key)
                 needed = job.state is JobState.AWAITING_UPLOAD or (found.upload is None and job.has_audio)

@@ -17,11 +17,12 @@ def main() -> None:
         log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
     )
     log = get_logger("worker.rescuer")
-    services = connect(settings)
+    services = connect(settings, process="rescuer")
     rescuer = Rescuer(
         jobs=services.jobs,
         audio=services.audio,
         queue=services.queue,
+        uploads=services.uploads,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.retry_seconds,
@@ -32,11 +33,17 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     log.info("rescuer_started")
+    warned = False
     while not stop.is_set():
         try:
+            if not warned:
+                for sentence in services.broken_promises():
+                    log.warning("redis_may_lose_jobs", why=sentence)
+                warned = True
             rescuer.round()
         except Unavailable as error:
             log.warning("round_broken_off", why=error.message)
+        services.books.write()
         stop.wait(settings.rescue_seconds)
     log.info("rescuer_stopped")
 

@@ -24,6 +24,8 @@ from worker.limits import ChildLimits, memory_of_this_process
 KEEP_GOING_SECONDS = 0.25
 # Between the end of the child's socket and its own. What it died of stands before its socket closes.
 _GRACE_SECONDS = 0.4
+# A read of a byte costs storage as much as one of this many: it bounds the number of reads too.
+_MIN_CHARGE_BYTES = 1 << 16
 _MAX_MESSAGE_CHARS = 300
 _MAX_FAILURE_BYTES = 1 << 16
 _CARRIED_OVER = {kind.__name__: kind for kind in (Unanalysable, Undecodable, TooComplex, AudioMissing)}
@@ -107,6 +109,7 @@ class _Child:
         self._kept_going = self._started
         self._storage_seconds = 0.0
         self._bytes_read = 0
+        self._charged_bytes = 0
         self._inherited_bytes = 0
 
     def __enter__(self) -> "_Child":
@@ -177,14 +180,15 @@ class _Child:
             raise _Ended(problem=Crashed(_DIED), detail=f"its last words made no sense: {error}") from error
 
     def _read(self, audio: BinaryIO, *, offset: int, size: int) -> bytes:
-        self._bytes_read += size
-        if self._bytes_read > self._limits.read_bytes:
+        self._charged_bytes += max(size, _MIN_CHARGE_BYTES)
+        if self._charged_bytes > self._limits.read_bytes:
             raise _Ended(problem=TooComplex(_TOO_MUCH_READING))
         before = time.monotonic()
         audio.seek(offset)
         data = audio.read(size)
         # A slow store is no reason to call the file too complex: the clock below stands still here.
         self._storage_seconds += time.monotonic() - before
+        self._bytes_read += len(data)
         return data
 
     def _receive(self, size: int) -> bytes:

@@ -36,6 +36,7 @@ class Sender:
     _under_way: dict[str, str] = field(default_factory=dict)
     """Delivery id → server."""
     _slow_until: dict[str, float] = field(default_factory=dict)
+    _freed: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def round(self) -> bool:
@@ -44,9 +45,9 @@ class Sender:
         return bool(self._begin() or spread)
 
     def wait(self) -> None:
-        """Until a place is free, or a moment has passed."""
+        """Until a place became free since the last round began, or a moment has passed."""
         with self._changed:
-            self._changed.wait(_LOOK_AGAIN_SECONDS)
+            self._changed.wait_for(lambda: self._freed, _LOOK_AGAIN_SECONDS)
 
     def drain(self, seconds: float) -> None:
         """Wait for what is under way, not for ever: a lease that is left behind runs out."""
@@ -56,6 +57,7 @@ class Sender:
     def _begin(self) -> int:
         now = self.clock()
         with self._changed:
+            self._freed = False
             self._slow_until = {server: until for server, until in self._slow_until.items() if until > now}
             busy = self._busy()
             free = self.places - len(self._under_way)
@@ -67,7 +69,13 @@ class Sender:
                 if delivery.id in self._under_way or delivery.server in self._busy():
                     continue
                 self._under_way[delivery.id] = delivery.server
-            threading.Thread(target=self._deliver, args=[delivery], name="deliver", daemon=True).start()
+            try:
+                threading.Thread(target=self._deliver, args=[delivery], name="deliver", daemon=True).start()
+            except RuntimeError as error:  # no more threads: what is under way will end
+                _log.warning("webhook_not_begun", delivery_id=delivery.id, why=str(error))
+                with self._changed:
+                    del self._under_way[delivery.id]
+                return begun
             begun += 1
         return begun
 
@@ -93,4 +101,5 @@ class Sender:
                     self._slow_until[delivery.server] = self.clock() + _SLOW_FOR_SECONDS
                 else:
                     self._slow_until.pop(delivery.server, None)
+                self._freed = True
                 self._changed.notify_all()

@@ -1,4 +1,8 @@
-"""Mono samples to a TuningReport. Pure arithmetic: no path, clock, log or random number."""
+"""Mono samples to a TuningReport. Pure arithmetic: no path, clock, log or random number.
+
+The story: `lowband` cleans and decimates, `partials` finds sine-like peaks in two window lengths,
+`evidence` counts them on the semitone circle, `grid` fits it, `verdict` decides what may be said.
+"""
 
 import math
 
@@ -6,100 +10,132 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.report import Reason, Spectrum, TuningReport, Verdict
-from worker.grid import GridFit, fit_grid, weights, wrap
+from worker.evidence import SEGMENT_SECONDS, Evidence, gather
+from worker.grid import GridFit, fit_grid, wrap
 from worker.lowband import LowBand, low_band
 from worker.partials import Partials, find_partials
+from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
+from worker.verdict import (
+    MOVES_CENTS,
+    Findings,
+    Judgement,
+    also_fits,
+    judge,
+    name_of,
+    nearest_standard,
+)
 
-ANALYSIS_VERSION = "1"
-STANDARDS_HZ = (415.0, 430.0, 432.0, 435.0, 440.0, 442.0, 443.0, 444.0, 466.0)
+ANALYSIS_VERSION = "2"
+WINDOWS_SECONDS = (0.37, 0.74)
+"""The short one follows melodies, the long one tells bass notes apart; each alone does worse."""
+OVERLAP = 4
 SHORTEST_SECONDS = 0.45
-"""Less than one analysis window with its margins."""
-CLOSE_CENTS = 8.0
-"""432 and 435 lie 12 cents apart, 440 and 442 lie 7.9: nearer than that is 432 or 440 itself."""
-NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+"""One short window and its margins."""
+LONE_AGREEMENT = 0.9
+"""One pitch class only, and steady: a tuning fork, a sine, a drone."""
 
 
 def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningReport:
-    """The tuning of mono `samples`, shape (n,), any length, NaN and Inf allowed."""
+    """The tuning of mono `samples`, shape (n,), at `sample_rate` Hz; any length, NaN and Inf allowed."""
     if samples.size < SHORTEST_SECONDS * sample_rate:
-        return _inconclusive(Reason.TOO_SHORT)
+        return _without_partials(Reason.TOO_SHORT)
     low = low_band(samples, sample_rate)
     if low.samples.size == 0:
-        return _inconclusive(Reason.SILENT)
-    partials = find_partials(low, window_seconds=0.37, overlap=4)
-    weight = weights(partials)
-    fit = fit_grid(partials.hz, weight)
-    picture = _spectrum(partials)
+        return _without_partials(Reason.SILENT)
+    segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
+    short = find_partials(low, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
+    heard = gather(short, segments)
+    picture = spectrum_of(short)
+    long = find_partials(low, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
+    if long.frames:
+        heard = heard + gather(long, segments)
+    fit = fit_grid(heard.counts)
     if fit is None:
-        return _inconclusive(Reason.NOISE_LIKE, spectrum=picture)
-    return _judge(low, partials, weight, fit, picture)
+        return _without_partials(Reason.NOISE_LIKE, spectrum=picture)
+    return _report(low, short, heard, fit, picture)
 
 
-def _judge(
-    low: LowBand, partials: Partials, weight: NDArray[np.float64], fit: GridFit, picture: Spectrum
+def _report(
+    low: LowBand, partials: Partials, heard: Evidence, fit: GridFit, picture: Spectrum | None
 ) -> TuningReport:
-    remarks = ["clipped"] if low.clipped else []
-    evidence = fit.notes * fit.agreement**2
-    power = 10 ** (partials.level_db.astype(np.float64) / 10) * (weight > 0)
-    strongest = np.bincount(np.round(1200 * np.log2(partials.hz / 440.0)).astype(int) + 6000, power)
-    peak_at = int(np.argmax(strongest)) - 6000
-    near = np.abs(1200 * np.log2(partials.hz / 440.0) - peak_at) < 5
-    dominant = float((partials.hz * power)[near].sum() / max(power[near].sum(), 1e-30))
-    pure = fit.notes < 1.5 and fit.agreement > 0.9
-    if pure:
-        remarks.append("pure_tone")
-    confidence = 1.0 / (1.0 + math.exp(-6.0 * (evidence - 1.0))) if not pure else 0.95
-    verdict, a4 = Verdict.INCONCLUSIVE, 440.0 * 2 ** (fit.cents / 1200)
-    if pure or evidence >= 1.0:
-        to432, to440 = (abs(1200 * math.log2(a4 / s)) for s in (432.0, 440.0))
-        verdict = (
-            Verdict.A432 if to432 < CLOSE_CENTS else Verdict.A440 if to440 < CLOSE_CENTS else Verdict.OTHER
+    """All fields from what was found."""
+    drift = _drift(heard, fit)
+    drift_range = _range(drift)
+    lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT
+    judged = judge(
+        Findings(
+            evidence=heard.notes * heard.agreement**2,
+            agreement=heard.agreement,
+            strength=heard.strength,
+            rival=fit.rival,
+            note_error=fit.note_error,
+            time_error=fit.time_error,
+            drift_range=drift_range,
+            lone_tone=lone,
         )
-    midi = 69 + 12 * math.log2(dominant / 440.0)
+    )
+    a4_hz = 440.0 * 2.0 ** (fit.cents / 1200.0)
+    strongest = dominant_hz(partials)
+    note, note_cents = note_of(strongest) if strongest else (None, None)
     return TuningReport(
-        verdict=verdict,
-        confidence=confidence,
-        reason=Reason.NO_STABLE_PITCH if verdict is Verdict.INCONCLUSIVE else None,
-        remarks=tuple(remarks),
-        a4_hz=a4,
-        uncertainty_cents=max(0.5, fit.spread_cents / 2),
-        deviation_440_cents=1200 * math.log2(a4 / 440.0),
-        deviation_432_cents=1200 * math.log2(a4 / 432.0),
-        nearest_standard_hz=min(STANDARDS_HZ, key=lambda s: abs(math.log(a4 / s))),
-        also_fits_hz=tuple(a4 * 2 ** (k / 12) for k in (-1, 1)),
-        drift_cents=_drift(partials, weight, fit),
-        dominant_hz=dominant,
-        dominant_note=f"{NOTE_NAMES[round(midi) % 12]}{round(midi) // 12 - 1}",
-        dominant_cents=100 * (midi - round(midi)),
-        histogram=tuple(float(v) for v in fit.histogram),
+        verdict=Verdict.INCONCLUSIVE if judged.reason else name_of(a4_hz),
+        confidence=judged.confidence,
+        reason=judged.reason,
+        remarks=_remarks(low, heard, judged, lone=lone, drift_range=drift_range),
+        a4_hz=a4_hz,
+        uncertainty_cents=judged.uncertainty_cents,
+        deviation_440_cents=fit.cents,
+        deviation_432_cents=1200.0 * math.log2(a4_hz / 432.0),
+        nearest_standard_hz=nearest_standard(a4_hz),
+        also_fits_hz=also_fits(a4_hz),
+        drift_cents=drift,
+        dominant_hz=strongest,
+        dominant_note=note,
+        dominant_cents=note_cents,
+        histogram=histogram_of(heard.counts),
         spectrum=picture,
         analysis_version=ANALYSIS_VERSION,
     )
 
 
-def _drift(partials: Partials, weight: NDArray[np.float64], fit: GridFit) -> tuple[float | None, ...]:
-    """Tuning of each 10 s relative to the whole, None where too little was heard."""
-    part = (partials.frame * partials.hop_seconds // 10).astype(int)
+def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
+    """Tuning of each ten seconds relative to the whole, None where too little was heard."""
     found: list[float | None] = []
-    for index in range(int(partials.frames * partials.hop_seconds // 10) + 1):
-        here = part == index
-        local = fit_grid(partials.hz[here], weight[here])
-        enough = local is not None and local.notes * local.agreement**2 >= 1.0
-        found.append(float(wrap(np.asarray(local.cents - fit.cents))) if local and enough else None)
+    for index in range(heard.counts.shape[1]):
+        local = fit_grid(heard.counts[:, index : index + 1])
+        clear = local is not None and local.share > 0.1 and local.rival < 0.85 and local.note_error < 5.0
+        found.append(round(wrap(local.cents - fit.cents), 2) if local is not None and clear else None)
     return tuple(found)
 
 
-def _spectrum(partials: Partials) -> Spectrum:
-    """At most 512 points of the mean spectrum on a log axis."""
-    bins = partials.first_bin + np.arange(partials.mean_power.size)
-    low_hz, high_hz = float(bins[0] * partials.bin_hz), float(bins[-1] * partials.bin_hz)
-    edges = low_hz * (high_hz / low_hz) ** (np.arange(512) / 511)
-    power = np.interp(edges, bins * partials.bin_hz, partials.mean_power)
-    level = 10 * np.log10(np.maximum(power / max(float(power.max()), 1e-30), 1e-12))
-    return Spectrum(low_hz=low_hz, high_hz=high_hz, levels_db=tuple(round(float(v), 2) for v in level))
+def _range(drift: tuple[float | None, ...]) -> float:
+    """The largest step between what comes before and after any moment, in cents.
+
+    Medians of two stretches or more on either side, where there are four: one stray is not a move.
+    """
+    told = [value for value in drift if value is not None]
+    least = 2 if len(told) >= 4 else 1
+    steps = [
+        abs(float(np.median(told[:at]) - np.median(told[at:]))) for at in range(least, len(told) - least + 1)
+    ]
+    return max(steps, default=0.0)
 
 
-def _inconclusive(reason: Reason, *, spectrum: Spectrum | None = None) -> TuningReport:
+def _remarks(
+    low: LowBand, heard: Evidence, judged: Judgement, *, lone: bool, drift_range: float
+) -> tuple[str, ...]:
+    """Short codes of what a reader should know beside the verdict."""
+    notes = {
+        "clipped": low.clipped,
+        "pure_tone": lone and heard.notes < 1.3,
+        "few_notes": judged.reason is None and heard.pitch_classes < 3.0,
+        "tuning_moves": drift_range > MOVES_CENTS,
+        "not_tempered": judged.reason is None and not lone and heard.agreement < 0.35,
+    }
+    return tuple(code for code, true in notes.items() if true)
+
+
+def _without_partials(reason: Reason, *, spectrum: Spectrum | None = None) -> TuningReport:
     return TuningReport(
         verdict=Verdict.INCONCLUSIVE,
         confidence=0.0,

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,9 +11,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api import events
-from shared.job import Job
-from shared.ports import JobStore
+from shared.job import Job, JobState
 from tests.api.conftest import World
+from tests.fakes import MemoryJobStore
 from tests.made import a_job, a_report
 
 
@@ -52,12 +53,38 @@ def succeed(job: Job) -> Job:
     return job.succeed(job.attempts, a_report(), now=time.time())
 
 
-def later(jobs: JobStore, *steps: object) -> threading.Thread:
+def later(jobs: MemoryJobStore, *steps: object) -> threading.Thread:
+    """Each step once the stream has seen the one before; of a queued job it also looks at the position."""
+    looks: Counter[int] = Counter()
+    seen = threading.Condition()
+    get, position = jobs.get, jobs.position
+
+    def count(job: Job) -> None:
+        with seen:
+            looks[job.version] += 1
+            seen.notify()
+
+    def watched_get(job_id: str) -> Job:
+        job = get(job_id)
+        if job.state is not JobState.QUEUED:
+            count(job)
+        return job
+
+    def watched_position(job: Job) -> int | None:
+        found = position(job)
+        count(job)
+        return found
+
     def play() -> None:
-        for step in steps:
-            time.sleep(0.05)
+        for number, step in enumerate(steps):
+            job = get("job-1")
+            # the route itself looks at a job that is not queued, before the stream does
+            more = 1 if number == 0 and job.state is not JobState.QUEUED else 0
+            with seen:
+                seen.wait_for(lambda: looks[job.version] > more, timeout=30)  # noqa: B023 - waits at once
             jobs.change("job-1", step)  # type: ignore[arg-type]  # any pure step
 
+    jobs.get, jobs.position = watched_get, watched_position  # type: ignore[method-assign]
     thread = threading.Thread(target=play)
     thread.start()
     return thread

@@ -4,7 +4,8 @@ import pytest
 
 from shared.job import Job
 from shared.keys import Scope
-from tests.api.conftest import World
+from shared.traces import Span
+from tests.api.conftest import World, a_world
 from tests.logged import Logged, json_logs
 
 SONG = b"RIFF" + bytes(100)
@@ -73,3 +74,47 @@ def test_a_file_name_is_in_no_line(world: World, log: Logged) -> None:
     world.client.post("/v1/jobs", files={"file": ("our-wedding.mp3", SONG, "audio/mpeg")})
     assert len(log.events("job_accepted")) == 2
     assert "wedding" not in log.text
+
+
+class Spans:
+    is_on = True
+
+    def __init__(self) -> None:
+        self.held: list[Span] = []
+
+    def record(self, span: Span) -> None:
+        self.held.append(span)
+
+    def write(self) -> None:
+        pass
+
+
+def test_a_request_is_the_first_span_of_its_jobs_trace(log: Logged) -> None:
+    spans = Spans()
+    world = a_world(traces=spans)
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answer = world.client.post("/v1/jobs?filename=wedding.mp3", content=SONG, headers={"traceparent": parent})
+    (span,) = spans.held
+    assert (span.name, span.kind, str(span.parent), span.failed) == ("POST /v1/jobs", "server", parent, False)
+    assert world.jobs.get(answer.json()["id"]).traceparent == str(span.place)
+    assert log.events("request")[0]["trace_id"] == span.place.trace_id
+    assert "traceparent" not in log.text
+    assert "wedding" not in str(span)
+
+
+def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> None:
+    spans = Spans()
+    world = a_world(traces=spans)
+    for path in ("/v1/jobs/x", "/nothing", "/healthz"):
+        world.client.get(path, headers={"traceparent": "nonsense"})
+    assert [(span.name, span.parent) for span in spans.held] == [
+        ("GET /v1/jobs/{job_id}", None),
+        ("GET unknown", None),
+    ]
+    assert len({span.place.trace_id for span in spans.held}) == 2
+
+
+def test_without_traces_a_job_has_no_place_in_one(world: World) -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    answer = world.client.post("/v1/jobs", content=SONG, headers={"traceparent": parent})
+    assert world.jobs.get(answer.json()["id"]).traceparent is None

@@ -2,27 +2,49 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from unittest import mock
 
+import httpx2
 import pytest
 import redis
 
+from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, KeyStore, Transitions, WorkerRegistry
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.ports import (
+    AudioStore,
+    ClaimStore,
+    DirectStore,
+    JobQueue,
+    JobStore,
+    SignedRequest,
+    Transitions,
+    UploadRegistry,
+    WorkerRegistry,
+)
+from shared.redis_claims import RedisClaimStore
+from shared.redis_client import connect_redis
+from shared.redis_counts import RedisCountStore
+from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
+from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from shared.s3_direct import S3DirectStore
+from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
 from tests.fakes import (
     MemoryAudioStore,
+    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryKeyStore,
+    MemoryLimiter,
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
@@ -100,6 +122,20 @@ def vault(request: pytest.FixtureRequest, prefix: str) -> Vault:
 
 
 @pytest.fixture(params=KINDS)
+def uploads(request: pytest.FixtureRequest, prefix: str) -> UploadRegistry:
+    if request.param == "memory":
+        return MemoryUploadRegistry()
+    return RedisUploadRegistry(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def claims(request: pytest.FixtureRequest, prefix: str) -> ClaimStore:
+    if request.param == "memory":
+        return MemoryClaimStore()
+    return RedisClaimStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
 def workers(request: pytest.FixtureRequest, prefix: str) -> WorkerRegistry:
     if request.param == "memory":
         return MemoryWorkerRegistry()
@@ -111,6 +147,20 @@ def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
     return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def count_store(request: pytest.FixtureRequest, prefix: str) -> CountStore:
+    if request.param == "memory":
+        return MemoryCountStore()
+    return RedisCountStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture(params=KINDS)
+def limiter(request: pytest.FixtureRequest, prefix: str) -> Limiter:
+    if request.param == "memory":
+        return MemoryLimiter()
+    return RedisLimiter(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)
@@ -129,13 +179,56 @@ def audio(request: pytest.FixtureRequest) -> Iterator[AudioStore]:
     if request.param == "memory":
         yield MemoryAudioStore()
         return
-    server: S3Server = request.getfixturevalue("s3")
+    with _s3_audio(request.getfixturevalue("s3")) as store:
+        yield store
+
+
+@contextmanager
+def _s3_audio(server: S3Server) -> Iterator[S3AudioStore]:
     keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
     with mock.patch.dict(os.environ, keys):
         s3 = connect_s3(endpoint_url=server.endpoint_url, region=server.region)
         store = S3AudioStore(
             s3, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="audio/", part_bytes=5 * 1024 * 1024
         )
-        store.prepare()
+        store.prepare(cors_origins=["*"])
         yield store
     s3.close()
+
+
+@pytest.fixture
+def direct(audio: AudioStore) -> DirectStore:
+    if isinstance(audio, S3AudioStore):
+        return _real_direct(audio)
+    assert isinstance(audio, MemoryAudioStore)
+    return MemoryDirectStore(audio)
+
+
+@pytest.fixture
+def real_direct(s3: S3Server) -> Iterator[S3DirectStore]:
+    with _s3_audio(s3) as store:
+        yield _real_direct(store)
+
+
+def _real_direct(audio: S3AudioStore) -> S3DirectStore:
+    return S3DirectStore(
+        audio._client,
+        public_client=audio._client,
+        bucket=audio._bucket,
+        prefix="audio/",
+        part_bytes=5 * 1024 * 1024,
+    )
+
+
+@pytest.fixture
+def put(direct: DirectStore) -> Callable[[SignedRequest, bytes], int]:
+    """Send what was offered, as a client does; the status."""
+    if isinstance(direct, MemoryDirectStore):
+        memory = direct
+
+        def put_to_memory(request: SignedRequest, data: bytes) -> int:
+            memory.put(request.url, data)
+            return 200
+
+        return put_to_memory
+    return lambda request, data: httpx2.put(request.url, content=data, headers=request.headers).status_code

@@ -1,5 +1,6 @@
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,8 +10,8 @@ from shared.ports import AudioStore
 
 def put(audio: AudioStore, key: str, *parts: bytes) -> None:
     upload = audio.begin(key, media_type="audio/wav")
-    for part in parts:
-        upload.write(part)
+    for number, part in enumerate(parts, 1):
+        upload.write(part, number=number)
     upload.finish()
 
 
@@ -24,6 +25,27 @@ def test_small_audio_comes_back(audio: AudioStore) -> None:
     put(audio, "a", b"hello")
     with audio.open("a") as file:
         assert file.read() == b"hello"
+
+
+def test_audio_put_at_once_comes_back(audio: AudioStore) -> None:
+    audio.put("a", bytearray(b"hello"), media_type="audio/wav")
+    with audio.open("a") as file:
+        assert file.read() == b"hello"
+    assert everything(audio) == [("a", False)]
+
+
+def test_parts_may_arrive_in_any_order_and_at_once(audio: AudioStore) -> None:
+    parts = [bytes([number]) * audio.part_bytes for number in range(4)] + [b"tail"]
+    upload = audio.begin("a", media_type="audio/wav")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda n: upload.write(parts[n - 1], number=n), (3, 5, 1, 4, 2)))
+    upload.finish()
+    with audio.open("a") as file:
+        assert file.read(audio.part_bytes) == parts[0]
+        file.seek(3 * audio.part_bytes)
+        assert file.read(1) == b"\x03"
+        assert file.seek(0, 2) == sum(map(len, parts))
+    assert everything(audio) == [("a", False)]
 
 
 def test_audio_of_several_parts_comes_back(audio: AudioStore) -> None:
@@ -40,8 +62,8 @@ def test_audio_of_several_parts_comes_back(audio: AudioStore) -> None:
 
 def test_nothing_is_there_before_the_end(audio: AudioStore) -> None:
     upload = audio.begin("a", media_type="audio/wav")
-    upload.write(b"x" * audio.part_bytes)
-    upload.write(b"y")
+    upload.write(b"x" * audio.part_bytes, number=1)
+    upload.write(b"y", number=2)
     with pytest.raises(AudioMissing):
         audio.open("a").read()
     assert everything(audio) == [("a", True)]
@@ -53,7 +75,7 @@ def test_an_aborted_upload_leaves_nothing_and_may_be_aborted_again(audio: AudioS
     upload = audio.begin("a", media_type="audio/wav")
     upload.abort()
     upload = audio.begin("b", media_type="audio/wav")
-    upload.write(b"small")
+    upload.write(b"small", number=1)
     upload.finish()
     upload.abort()
     upload.abort()
@@ -69,8 +91,8 @@ def test_unknown_audio_is_missing_and_deleting_it_is_no_error(audio: AudioStore)
 def test_leftovers_are_judged_by_age_and_discarded(audio: AudioStore) -> None:
     put(audio, "whole", b"x")
     upload = audio.begin("part", media_type="audio/wav")
-    upload.write(b"x" * audio.part_bytes)
-    upload.write(b"y")
+    upload.write(b"x" * audio.part_bytes, number=1)
+    upload.write(b"y", number=2)
     assert list(audio.leftovers(before=time.time() - 60)) == []
     assert everything(audio) == [("part", True), ("whole", False)]
     for found in list(audio.leftovers(before=time.time() + 100)):

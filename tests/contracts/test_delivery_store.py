@@ -172,3 +172,16 @@ def test_the_log_is_by_job_by_endpoint_and_by_owner_newest_first(store: Delivery
     assert listed(DeliveryQuery(owner="key-1", since=3.0)) == ["msg_3"]
     assert listed(DeliveryQuery(owner="key-1", limit=1)) == ["msg_3"]
     assert listed(DeliveryQuery(owner="key-2")) == []
+
+
+def test_what_was_told_of_a_job_can_be_forgotten(store: DeliveryStore) -> None:
+    store.add(a_delivery(1, job_id="a", owner="key-1"))
+    store.add(a_delivery(2, job_id="a", owner="key-1", state=DeliveryState.DELIVERED, due_at=None))
+    store.add(a_delivery(3, job_id="b", owner="key-1"))
+    store.forget("a")
+    store.forget("never there")
+    assert due(store) == ["msg_3"]
+    assert [one.id for one in store.page(DeliveryQuery(owner="key-1"))] == ["msg_3"]
+    assert store.page(DeliveryQuery(job_id="a")) == ()
+    with pytest.raises(NotFound):
+        store.get("msg_1")

@@ -67,7 +67,7 @@ class Launched:
 
     def gone(self, some: Sequence[psutil.Process] | None = None) -> bool:
         """Nothing of it (or none of some) lives, as soon as the kernel and the guard are through."""
-        deadline = time.monotonic() + GUARD_SECONDS
+        deadline = time.monotonic() + GUARD_SECONDS + 3
         while left := [process for process in self.living() if some is None or process in some]:
             if time.monotonic() > deadline:
                 return not left

@@ -164,8 +164,8 @@ def test_a_data_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None
 
 
 def test_a_second_instance_on_the_same_data_is_one_sentence(tmp_path: Path) -> None:
-    with launched(tmp_path / "data") as first:
-        first.says("Ready to accept connections")
+    with launched(tmp_path / "data", env=OWN_SERVERS) as first:
+        first.ready()
         with launched(tmp_path / "data") as second:
             assert "Another instance is using the data directory" in fails(second)
 

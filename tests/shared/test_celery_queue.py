@@ -3,7 +3,7 @@ import uuid
 
 from shared.celery_queue import REQUEST_ID, CeleryJobQueue, connect_celery
 from shared.logs import bound
-from shared.redis_jobs import connect_redis
+from shared.redis_client import connect_redis
 from tests.servers import ValkeyServer
 
 

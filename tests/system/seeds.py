@@ -10,8 +10,9 @@ import psutil
 
 from shared.delivery import Attempt, Delivery, DeliveryState
 from shared.job import AudioInput, Event, Job, JobState, Problem
+from shared.redis_client import connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_jobs import RedisJobStore, connect_redis
+from shared.redis_jobs import RedisJobStore
 from shared.redis_statistics import count_changes
 from shared.report import Verdict
 from shared.webhook import EventType

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import pytest
 
-from shared.errors import Unanalysable, Unavailable, Undecodable
+from shared.errors import TooComplex, Unanalysable, Unavailable, Undecodable
 from tests import hostile_files as hostile
 from tests.audio_files import (
     KINDS,
     LIBSNDFILE,
     TONE_HZ,
     audio_file,
+    id3_tag,
     soundfile_bytes,
     tone,
+    video,
     wav,
 )
 from worker.decode import Recording, decode
 from worker.limits import ChildLimits
 from worker.sandbox import ChildOutcome, run_in_child
+from worker.source import MAX_BARREN_BYTES
 from worker.warm import warm_up
 
 if TYPE_CHECKING:
@@ -128,6 +131,19 @@ def test_each_format_keeps_its_pitch(kind: str) -> None:
     assert recording.samples.dtype == np.float32
     assert recording.start_seconds < 0.15
     assert recording.duration_seconds == pytest.approx(3.0, abs=0.2)
+
+
+def test_the_sound_of_a_video_decodes() -> None:
+    recording = decoded(video())
+    assert (recording.container, recording.codec) == ("mp4", "aac")
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+@pytest.mark.parametrize("kind", ["mp3-cbr", "mp3-no-xing", "flac", "aac", "ac3", "tta"])
+def test_a_large_picture_in_front_of_the_audio_is_passed_over(kind: str) -> None:
+    picture = random.Random(1).randbytes(3 * MIB)
+    recording = decoded(id3_tag([(b"APIC", picture)]) + audio_file(kind))
+    assert abs(cents(frequency_hz(recording))) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -304,12 +320,15 @@ def test_memory_does_not_grow_with_channels_and_rate() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in LIBSNDFILE if not kind.startswith("mp3")])
 def test_no_more_is_read_than_the_window_needs(kind: str) -> None:
     container, codec, rate, options = LIBSNDFILE[kind]
-    noise = 0.2 * np.random.default_rng(2).standard_normal((100 * rate, 2)).astype(np.float32)
+    channels = 1 if container == "OGG" else 2
+    noise = 0.2 * np.random.default_rng(2).standard_normal((100 * rate, channels)).astype(np.float32)
     if container == "OGG":
         options = {"compression_level": 0.0}  # else the minute and the file would hardly differ
     file = soundfile_bytes(noise, rate=rate, container=container, codec=codec, **options)
     # Promised are 2 MiB above the window; half of it, since the rest of some files is not much more.
-    assert bytes_for_a_minute(CountingAudio(file)) <= len(file) * 60 // 100 + MIB
+    most = len(file) * 60 // 100 + MIB
+    assert most < len(file)
+    assert bytes_for_a_minute(CountingAudio(file)) <= most
 
 
 def test_no_more_is_read_of_a_wav_of_two_gigabytes() -> None:
@@ -326,6 +345,28 @@ def test_no_more_is_read_of_an_mp3_of_two_gigabytes(kind: str) -> None:
     body = audio_file("mp3-no-xing", seconds=10.0)
     audio = CountingAudio(body, head=head, size=2_000_000_000)
     assert bytes_for_a_minute(audio) <= 6 * len(body) + 2 * MIB
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg-vorbis", "webm-opus"])
+def test_a_search_for_audio_ends_long_before_the_file(kind: str) -> None:
+    audio = CountingAudio(bytes(MIB), head=audio_file(kind)[:300], size=2_000_000_000)
+    with pytest.raises(TooComplex):
+        decode(io.BufferedReader(cast(io.RawIOBase, audio), 256 * 1024), start_seconds=0, window_seconds=60)
+    assert audio.bytes_read <= MAX_BARREN_BYTES + 2 * MIB
+
+
+def test_a_flac_that_turns_into_noise_does_not_reach_the_decoder_that_it_crashes() -> None:
+    noise = random.Random(1).randbytes(MIB)
+    audio = CountingAudio(noise, head=audio_file("flac", seconds=3.0)[:-20_000], size=2_000_000_000)
+    outcome = in_a_child(io.BufferedReader(cast(io.RawIOBase, audio)))
+    assert outcome.unwrap().startswith(b"2."), outcome.detail
+
+
+def test_audio_before_a_desert_is_heard() -> None:
+    audio = CountingAudio(bytes(MIB), head=audio_file("mp3-no-xing", seconds=3.0), size=2_000_000_000)
+    buffered = io.BufferedReader(cast(io.RawIOBase, audio), 256 * 1024)
+    recording = decode(buffered, start_seconds=0, window_seconds=60)
+    assert recording.seconds == pytest.approx(3.0, abs=0.2)
 
 
 def test_what_storage_raises_comes_through_both_decoders() -> None:

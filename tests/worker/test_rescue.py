@@ -5,6 +5,8 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.job import Job, JobState
+from shared.ports import UploadInfo
+from tests.fake_uploads import MemoryUploadRegistry
 from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore
 from tests.made import a_job, a_report
 from worker.rescue import Rescuer
@@ -15,6 +17,7 @@ class World:
         self.jobs = MemoryJobStore()
         self.audio = MemoryAudioStore()
         self.queue = MemoryJobQueue()
+        self.uploads = MemoryUploadRegistry()
         self.rescuer = self.another()
 
     def another(self, **changes: Any) -> Rescuer:
@@ -24,7 +27,8 @@ class World:
             "retry_seconds": 5,
             "orphan_seconds": 3600,
         }
-        return Rescuer(jobs=self.jobs, audio=self.audio, queue=self.queue, **fields | changes)
+        ports = {"jobs": self.jobs, "audio": self.audio, "queue": self.queue, "uploads": self.uploads}
+        return Rescuer(**fields | ports | changes)
 
     def running(self, job_id: str = "job-1", **changes: Any) -> Job:
         self.jobs.add(a_job(job_id, **changes))
@@ -160,3 +164,14 @@ def test_a_job_that_vanishes_under_the_rescuer_harms_nothing(world: World) -> No
     world.jobs.chores = lambda **_: chores  # type: ignore[method-assign]
     world.rescuer.round(now=1e9)
     assert world.queue.messages == {}
+
+
+def test_an_upload_under_way_is_no_orphan_until_nobody_is_at_work_on_it(world: World) -> None:
+    now = 100_000.0
+    world.audio.uploads = {"u1": ("slow-one", now - 50_000)}
+    world.uploads.beat([UploadInfo(id="slow-one", started_at=now - 50_000, seen_at=now)])
+    world.another().round(now=now)
+    assert set(world.audio.uploads) == {"u1"}
+    world.uploads.leave("slow-one")
+    world.another().round(now=now)
+    assert world.audio.uploads == {}

@@ -1,6 +1,7 @@
 """However a child ends, we learn how, answer for it, and keep nothing of it."""
 
 import ctypes
+import io
 import mmap
 import os
 import subprocess
@@ -98,6 +99,19 @@ def test_reading_without_end_makes_a_file_too_complex() -> None:
     outcome = run(read_again_and_again, within=limits(read_bytes=8 * MIB))
     assert isinstance(outcome.problem, TooComplex)
     assert outcome.bytes_read <= 9 * MIB
+
+
+def test_reading_byte_by_byte_without_end_makes_a_file_too_complex() -> None:
+    def read_again_and_again(audio: BinaryIO) -> bytes:
+        while True:
+            audio.seek(0, os.SEEK_END)
+            audio.seek(0)
+            audio.read(1)
+
+    audio = io.BytesIO(b"x")
+    outcome = run(read_again_and_again, audio, within=limits(read_bytes=8 * MIB))
+    assert isinstance(outcome.problem, TooComplex)
+    assert outcome.bytes_read == 128
 
 
 def test_slow_storage_is_not_held_against_the_file() -> None:

@@ -1,0 +1,250 @@
+"""Uploads that never pass through the API: an offer to write one object, then a job of it."""
+
+import os
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import accumulate
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.access import Caller, CurrentCaller
+from api.admission import CurrentShare, Share
+from api.body import audio_type, refuse_unless_sound
+from api.callback import CALLBACK_URL, EVENTS, CallbackWish
+from api.errors import documented
+from api.idempotency import IDEMPOTENCY_KEY, fingerprint
+from api.json_body import JSON, read_json
+from api.names import clean_filename
+from api.schemas import View
+from api.signature import SNIFF_BYTES
+from api.submit import LATEST_START_SECONDS, Submissions, accepted
+from api.upload import too_large
+from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
+from shared.job import AudioInput, Job, JobState
+from shared.logs import bind, get_logger
+from shared.ports import DirectStore, Offer
+
+_log = get_logger(__name__)
+
+_GRACE_SECONDS = 60.0
+"""The record outlives the offer by so much, so that nobody submits a job that is being forgotten."""
+
+
+class UploadWish(BaseModel):
+    """What is going to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: str | None = Field(default=None, max_length=1000, examples=["midnight.flac"])
+    bytes: int = Field(gt=0, description="Exactly so many will be taken.", examples=[734_003_200])
+    media_type: str = Field(default="application/octet-stream", max_length=100, examples=["audio/flac"])
+    start_seconds: float | None = Field(
+        default=None, ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."
+    )
+    callback_url: str | None = Field(default=None, description=CALLBACK_URL)
+    events: list[str] = Field(default=[], description=EVENTS)
+
+
+class SignedRequestView(View):
+    """A request to send as it is; `bytes` of the file, and nothing else, as its body."""
+
+    method: str = Field(examples=["PUT"])
+    url: str
+    headers: dict[str, str] = Field(examples=[{"Content-Type": "audio/flac"}])
+    first_byte: int = Field(description="Where in the file its bytes begin.", examples=[0])
+    bytes: int = Field(examples=[67_108_864])
+
+
+class SignedFormView(View):
+    """For `multipart/form-data`: these fields first, then the file as `file`."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class OfferView(View):
+    """Where to send the file. Then: `POST /v1/jobs {"upload_id": …}`."""
+
+    upload_id: str = Field(description="Also the id of the job.", examples=["kT3Zs0nq0mM2yq4bq7nHfA"])
+    expires_at: datetime
+    requests: list[SignedRequestView] = Field(
+        description="One, or for a large file one for each part, in any order and at once."
+    )
+    form: SignedFormView | None = Field(description="Instead of the one request; null for a large file.")
+    callback_secret: str | None = Field(
+        description="What the callback is signed with, for a caller without an API key; shown only here."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectUploads:
+    """Makes offers, and jobs of what came."""
+
+    store: DirectStore
+    submissions: Submissions
+    seconds: float
+
+    async def offer(self, request: Request, caller: Caller, share: Share) -> Response:
+        """Record a job that awaits its upload, and say where to send it."""
+        terms = self.submissions.terms
+        wish, raw = await read_json(request, UploadWish, pace=self.submissions.pace())
+        if wish.bytes > terms.max_upload_bytes:
+            raise too_large(terms.max_upload_bytes)
+        media_type = audio_type(wish.media_type)
+        async with self.submissions.idempotency.once(request, caller) as once:
+            whole = fingerprint(once.head, raw)
+            if once.answered:
+                return once.replay(whole)
+            bind(job_id=once.subject)
+            input = AudioInput(
+                filename=clean_filename(wish.filename), media_type=media_type, size_bytes=wish.bytes
+            )
+            job, offer = await run_in_threadpool(self._record, once.subject, input, wish, caller, share)
+            answer = JSONResponse(
+                _view(job, offer).model_dump(mode="json"),
+                201,
+                {"Location": f"/v1/jobs/{job.id}"},
+            )
+            return await once.answer(whole, answer)
+
+    async def submit(self, upload_id: str, caller: Caller) -> Response:
+        """Let a worker have what was uploaded. Said twice, it does no more.
+
+        Raises:
+            NotFound: there is no such upload, or its time is over.
+            Conflict: not all of it is there.
+            UnsupportedMedia: it is no sound; it is deleted.
+        """
+        return accepted(await run_in_threadpool(self._submit, upload_id, caller), with_secret=False)
+
+    def _record(
+        self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: Share
+    ) -> tuple[Job, Offer]:
+        jobs = self.submissions.jobs
+        asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
+        callback = asked.grant(caller, check_url=self.submissions.check_url)
+        share.admit(wish.bytes)
+        expires_at = time.time() + self.seconds + _GRACE_SECONDS
+        job = self.submissions.new_job(
+            job_id, input=input, start_seconds=wish.start_seconds, caller=caller, expires_at=expires_at
+        )
+        job = replace(job, callback=callback)
+        # recorded before the store knows of it: what the store holds besides is an orphan
+        try:
+            jobs.add(job)
+        except Conflict:  # recorded by a request of the same Idempotency-Key that was killed
+            job = jobs.get(job_id)
+        offer = self.store.offer(
+            job_id, size_bytes=wish.bytes, media_type=input.media_type or "", seconds=int(self.seconds)
+        )
+        multipart = offer.multipart
+        if multipart is not None:
+            job = jobs.change(job_id, lambda job: job.expect_parts(multipart))
+        share.count(job_id, wish.bytes)
+        return job, offer
+
+    def _submit(self, upload_id: str, caller: Caller) -> Job:
+        jobs = self.submissions.jobs
+        job = jobs.get(upload_id)
+        caller.check_changes(job)
+        if job.state is JobState.CANCELED:
+            raise Conflict("This upload was canceled; ask for a new one.")
+        if job.state is not JobState.AWAITING_UPLOAD:
+            return job
+        if _deadline(job) <= time.time():
+            raise NotFound("The time for this upload is over; ask for a new one.")
+        self._check(job)
+        now = time.time()
+        job = jobs.change(
+            upload_id,
+            lambda job: (
+                job.submit(now=now, input=job.input) if job.state is JobState.AWAITING_UPLOAD else job
+            ),
+        )
+        self.submissions.ring(job)
+        _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
+        return job
+
+    def _check(self, job: Job) -> None:
+        audio, size_bytes = self.submissions.audio, job.input.size_bytes or 0
+        if job.multipart is not None:
+            self.store.join(job.id, multipart=job.multipart, size_bytes=size_bytes)
+        try:
+            with audio.open(job.id) as file:
+                arrived = file.seek(0, os.SEEK_END)
+                file.seek(0)
+                head = file.read(SNIFF_BYTES)
+        except AudioMissing:
+            raise Conflict("The file has not arrived yet; send it first.", code="upload_unfinished") from None
+        if arrived != size_bytes:
+            raise Conflict(
+                f"{arrived:,} bytes arrived instead of {size_bytes:,}; send the file again.",
+                code="upload_unfinished",
+            )
+        try:
+            refuse_unless_sound(head)
+        except UnsupportedMedia:
+            self.submissions.jobs.remove(job.id)
+            audio.delete(job.id)
+            raise
+
+
+def direct_router(direct: DirectUploads) -> APIRouter:
+    """The route under /v1/uploads."""
+    router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+
+    @router.post(
+        "",
+        status_code=201,
+        summary="Ask where to upload directly",
+        response_model=OfferView,
+        openapi_extra={
+            "parameters": [IDEMPOTENCY_KEY],
+            "requestBody": {
+                "required": True,
+                "content": {JSON: {"schema": UploadWish.model_json_schema()}},
+            },
+        },
+        responses=documented(400, 408, 409, 413, 415, 422, 503),
+    )
+    async def offer(request: Request, caller: CurrentCaller, share: CurrentShare) -> Response:
+        """The file goes straight to storage, in one request or in parts; a browser may send it, too.
+
+        Unless `POST /v1/jobs` follows in time, all of it is removed.
+        """
+        return await direct.offer(request, caller, share)
+
+    return router
+
+
+def _view(job: Job, offer: Offer) -> OfferView:
+    starts = accumulate((each.size_bytes for each in offer.requests), initial=0)
+    return OfferView(
+        upload_id=job.id,
+        expires_at=datetime.fromtimestamp(_deadline(job), UTC),
+        requests=[
+            SignedRequestView(
+                method=each.method,
+                url=each.url,
+                headers=each.headers,
+                first_byte=start,
+                bytes=each.size_bytes,
+            )
+            for each, start in zip(offer.requests, starts, strict=False)
+        ],
+        form=SignedFormView.model_validate(offer.form) if offer.form else None,
+        callback_secret=job.callback.secret if job.callback else None,
+    )
+
+
+def _submitted(job: Job, now: float) -> Job:
+    awaiting = job.state is JobState.AWAITING_UPLOAD
+    return job.submit(now=now, input=job.input) if awaiting else job
+
+
+def _deadline(job: Job) -> float:
+    return (job.expires_at or 0.0) - _GRACE_SECONDS

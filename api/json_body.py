@@ -1,0 +1,37 @@
+"""A small JSON body as a model. Refuses what is no JSON, too long, or not as the model has it."""
+
+from typing import TypeVar
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from api.body import received
+from api.pace import Pace
+from shared.errors import BadRequest, TooLarge
+
+JSON = "application/json"
+_LONGEST_BYTES = 64 * 1024
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body says that it is JSON."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower() == JSON
+
+
+async def read_json(request: Request, model: type[Model], *, pace: Pace) -> tuple[Model, bytes]:
+    """The model, and the bytes that it came as. Raises BadRequest, TooLarge, RequestValidationError."""
+    raw = bytearray()
+    async for chunk in received(request, pace):
+        raw += chunk
+        if len(raw) > _LONGEST_BYTES:
+            raise TooLarge(f"JSON is taken up to {_LONGEST_BYTES:,} bytes here.", limit_bytes=_LONGEST_BYTES)
+    try:
+        return model.model_validate_json(bytes(raw)), bytes(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        if found[0]["type"] == "json_invalid":
+            raise BadRequest("The body is not JSON.", code="bad_json") from error
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from error

@@ -1,0 +1,180 @@
+"""/metrics: the shared numbers, the queues as they stand, and this process, as Prometheus reads them.
+
+Everything that happens to jobs is counted in Redis together with the change itself, so any API process tells
+the numbers of all of them, and they survive restarts. Of several API processes read one, or take the `max`.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.concurrency import run_in_threadpool
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from api.access import current_operator
+from shared import counts
+from shared.access_ports import CountStore
+from shared.bookkeeper import Bookkeeper
+from shared.errors import Unavailable
+from shared.logs import get_logger
+from shared.ports import Backlog, JobStore, WorkerInfo, WorkerRegistry
+
+_log = get_logger(__name__)
+
+
+class SharedNumbers(Collector):
+    """Asks Redis whenever it is asked. Blocking."""
+
+    def __init__(
+        self, *, store: CountStore, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...]
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._workers = workers
+        self._queues = queues
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: to register must not touch Redis."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Everything, or that nothing can be known."""
+        up = GaugeMetricFamily("kammerton_redis_up", "Whether Redis answered when these numbers were read.")
+        try:
+            found = list(self._found())
+        except Unavailable as error:
+            _log.warning("metrics_unknown", why=error.message)
+            found = []
+        up.add_metric([], 1 if found else 0)
+        yield up
+        yield from found
+
+    def _found(self) -> Iterable[Metric]:
+        fields = self._store.read()
+        yield from (_counter(counter, fields) for counter in counts.COUNTERS)
+        yield from (_histogram(histogram, fields) for histogram in counts.HISTOGRAMS)
+        yield from _queues([self._jobs.backlog(queue) for queue in self._queues])
+        yield from _workers(self._workers.alive())
+        seen = GaugeMetricFamily(
+            "kammerton_process_seen_timestamp_seconds",
+            "When a kind of process was last heard of.",
+            labels=["process"],
+        )
+        for process, at in sorted(self._store.seen().items()):
+            seen.add_metric([process], at)
+        yield seen
+
+
+def metrics_router(
+    *,
+    numbers: SharedNumbers,
+    books: Bookkeeper,
+    buffers_in_use: Callable[[], int] | None,
+    public: bool,
+) -> APIRouter:
+    """The route that Prometheus reads, with a key for `admin:read` unless it is public."""
+    router = APIRouter(tags=["health"])
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(numbers)
+    if buffers_in_use is not None:
+        registry.register(_Buffers(buffers_in_use))
+    ProcessCollector(registry=registry)
+
+    def render() -> Response:
+        books.write()
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    responses: dict[int | str, dict[str, object]] = {
+        200: {
+            "description": "The Prometheus text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    }
+    guard = [] if public else [Depends(current_operator)]
+
+    @router.get(
+        "/metrics",
+        summary="Numbers for Prometheus",
+        responses=responses,
+        response_class=Response,
+        dependencies=guard,
+    )
+    async def metrics() -> Response:
+        return await run_in_threadpool(render)
+
+    return router
+
+
+class _Buffers(Collector):
+    def __init__(self, in_use: Callable[[], int]) -> None:
+        self._in_use = in_use
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(
+            "kammerton_upload_buffer_bytes",
+            "Memory that uploads of this process hold just now.",
+            value=self._in_use(),
+        )
+
+
+def _counter(counter: counts.Counter, fields: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
+    values = dict.fromkeys(counter.known, 0.0)
+    for labels, _, amount in _of(counter.name, len(counter.labels), fields):
+        values[labels] = amount
+    for labels, amount in sorted(values.items()):
+        family.add_metric(labels, amount)
+    return family
+
+
+def _histogram(histogram: counts.Histogram, fields: Mapping[str, float]) -> Metric:
+    family = HistogramMetricFamily(histogram.name, histogram.help, labels=histogram.labels)
+    found: dict[tuple[str, ...], dict[str, float]] = {} if histogram.labels else {(): {}}
+    for labels, rest, amount in _of(histogram.name, len(histogram.labels), fields):
+        found.setdefault(labels, {})[rest] = amount
+    for labels, parts in sorted(found.items()):
+        running, buckets = 0.0, []
+        for upper in [f"{upper:g}" for upper in histogram.buckets] + ["+Inf"]:
+            running += parts.get(f"le={upper}", 0.0)
+            buckets.append((upper, running))
+        family.add_metric(labels, buckets, parts.get("sum", 0.0))
+    return family
+
+
+def _of(name: str, labels: int, fields: Mapping[str, float]) -> Iterable[tuple[tuple[str, ...], str, float]]:
+    for field, amount in fields.items():
+        first, *parts = field.split("|")
+        if first == name and len(parts) >= labels:
+            yield tuple(parts[:labels]), "|".join(parts[labels:]), amount
+
+
+def _queues(backlogs: list[Backlog]) -> Iterable[Metric]:
+    depth = GaugeMetricFamily("kammerton_queue_depth", "Jobs that wait.", labels=["queue"])
+    oldest = GaugeMetricFamily(
+        "kammerton_queue_oldest_seconds", "How long the oldest of them has waited.", labels=["queue"]
+    )
+    for backlog in backlogs:
+        depth.add_metric([backlog.queue], backlog.waiting)
+        age = time.time() - backlog.oldest_queued_at if backlog.oldest_queued_at is not None else 0.0
+        oldest.add_metric([backlog.queue], max(0.0, age))
+    return depth, oldest
+
+
+def _workers(alive: tuple[WorkerInfo, ...]) -> Iterable[Metric]:
+    memory = [
+        worker.memory_bytes / worker.memory_limit_bytes for worker in alive if worker.memory_limit_bytes
+    ]
+    for name, help, value in (
+        ("kammerton_workers", "Workers that are alive.", len(alive)),
+        ("kammerton_worker_places", "Jobs that they can run at once.", sum(w.concurrency for w in alive)),
+        ("kammerton_worker_busy", "Jobs that they run just now.", sum(len(w.current_jobs) for w in alive)),
+        ("kammerton_worker_memory_bytes", "Memory of all of them.", sum(w.memory_bytes for w in alive)),
+        ("kammerton_worker_memory_ratio", "Of its limit, the fullest of them.", max(memory, default=0.0)),
+    ):
+        yield GaugeMetricFamily(name, help, value=value)

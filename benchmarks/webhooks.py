@@ -1,0 +1,106 @@
+"""Do bad receivers delay good ones? `python -m benchmarks.webhooks`: one run, two rounds, one ratio.
+
+Both rounds send one webhook to each of fifty good receivers, by one real sender over a real Valkey. In the
+second, three servers misbehave first, with forty webhooks each: one hangs, one answers 500, one answers byte
+by byte. A good one's delay is from the change of its job to the arrival of its webhook.
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from shared.job import Callback
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
+from shared.webhook import new_secret
+from shared.webhook_outbox import WebhookOutbox
+from tests.made import a_job, a_report
+from tests.receivers import Receiver, a_receiver, a_socket, hang, trickle
+from tests.servers import a_valkey
+
+ROOT = Path(__file__).parents[1]
+GOOD, BAD_EACH, ROUNDS = 50, 40, 3
+
+
+def main() -> None:
+    """Print one line for each round, and the ratio of the medians."""
+    alone, beside = [], []
+    for _ in range(ROUNDS):
+        alone += round_of(bad=False)
+        beside += round_of(bad=True)
+    for name, delays in (("alone", alone), ("beside bad ones", beside)):
+        print(
+            f"{name:>16}: median {1000 * statistics.median(delays):.0f} ms, worst {1000 * max(delays):.0f} ms"
+        )
+    print(f"ratio of medians: {statistics.median(beside) / statistics.median(alone):.2f}")
+
+
+def round_of(*, bad: bool) -> list[float]:
+    """Seconds of delay of each good receiver."""
+    with ExitStack() as stack:
+        url = stack.enter_context(a_valkey()).url
+        jobs = RedisJobStore(connect_redis(url), prefix="b:", followers=[WebhookOutbox(prefix="b:")])
+        hanging, slow = stack.enter_context(a_socket(hang)), stack.enter_context(a_socket(byte_by_byte))
+        failing = stack.enter_context(a_receiver(lambda _: (500, {}, b""))).url
+        good = [stack.enter_context(a_receiver()) for _ in range(GOOD)]
+        stack.enter_context(a_sender(url))
+        warm(jobs, stack.enter_context(a_receiver()))
+        if bad:
+            for number in range(BAD_EACH):
+                for address in (f"http://127.0.0.1:{hanging}/", f"http://127.0.0.1:{slow}/", failing):
+                    finish(jobs, f"bad-{number}-{address}", address)
+            time.sleep(1)
+        ended = [finish(jobs, f"good-{number}", receiver.url) for number, receiver in enumerate(good)]
+        while not all(receiver.requests for receiver in good):
+            time.sleep(0.01)
+        return [receiver.requests[0].at - at for receiver, at in zip(good, ended, strict=True)]
+
+
+def finish(jobs: RedisJobStore, job_id: str, url: str) -> float:
+    """End one job with a callback; when that was, on the monotonic clock."""
+    callback = Callback(url=url, events=("job.succeeded",), secret=new_secret())
+    jobs.add(a_job(job_id, callback=callback, keep_seconds=3600.0))
+    jobs.change(job_id, lambda job: job.start(worker="w", now=time.time(), lease_seconds=60))
+    jobs.change(job_id, lambda job: job.succeed(1, a_report(), now=time.time()))
+    return time.monotonic()
+
+
+def warm(jobs: RedisJobStore, receiver: Receiver) -> None:
+    """Wait until the sender sends."""
+    finish(jobs, "warm", receiver.url)
+    while not receiver.requests:
+        time.sleep(0.05)
+
+
+def byte_by_byte(connected: Any) -> None:
+    """Answer for ever."""
+    connected.recv(65536)
+    with contextlib.suppress(OSError):
+        trickle(connected)
+
+
+@contextlib.contextmanager
+def a_sender(url: str) -> Any:
+    """One `python -m worker.notifier` with its defaults."""
+    settings = {
+        "KAMMERTON_REDIS_URL": url,
+        "KAMMERTON_REDIS_PREFIX": "b:",
+        "KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "KAMMERTON_WEBHOOK_ALLOW_HTTP": "true",
+    }
+    command = [sys.executable, "-m", "worker.notifier"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    main()

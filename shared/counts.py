@@ -1,0 +1,134 @@
+"""What is counted: names, labels and buckets, and a tally that waits to be written down. Does no I/O.
+
+A count is a field of one record: `name|label|label`, of a histogram `name|label|le=0.5` and `name|label|sum`.
+Every label has few values, and none that a client could make up.
+"""
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+_BYTES = tuple(float(mib * MIB) for mib in (8, 16, 32, 64, 96, 128, 160, 200, 256, 384, 512, 1024))
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Something that happens."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    known: tuple[tuple[str, ...], ...] = ()
+    """Label values that are shown as 0 before they happen, so that the first one is seen to happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Something that is measured. Its buckets end at these values, included, and at infinity."""
+
+    name: str
+    help: str
+    buckets: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+
+
+REASONS = (
+    "none",
+    "no_audio",
+    "undecodable",
+    "unanalysable",
+    "too_complex",
+    "audio_missing",
+    "channels",
+    "sample_rate",
+    "bad_samples",
+    "too_many_crashes",
+    "other",
+)
+_ENDS = [("succeeded", "none"), ("canceled", "none"), ("dead", "too_many_crashes")]
+_FAILURES = [("failed", reason) for reason in REASONS[1:]]
+PROCESSES = ("api", "worker", "rescuer", "notifier")
+
+FINISHED = Counter("kammerton_jobs_finished", "Jobs that ended.", ("state", "reason"), (*_ENDS, *_FAILURES))
+ACCEPTED = Counter("kammerton_jobs_accepted", "Jobs that were recorded.", known=((),))
+REQUEUED = Counter("kammerton_jobs_requeued", "Attempts that ended without a result.", known=((),))
+VERDICTS = Counter(
+    "kammerton_verdicts",
+    "Reports by their verdict.",
+    ("verdict",),
+    (("432",), ("440",), ("other",), ("inconclusive",)),
+)
+UPLOADED = Counter("kammerton_uploaded_bytes", "Bytes of the files of accepted jobs.", known=((),))
+READ = Counter("kammerton_storage_read_bytes", "Bytes fetched from storage.", known=((),))
+ERRORS = Counter(
+    "kammerton_dependency_errors",
+    "Calls to Redis or S3 that failed, retried ones included.",
+    ("process", "dependency"),
+    tuple((process, dependency) for process in PROCESSES for dependency in ("redis", "s3")),
+)
+WEBHOOKS = Counter(
+    "kammerton_webhook_attempts",
+    "Attempts to deliver a webhook, by what became of them.",
+    ("outcome",),
+    (("delivered",), ("failed",), ("given_up",)),
+)
+BUGS = Counter("kammerton_unexpected_errors", "Requests that met a mistake of ours.", known=((),))
+REQUESTS = Counter("kammerton_http_requests", "Answered requests.", ("method", "route", "status"))
+
+WAITING = Histogram("kammerton_job_waiting_seconds", "From being queued to being started.", _SECONDS)
+DECODING = Histogram("kammerton_job_decode_seconds", "Decoding of one window.", _SECONDS)
+ANALYSING = Histogram("kammerton_job_analysis_seconds", "Measuring of one window.", _SECONDS)
+TOTAL = Histogram("kammerton_job_total_seconds", "From the request to the end, of jobs that ended.", _SECONDS)
+MEMORY = Histogram("kammerton_job_memory_peak_bytes", "Peak memory of one attempt's own.", _BYTES)
+LATENCY = Histogram(
+    "kammerton_http_request_seconds", "From a request to its answer's end.", _SECONDS, ("route",)
+)
+
+COUNTERS = (FINISHED, ACCEPTED, REQUEUED, VERDICTS, UPLOADED, READ, ERRORS, WEBHOOKS, BUGS, REQUESTS)
+HISTOGRAMS = (WAITING, DECODING, ANALYSING, TOTAL, MEMORY, LATENCY)
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")
+
+
+def field_of(name: str, labels: Sequence[str], rest: str = "") -> str:
+    """The field under which a count is kept."""
+    safe = (_UNSAFE.sub("_", label)[:80] for label in labels)
+    return "|".join((name, *safe, *((rest,) if rest else ())))
+
+
+def counted(counter: Counter, *labels: str, amount: float = 1) -> dict[str, float]:
+    """The field that grows when something happens."""
+    return {field_of(counter.name, labels): amount}
+
+
+def measured(histogram: Histogram, value: float, *labels: str) -> dict[str, float]:
+    """The two fields that grow when something is measured."""
+    bucket = next((f"{upper:g}" for upper in histogram.buckets if value <= upper), "+Inf")
+    return {
+        field_of(histogram.name, labels, f"le={bucket}"): 1,
+        field_of(histogram.name, labels, "sum"): value,
+    }
+
+
+class Tally:
+    """What this process has counted and not yet written down. For any thread; a forked child has its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fields: dict[str, float] = {}
+
+    def add(self, fields: Mapping[str, float]) -> None:
+        """Count."""
+        with self._lock:
+            for field, amount in fields.items():
+                self._fields[field] = self._fields.get(field, 0) + amount
+
+    def take(self) -> dict[str, float]:
+        """Everything so far; the tally begins anew. Give it back with `add` where it could not be written."""
+        with self._lock:
+            taken, self._fields = self._fields, {}
+        return taken

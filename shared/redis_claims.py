@@ -1,0 +1,89 @@
+"""ClaimStore in Redis: one hash an Idempotency-Key, forgotten by time to live."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from pydantic import TypeAdapter
+from redis.exceptions import RedisError
+
+from shared.errors import Unavailable
+from shared.ports import Answer, Claim
+
+_CLAIM = """
+local until_, answer, head = unpack(redis.call('HMGET', KEYS[1], 'until', 'answer', 'head'))
+if not until_ then
+  redis.call('HSET', KEYS[1], 'head', ARGV[3], 'subject', ARGV[4], 'holder', ARGV[5], 'until', ARGV[6])
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+elseif not answer and head == ARGV[3] and tonumber(until_) <= tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'holder', ARGV[5], 'until', ARGV[6])
+end
+return redis.call('HMGET', KEYS[1], 'head', 'subject', 'holder', 'until', 'whole', 'answer')
+"""
+_IF_HOLDER = """
+if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end
+return redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+"""
+
+_ANSWER = TypeAdapter(Answer)
+
+
+class RedisClaimStore:
+    """Every Idempotency-Key for a day."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str, keep_seconds: int = 24 * 3600) -> None:
+        self._prefix = prefix
+        self._keep_seconds = keep_seconds
+        self._claim = client.register_script(_CLAIM)
+        self._if_holder = client.register_script(_IF_HOLDER)
+
+    def claim(self, key: str, wanted: Claim, *, now: float) -> Claim:
+        """The claim that stands."""
+        args: list[str | int | float] = [
+            now,
+            self._keep_seconds,
+            wanted.head,
+            wanted.subject,
+            wanted.holder,
+            wanted.until,
+        ]
+        with _translated():
+            found: Any = self._claim(keys=[self._name(key)], args=args)
+        head, subject, holder, until, whole, answer = found
+        return Claim(
+            head=head,
+            subject=subject,
+            holder=holder,
+            until=float(until),
+            whole=whole,
+            answer=_ANSWER.validate_json(answer) if answer else None,
+        )
+
+    def renew(self, key: str, *, holder: str, until: float) -> None:
+        """The holder lives."""
+        self._change(key, holder, "until", str(until))
+
+    def settle(self, key: str, *, holder: str, whole: str, answer: Answer) -> None:
+        """The holder has answered."""
+        self._change(key, holder, "whole", whole, "answer", _ANSWER.dump_json(answer).decode())
+
+    def release(self, key: str, *, holder: str) -> None:
+        """The holder has created nothing."""
+        self._change(key, holder, "")
+
+    def _change(self, key: str, *args: str) -> None:
+        with _translated():
+            self._if_holder(keys=[self._name(key)], args=list(args))
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}claim:{key}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("The store of Idempotency-Keys does not answer; try again later.") from error

@@ -1,0 +1,106 @@
+"""Limiter in Redis: windows by the `limits` library, places as sorted sets by the time they become free.
+
+limits/…                 windows
+places:{kind}:{subject}  place → UNIX seconds, by the server's clock
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import redis
+from limits import RateLimitItemPerSecond
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
+from redis.exceptions import RedisError
+
+from shared.access_ports import Allowance, Quota
+from shared.errors import Unavailable
+
+# ARGV: the place, the most places, for how many seconds
+_HOLD = """
+local now = redis.call('TIME')
+now = now[1] + now[2] / 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
+  return 0
+end
+redis.call('ZADD', KEYS[1], string.format('%.6f', now + ARGV[3]), ARGV[1])
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+redis.call('PEXPIRE', KEYS[1], math.ceil((last[2] - now) * 1000))
+return 1
+"""
+
+
+class RedisLimiter:
+    """How much everybody has had."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        storage = RedisStorage(
+            "redis://", connection_pool=client.connection_pool, key_prefix=prefix + "limits"
+        )
+        self._sliding = SlidingWindowCounterRateLimiter(storage)
+        self._fixed = FixedWindowRateLimiter(storage)
+        self._hold = client.register_script(_HOLD)
+
+    def take(self, quota: Quota, subject: str) -> Allowance:
+        """Count one if it fits."""
+        item = _item(quota)
+        with _translated():
+            fits = self._sliding.hit(item, quota.name, subject)
+            stats = self._sliding.get_window_stats(item, quota.name, subject)
+        return Allowance(fits=fits, left=stats.remaining, reset_seconds=_until(stats.reset_time))
+
+    def charge(self, quota: Quota, subject: str, amount: int) -> None:
+        """Count what has been had already."""
+        with _translated():
+            self._fixed.hit(_item(quota), quota.name, subject, cost=amount)
+
+    def look(self, quota: Quota, subject: str) -> Allowance:
+        """What is left of a quota that is charged."""
+        with _translated():
+            stats = self._fixed.get_window_stats(_item(quota), quota.name, subject)
+        left = max(0, stats.remaining)
+        return Allowance(fits=left > 0, left=left, reset_seconds=_until(stats.reset_time))
+
+    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+        """Take one of `most` places, or keep it for longer."""
+        with _translated():
+            return bool(self._hold(keys=[self._name(kind, subject)], args=[place, most, seconds]))
+
+    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+        """The places that a subject holds, the oldest first."""
+        with _translated():
+            now = self._client.time()
+            found = self._client.zrange(
+                self._name(kind, subject), f"({now[0] + now[1] / 1e6!r}", "+inf", byscore=True
+            )
+        return tuple(cast(list[str], found))
+
+    def let_go(self, kind: str, subject: str, place: str) -> None:
+        """Free a place, whether it is held or not."""
+        with _translated():
+            self._client.zrem(self._name(kind, subject), place)
+
+    def _name(self, kind: str, subject: str) -> str:
+        return f"{self._prefix}places:{kind}:{subject}"
+
+
+def _item(quota: Quota) -> RateLimitItemPerSecond:
+    return RateLimitItemPerSecond(quota.most, quota.window_seconds, namespace="q")
+
+
+def _until(at: float) -> int:
+    return max(1, math.ceil(at - time.time()))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("The counters of limits do not answer; try again later.") from error

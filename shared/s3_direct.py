@@ -1,0 +1,97 @@
+"""DirectStore in S3: presigned requests. Size and type are signed, so the store refuses anything else."""
+
+from typing import TYPE_CHECKING
+
+from shared.errors import AudioMissing, Conflict
+from shared.ports import Offer, SignedForm, SignedRequest
+from shared.s3_audio import translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class S3DirectStore:
+    """Objects under one prefix of one bucket, written by clients."""
+
+    def __init__(
+        self, client: "S3Client", *, public_client: "S3Client", bucket: str, prefix: str, part_bytes: int
+    ) -> None:
+        """*public_client* signs only: its endpoint is the one that clients reach."""
+        self._client = client
+        self._public = public_client
+        self._bucket = bucket
+        self._prefix = prefix
+        self._part_bytes = part_bytes
+
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+        """Let the holder of the answer write exactly this object, for so long."""
+        if size_bytes > self._part_bytes:
+            return self._in_parts(key, size_bytes, media_type, seconds)
+        name = self._prefix + key
+        url = self._public.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": name,
+                "ContentType": media_type,
+                "ContentLength": size_bytes,
+            },
+            ExpiresIn=seconds,
+        )
+        form = self._public.generate_presigned_post(
+            self._bucket,
+            name,
+            Fields={"Content-Type": media_type},
+            Conditions=[{"Content-Type": media_type}, ["content-length-range", size_bytes, size_bytes]],
+            ExpiresIn=seconds,
+        )
+        put = SignedRequest(
+            method="PUT", url=url, headers={"Content-Type": media_type}, size_bytes=size_bytes
+        )
+        return Offer(requests=(put,), form=SignedForm(url=form["url"], fields=form["fields"]))
+
+    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+        """Make one object of the parts."""
+        name = self._prefix + key
+        try:
+            with translated():
+                pages = self._client.get_paginator("list_parts").paginate(
+                    Bucket=self._bucket, Key=name, UploadId=multipart
+                )
+                parts = [part for page in pages for part in page.get("Parts", [])]
+                arrived = sum(part["Size"] for part in parts)
+                if arrived != size_bytes:
+                    raise Conflict(
+                        f"{arrived:,} of {size_bytes:,} bytes have arrived; send the other parts first.",
+                        code="upload_unfinished",
+                    )
+                self._client.complete_multipart_upload(
+                    Bucket=self._bucket,
+                    Key=name,
+                    UploadId=multipart,
+                    MultipartUpload={
+                        "Parts": [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
+                    },
+                )
+        except AudioMissing:
+            return  # there are no parts any more: joined before, or expired; opening the object will tell
+
+    def _in_parts(self, key: str, size_bytes: int, media_type: str, seconds: int) -> Offer:
+        name = self._prefix + key
+        with translated():
+            created = self._client.create_multipart_upload(
+                Bucket=self._bucket, Key=name, ContentType=media_type
+            )
+        requests = []
+        for number, start in enumerate(range(0, size_bytes, self._part_bytes), 1):
+            size = min(self._part_bytes, size_bytes - start)
+            params = {
+                "Bucket": self._bucket,
+                "Key": name,
+                "UploadId": created["UploadId"],
+                "PartNumber": number,
+                "ContentLength": size,
+            }
+            url = self._public.generate_presigned_url("upload_part", Params=params, ExpiresIn=seconds)
+            requests.append(SignedRequest(method="PUT", url=url, headers={}, size_bytes=size))
+        return Offer(requests=tuple(requests), multipart=created["UploadId"])

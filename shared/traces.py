@@ -1,0 +1,163 @@
+"""Traces of one upload through all processes, sent by OTLP; nothing at all unless an address is configured.
+
+Spans are recorded when they are over, and held until `write`, which sends them from the calling thread: a
+process that forks must have no exporter's thread. The OpenTelemetry SDK is imported only where it is used.
+"""
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from shared.logs import get_logger
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+_log = get_logger(__name__)
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+_SEND_SECONDS = 2.0
+_AFTER_FAILURE_SECONDS = 60.0
+_MOST_HELD = 1000
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a trace we are: as the W3C's `traceparent` header has it."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool
+
+    def __str__(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+    def child(self) -> "Place":
+        """A new span below this one."""
+        return Place(trace_id=self.trace_id, span_id=secrets.token_hex(8), sampled=self.sampled)
+
+
+def new_place() -> Place:
+    """The first span of a new trace."""
+    return Place(trace_id=secrets.token_hex(16), span_id=secrets.token_hex(8), sampled=True)
+
+
+def parse_place(traceparent: str | None) -> Place | None:
+    """The place that a header names; None where it names none."""
+    found = _TRACEPARENT.fullmatch(traceparent or "")
+    if found is None or set(found[1]) == {"0"} or set(found[2]) == {"0"}:
+        return None
+    return Place(trace_id=found[1], span_id=found[2], sampled=bool(int(found[3], 16) & 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Something that took some time. Times are UNIX seconds."""
+
+    name: str
+    place: Place
+    parent: Place | None
+    began: float
+    ended: float
+    kind: str = "internal"
+    """internal, server, consumer or client."""
+    failed: bool = False
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+class Traces(Protocol):
+    """Where spans go."""
+
+    is_on: bool
+
+    def record(self, span: Span) -> None:
+        """Keep a span that is over. Never raises, never waits."""
+
+    def write(self) -> None:
+        """Send what is held. Takes a few seconds at most, and not even those while nobody answers."""
+
+
+class NoTraces:
+    """Nobody wants traces."""
+
+    is_on = False
+
+    def record(self, span: Span) -> None:
+        """Forget it."""
+
+    def write(self) -> None:
+        """There is nothing to send."""
+
+
+class HeldTraces:
+    """Holds spans until somebody calls `write`. Starts no thread, so the process may fork."""
+
+    is_on = True
+
+    def __init__(self, exporter: "SpanExporter", *, process: str) -> None:
+        self._exporter = exporter
+        self._process = process
+        self._held: list[Span] = []
+        self._lock = threading.Lock()
+        self._rest_until = 0.0
+
+    def record(self, span: Span) -> None:
+        """Keep a span; the oldest go where nobody fetches them."""
+        if span.place.sampled:
+            with self._lock:
+                self._held.append(span)
+                del self._held[:-_MOST_HELD]
+
+    def write(self) -> None:
+        """Send them, unless that failed a moment ago."""
+        if not self._held or time.monotonic() < self._rest_until:
+            return
+        with self._lock:
+            held, self._held = self._held, []
+        from opentelemetry.sdk.trace.export import SpanExportResult
+
+        result = self._exporter.export([_readable(span, process=self._process) for span in held])
+        if result is not SpanExportResult.SUCCESS:
+            self._rest_until = time.monotonic() + _AFTER_FAILURE_SECONDS
+            _log.warning("traces_not_sent", spans=len(held))
+
+
+def open_traces(url: str | None, *, process: str) -> Traces:
+    """Traces sent to an OTLP/HTTP address, like http://collector:4318/v1/traces; none without one."""
+    if not url:
+        return NoTraces()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    return HeldTraces(OTLPSpanExporter(endpoint=url, timeout=_SEND_SECONDS), process=process)
+
+
+def _readable(span: Span, *, process: str) -> "ReadableSpan":
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+    from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+    from opentelemetry.trace.status import Status, StatusCode
+
+    def context(place: Place, *, is_remote: bool) -> SpanContext:
+        flags = TraceFlags(TraceFlags.SAMPLED if place.sampled else TraceFlags.DEFAULT)
+        return SpanContext(int(place.trace_id, 16), int(place.span_id, 16), is_remote, flags)
+
+    return ReadableSpan(
+        name=span.name,
+        context=context(span.place, is_remote=False),
+        parent=context(span.parent, is_remote=True) if span.parent else None,
+        resource=Resource({"service.name": f"kammerton-{process}", "service.namespace": "kammerton"}),
+        attributes=dict(span.attributes),
+        kind=SpanKind[span.kind.upper()],
+        status=Status(StatusCode.ERROR if span.failed else StatusCode.UNSET),
+        start_time=int(span.began * 1e9),
+        end_time=int(span.ended * 1e9),
+        instrumentation_scope=InstrumentationScope("kammerton"),
+    )

@@ -1,0 +1,106 @@
+import asyncio
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.budget import FIRST_BYTES, BufferBudget
+from shared.errors import Overloaded
+
+PART = 8 * FIRST_BYTES
+
+
+async def one_upload(budget: BufferBudget, parts: int, rng: random.Random, seen: list[int]) -> None:
+    """Grows by doubling as real ones do; parts on their way out come back by themselves."""
+    sending: list[asyncio.Task[None]] = []
+    for _ in range(parts):
+        hold = budget.hold()
+        size = FIRST_BYTES
+        while size <= PART:
+            await hold.grow(size, wait_seconds=60)
+            seen.append(budget.held_bytes)
+            size *= 2
+            await asyncio.sleep(0)
+        hold.send()
+
+        async def send(sent: object = hold, turns: int = rng.randrange(5)) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            sent.release()  # type: ignore[attr-defined]
+
+        sending.append(asyncio.create_task(send()))
+    await asyncio.gather(*sending)
+
+
+@given(uploads=st.integers(1, 40), total_parts=st.integers(1, 6), seed=st.integers(0, 1000))
+def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts: int, seed: int) -> None:
+    rng = random.Random(seed)
+    seen: list[int] = []
+
+    async def run() -> None:
+        budget = BufferBudget(total_parts * PART, part_bytes=PART)
+        async with asyncio.timeout(30):
+            await asyncio.gather(
+                *(one_upload(budget, rng.randrange(1, 4), rng, seen) for _ in range(uploads))
+            )
+        assert budget.held_bytes == 0
+        assert not budget.contended
+
+    asyncio.run(run())
+    assert max(seen) <= total_parts * PART
+
+
+def test_who_waits_in_vain_is_told_so_and_holds_nothing() -> None:
+    async def run() -> None:
+        hurried = []
+        budget = BufferBudget(PART, part_bytes=PART)
+        first = budget.hold(hurry=lambda: hurried.append(True))
+        await first.grow(PART, wait_seconds=1)
+        second = budget.hold()
+        with pytest.raises(Overloaded):
+            await second.grow(FIRST_BYTES, wait_seconds=0.01)
+        assert hurried == [True]
+        assert not budget.contended
+        first.release()
+        first.release()
+        await second.grow(FIRST_BYTES, wait_seconds=0)
+        assert budget.held_bytes == FIRST_BYTES
+
+    asyncio.run(run())
+
+
+def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
+    async def run() -> None:
+        budget = BufferBudget(2 * PART, part_bytes=PART)
+        held = [budget.hold() for _ in range(16)]
+        taken = 0
+        for hold in held:
+            try:
+                await hold.grow(FIRST_BYTES, wait_seconds=0.001)
+                taken += 1
+            except Overloaded:
+                break
+        assert taken > 1
+        for size in (2, 4, 8):
+            await held[0].grow(size * FIRST_BYTES, wait_seconds=0.001)
+        assert held[0].size_bytes == PART
+
+    asyncio.run(run())
+
+
+def test_a_canceled_wait_leaves_no_trace() -> None:
+    async def run() -> None:
+        budget = BufferBudget(PART, part_bytes=PART)
+        first, second = budget.hold(), budget.hold()
+        await first.grow(PART, wait_seconds=1)
+        waiting = asyncio.create_task(second.grow(FIRST_BYTES, wait_seconds=60))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not budget.contended
+        first.release()
+        assert budget.held_bytes == 0
+
+    asyncio.run(run())

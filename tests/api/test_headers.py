@@ -1,0 +1,97 @@
+import pytest
+from fastapi.responses import HTMLResponse
+from starlette.testclient import TestClient
+
+from api.headers import Web
+from tests.api.conftest import World, a_world
+
+SONG = b"RIFF" + bytes(100)
+
+
+def with_page(web: Web) -> TestClient:
+    client = a_world(web=web).client
+
+    async def page(_: object) -> HTMLResponse:
+        return HTMLResponse("<p>hello")
+
+    client.app.router.add_route("/page", page)  # type: ignore[attr-defined]
+    return client
+
+
+def test_data_may_load_nothing_and_be_framed_nowhere(world: World) -> None:
+    for answer in (world.client.get("/healthz"), world.client.get("/nothing"), world.client.get("/v1/jobs")):
+        assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
+    client = with_page(Web(storage_url="http://s3.test:9000/bucket"))
+    headers = client.get("/page").headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    assert policy["connect-src"] == "'self' http://s3.test:9000"
+    assert policy["frame-ancestors"] == "'none'"
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_api_docs_may_load_their_scripts(world: World) -> None:
+    assert "https://cdn.jsdelivr.net" in world.client.get("/docs").headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("kammerton.test", 200),
+        ("KAMMERTON.test:8443", 200),
+        ("a.example.org", 200),
+        ("example.org", 400),
+        ("evil.test", 400),
+        ("kammerton.test.evil.test", 400),
+        ("evilexample.org", 400),
+        ("", 400),
+    ],
+)
+def test_only_known_names_are_answered(host: str, status: int) -> None:
+    client = with_page(Web(hosts=("kammerton.test", "*.example.org")))
+    answer = client.get("/page", headers={"Host": host})
+    assert answer.status_code == status
+    if status == 400:
+        assert answer.json()["code"] == "unknown_host"
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_pages_of_other_origins_are_let_in_by_setting_alone(world: World) -> None:
+    origin = {"Origin": "https://app.test"}
+    assert "Access-Control-Allow-Origin" not in world.client.get("/v1/jobs/x", headers=origin).headers
+    client = a_world(web=Web(cors_origins=("https://app.test",))).client
+    allowed = client.get("/v1/jobs/x", headers=origin).headers
+    assert allowed["Access-Control-Allow-Origin"] == "https://app.test"
+    assert "Access-Control-Allow-Credentials" not in allowed
+    assert "Retry-After" in allowed["Access-Control-Expose-Headers"]
+    other = client.get("/v1/jobs/x", headers={"Origin": "https://evil.test"}).headers
+    assert "Access-Control-Allow-Origin" not in other
+    preflight = client.options(
+        "/v1/jobs",
+        headers=origin
+        | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"},
+    )
+    assert preflight.status_code == 200
+
+
+def test_a_proxy_is_believed_by_setting_alone() -> None:
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+    believed = TestClient(with_page(Web(proxies=("192.0.2.1",))).app, client=("192.0.2.1", 5))
+    assert "Strict-Transport-Security" in believed.get("/page", headers=forwarded).headers
+    stranger = TestClient(with_page(Web(proxies=("192.0.2.1",))).app, client=("192.0.2.2", 5))
+    assert "Strict-Transport-Security" not in stranger.get("/page", headers=forwarded).headers
+    unset = TestClient(with_page(Web()).app, client=("192.0.2.1", 5))
+    assert "Strict-Transport-Security" not in unset.get("/page", headers=forwarded).headers
+
+
+def test_a_body_where_none_belongs_is_bounded(world: World) -> None:
+    answer = world.client.post("/v1/jobs/x/cancel", content=bytes(2 * 1024 * 1024))
+    assert answer.status_code in {404, 413}
+    answer = world.client.post("/v1/jobs", content=bytes(13 * 1024 * 1024))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

@@ -1,0 +1,219 @@
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api.admission import Admission, UploadSlot
+from api.limits import Limits, subject_of
+from shared.errors import LimitReached, Unavailable
+from shared.job import JobState
+from shared.keys import Scope
+from tests.api.conftest import World, a_world
+from tests.fakes import MemoryJobStore, MemoryLimiter
+from tests.made import a_job
+
+SONG = b"RIFF" + bytes(996)
+BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)
+
+
+@pytest.fixture
+def limiter() -> MemoryLimiter:
+    return MemoryLimiter()
+
+
+def limited(limiter: MemoryLimiter, **limits: Any) -> World:
+    return a_world(limiter=limiter, limits=Limits(**limits))
+
+
+def bearing(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise Unavailable("The counters are away.")
+
+
+def test_every_answer_says_how_many_requests_are_left(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, requests_per_minute=3)
+    for left in (2, 1, 0):
+        answer = world.client.get("/v1/jobs/x")
+        assert answer.status_code == 404
+        assert answer.headers["RateLimit-Policy"] == '"requests";q=3;w=60'
+        assert re.fullmatch(rf'"requests";r={left};t=[1-9]\d?', answer.headers["RateLimit"])
+    answer = world.client.get("/v1/jobs/x")
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit"].startswith('"requests";r=0;')
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["X-Request-ID"]
+
+
+def test_keys_do_not_pay_for_each_other_nor_for_their_address(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, requests_per_minute=1)
+    one, two = world.token(*BOTH), world.token(*BOTH)
+    for headers in ({}, bearing(one), bearing(two)):
+        assert world.client.get("/v1/jobs/x", headers=headers).status_code == 404
+        assert world.client.get("/v1/jobs/x", headers=headers).status_code == 429
+
+
+def test_guessing_keys_counts_against_the_address(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, requests_per_minute=3)
+    guesses = [
+        world.client.get("/v1/jobs/x", headers=bearing(f"kam_{number:012}_{'0' * 64}")) for number in range(5)
+    ]
+    assert [guess.status_code for guess in guesses] == [401, 401, 401, 429, 429]
+
+
+def test_health_checks_are_not_counted(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, requests_per_minute=1)
+    assert [world.client.get("/healthz").status_code for _ in range(3)] == [200, 200, 200]
+    assert limiter.had == {}
+
+
+def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryLimiter) -> None:
+    limiter.take = limiter.look = limiter.hold = limiter.places = away  # type: ignore[method-assign]
+    world = limited(limiter, requests_per_minute=1, uploads_at_once=1, bytes_per_day=10**6)
+    assert [world.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
+    answer = world.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert world.audio.objects == {}
+
+
+def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, bytes_per_day=2500)
+    assert [world.client.post("/v1/jobs", content=SONG).status_code for _ in range(2)] == [202, 202]
+    answer = world.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
+    assert "500 are left" in answer.json()["detail"]
+    assert int(answer.headers["Retry-After"]) > 3600
+    assert len(world.audio.objects) == 2
+
+
+def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, bytes_per_day=10**6)
+    world.audio.put = away  # type: ignore[method-assign]
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
+    world.jobs.add = away  # type: ignore[method-assign]
+    del world.audio.put
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
+    assert sum(amount for had in limiter.had.values() for _, amount in had) == 2 * len(SONG)
+
+
+def test_places_are_given_back_however_an_upload_ends(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, uploads_at_once=1)
+    for content, expected in ((SONG, 202), (b"", 400), (bytes(13 * 1024 * 1024), 413), (SONG, 202)):
+        assert world.client.post("/v1/jobs", content=content).status_code == expected
+    assert all(not held for held in limiter.held.values())
+
+
+def test_too_many_uploads_at_once_are_refused(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, uploads_at_once=1)
+    token = world.token(*BOTH)
+    limiter.hold("uploads", f"key:{token.split('_')[1]}", "another", most=1, seconds=60)
+    answer = world.client.post("/v1/jobs", content=SONG, headers=bearing(token))
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (
+        429,
+        "too_many_uploads",
+        "5",
+    )
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 202, "others may"
+
+
+def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, jobs_queued=2)
+    ids = [world.client.post("/v1/jobs", content=SONG).json()["id"] for _ in range(2)]
+    answer = world.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
+    assert world.client.post("/v1/jobs", content=SONG, headers=bearing(world.token(*BOTH))).status_code == 202
+    world.jobs.change(ids[1], lambda job: replace(job, state=JobState.RUNNING))
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
+    world.jobs.remove(ids[0])
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
+
+
+def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, queue_most=2)
+    world.jobs.add(a_job("a"))
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
+    answer = world.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (
+        503,
+        "queue_full",
+        "5",
+    )
+    assert len(world.audio.objects) == 1
+
+
+def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryLimiter) -> None:
+    limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
+    admission = Admission(limiter=limiter, jobs=MemoryJobStore(), limits=limits)
+    slot = UploadSlot(admission, "a")
+
+    async def song() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield bytes(10 * 1024 * 1024)
+
+    async def send() -> int:
+        slot.enter(0)
+        size = 0
+        async for chunk in slot.counted(song()):
+            size += len(chunk)
+            for held in limiter.held.values():
+                for place in held:
+                    held[place] -= 30  # it is later
+        charged = sum(amount for had in limiter.had.values() for _, amount in had)
+        assert charged == 40 * 1024 * 1024
+        with pytest.raises(LimitReached):
+            admission.take_place("a", "another")
+        await slot.leave()
+        return size
+
+    assert asyncio.run(send()) == 50 * 1024 * 1024
+    assert sum(amount for had in limiter.had.values() for _, amount in had) == 50 * 1024 * 1024
+
+
+def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryLimiter) -> None:
+    limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
+    slot = UploadSlot(Admission(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
+    slot.enter(0)
+    limiter.hold = limiter.charge = limiter.let_go = away  # type: ignore[method-assign]
+
+    async def song() -> AsyncIterator[bytes]:
+        yield bytes(40 * 1024 * 1024)
+
+    async def send() -> list[int]:
+        sizes = [len(chunk) async for chunk in slot.counted(song())]
+        await slot.leave()
+        return sizes
+
+    assert asyncio.run(send()) == [40 * 1024 * 1024]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:1:2:3", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("testclient", None, True),
+    ],
+)
+def test_an_address_stands_for_its_owner(one: str, other: str | None, same: bool) -> None:
+    assert (subject_of(None, one) == subject_of(None, other)) is same
+    assert one not in subject_of(None, one)
+
+
+def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, bytes_per_day=2500, jobs_queued=2)
+    wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
+    assert [world.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]
+    answer = world.client.post("/v1/uploads", json=wish)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
+    other = bearing(world.token(*BOTH))
+    answer = world.client.post("/v1/uploads", json=wish | {"bytes": 2501}, headers=other)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
+    assert world.client.post("/v1/uploads", json=wish, headers=other).status_code == 201

@@ -1,0 +1,176 @@
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.bookkeeper import Bookkeeper
+from shared.counts import ERRORS, WEBHOOKS, Tally, counted
+from shared.errors import Unavailable
+from shared.job_counts import counts_of
+from shared.keys import Scope
+from shared.ports import WorkerInfo
+from tests.api.conftest import World, a_world
+from tests.fakes import MemoryCountStore
+from tests.made import a_job, a_report
+from tests.promtool import find_promtool
+
+SONG = b"RIFF" + bytes(100)
+
+
+def away(*_: Any, **__: Any) -> Any:
+    raise Unavailable("away")
+
+
+@pytest.fixture
+def store() -> MemoryCountStore:
+    return MemoryCountStore()
+
+
+@pytest.fixture
+def open_world(store: MemoryCountStore) -> World:
+    books = Bookkeeper(store, tally=Tally(), process="api")
+    return a_world(counts=store, books=books, metrics_public=True)
+
+
+def read(world: World) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = world.client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def labels(**given: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(given.items()))
+
+
+def a_life(store: MemoryCountStore) -> None:
+    """One job from its upload to its report, as the follower counts it."""
+    job = a_job(created_at=1.0, queued_at=1.0, due_at=1.0)
+    running = job.start(worker="w", now=4.0, lease_seconds=15)
+    ended = running.succeed(1, a_report(), now=9.0, memory_peak_bytes=100 * 1024 * 1024)
+    for old, new in ((None, job), (job, running), (running, ended)):
+        store.add(counts_of(old, new), process="worker", now=5.0)
+
+
+def test_what_happened_to_jobs_is_told(open_world: World, store: MemoryCountStore) -> None:
+    a_life(store)
+    found = read(open_world)
+    assert found["kammerton_jobs_finished_total", labels(state="succeeded", reason="none")] == 1
+    assert found["kammerton_jobs_finished_total", labels(state="failed", reason="no_audio")] == 0
+    assert found["kammerton_uploaded_bytes_total", ()] == 5
+    assert found["kammerton_job_waiting_seconds_bucket", labels(le="2.5")] == 0
+    assert found["kammerton_job_waiting_seconds_bucket", labels(le="5")] == 1
+    assert found["kammerton_job_waiting_seconds_bucket", labels(le="+Inf")] == 1
+    assert found["kammerton_job_waiting_seconds_sum", ()] == 3
+    assert found["kammerton_job_waiting_seconds_count", ()] == 1
+    assert found["kammerton_job_memory_peak_bytes_bucket", labels(le="1.34218e+08")] == 1
+    assert found["kammerton_redis_up", ()] == 1
+
+
+def test_the_queues_are_told_as_they_stand(open_world: World) -> None:
+    open_world.jobs.add(a_job(queued_at=time.time() - 100))
+    found = read(open_world)
+    assert found["kammerton_queue_depth", labels(queue="interactive")] == 1
+    assert 100 <= found["kammerton_queue_oldest_seconds", labels(queue="interactive")] < 200
+    assert found["kammerton_queue_depth", labels(queue="batch")] == 0
+    assert found["kammerton_queue_oldest_seconds", labels(queue="batch")] == 0
+
+
+def test_workers_are_told_together_not_by_name(open_world: World) -> None:
+    for number, memory in ((1, 50), (2, 80)):
+        open_world.workers.beat(
+            WorkerInfo(
+                name=f"h:{number}",
+                host="h",
+                pid=number,
+                started_at=1,
+                seen_at=1,
+                concurrency=2,
+                memory_bytes=memory,
+                memory_limit_bytes=100,
+                current_jobs=("x",),
+            )
+        )
+    found = read(open_world)
+    numbers = {name: found[f"kammerton_worker{name}", ()] for name in ("s", "_places", "_busy")}
+    assert numbers == {"s": 2, "_places": 4, "_busy": 2}
+    assert found["kammerton_worker_memory_bytes", ()] == 130
+    assert found["kammerton_worker_memory_ratio", ()] == 0.8
+
+
+def test_requests_are_counted_by_route_not_by_path(open_world: World) -> None:
+    for path in ("/v1/jobs/a", "/v1/jobs/b", "/made/up/1", "/made/up/2"):
+        open_world.client.get(path)
+    open_world.client.request("BREW", "/v1/jobs/a")
+    found = read(open_world)
+    assert (
+        found["kammerton_http_requests_total", labels(method="GET", route="/v1/jobs/{job_id}", status="404")]
+        == 2
+    )
+    assert found["kammerton_http_requests_total", labels(method="GET", route="unknown", status="404")] == 2
+    assert not [key for key in found if "BREW" in str(key) or "made" in str(key)]
+    assert found["kammerton_http_request_seconds_count", labels(route="/v1/jobs/{job_id}")] >= 2
+
+
+def test_a_request_that_meets_a_bug_is_counted(open_world: World) -> None:
+    def broken(job_id: str) -> Any:
+        raise ZeroDivisionError
+
+    assert read(open_world)["kammerton_unexpected_errors_total", ()] == 0
+    open_world.jobs.get = broken  # type: ignore[method-assign]
+    open_world.client.get("/v1/jobs/x")
+    assert read(open_world)["kammerton_unexpected_errors_total", ()] == 1
+
+
+def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: MemoryCountStore) -> None:
+    store.add(counted(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
+    store.add(counted(WEBHOOKS, "delivered"), process="notifier", now=7.0)
+    found = read(open_world)
+    assert found["kammerton_dependency_errors_total", labels(process="worker", dependency="s3")] == 3
+    assert found["kammerton_dependency_errors_total", labels(process="api", dependency="redis")] == 0
+    assert found["kammerton_webhook_attempts_total", labels(outcome="delivered")] == 1
+    assert found["kammerton_process_seen_timestamp_seconds", labels(process="notifier")] == 7
+
+
+def test_without_redis_there_is_still_an_answer(open_world: World, store: MemoryCountStore) -> None:
+    store.read = away  # type: ignore[method-assign]
+    found = read(open_world)
+    assert found["kammerton_redis_up", ()] == 0
+    assert found["process_resident_memory_bytes", ()] > 0
+    assert not [name for name, _ in found if name.startswith("kammerton_jobs")]
+
+
+def test_what_could_not_be_written_is_written_later(store: MemoryCountStore) -> None:
+    books = Bookkeeper(store, tally=Tally(), process="api")
+    books.tally.add({"a": 1})
+    add, store.add = store.add, away  # type: ignore[method-assign]
+    books.write()
+    store.add = add  # type: ignore[method-assign]
+    books.tally.add({"a": 1})
+    books.write()
+    books.write()
+    assert store.fields == {"a": 2}
+
+
+def test_the_numbers_are_for_operators_unless_they_are_public(closed_world: World) -> None:
+    def status(*scopes: Scope) -> int:
+        headers = {"Authorization": f"Bearer {closed_world.token(*scopes)}"} if scopes else {}
+        return closed_world.client.get("/metrics", headers=headers).status_code
+
+    assert (status(), status(Scope.JOBS_READ), status(Scope.ADMIN_READ)) == (401, 403, 200)
+
+
+def test_promtool_finds_nothing_to_object_to(open_world: World, store: MemoryCountStore) -> None:
+    promtool = find_promtool()
+    a_life(store)
+    open_world.client.get("/v1/jobs/a")
+    text = open_world.client.get("/metrics").text
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, text=True, capture_output=True, check=False, timeout=60
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -1,0 +1,116 @@
+import asyncio
+import selectors
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from api.pace import Pace
+from shared.errors import UploadStalled
+
+
+class Skipping(selectors.DefaultSelector):
+    """Whoever would sleep moves the clock instead: an hour takes no time."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        ready = super().select(0 if timeout else timeout)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+def a_loop() -> asyncio.SelectorEventLoop:
+    selector = Skipping()
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now  # type: ignore[method-assign]
+    return loop
+
+
+def run(scene: Callable[[], Any]) -> Any:
+    with asyncio.Runner(loop_factory=a_loop) as runner:
+        return runner.run(scene())
+
+
+async def client_sends(pace: Pace, size_bytes: int, *, every: float, times: int) -> int:
+    """How many of the pieces were waited for."""
+    for number in range(times):
+        try:
+            async with pace.waiting():
+                await asyncio.sleep(every)
+        except UploadStalled:
+            return number
+        pace.received(size_bytes)
+    return times
+
+
+def test_silence_is_waited_out_for_the_idle_time_and_no_longer() -> None:
+    async def scene() -> tuple[int, int]:
+        def pace() -> Pace:
+            return Pace(idle_seconds=30, least_bytes_per_second=1000)
+
+        return (
+            await client_sends(pace(), 10**6, every=29, times=3),
+            await client_sends(pace(), 10**6, every=31, times=3),
+        )
+
+    assert run(scene) == (3, 0)
+
+
+def test_a_byte_a_second_is_no_upload() -> None:
+    async def scene() -> int:
+        return await client_sends(Pace(idle_seconds=30, least_bytes_per_second=1000), 1, every=1, times=1000)
+
+    assert 29 <= run(scene) <= 31
+
+
+def test_the_least_rate_may_last_for_ever() -> None:
+    async def scene() -> int:
+        return await client_sends(
+            Pace(idle_seconds=30, least_bytes_per_second=1000), 1001, every=1, times=5000
+        )
+
+    assert run(scene) == 5000
+
+
+def test_while_others_wait_more_is_asked() -> None:
+    busy = False
+
+    async def scene() -> tuple[int, int, int]:
+        nonlocal busy
+        pace = Pace(idle_seconds=30, least_bytes_per_second=1000, busy=lambda: busy)
+        calm = await client_sends(pace, 2000, every=1, times=100)
+        busy = True
+        slow = await client_sends(pace, 2000, every=1, times=100)
+        brisk = Pace(idle_seconds=30, least_bytes_per_second=1000, busy=lambda: True)
+        return calm, slow, await client_sends(brisk, 9000, every=1, times=100)
+
+    calm, slow, brisk = run(scene)
+    assert (calm, brisk) == (100, 100)
+    assert slow < 10
+
+
+def test_who_is_being_waited_for_has_less_time_from_when_others_begin_to_wait() -> None:
+    async def scene() -> float:
+        loop = asyncio.get_running_loop()
+        pace = Pace(idle_seconds=30, least_bytes_per_second=1000)
+        loop.call_later(10, pace.hurry)
+        with pytest.raises(UploadStalled):
+            async with pace.waiting():
+                await asyncio.sleep(1000)
+        return loop.time()
+
+    assert run(scene) == pytest.approx(15, abs=0.1)
+
+
+def test_our_own_slowness_is_not_the_clients() -> None:
+    async def scene() -> int:
+        pace = Pace(idle_seconds=30, least_bytes_per_second=1000)
+        for _ in range(100):
+            await asyncio.sleep(1000)
+            if await client_sends(pace, 1, every=0.1, times=1) == 0:
+                return 0
+        return 100
+
+    assert run(scene) == 100

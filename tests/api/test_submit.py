@@ -1,0 +1,217 @@
+"""What an upload is held to before, while and after its bytes arrive."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from api.budget import BufferBudget
+from api.pace import Pace
+from api.terms import JobTerms
+from api.upload import Receiver, Target
+from shared.errors import Overloaded, Unavailable
+from shared.job import Job
+from tests.api.conftest import MOST_BYTES, World, a_world
+from tests.fakes import MemoryAudioStore
+
+SONG = b"fLaC" + bytes(range(256)) * 40
+
+
+def digest_of(body: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def stays_clean(world: World) -> bool:
+    return not (
+        world.audio.objects
+        or world.audio.uploads
+        or world.jobs.jobs
+        or world.queue.messages
+        or world.uploads.uploads
+    )
+
+
+class Untouchable(MemoryAudioStore):
+    """Storage that is not to be touched."""
+
+    def put(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("storage was touched")
+
+    def begin(self, *_: Any, **__: Any) -> Any:
+        raise AssertionError("storage was touched")
+
+    def delete(self, key: str) -> None:
+        raise AssertionError("storage was touched")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        (SONG, {"Content-Length": str(MOST_BYTES + 1)}, 413),
+        (SONG, {"Content-Type": "text/html"}, 415),
+        (b"%PDF-1.4" + SONG, {"Content-Type": "audio/mpeg"}, 415),
+        (b"x", {}, 415),
+        (b"", {}, 400),
+        (SONG, {"Content-Digest": "sha-256=:nonsense:"}, 400),
+    ],
+)
+def test_what_can_be_refused_early_never_touches_storage(
+    content: bytes, headers: dict[str, str], status: int
+) -> None:
+    world = a_world(audio=Untouchable())
+    with world.client as client:
+        answer = client.post("/v1/jobs", content=content, headers=headers)
+    assert answer.status_code == status, answer.text
+    assert stays_clean(world)
+
+
+def test_a_refused_size_names_the_limit(world: World) -> None:
+    answer = world.client.post("/v1/jobs", content=SONG, headers={"Content-Length": str(10**12)})
+    assert answer.json()["limit_bytes"] == MOST_BYTES
+    assert f"{MOST_BYTES:,}" in answer.json()["detail"]
+
+
+def test_what_came_instead_of_sound_is_named(world: World) -> None:
+    answer = world.client.post("/v1/jobs", files={"file": ("song.mp3", b"PK\x03\x04" + SONG, "audio/mpeg")})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media")
+    assert "ZIP" in answer.json()["detail"]
+
+
+def test_a_true_digest_is_accepted_and_a_false_one_leaves_nothing(world: World) -> None:
+    good = world.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": digest_of(SONG)})
+    assert good.status_code == 202
+    world.client.delete(good.headers["location"])
+    world.queue.messages.clear()
+    for body in (SONG, SONG + bytes(11 * 1024 * 1024)):
+        answer = world.client.post("/v1/jobs", content=body, headers={"Content-Digest": digest_of(b"else")})
+        assert (answer.status_code, answer.json()["code"]) == (400, "digest_mismatch")
+        assert stays_clean(world)
+
+
+def test_a_forms_digest_is_of_the_whole_form(world: World) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + SONG + b"\r\n--b--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    good = world.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(body)})
+    bad = world.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(SONG)})
+    assert (good.status_code, bad.status_code) == (202, 400)
+
+
+def test_digests_of_other_kinds_are_not_ours_to_check(world: World) -> None:
+    headers = {"Content-Digest": f"sha-512=:AAAA:, {digest_of(SONG)}"}
+    assert world.client.post("/v1/jobs", content=SONG, headers=headers).status_code == 202
+    assert (
+        world.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": "md5=:AA:"}).status_code == 202
+    )
+
+
+def test_an_upload_is_registered_while_it_lasts_and_no_longer(world: World) -> None:
+    put = world.audio.put
+
+    def put_and_look(key: str, *args: Any, **named: Any) -> None:
+        assert [upload.id for upload in world.uploads.alive()] == [key]
+        put(key, *args, **named)
+
+    world.audio.put = put_and_look  # type: ignore[method-assign]
+    assert world.client.post("/v1/jobs", params={"filename": "a.flac"}, content=SONG).status_code == 202
+    assert world.uploads.alive() == ()
+
+
+def test_a_job_that_may_have_been_recorded_keeps_its_audio(world: World) -> None:
+    """Audio without a record is the rescuer's; a record without audio would be a lie."""
+    add = world.jobs.add
+
+    def recorded_but_unanswered(job: Job) -> None:
+        add(job)
+        raise Unavailable("The job store does not answer; try again later.")
+
+    def away(job_id: str) -> None:
+        raise Unavailable("The job store does not answer; try again later.")
+
+    world.jobs.add = recorded_but_unanswered  # type: ignore[method-assign]
+    world.jobs.remove = away  # type: ignore[method-assign]
+    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
+    assert set(world.jobs.jobs) == set(world.audio.objects)
+
+
+def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(world: World) -> None:
+    begin = world.audio.begin
+
+    def failing(key: str, *, media_type: str) -> Any:
+        upload = begin(key, media_type=media_type)
+        write = upload.write
+
+        def refuse_second(part: bytes | bytearray, *, number: int) -> None:
+            write(part, number=number)
+            if number == 2:
+                raise Unavailable("The audio storage does not answer; try again later.")
+
+        upload.write = refuse_second  # type: ignore[method-assign]
+        return upload
+
+    world.audio.begin = failing  # type: ignore[method-assign]
+    answer = world.client.post("/v1/jobs", content=b"fLaC" + bytes(MOST_BYTES - 10))
+    assert answer.status_code == 503
+    assert stays_clean(world)
+
+
+def terms(**changes: Any) -> JobTerms:
+    fields: dict[str, Any] = {
+        "max_upload_bytes": MOST_BYTES,
+        "upload_idle_seconds": 5,
+        "attempts": 3,
+        "keep_seconds": 60,
+    }
+    return JobTerms(**fields | changes)
+
+
+def test_without_memory_a_new_upload_is_told_to_come_back_before_its_body_is_asked_for() -> None:
+    audio = MemoryAudioStore()
+    limits = terms(upload_wait_seconds=0.01)
+
+    async def scene() -> None:
+        budget = BufferBudget(audio.part_bytes, part_bytes=audio.part_bytes)
+        other = budget.hold()
+        await other.grow(audio.part_bytes, wait_seconds=0)
+        pace = Pace(idle_seconds=1, least_bytes_per_second=1)
+        with pytest.raises(Overloaded):
+            async with Receiver(budget=budget, pace=pace, terms=limits):
+                raise AssertionError("it was let in")
+        other.release()
+        async with Receiver(budget=budget, pace=pace, terms=limits):
+            assert budget.held_bytes > 0
+        assert budget.held_bytes == 0
+
+    asyncio.run(scene())
+
+
+def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed() -> None:
+    audio = MemoryAudioStore()
+    body = b"fLaC" + bytes(2 * audio.part_bytes + 7)
+    most_held = 0
+
+    async def scene() -> None:
+        budget = BufferBudget(2 * audio.part_bytes, part_bytes=audio.part_bytes)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal most_held
+            for at in range(0, len(body), 100_000):
+                most_held = max(most_held, budget.held_bytes)
+                yield body[at : at + 100_000]
+                await asyncio.sleep(0)
+
+        async def upload(key: str) -> None:
+            pace = Pace(idle_seconds=60, least_bytes_per_second=1)
+            async with Receiver(budget=budget, pace=pace, terms=terms(upload_wait_seconds=60)) as receiver:
+                target = Target(key=key, media_type="audio/flac", audio=audio)
+                await receiver.receive(chunks(), target=target)
+
+        await asyncio.gather(*(upload(f"job-{number}") for number in range(8)))
+        assert budget.held_bytes == 0
+
+    asyncio.run(scene())
+    assert {data for data, _ in audio.objects.values()} == {body}
+    assert len(audio.objects) == 8
+    assert audio.part_bytes <= most_held <= 2 * audio.part_bytes

@@ -1,0 +1,55 @@
+"""What a real store refuses of what it has been offered: signatures have no fake."""
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from shared.s3_direct import S3DirectStore
+from tests.contracts.test_direct_store import LONG, SONG, offered
+
+HEADERS = {"Content-Type": "audio/flac"}
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [(SONG + b"x", HEADERS), (SONG[:-1], HEADERS), (SONG, {"Content-Type": "text/html"}), (SONG, {})],
+    ids=["longer", "shorter", "other type", "no type"],
+)
+def test_anything_else_than_what_was_offered_is_refused(
+    real_direct: S3DirectStore, content: bytes, headers: dict[str, str]
+) -> None:
+    (request,) = offered(real_direct, SONG)
+    assert httpx2.put(request.url, content=content, headers=headers).status_code == 403
+
+
+def test_a_part_of_another_size_or_number_is_refused(real_direct: S3DirectStore) -> None:
+    first, *_ = offered(real_direct, LONG)
+    assert httpx2.put(first.url, content=b"x").status_code == 403
+    other = first.url.replace("partNumber=1", "partNumber=9")
+    assert httpx2.put(other, content=LONG[: first.size_bytes]).status_code == 403
+
+
+def test_a_form_takes_exactly_the_file(real_direct: S3DirectStore) -> None:
+    form = real_direct.offer("a", size_bytes=len(SONG), media_type="audio/flac", seconds=60).form
+    assert form is not None
+
+    def send(content: bytes, **changes: Any) -> int:
+        return httpx2.post(form.url, data=form.fields | changes, files={"file": ("a", content)}).status_code
+
+    assert send(SONG + b"x") >= 400
+    assert send(SONG, key="audio/another") >= 400
+    assert send(SONG) == 204
+
+
+def test_a_browser_of_any_origin_may_put(real_direct: S3DirectStore) -> None:
+    (request,) = offered(real_direct, SONG)
+    asks = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    preflight = httpx2.options(request.url, headers=asks)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] in ("*", "https://page.example")
+    assert "PUT" in preflight.headers["access-control-allow-methods"]

@@ -1,0 +1,117 @@
+"""The receivers of docs/webhooks.md, run as they stand there."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.delivery import Delivery, DeliveryState
+from shared.outbound import Answer, OutboundRules, parse_networks
+from shared.outbound_http import Outbound
+from shared.webhook import new_secret
+from shared.webhook_outbox import event_of
+from tests.made import a_job, a_report
+from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore, a_delivery
+from worker.notify import Notifier, SendingTerms
+
+DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
+EXAMPLES = dict(re.findall(r"<!-- (receive_\S+) -->\n```\w+\n(.*?)```", DOCS.read_text(), re.DOTALL))
+JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0"]
+SECRET = new_secret()
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("node")
+    npm = shutil.which("npm")
+    try:
+        assert npm is not None, "npm is not installed"
+        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", *JAVASCRIPT]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+    except (AssertionError, subprocess.SubprocessError) as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no libraries for JavaScript: {missing}")
+    return folder
+
+
+@pytest.fixture(params=sorted(EXAMPLES))
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a running example."""
+    name = request.param
+    folder = request.getfixturevalue("node_modules") if name.endswith(".mjs") else tmp_path
+    script = folder / name
+    script.write_text(EXAMPLES[name])
+    program = ["node"] if name.endswith(".mjs") else [sys.executable]
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    env = {**os.environ, "WEBHOOK_SECRET": SECRET, "PORT": str(port)}
+    with subprocess.Popen([*program, str(script)], env=env, stdout=subprocess.DEVNULL) as process:
+        try:
+            while True:
+                assert process.poll() is None, "the example ended"
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.kill()
+
+
+class Meddler(Outbound):
+    """Somebody on the way who changes one byte."""
+
+    def send(self, *address: Any, content: bytes = b"", **more: Any) -> Answer:
+        return super().send(*address, content=content.replace(b'"432"', b'"433"', 1), **more)
+
+
+def deliver(
+    url: str, *, secret: str = SECRET, late_seconds: float = 0.0, way: type[Outbound] = Outbound
+) -> Delivery:
+    running = a_job(owner="key-1").start(worker="w", now=1.0, lease_seconds=9)
+    event = event_of(running, running.succeed(1, a_report(), now=2.0))
+    assert event is not None
+    deliveries = MemoryDeliveryStore()
+    deliveries.add(a_delivery(url=url, body=event.body, secret=secret))
+    notifier = Notifier(
+        deliveries=deliveries,
+        endpoints=MemoryEndpointStore(),
+        outbound=way(rules=OutboundRules(networks=parse_networks("127.0.0.0/8"))),
+        terms=SendingTerms(timeout_seconds=10, allow_http=True),
+        clock=lambda: time.time() - late_seconds,
+    )
+    after = notifier.notify("msg_1")
+    assert after is not None
+    return after
+
+
+def test_there_is_one_example_for_each_library_and_language() -> None:
+    assert sorted(EXAMPLES) == [
+        "receive_standardwebhooks.mjs",
+        "receive_standardwebhooks.py",
+        "receive_svix.mjs",
+        "receive_svix.py",
+    ]
+
+
+def test_it_takes_ours_and_refuses_what_is_not(receiver: str) -> None:
+    assert deliver(receiver).state is DeliveryState.DELIVERED
+    assert deliver(receiver).state is DeliveryState.DELIVERED
+    for refused in (
+        deliver(receiver, secret=new_secret()),
+        deliver(receiver, late_seconds=400),
+        deliver(receiver, late_seconds=-400),
+        deliver(receiver, way=Meddler),
+    ):
+        assert refused.attempts[0].status == 400
+    assert deliver(receiver).state is DeliveryState.DELIVERED

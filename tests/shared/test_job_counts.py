@@ -1,0 +1,98 @@
+from dataclasses import replace
+
+from shared import counts
+from shared.job import AudioInput, Job, JobState, Problem
+from shared.job_counts import JobCounts, counts_of
+from tests.made import a_job, a_report
+
+
+def steps(*jobs: Job) -> dict[str, float]:
+    """What a story of changes adds up to."""
+    total: dict[str, float] = {}
+    for old, new in zip((None, *jobs), jobs, strict=False):
+        for field, amount in counts_of(old, new).items():
+            total[field] = total.get(field, 0) + amount
+    return total
+
+
+def started(job: Job, now: float = 4.0) -> Job:
+    return job.start(worker="w", now=now, lease_seconds=15)
+
+
+def test_a_job_that_goes_well_is_counted_from_the_upload_to_the_verdict() -> None:
+    job = a_job(created_at=1.0, queued_at=1.0, due_at=1.0)
+    running = started(job)
+    ended = running.succeed(1, a_report(), now=9.0, memory_peak_bytes=100 * counts.MIB)
+    assert steps(job, running, ended) == {
+        "kammerton_jobs_accepted": 1,
+        "kammerton_uploaded_bytes": 5,
+        "kammerton_job_waiting_seconds|le=5": 1,
+        "kammerton_job_waiting_seconds|sum": 3.0,
+        "kammerton_jobs_finished|succeeded|none": 1,
+        "kammerton_job_total_seconds|le=10": 1,
+        "kammerton_job_total_seconds|sum": 8.0,
+        "kammerton_job_memory_peak_bytes|le=1.34218e+08": 1,
+        "kammerton_job_memory_peak_bytes|sum": 100.0 * counts.MIB,
+        "kammerton_verdicts|432": 1,
+        "kammerton_job_decode_seconds|le=0.5": 1,
+        "kammerton_job_decode_seconds|sum": 0.4,
+        "kammerton_job_analysis_seconds|le=0.5": 1,
+        "kammerton_job_analysis_seconds|sum": 0.3,
+    }
+
+
+def test_changes_that_move_nothing_count_nothing() -> None:
+    running = started(a_job())
+    renewed = running.renew(1, now=5.0, lease_seconds=99)
+    assert counts_of(running, renewed) == {}
+    ended = running.succeed(1, a_report(), now=9.0)
+    assert counts_of(ended, ended.forget_audio()) == {}
+
+
+def test_an_attempt_that_is_repeated_is_no_new_job() -> None:
+    running = started(a_job())
+    assert counts_of(running, running.lose_attempt("x", now=9.0)) == {"kammerton_jobs_requeued": 1}
+    dead = replace(a_job(), state=JobState.DEAD)
+    assert counts_of(dead, dead.retry(now=9.0, attempts=1)) == {}
+
+
+def test_an_upload_that_was_awaited_counts_when_it_has_come() -> None:
+    waiting = a_job(state=JobState.AWAITING_UPLOAD, input=AudioInput(), queued_at=None)
+    assert counts_of(None, waiting) == {}
+    queued = waiting.submit(now=5.0, input=AudioInput(size_bytes=7))
+    assert counts_of(waiting, queued) == {"kammerton_jobs_accepted": 1, "kammerton_uploaded_bytes": 7}
+
+
+def test_a_reason_that_is_not_ours_has_no_series_of_its_own() -> None:
+    running = started(a_job())
+    for code, reason in (("no_audio", "no_audio"), ("made-up-by-a-decoder|x", "other")):
+        problem = Problem(code=code, message="x", retryable=False)
+        assert counts_of(running, running.fail(1, problem, now=9.0))[
+            f"kammerton_jobs_finished|failed|{reason}"
+        ]
+
+
+def test_waiting_does_not_count_the_pause_before_another_attempt() -> None:
+    again = started(a_job()).lose_attempt("x", now=10.0, delay_seconds=30)
+    running = started(again, now=41.0)
+    assert counts_of(again, running)["kammerton_job_waiting_seconds|sum"] == 1.0
+
+
+def test_the_follower_writes_to_one_record() -> None:
+    commands = JobCounts(prefix="p:")(None, a_job())
+    assert ["HINCRBYFLOAT", "p:counts", "kammerton_jobs_accepted", "1"] in commands
+    assert {command[1] for command in commands} == {"p:counts"}
+
+
+def test_a_label_cannot_break_out_of_its_field() -> None:
+    assert counts.field_of("n", ["a|b\n", "/v1/{x}"]) == "n|a_b_|/v1/{x}"
+
+
+def test_a_tally_gives_everything_once() -> None:
+    tally = counts.Tally()
+    tally.add({"a": 1, "b": 2})
+    tally.add({"a": 1})
+    taken = tally.take()
+    assert (taken, tally.take()) == ({"a": 2, "b": 2}, {})
+    tally.add(taken)
+    assert tally.take() == taken

@@ -1,0 +1,126 @@
+"""The API alone in a real process, before real servers: for what uploads do to it."""
+
+import os
+import socket
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+from local.lifeline import Lifeline
+from local.ports import HOST, Ports
+from local.processes import Command
+from shared.ports import AudioStore, JobQuery, JobStore, UploadRegistry
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
+from shared.redis_uploads import RedisUploadRegistry
+from shared.s3_audio import S3AudioStore, connect_s3
+from tests.fakes import MemoryJobQueue
+from tests.servers import S3Server, Server, ValkeyServer
+from worker.rescue import Rescuer
+
+
+@dataclass
+class Api:
+    url: str
+    port: int
+    server: Server
+    jobs: JobStore
+    audio: AudioStore
+    uploads: UploadRegistry
+
+    def socket(self) -> socket.socket:
+        return socket.create_connection((HOST, self.port), timeout=30)
+
+    def accepted(self) -> set[str]:
+        """Ids of all recorded jobs."""
+        found: set[str] = set()
+        cursor = None
+        while True:
+            page = self.jobs.page(JobQuery(cursor=cursor, limit=200))
+            found |= {job.id for job in page.jobs}
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    def stored(self) -> set[tuple[str, bool]]:
+        """Keys of everything in storage, and whether it is an unfinished upload."""
+        everything = self.audio.leftovers(before=time.time() + 1000)
+        return {(found.key, found.upload is not None) for found in everything}
+
+    def rescued(self) -> set[tuple[str, bool]]:
+        """What is in storage after the rescuer's round, as if a minute had passed."""
+        rescuer = Rescuer(
+            jobs=self.jobs,
+            audio=self.audio,
+            queue=MemoryJobQueue(),
+            uploads=self.uploads,
+            keep_audio=True,
+            lease_seconds=15,
+            retry_seconds=5,
+            orphan_seconds=60,
+        )
+        rescuer.round(now=time.time() + 100)
+        return self.stored()
+
+
+@contextmanager
+def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
+    """Its own bucket and its own keys in Redis."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    ports = Ports(1, wished=None)
+    keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
+    env = keys | {
+        "KAMMERTON_REDIS_URL": valkey.url,
+        "KAMMERTON_REDIS_PREFIX": f"{name}:",
+        "KAMMERTON_S3_ENDPOINT_URL": s3.endpoint_url,
+        "KAMMERTON_S3_BUCKET": name,
+        "KAMMERTON_S3_REGION": s3.region,
+        "KAMMERTON_S3_PART_BYTES": str(5 * 1024 * 1024),
+        "KAMMERTON_ANONYMOUS": "true",
+        **settings,
+    }
+    port = ports.numbers[0]
+    url = f"http://{HOST}:{port}"
+    argv = [sys.executable, "-m", "uvicorn", "api.main:app", "--host", HOST, "--port", str(port)]
+    lifeline = Lifeline()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
+    command = Command("api", [*argv, "--no-access-log"], env=clean | env)
+    server = Server(command, answers=lambda: _answers(url), lifeline=lifeline)
+    client = connect_redis(valkey.url)
+    with mock.patch.dict(os.environ, keys):
+        store = S3AudioStore(
+            connect_s3(endpoint_url=s3.endpoint_url, region=s3.region),
+            bucket=name,
+            prefix="audio/",
+            part_bytes=5 * 1024 * 1024,
+        )
+        store.prepare()
+    try:
+        server.start()
+        yield Api(
+            url,
+            port,
+            server,
+            RedisJobStore(client, prefix=f"{name}:"),
+            store,
+            RedisUploadRegistry(client, prefix=f"{name}:"),
+        )
+        server.stop()
+    finally:
+        server.kill()
+        lifeline.close()
+        ports.release()
+        client.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=1) as answer:  # noqa: S310 - our own
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,195 @@
+"""What can be said of the deployment files without an engine. `deploy/try` runs them for real."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from local.__main__ import commands
+from local.launch import Options
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+OURS = sorted(name for name, service in SERVICES.items() if service["build"]["target"] in ("api", "worker"))
+MIB = 1024 * 1024
+SECRET_NAMES = re.compile("password|secret|access_key|auth|token|redis_url", re.IGNORECASE)
+
+each_service = pytest.mark.parametrize("name", sorted(SERVICES))
+
+
+def stages() -> dict[str, str]:
+    """The Dockerfile's lines, by stage."""
+    lines = re.sub(r"(?m)^\s*#.*\n", "", DOCKERFILE).replace("\\\n", " ")
+    found = re.findall(r"(?ms)^FROM \S+ AS (\S+)\n(.*?)(?=^FROM |\Z)", lines)
+    return dict(found)
+
+
+def words(instruction: str, stage: str) -> list[str]:
+    """The arguments of the last such instruction in a stage, which are written as a list."""
+    [*_, last] = re.findall(rf"\b{instruction} (\[.*?\])\s*$", stages()[stage], re.MULTILINE)
+    parsed: list[str] = yaml.safe_load(last)
+    return parsed
+
+
+def mebibytes(size: str) -> int:
+    assert re.fullmatch(r"\d+m", size)
+    return int(size[:-1])
+
+
+@each_service
+def test_a_service_has_no_right_that_it_does_not_need(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert not service.get("privileged")
+    assert not {"network_mode", "pid", "ipc", "user", "devices"} & service.keys()
+
+
+@each_service
+def test_a_service_runs_as_a_user_without_rights(name: str) -> None:
+    [*_, last] = re.findall(r"^USER (\S+)", stages()[SERVICES[name]["build"]["target"]], re.MULTILINE)
+    user, group = last.split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+
+
+@each_service
+def test_a_service_is_bounded_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    assert 0 < mebibytes(service["mem_limit"]) <= 512
+    assert service["memswap_limit"] == service["mem_limit"], "swap would hide that memory is out"
+    assert 0 < service["pids_limit"] <= 256
+    assert service["restart"] == "unless-stopped"
+    assert service["init"] is True
+    assert service["stop_grace_period"].endswith("s")
+
+
+@each_service
+def test_only_volumes_outlive_a_container(name: str) -> None:
+    for volume in SERVICES[name].get("volumes", []):
+        source, target = volume.split(":")
+        assert source in COMPOSE["volumes"]
+        assert f"mkdir -m 0700 {target} && chown 10001:10001 {target}" in DOCKERFILE
+    for mount in SERVICES[name].get("tmpfs", []):
+        assert re.search(r":size=\d+m", mount), f"{mount} could grow until the memory is out"
+
+
+def test_only_the_api_is_reached_from_outside_and_by_default_from_this_machine() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"api": ["${KAMMERTON_PUBLISH:-127.0.0.1:8000}:8000"]}
+
+
+@each_service
+def test_no_secret_has_a_default(name: str) -> None:
+    for variable, value in SERVICES[name]["environment"].items():
+        if SECRET_NAMES.search(variable):
+            [inside] = re.findall(r"\$\{(.*?)\}", value)
+            required = re.fullmatch(r"\w+:\?copy \.env\.example to \.env .+", inside)
+            assert required or inside == "KAMMERTON_ADMIN_PASSWORD:-", f"{variable} could be left out"
+
+
+def test_no_secret_stands_on_a_command_line() -> None:
+    for service in SERVICES.values():
+        parts = [*service.get("entrypoint", []), *service["command"]]
+        assert not any(re.search(r"(?<!\$)\$\{?\w", part) for part in parts)
+
+
+def test_the_example_names_every_variable_and_holds_no_value() -> None:
+    example = (ROOT / ".env.example").read_text()
+    used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    required = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
+    assert used == set(re.findall(r"(?m)^(?:# )?(KAMMERTON_\w+)=", example))
+    assert required == set(re.findall(r"(?m)^(KAMMERTON_\w+)=$", example))
+
+
+def test_a_filled_in_example_is_neither_committed_nor_sent_into_an_image() -> None:
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    kept = (ROOT / ".dockerignore").read_text().splitlines()
+    assert next(line for line in kept if line and not line.startswith("#")) == "*"
+
+
+def test_containers_run_the_commands_of_local() -> None:
+    options = Options(host="0.0.0.0", port=8000, data_dir=Path(".data"), workers=2)  # noqa: S104
+    of_local = {command.name: ["python", *command.argv[1:]] for command in commands(options)}
+    assert {name: SERVICES[name]["command"] for name in OURS} == of_local
+
+
+@pytest.mark.parametrize("stage", ["api", "worker"])
+def test_an_image_alone_runs_and_judges_itself_as_compose_would(stage: str) -> None:
+    assert words("CMD", stage) == SERVICES[stage]["command"]
+    health = re.search(r"HEALTHCHECK .*? CMD (\[.*?\])\s*$", stages()[stage], re.MULTILINE)
+    assert health
+    assert ["CMD", *yaml.safe_load(health[1])] == SERVICES[stage]["healthcheck"]["test"]
+
+
+def test_servers_are_well_before_anybody_needs_them() -> None:
+    for name in OURS:
+        assert SERVICES[name]["depends_on"] == {
+            server: {"condition": "service_healthy"} for server in ("valkey", "s3")
+        }
+    assert all("test" in SERVICES[server]["healthcheck"] for server in ("valkey", "s3"))
+
+
+def test_valkey_keeps_what_it_acknowledged_and_refuses_rather_than_forgets() -> None:
+    options = shlex.split(SERVICES["valkey"]["command"][0].splitlines()[0])
+    wanted = {"--appendonly": "yes", "--appendfsync": "always", "--maxmemory-policy": "noeviction"}
+    assert {name: options[options.index(name) + 1] for name in wanted} == wanted
+    most = options[options.index("--maxmemory") + 1]
+    # Rewriting its file forks: in the worst case every page is then there twice.
+    assert 2 * int(most.removesuffix("mb")) <= mebibytes(SERVICES["valkey"]["mem_limit"])
+
+
+def test_two_jobs_and_their_parent_fit_into_the_workers_memory() -> None:
+    worker = SERVICES["worker"]
+    at_once = int(worker["command"][worker["command"].index("--concurrency") + 1])
+    job_bytes = int(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
+    parent_bytes = 230 * MIB  # measured: deploy/README.md
+    assert parent_bytes + at_once * job_bytes <= mebibytes(worker["mem_limit"]) * MIB
+
+
+def test_files_that_the_images_are_made_of_exist_and_are_let_in() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set(re.findall(r"^COPY (?!--from)(\S+?)/? ", DOCKERFILE, re.MULTILINE))
+    assert copied == kept
+    assert all((ROOT / path).exists() for path in copied)
+
+
+@pytest.mark.parametrize("stage", ["api", "worker"])
+def test_what_is_installed_is_pinned_by_hash(stage: str) -> None:
+    assert f"-r {stage}.txt" in stages()[f"{stage}-packages"]
+    assert "--require-hashes" in stages()[f"{stage}-packages"]
+    text = (ROOT / f"requirements/{stage}.txt").read_text()
+    pins = re.findall(r"(?m)^[a-z0-9][^\s=]*==\S+(?: ;.*)? \\\n +--hash=sha256:[0-9a-f]{64}", text)
+    assert len(pins) == len(re.findall(r"(?m)^[a-z0-9]", text)) > 0
+
+
+def test_the_api_image_has_no_numpy_to_import() -> None:
+    names = set(re.findall(r"(?m)^([a-z0-9._-]+)==", (ROOT / "requirements/api.txt").read_text()))
+    assert not names & {"numpy", "scipy", "librosa", "numba", "soundfile", "av"}
+    assert "worker" not in re.findall(r"COPY (?:--from=\S+ )?(\S+)", stages()["api"])
+
+
+def test_a_prebuilt_cache_is_read_where_nothing_may_be_written(tmp_path: Path) -> None:
+    """numba's own locator makes a file in the directory to try it; a path that can't be made shows that."""
+    blocked = tmp_path / "file" / "cache"
+    blocked.parent.touch()
+    program = "from numba import njit; njit(cache=True)(lambda value: value); print('found')"
+    told = {"NUMBA_CACHE_DIR": str(blocked), "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
+    ours = {"NUMBA_CACHE_LOCATOR_CLASSES": "worker.numba_cache.PrebuiltCache"}
+    theirs = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    for locator, status in ((theirs, 1), (ours, 0)):
+        ran = subprocess.run(
+            [sys.executable, str(script)], env=told | locator, capture_output=True, text=True, timeout=120
+        )
+        assert ran.returncode == status, ran.stderr

@@ -1,0 +1,113 @@
+"""From a fit to an answer: the named rules, each with its reason. Refuses to touch samples."""
+
+import math
+from dataclasses import dataclass
+
+from shared.report import Reason, Verdict
+
+STANDARDS_HZ = (415.0, 430.0, 432.0, 435.0, 440.0, 442.0, 443.0, 444.0, 466.0)
+CLOSE_CENTS = 4.0
+"""442 lies 7.9 cents over 440, and 435 lies 12 over 432: beyond half of that, another name fits better."""
+SURE_ENOUGH = 0.5
+"""Under even odds that the recording has a tuning at all, an answer misleads more than it helps."""
+WIDE_CENTS = 15.0
+"""An interval this wide holds both 432 and 440."""
+WIDEST_CENTS = 24.0
+"""Half of the circle and more: nothing was found out."""
+RIGHT_CENTS = 3.0
+"""An answer this close is right: a tenth of the way from 432 to 440."""
+EVIDENCE = 0.9
+"""Effective number of notes times their squared agreement (Rayleigh's statistic): partials that lie
+anywhere give 0 to 0.8, one note gives 1, music gives 0.7 to 40."""
+AGREEMENT = 0.25
+"""Music agrees 0.28 to 0.97; scales of 17, 19, 22 or 24 steps and drums less."""
+STRENGTH = 170.0
+"""Of drums, speech and noise a tenth is stronger than this, of music a tenth weaker."""
+RIVAL = 0.78
+"""A second grid nearly as good as the first: quarter-tone scales, two tunings, chance."""
+FLOOR_CENTS = 0.7
+"""Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
+
+NOISE_EVIDENCE = 0.3
+"""Partials that agree this little lie anywhere: noise, drums, speech."""
+DRIFTS_CENTS = 20.0
+"""Between 440 and 432 lie 32 cents; choirs sink a quarter-tone. Real recordings on one tuning stay within
+12 cents even where single stretches are thin."""
+MOVES_CENTS = 8.0
+"""Worth a remark, and a wider interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that the rules may look at."""
+
+    evidence: float
+    agreement: float
+    strength: float
+    rival: float
+    note_error: float
+    time_error: float
+    drift_range: float
+    """Cents between what comes before and after the largest step; 0 if it can't be told."""
+    lone_tone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The answer's certainty, and why there is none."""
+
+    confidence: float
+    uncertainty_cents: float
+    reason: Reason | None
+
+
+def judge(found: Findings) -> Judgement:
+    """How sure we are, and the reason to say nothing."""
+    error = math.sqrt(
+        found.note_error**2
+        + found.time_error**2
+        + FLOOR_CENTS**2
+        + (found.drift_range / 6.0 if found.drift_range > MOVES_CENTS else 0.0) ** 2
+    )
+    within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
+    odds = 1.0 / (1.0 + math.exp(-_log_odds(found, 1.645 * error)))
+    confidence = within * odds
+    reason: Reason | None = None
+    if found.drift_range > DRIFTS_CENTS:
+        # Two tunings in one recording are two answers: no single one deserves to be called sure.
+        reason, confidence = Reason.TUNING_DRIFTS, min(confidence, 0.3)
+    elif odds < SURE_ENOUGH or 1.645 * error > WIDEST_CENTS:
+        reason = Reason.NOISE_LIKE if found.evidence < NOISE_EVIDENCE else Reason.NO_STABLE_PITCH
+    return Judgement(
+        confidence=round(min(confidence, 0.99), 4), uncertainty_cents=1.645 * error, reason=reason
+    )
+
+
+def _log_odds(found: Findings, interval: float) -> float:
+    """For the recording having a tuning at all: five signs, none of which decides alone."""
+    narrow = -((interval / WIDE_CENTS) ** 2)
+    if found.lone_tone:
+        return 4.0 + narrow
+    notes = 3.0 * math.log(max(found.evidence, 1e-6) / EVIDENCE)
+    strong = 4.0 * math.log(max(found.strength, 1e-6) / STRENGTH)
+    alone = (RIVAL - found.rival) / 0.06
+    scattered = 6.0 * math.log(max(found.agreement, 1e-3) / AGREEMENT)
+    return max(-9.0, notes) + min(2.0, max(-9.0, strong)) + min(2.0, alone) + min(0.0, scattered) + narrow
+
+
+def name_of(a4_hz: float) -> Verdict:
+    """432 or 440 only where that is what a tuner would say, else `other`."""
+    for standard, verdict in ((432.0, Verdict.A432), (440.0, Verdict.A440)):
+        if abs(1200.0 * math.log2(a4_hz / standard)) <= CLOSE_CENTS:
+            return verdict
+    return Verdict.OTHER
+
+
+def also_fits(a4_hz: float) -> tuple[float, ...]:
+    """The same grid named from the neighbouring semitones: 415.3 and 466.2 for 440."""
+    return tuple(round(a4_hz * 2.0 ** (step / 12.0), 3) for step in (-1, 1))
+
+
+def nearest_standard(a4_hz: float) -> float:
+    """Among pitches in use, modulo a semitone: 415 is 440 less a semitone, so 440 is told first."""
+    return min(STANDARDS_HZ, key=lambda s: abs(math.log(a4_hz / s)))

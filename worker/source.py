@@ -53,15 +53,19 @@ class Source(io.RawIOBase):
             raise self._failure
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def seekable(self) -> bool:
+        """Always."""
         return True
 
     def tell(self) -> int:
+        """Bytes from the beginning."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move without reading."""
         # Only arithmetic: libsndfile seeks to the end and back for every length it asks for.
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
@@ -70,6 +74,7 @@ class Source(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill from the file object; what it raises is remembered, since a C library would lose it."""
         view = memoryview(buffer).cast("B")
         if self.gave_up or self._failure is not None:
             return 0  # the end of the file, to a decoder

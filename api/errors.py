@@ -27,6 +27,7 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.KeyReused: 422,
     errors.UploadGone: 400,
     errors.Rejected: 400,
+    errors.Unreachable: 502,
     errors.Unavailable: 503,
 }
 

@@ -20,7 +20,10 @@ _log = get_logger(__name__)
 
 MOST_ENDPOINTS = 20
 MOST_REDELIVERED = 1000
+BY_HAND = "It was disabled by hand."
 _LONGEST_DESCRIPTION = 200
+_SENDER_SECONDS = 60.0
+"""An event that waits for longer has no sender to spread it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class WebhookActs:
             if enabled is True:
                 endpoint = endpoint.enable()
             elif enabled is False:
-                endpoint = endpoint.disable("It was disabled by hand.", now=time.time())
+                endpoint = endpoint.disable(BY_HAND, now=time.time())
             return replace(endpoint, **changes)  # type: ignore[arg-type]
 
         return self.endpoints.change(endpoint_id, step)
@@ -139,6 +142,18 @@ class WebhookActs:
                 continue  # on its way already, or expired meanwhile
         _log.info("webhooks_redelivered", owner=owner, count=len(failed[:MOST_REDELIVERED]))
         return len(failed[:MOST_REDELIVERED]), len(failed) > MOST_REDELIVERED
+
+    def warnings(self) -> list[str]:
+        """What the operator should know of everybody's webhooks, in sentences for the dashboard."""
+        said = [
+            f"The webhook {one.id} of the API key {one.owner} is disabled: {one.disabled_why}"
+            for one in self.endpoints.all()
+            if one.disabled_at is not None and one.disabled_why != BY_HAND
+        ]
+        waiting = self.deliveries.events(limit=1)
+        if waiting and waiting[0].at < time.time() - _SENDER_SECONDS:
+            said.append("Webhooks wait for a sender: start `python -m worker.notifier`.")
+        return said
 
     def secrets(self, owner: str) -> Secrets:
         """What the key's webhooks are signed with."""

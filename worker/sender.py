@@ -69,7 +69,13 @@ class Sender:
                 if delivery.id in self._under_way or delivery.server in self._busy():
                     continue
                 self._under_way[delivery.id] = delivery.server
-            threading.Thread(target=self._deliver, args=[delivery], name="deliver", daemon=True).start()
+            try:
+                threading.Thread(target=self._deliver, args=[delivery], name="deliver", daemon=True).start()
+            except RuntimeError as error:  # no more threads: what is under way will end
+                _log.warning("webhook_not_begun", delivery_id=delivery.id, why=str(error))
+                with self._changed:
+                    del self._under_way[delivery.id]
+                return begun
             begun += 1
         return begun
 

@@ -132,6 +132,23 @@ def test_a_store_that_is_away_stops_no_sender(office: Office) -> None:
     assert office.delivered() == {"hooks.example"}
 
 
+def test_a_machine_without_threads_to_spare_costs_no_place(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    for number in range(PLACES + 1):
+        office.deliveries.add(a_delivery(number, server=f"good-{number}.example"))
+    with monkeypatch.context() as machine:
+        machine.setattr(threading.Thread, "start", exhausted)
+        for _ in range(PLACES):
+            office.sender.round()
+    assert office.begun == []
+    office.run_until_nothing_more_begins()
+    assert len(office.delivered()) == PLACES + 1
+
+
 def test_an_event_reaches_the_callback_and_every_endpoint_that_wants_it(office: Office) -> None:
     office.endpoints.add(an_endpoint(1))
     office.endpoints.add(an_endpoint(2, events=(EventType.STARTED,)))

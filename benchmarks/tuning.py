@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,11 +216,11 @@ def main() -> None:
         samples = np.ascontiguousarray(stereo[: SECONDS * rate].mean(axis=1), np.float32)
         del stereo
         # The yardstick: one rfft of the clip's own length, here 60 s, which has small factors only.
-        yardstick = cpu_ms(lambda x=samples: scipy.fft.rfft(x)) if index % 4 == 0 else 0.0
+        yardstick = cpu_ms(partial(scipy.fft.rfft, samples)) if index % 4 == 0 else 0.0
         for name, method in methods.items():
             found[name][row["file"]] = method(samples, rate)
             if index % 4 == 0 and row["class"] != "neg":
-                run = lambda m=method, x=samples, r=rate: m(x, r)  # noqa: E731
+                run = partial(method, samples, rate)
                 ms = cpu_ms(run)
                 cost[name].append((ms, ms / yardstick, growth_mb(run)))
     for name in methods:

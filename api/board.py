@@ -17,7 +17,7 @@ from shared.ports import AudioStore, JobPage, JobQuery, JobStore, WorkerInfo, Wo
 from shared.statistics import SPANS, Bucket, Quantiles, Span, total
 from shared.webhook_ports import DeliveryStore
 
-MOST_FOUND = 100
+MOST_FOUND = 50
 _OLD_SECONDS = 60.0
 
 

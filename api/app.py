@@ -21,8 +21,10 @@ from api.openapi import describe
 from api.pages import pages_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.resumable import ResumableUploads
 from api.submit import Submissions
 from api.terms import JobTerms
+from api.tus import tus_router
 from api.wakeups import Wakeups, ending_on_signals
 from shared.errors import Unavailable
 from shared.logs import get_logger
@@ -33,6 +35,8 @@ from shared.ports import (
     JobQueue,
     JobStore,
     KeyStore,
+    PartStore,
+    ResumableStore,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -53,6 +57,8 @@ def create_app(
     uploads: UploadRegistry,
     claims: ClaimStore,
     direct: DirectStore,
+    parts: PartStore,
+    resumables: ResumableStore,
     terms: JobTerms,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
@@ -73,7 +79,12 @@ def create_app(
         in_flight=in_flight,
         idempotency=Idempotency(claims),
     )
-    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
+    resumable_uploads = ResumableUploads(
+        submissions=submissions, parts=parts, store=resumables, seconds=terms.direct_upload_seconds
+    )
+    direct_uploads = DirectUploads(
+        store=direct, parts=parts, submissions=submissions, seconds=terms.direct_upload_seconds
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -96,6 +107,7 @@ def create_app(
         jobs_router(jobs=jobs, wakeups=wakeups, submissions=submissions, direct=direct_uploads)
     )
     app.include_router(direct_router(direct_uploads))
+    app.include_router(tus_router(resumable_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(jobs=jobs, audio=audio, queue=queue, attempts=terms.attempts, keep_audio=keep_audio)
     app.include_router(acts_router(acts))

@@ -6,7 +6,7 @@
     │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
     │   ├── Unauthenticated  └── Forbidden
     │   ├── UploadStalled  ├── UploadGone
-    │   ├── Unauthenticated  ├── Forbidden  └── KeyReused
+    │   ├── Unauthenticated  ├── Forbidden  ├── KeyReused  └── WrongVersion
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
@@ -104,6 +104,12 @@ class KeyReused(Rejected):
     """Raised when an Idempotency-Key comes with another request than before."""
 
     code = "idempotency_key_reused"
+
+
+class WrongVersion(Rejected):
+    """Raised when a client speaks another version of a protocol."""
+
+    code = "wrong_version"
 
 
 class Unanalysable(KammertonError):

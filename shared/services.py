@@ -16,6 +16,8 @@ from shared.ports import (
     JobQueue,
     JobStore,
     KeyStore,
+    PartStore,
+    ResumableStore,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -25,11 +27,13 @@ from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore, connect_redis
 from shared.redis_keys import RedisKeyStore
+from shared.redis_resumables import RedisResumableStore
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.s3_direct import S3DirectStore
+from shared.s3_parts import S3PartStore
 from shared.settings import Settings
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
@@ -41,6 +45,8 @@ class Services:
 
     audio: AudioStore
     direct: DirectStore
+    parts: PartStore
+    resumables: ResumableStore
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
@@ -90,6 +96,8 @@ def connect(settings: Settings) -> Services:
         transitions=RedisTransitions(client, prefix=settings.redis_prefix),
         workers=RedisWorkerRegistry(client, prefix=settings.redis_prefix),
         keys=RedisKeyStore(client, prefix=settings.redis_prefix),
+        parts=S3PartStore(s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix),
+        resumables=RedisResumableStore(client, prefix=settings.redis_prefix),
         uploads=RedisUploadRegistry(client, prefix=settings.redis_prefix),
         claims=RedisClaimStore(client, prefix=settings.redis_prefix),
         celery=celery,

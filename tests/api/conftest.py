@@ -11,7 +11,13 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.terms import JobTerms
 from shared.keys import Scope, issue_key
-from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
+from tests.fake_uploads import (
+    MemoryClaimStore,
+    MemoryDirectStore,
+    MemoryPartStore,
+    MemoryResumableStore,
+    MemoryUploadRegistry,
+)
 from tests.fakes import (
     MemoryAudioStore,
     MemoryJobQueue,
@@ -35,6 +41,8 @@ class World:
     uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
     claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
     direct: MemoryDirectStore | None = None
+    parts: MemoryPartStore | None = None
+    resumables: MemoryResumableStore = field(default_factory=MemoryResumableStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -49,7 +57,8 @@ def a_world(**changes: Any) -> World:
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys = MemoryWorkerRegistry(), MemoryKeyStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
-    direct = MemoryDirectStore(audio)
+    parts, resumables = MemoryPartStore(audio), MemoryResumableStore()
+    direct = MemoryDirectStore(audio, parts)
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -60,11 +69,13 @@ def a_world(**changes: Any) -> World:
         "uploads": uploads,
         "claims": claims,
         "direct": direct,
+        "parts": parts,
+        "resumables": resumables,
         "transitions": MemoryTransitions(jobs),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct)
+    return World(client, jobs, audio, queue, workers, keys, uploads, claims, direct, parts, resumables)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from api.idempotency import IDEMPOTENCY_KEY, fingerprint
 from api.names import clean_filename
 from api.resumable import Progress, ResumableUploads
 from api.submit import start_of
-from api.upload import too_large
+from api.upload import COUNTED_BY_US, too_large
 from shared.errors import BadRequest, UnsupportedMedia, WrongVersion
 from shared.job import AudioInput
 
@@ -110,6 +110,7 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
         "/{upload_id}",
         status_code=204,
         summary="Go on with a resumable upload",
+        max_body_size=COUNTED_BY_US,
         openapi_extra={
             "requestBody": {"content": {_CHUNK: {"schema": {"type": "string", "format": "binary"}}}}
         },
@@ -146,7 +147,7 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
         await run_in_threadpool(uploads.remove, upload_id, caller)
         return Response(status_code=204, headers=_always())
 
-    @router.post("/{upload_id}", include_in_schema=False)
+    @router.post("/{upload_id}", include_in_schema=False, max_body_size=COUNTED_BY_US)
     async def overridden(
         request: Request,
         upload_id: UploadId,

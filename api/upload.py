@@ -18,6 +18,9 @@ from shared.ports import AudioStore
 
 _log = get_logger(__name__)
 
+COUNTED_BY_US = 1 << 62
+"""For `max_body_size`: Starlette's own limit would answer in plain text, whatever we had to say."""
+
 _LONGEST_WAIT_SECONDS = 300.0
 """Of an upload that is under way already: it gets what others give back before any new one does."""
 

@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def answer(cents: float | None) -> dict[str, Any]:
 def librosa_peers() -> Iterator[tuple[str, Estimator]]:
     """`estimate_tuning` as it comes, and with a long window and a fine grid."""
     try:
-        import librosa  # noqa: PLC0415 - a peer that need not be installed
+        import librosa
     except ImportError:
         return
 
@@ -81,8 +82,8 @@ def librosa_peers() -> Iterator[tuple[str, Estimator]]:
 def essentia_peers() -> Iterator[tuple[str, Estimator]]:
     """Its extractor, as AcousticBrainz ran it, and with a long window."""
     try:
-        import essentia  # noqa: PLC0415 - a peer that need not be installed
-        import essentia.standard as es  # noqa: PLC0415
+        import essentia
+        import essentia.standard as es
     except ImportError:
         return
     essentia.log.warningActive = False
@@ -176,7 +177,10 @@ def summary(rows: list[dict[str, str]], found: dict[str, dict[str, Any]]) -> dic
     off = errors(rows, found)
     music = [r for r in rows if r["class"] != "neg"]
     noise = [r for r in rows if r["class"] == "neg"]
-    silent = lambda rs: sum(found[r["file"]]["verdict"] == "inconclusive" for r in rs)  # noqa: E731
+
+    def silent(some: list[dict[str, str]]) -> int:
+        return sum(found[r["file"]]["verdict"] == "inconclusive" for r in some)
+
     known = [r for r in rows if r["truth_a4_hz"] in ("432.0", "440.0")]
     right = sum(
         found[r["file"]]["verdict"] != "inconclusive"
@@ -215,11 +219,11 @@ def main() -> None:
         samples = np.ascontiguousarray(stereo[: SECONDS * rate].mean(axis=1), np.float32)
         del stereo
         # The yardstick: one rfft of the clip's own length, here 60 s, which has small factors only.
-        yardstick = cpu_ms(lambda x=samples: scipy.fft.rfft(x)) if index % 4 == 0 else 0.0
+        yardstick = cpu_ms(partial(scipy.fft.rfft, samples)) if index % 4 == 0 else 0.0
         for name, method in methods.items():
             found[name][row["file"]] = method(samples, rate)
             if index % 4 == 0 and row["class"] != "neg":
-                run = lambda m=method, x=samples, r=rate: m(x, r)  # noqa: E731
+                run = partial(method, samples, rate)
                 ms = cpu_ms(run)
                 cost[name].append((ms, ms / yardstick, growth_mb(run)))
     for name in methods:

@@ -27,7 +27,7 @@ RIVAL = 0.78
 """A second grid nearly as good as the first: quarter-tone scales, two tunings, chance."""
 QUARTER = 0.3
 """Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
-FLOOR_CENTS = 0.7
+FLOOR_CENTS = 0.8
 """Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
 
 NOISE_EVIDENCE = 0.3

@@ -71,7 +71,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window)
             stored_sample_rate=first.sample_rate,
             channels=first.layout.nb_channels,
             container=_container_name(container),
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             duration_seconds=_duration_seconds(container, stream),
             start_seconds=started,
         )

@@ -125,7 +125,7 @@ def _check_planes(frame: AudioFrame) -> None:
     """Refuse frames that PyAV 18.1 reads through wild pointers: more than 8 channels, one plane each."""
     if frame.format.is_planar and frame.layout.nb_channels > _MAX_PLANES:
         raise Undecodable(
-            f"The file has {frame.layout.nb_channels} channels; at most {_MAX_PLANES} can be read of its kind.",
+            f"The file has {frame.layout.nb_channels} channels; at most {_MAX_PLANES} can be read here.",
             code="channels",
         )
 

@@ -8,10 +8,10 @@ from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
+from shared.access_ports import KeyStore
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.job import Job
 from shared.keys import Scope, check_token, key_id_of, with_included
-from shared.ports import KeyStore
 
 __all__ = [
     "ANYBODY",
@@ -50,10 +50,12 @@ class Caller:
 
     def check_sees(self, job: Job) -> None:
         """Raise NotFound unless this job is theirs, or everybody's are. Others' jobs don't exist."""
+        self.require(Scope.JOBS_READ)
         self._check(job, Scope.ADMIN_READ)
 
     def check_changes(self, job: Job) -> None:
         """Raise NotFound unless they may cancel, retry or delete this job."""
+        self.require(Scope.JOBS_WRITE)
         self._check(job, Scope.ADMIN_WRITE)
 
     def _check(self, job: Job, scope: Scope) -> None:

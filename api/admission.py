@@ -15,10 +15,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import CurrentCaller
 from api.limits import Limits, subject_of
+from shared.access_ports import Limiter, Quota
 from shared.errors import LimitReached, NotFound, QueueFull, Unavailable
 from shared.job import JobState
 from shared.logs import get_logger
-from shared.ports import JobStore, Limiter, Quota
+from shared.ports import JobStore
 
 _log = get_logger(__name__)
 
@@ -178,3 +179,34 @@ async def upload_slot(request: Request, caller: CurrentCaller) -> AsyncIterator[
 
 
 CurrentUpload = Annotated[UploadSlot, Depends(upload_slot)]
+
+
+class Share:
+    """What one caller may still have, for uploads that do not pass through us. Blocking."""
+
+    def __init__(self, admission: Admission, subject: str) -> None:
+        self._admission = admission
+        self._subject = subject
+
+    def admit(self, declared: int) -> None:
+        """Raises LimitReached, QueueFull, Unavailable."""
+        self._admission.check_backlog()
+        self._admission.check_jobs(self._subject)
+        self._admission.check_bytes(self._subject, declared)
+
+    def count(self, job_id: str, declared: int) -> None:
+        """The upload may begin: its bytes count from now on, and its job as one that waits."""
+        try:
+            self._admission.count_bytes(self._subject, declared)
+            self._admission.count_job(self._subject, job_id)
+        except Unavailable as error:
+            _log.warning("upload_not_counted", why=error.message, bytes=declared)
+
+
+async def share_of(request: Request, caller: CurrentCaller) -> Share:
+    """The share of whoever sends this request."""
+    address = request.client.host if request.client else None
+    return Share(request.app.state.admission, subject_of(caller, address))
+
+
+CurrentShare = Annotated[Share, Depends(share_of)]

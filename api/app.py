@@ -8,8 +8,13 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import Doorkeeper
+from api.acting import Operations
 from api.acts import Acts, acts_router
+from api.admin import admin_router
+from api.admin_api import admin_api_router
+from api.admin_login import lead_to_login, login_router
 from api.admission import Admission
+from api.board import Board
 from api.budget import BufferBudget
 from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
@@ -23,25 +28,26 @@ from api.limits import Limits, RequestLimit
 from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
+from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.sessions import Sessions
 from api.submit import Submissions
 from api.terms import JobTerms
+from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
 from api.webhooks import webhooks_router
+from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import (
     AudioStore,
     ClaimStore,
-    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
-    KeyStore,
-    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -78,6 +84,8 @@ def create_app(
     web: Web,
     keep_audio: bool = False,
     prepare: Callable[[], None] = lambda: None,
+    board: Board,
+    sessions: Sessions,
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
 
@@ -103,6 +111,7 @@ def create_app(
         tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
         tasks.append(asyncio.create_task(_keep_writing(books, traces)))
         tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
+        tasks.append(asyncio.create_task(_until_prepared(sessions.prepare)))
         with ending_on_signals(wakeups):
             yield
         for task in tasks:
@@ -117,6 +126,8 @@ def create_app(
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # it would tell of file names
+        docs_url=None,  # FastAPI's own pages load scripts from another host
+        redoc_url=None,
     )
     app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
     app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
@@ -143,6 +154,13 @@ def create_app(
     )
     app.include_router(acts_router(acts))
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
+    app.include_router(reference_router())
+    recognize = recognizer(sessions)
+    operations = Operations(board=board, acts=acts)
+    lead_to_login(app)
+    app.include_router(login_router(sessions))
+    app.include_router(admin_api_router(operations, wakeups=wakeups, recognize=recognize))
+    app.include_router(admin_router(operations, recognize=recognize))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
     numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)

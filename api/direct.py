@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Caller, CurrentCaller
+from api.admission import CurrentShare, Share
 from api.body import audio_type, refuse_unless_sound
 from api.callback import CALLBACK_URL, EVENTS, CallbackWish
 from api.errors import documented
@@ -87,7 +88,7 @@ class DirectUploads:
     submissions: Submissions
     seconds: float
 
-    async def offer(self, request: Request, caller: Caller) -> Response:
+    async def offer(self, request: Request, caller: Caller, share: Share) -> Response:
         """Record a job that awaits its upload, and say where to send it."""
         terms = self.submissions.terms
         wish, raw = await read_json(request, UploadWish, pace=self.submissions.pace())
@@ -102,7 +103,7 @@ class DirectUploads:
             input = AudioInput(
                 filename=clean_filename(wish.filename), media_type=media_type, size_bytes=wish.bytes
             )
-            job, offer = await run_in_threadpool(self._record, once.subject, input, wish, caller)
+            job, offer = await run_in_threadpool(self._record, once.subject, input, wish, caller, share)
             answer = JSONResponse(
                 _view(job, offer).model_dump(mode="json"),
                 201,
@@ -120,10 +121,13 @@ class DirectUploads:
         """
         return accepted(await run_in_threadpool(self._submit, upload_id, caller), with_secret=False)
 
-    def _record(self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller) -> tuple[Job, Offer]:
+    def _record(
+        self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: Share
+    ) -> tuple[Job, Offer]:
         jobs = self.submissions.jobs
         asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
         callback = asked.grant(caller, check_url=self.submissions.check_url)
+        share.admit(wish.bytes)
         expires_at = time.time() + self.seconds + _GRACE_SECONDS
         job = self.submissions.new_job(
             job_id, input=input, start_seconds=wish.start_seconds, caller=caller, expires_at=expires_at
@@ -140,6 +144,7 @@ class DirectUploads:
         multipart = offer.multipart
         if multipart is not None:
             job = jobs.change(job_id, lambda job: job.expect_parts(multipart))
+        share.count(job_id, wish.bytes)
         return job, offer
 
     def _submit(self, upload_id: str, caller: Caller) -> Job:
@@ -206,12 +211,12 @@ def direct_router(direct: DirectUploads) -> APIRouter:
         },
         responses=documented(400, 408, 409, 413, 415, 422, 503),
     )
-    async def offer(request: Request, caller: CurrentCaller) -> Response:
+    async def offer(request: Request, caller: CurrentCaller, share: CurrentShare) -> Response:
         """The file goes straight to storage, in one request or in parts; a browser may send it, too.
 
         Unless `POST /v1/jobs` follows in time, all of it is removed.
         """
-        return await direct.offer(request, caller)
+        return await direct.offer(request, caller, share)
 
     return router
 

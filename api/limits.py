@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import Caller, identify
 from api.errors import problem
+from shared.access_ports import Allowance, Limiter, Quota
 from shared.errors import Unauthenticated, Unavailable
 from shared.logs import get_logger
-from shared.ports import Allowance, Limiter, Quota
 
 _log = get_logger(__name__)
 

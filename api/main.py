@@ -1,10 +1,13 @@
 """`uvicorn api.main:app`: Settings → Services → create_app. Nobody imports it."""
 
 from api.app import create_app
+from api.board import Board
 from api.headers import Web
 from api.limits import Limits
+from api.sessions import Sessions
 from api.terms import JobTerms
 from api.webhook_acts import WebhookActs
+from shared.celery_queue import QUEUES
 from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import listed, read_settings
@@ -49,6 +52,22 @@ app = create_app(
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
     prepare=services.prepare,
+    board=Board(
+        jobs=services.jobs,
+        audio=services.audio,
+        workers=services.workers,
+        overview=services.overview,
+        history=services.history,
+        controls=services.controls,
+        audit=services.audit,
+        deliveries=services.deliveries,
+        queues=QUEUES,
+    ),
+    sessions=Sessions(
+        services.vault,
+        operator_password=settings.admin_password.get_secret_value() if settings.admin_password else None,
+        viewer_password=settings.viewer_password.get_secret_value() if settings.viewer_password else None,
+    ),
     keep_audio=settings.keep_audio,
     terms=JobTerms(
         max_upload_bytes=settings.max_upload_bytes,

@@ -16,10 +16,11 @@ from prometheus_client.registry import Collector
 
 from api.access import current_operator
 from shared import counts
+from shared.access_ports import CountStore
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import Backlog, CountStore, JobStore, WorkerInfo, WorkerRegistry
+from shared.ports import Backlog, JobStore, WorkerInfo, WorkerRegistry
 
 _log = get_logger(__name__)
 

@@ -6,7 +6,7 @@ Pictures are drawn by the server, so that they are the same on every page and ne
 import math
 from dataclasses import dataclass
 
-from shared.report import Spectrum, TuningReport
+from shared.report import Spectrum, TuningReport, Verdict
 
 WIDTH = 640.0
 HEIGHT = 200.0
@@ -66,7 +66,7 @@ def histogram(report: TuningReport) -> Histogram | None:
         return None
     top = max(bins)
     width = WIDTH / len(bins)
-    at = report.deviation_440_cents
+    at = None if report.verdict is Verdict.INCONCLUSIVE else report.deviation_440_cents
     bars = tuple(
         Bar(
             x=round(number * width + 0.6, 2),
@@ -109,7 +109,8 @@ def spectrum(report: TuningReport) -> SpectrumPicture | None:
     ]
     peak = None
     text = "The spectrum of what we heard, low notes left, high notes right."
-    if report.dominant_hz and picture.low_hz <= report.dominant_hz <= picture.high_hz:
+    found = report.verdict is not Verdict.INCONCLUSIVE
+    if found and report.dominant_hz and picture.low_hz <= report.dominant_hz <= picture.high_hz:
         note = f"{(report.dominant_note or '').replace('#', '♯')} · {report.dominant_hz:.1f} Hz"
         peak = Mark(x=_at_hz(report.dominant_hz, picture), label=note.removeprefix(" · "))
         text += f" The strongest tone is {report.dominant_hz:.1f} Hz, near {report.dominant_note}."

@@ -77,6 +77,7 @@ def _templates() -> Environment:
         moment=_moment,
         iso=_iso,
         cents=in_cents,
+        apart=apart,
         thousands=lambda count: f"{count:,}",
     )
     return templates
@@ -120,6 +121,11 @@ def in_cents(cents: float | None) -> str:
     if cents is None:
         return "–"
     return f"{cents:+.1f} cents".replace("-", "−")
+
+
+def apart(cents: float) -> str:
+    """A deviation in words, up to the pitch that it is from."""
+    return f"{abs(cents):.1f} cents {'above' if cents > 0 else 'below'}"
 
 
 def _moment(at: float | None) -> str:

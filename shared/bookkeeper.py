@@ -2,10 +2,10 @@
 
 import time
 
+from shared.access_ports import CountStore
 from shared.counts import Tally
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import CountStore
 
 _log = get_logger(__name__)
 

@@ -1,14 +1,13 @@
-"""Everything we need from outside, on one page. Adapters and fakes are named after the technology.
+"""Everything we need from outside for jobs, on one page. Adapters and fakes are named after the technology.
 
 Every method may raise Unavailable; callers do not retry at once but hand the work back.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from shared.job import Job, JobState
-from shared.keys import ApiKey
 
 
 class AudioUpload(Protocol):
@@ -205,22 +204,6 @@ class WorkerRegistry(Protocol):
         """Workers that were heard of lately."""
 
 
-class KeyStore(Protocol):
-    """Who may do what."""
-
-    def add(self, key: ApiKey) -> None:
-        """Record a new key. Raises Conflict if its id is taken."""
-
-    def find(self, key_id: str) -> ApiKey | None:
-        """The key of this id, revoked or not; None where there is none."""
-
-    def all(self) -> tuple[ApiKey, ...]:
-        """Every key, the newest first."""
-
-    def revoke(self, key_id: str, *, now: float) -> ApiKey:
-        """End a key; the first revocation counts. Raises NotFound."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadInfo:
     """One upload on its way in."""
@@ -294,47 +277,6 @@ class ClaimStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
-    """So much in so long, for each subject."""
-
-    name: str
-    most: int
-    window_seconds: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """What is left of a quota."""
-
-    fits: bool
-    left: int
-    reset_seconds: int
-    """Until there is more."""
-
-
-class Limiter(Protocol):
-    """How much everybody has had. A subject is an API key or an address."""
-
-    def take(self, quota: Quota, subject: str) -> Allowance:
-        """Count one if it fits."""
-
-    def charge(self, quota: Quota, subject: str, amount: int) -> None:
-        """Count what has been had already, whether it fits or not."""
-
-    def look(self, quota: Quota, subject: str) -> Allowance:
-        """What is left of a quota that is charged; `fits`: something is."""
-
-    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
-        """Take one of `most` places, or keep it for longer. It is free again after so many seconds."""
-
-    def places(self, kind: str, subject: str) -> tuple[str, ...]:
-        """The places that a subject holds, the oldest first."""
-
-    def let_go(self, kind: str, subject: str, place: str) -> None:
-        """Free a place, whether it is held or not."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SignedRequest:
     """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
 
@@ -372,16 +314,3 @@ class DirectStore(Protocol):
 
     def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
         """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""
-
-
-class CountStore(Protocol):
-    """The numbers that everybody adds to, for /metrics. Fields are made by shared.counts."""
-
-    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
-        """Add to the numbers, and say that a kind of process is alive."""
-
-    def read(self) -> dict[str, float]:
-        """Every number."""
-
-    def seen(self) -> dict[str, float]:
-        """When each kind of process was last heard of, UNIX seconds."""

@@ -16,8 +16,8 @@ from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 from redis.exceptions import RedisError
 
+from shared.access_ports import Allowance, Quota
 from shared.errors import Unavailable
-from shared.ports import Allowance, Quota
 
 # ARGV: the place, the most places, for how many seconds
 _HOLD = """

@@ -6,6 +6,7 @@ from functools import partial
 
 from celery import Celery
 
+from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.bookkeeper import Bookkeeper
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.counts import ERRORS, READ, Tally, counted
@@ -16,12 +17,9 @@ from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
-    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
-    KeyStore,
-    Limiter,
     Transitions,
     UploadRegistry,
     WorkerRegistry,

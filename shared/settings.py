@@ -144,7 +144,13 @@ class Settings(BaseSettings):
         "",
         description="Addresses or networks of proxies whose X-Forwarded-* is believed, with commas between.",
     )
-    admin_password: SecretStr | None = Field(None, description="Password of the dashboard's operator.")
+    admin_password: SecretStr | None = Field(
+        None,
+        description="Password of the dashboard's operator; none: one is made and printed at the first start.",
+    )
+    viewer_password: SecretStr | None = Field(
+        None, description="Password of those who may look at the dashboard but not act; none: nobody may."
+    )
 
     @field_validator("outbound_allowed_networks", mode="before")
     @classmethod

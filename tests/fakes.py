@@ -9,21 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
+from shared.access_ports import Allowance, Quota
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.job import Job, JobState
 from shared.keys import ApiKey
-from shared.ports import (
-    Allowance,
-    AudioUpload,
-    Backlog,
-    Chores,
-    JobPage,
-    JobQuery,
-    Quota,
-    StoredAudio,
-    Transition,
-    WorkerInfo,
-)
+from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
 
 
 @dataclass

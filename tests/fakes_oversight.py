@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from api.board import Board
 from shared.job import Job, JobState
 from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, words_of
 from shared.statistics import Bucket, Span, bucket, happened
-from tests.fakes import MemoryJobStore
+from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
+from tests.webhook_fakes import MemoryDeliveryStore
 
 
 @dataclass
@@ -117,3 +119,17 @@ class MemoryVault:
 
     def forgive(self, name: str) -> None:
         self.attempts.pop(name, None)
+
+
+def a_board(jobs: MemoryJobStore, audio: MemoryAudioStore, workers: MemoryWorkerRegistry) -> Board:
+    return Board(
+        jobs=jobs,
+        audio=audio,
+        workers=workers,
+        overview=MemoryOverview(jobs),
+        history=MemoryHistory(jobs),
+        controls=MemoryControls(),
+        audit=MemoryAuditLog(),
+        deliveries=MemoryDeliveryStore(),
+        queues=("interactive", "batch"),
+    )

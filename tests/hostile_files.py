@@ -86,6 +86,20 @@ def mp4_with_tags(count: int) -> bytes:
     return with_moov(lambda moov: moov + box(b"udta", meta))
 
 
+def mka_with_tags(count: int) -> bytes:
+    """Return a Matroska file with *count* tags before its audio."""
+
+    def element(name: bytes, body: bytes) -> bytes:
+        return name + b"\x01" + len(body).to_bytes(7) + body
+
+    plain = audio_file("mka")
+    tags = (element(b"\x45\xa3", b"TAG%d" % n) + element(b"\x44\x87", b"x") for n in range(count))
+    tag = element(b"\x73\x73", b"".join(element(b"\x67\xc8", tag) for tag in tags))
+    facts = b"\x15\x49\xa9\x66"
+    before = plain.index(facts, plain.index(facts) + 4)  # the first is an entry of the segment's own index
+    return plain[:before] + element(b"\x12\x54\xc3\x67", tag) + plain[before:]
+
+
 def wav_with_tags(count: int) -> bytes:
     """Return a WAV file with *count* INFO entries before its samples."""
     plain = wav()
@@ -255,6 +269,7 @@ _MAKERS: dict[str, Callable[[], bytes]] = {
     "id3-tags": lambda: mp3_with_tags(MANY),
     "mp4-tags": lambda: mp4_with_tags(MANY),
     "wav-tags": lambda: wav_with_tags(MANY),
+    "mka-tags": lambda: mka_with_tags(MANY),
     "opus-255-channels": _opus_255_channels,
     "flac-655350-hz": _flac_655350_hz,
     "mp4-false-table": lambda: _mp4_with_sample_count(sample_bytes=0),

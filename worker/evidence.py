@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.partials import LOWEST_HZ, Partials
+from worker.overtones import STRETCH_CENTS, octave_of, series_of, stretch_of
+from worker.partials import Partials
 
 BINS = 400
 """A quarter of a cent each, over one semitone."""
 SEGMENT_SECONDS = 10.0
-HARMONICS = 12
-"""Overtones 2..12 count as measurements of their fundamental. 8 to 24 score alike."""
 QUIET_DB = 45.0
 """Partials this far under the loud ones are reverberation and hiss."""
 BLUR_CENTS = 2.5
@@ -20,8 +19,6 @@ DEEP_HZ = 100.0
 """Below, a semitone is narrower than the main lobe of the shorter window: neighbours pull each other."""
 DAMPING_BINS = 0.1
 """A peak that swells or fades this fast (an onset within the window) counts half."""
-CELL_CENTS = 12.0
-"""Half of three cells, 18 cents, is how far an overtone may stray from its series."""
 CHAIN_CENTS = 70.0
 """Peaks closer than this are one wavering tone: no two notes are so close."""
 CHAINS_BELOW_HZ = 2200.0
@@ -95,18 +92,15 @@ def gather(partials: Partials, segments: int) -> Evidence:
     keep = np.flatnonzero(count > 0.0)
     cents, frame, count = cents[keep], frame[keep], count[keep]
     segment = np.minimum((frame * (partials.hop_seconds / SEGMENT_SECONDS)).astype(np.int64), segments - 1)
-    cell = np.maximum(np.round((cents - 1200.0 * np.log2(LOWEST_HZ / 440.0)) / CELL_CENTS).astype(int), 0) + 2
-    heard = np.zeros((partials.frames, int(cell.max(initial=0)) + 3), np.bool_)
-    for shift in (-1, 0, 1):
-        heard[frame, cell + shift] = True
-    steps = [round(1200.0 / CELL_CENTS * np.log2(h)) for h in range(1, HARMONICS + 1)]
-    series = np.stack([heard[frame, np.maximum(cell - step, 0)] & (cell >= step) for step in steps])
-    series[0] = True
+    series, below = series_of(cents, frame, partials.frames)
     shared = series.sum(axis=0)
     reading = count / (shared - OWN * (shared > 1))
+    stretch = stretch_of(cents, below, reading)
     counts = np.zeros(12 * segments * BINS)
     for order, mine in enumerate(series, start=1):
         root = cents[mine] - 1200.0 * np.log2(order)
+        if order > 1:
+            root -= np.minimum(stretch[octave_of(below[order - 1, mine])] * (order**2 - 1), STRETCH_CENTS)
         part = reading[mine] * (np.where(shared > 1, 1.0 - OWN, 1.0) if order == 1 else 1.0)
         note = np.floor(root / 100.0 + 0.5)
         place = (root - 100.0 * note + 50.0) * (BINS / 100.0) - 0.5

@@ -16,7 +16,7 @@ from av.stream import Discard
 from numpy.typing import NDArray
 
 from shared.errors import TooComplex, Undecodable
-from worker.window import Recording, Window, check_format, mix_down
+from worker.window import NO_AUDIO, Recording, Window, check_format, mix_down
 
 # Without these a playlist under any name makes FFmpeg fetch addresses and open files of this machine.
 # Measured: enough on its own, and 3 of 1,084 decodable real files are lost by it.
@@ -34,8 +34,8 @@ MAX_DECODE_ERRORS = 500
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 
 
-def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> Recording:
-    """Decode a window of the best audio stream of *audio*.
+def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window) -> Recording:
+    """Fill *window* from the best audio stream of *audio*.
 
     Raises `Undecodable` when there is no such stream or no sample in it, `TooComplex` when it holds
     too many packets for its audio, and `av.FFmpegError` or `MemoryError` when it can't be opened.
@@ -49,7 +49,6 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window_seconds:
                 other.discard = Discard.all
         stream.codec_context.thread_count = 1
         _seek(container, stream, start_seconds)
-        window = Window(seconds=window_seconds)
         first: AudioFrame | None = None
         started = 0.0
         for frame, position in _frames(container, stream):
@@ -64,7 +63,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window_seconds:
             if window.is_full:
                 break
         if first is None:
-            raise Undecodable("There is no audio in the file, or none where we listen.", code="no_audio")
+            raise Undecodable(NO_AUDIO, code="no_audio")
         samples, sample_rate = window.finish()
         return Recording(
             samples=samples,

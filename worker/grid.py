@@ -27,21 +27,25 @@ def _kernel(width: float) -> NDArray[np.complex128]:
 _COARSE = _kernel(COARSE_CENTS)
 
 
-def peak_of(counts: NDArray[np.float64], *, start: float | None = None) -> float:
+def peak_of(counts: NDArray[np.float64]) -> float:
     """The tuning in cents from the A440 grid that most of `counts`, shape (BINS,), lies around."""
-    if start is None:
-        smooth = np.fft.irfft(np.fft.rfft(counts) * _COARSE, BINS)
-        start = float(PLACES[int(np.argmax(smooth))])
-    cents = start
+    smooth = np.fft.irfft(np.fft.rfft(counts) * _COARSE, BINS)
+    start = float(PLACES[int(np.argmax(smooth))])
+    return wrap(float(_refined(counts[None, :], start)[0]))
+
+
+def _refined(counts: NDArray[np.float64], start: float) -> NDArray[np.float64]:
+    """The robust mean of each row of `counts`, shape (n, BINS), found from `start` cents; shape (n,)."""
+    cents = np.full((len(counts), 1), start)
     for width in FINE_CENTS:
-        for _ in range(10):
+        for _ in range(8):
             rest = (PLACES - cents + 50.0) % 100.0 - 50.0
             near = counts * np.exp(-0.5 * (rest / width) ** 2)
-            step = 1.4 * float((near * rest).sum()) / max(float(near.sum()), 1e-300)
-            cents += step
-            if abs(step) < 1e-4:
+            step = (near * rest).sum(axis=1) / np.maximum(near.sum(axis=1), 1e-300)
+            cents += 1.4 * step[:, None]
+            if float(np.abs(step).max()) < 5e-3:
                 break
-    return wrap(cents)
+    return np.asarray(cents[:, 0], np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,5 +89,5 @@ def _jackknife(whole: NDArray[np.float64], parts: NDArray[np.float64], cents: fl
     n = len(weighty)
     if n < 2:
         return 0.0
-    moved = np.array([wrap(peak_of(whole - part, start=cents) - cents) for part in weighty])
+    moved = (_refined(whole - weighty, cents) - cents + 50.0) % 100.0 - 50.0
     return float(np.sqrt((n - 1) / n * ((moved - moved.mean()) ** 2).sum()))

@@ -18,11 +18,14 @@ MAX_METADATA_BYTES = 32 << 20
 """Of a leading ID3v2 tag, a FLAC header or an MP4 index; pictures are in here."""
 MAX_BOXES = 10_000
 """Inside an MP4 index, tags included; a video with many tracks has some hundreds."""
+MAX_MATROSKA_TAGS_BYTES = 256 << 10
+"""They may be smallest at 25 bytes each; real ones have some kilobytes."""
 MAX_INDEX_ENTRIES = 2_000_000
 """Samples in an MP4 index beyond one a byte of the file; twelve hours of AAC have 2,000,000."""
 
 _OGG_COMMENTS = (b"\x03vorbis", b"OpusTags", b"\x81kate", b"\x81theora")
 _OGG_SEARCH_BYTES = 8192
+_EBML, _SEGMENT, _CLUSTER, _TAGS = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u", b"\x12T\xc3g"
 _BOXES_BEFORE_INDEX = 100
 _MP4_STARTS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _MP4_FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
@@ -52,6 +55,8 @@ def refuse_hopeless(audio: BinaryIO) -> int:
         _check_ogg(audio, offset)
     elif start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE":
         _check_wav(audio, size)
+    elif start.startswith(_EBML):
+        _check_matroska(audio, offset, size)
     elif start[4:8] in _MP4_STARTS:
         _check_mp4(audio, size)
     return offset
@@ -82,17 +87,19 @@ def _check_id3(audio: BinaryIO, offset: int) -> int:
 
 
 def _check_flac(audio: BinaryIO, offset: int) -> None:
-    start, is_last = offset, False
-    while not is_last:
+    start = offset
+    for count in range(MAX_TAGS + 2):
         block = _read(audio, offset, 4)
         if len(block) < 4:
             return
-        is_last = block[0] >= 0x80
+        _check_tags(count)
         if block[0] & 0x7F == _FLAC_COMMENTS:
             _check_vorbis_comment(audio, offset + 4)
         offset += 4 + int.from_bytes(block[1:])
         if offset - start > MAX_METADATA_BYTES:
             raise TooComplex(_TOO_MUCH_METADATA)
+        if block[0] >= 0x80:  # the last one
+            return
 
 
 def _check_ogg(audio: BinaryIO, offset: int) -> None:
@@ -121,6 +128,28 @@ def _check_wav(audio: BinaryIO, size: int) -> None:
         offset += 12 if is_folder else 8 + length + length % 2
         count += 1
         _check_tags(count)
+
+
+def _check_matroska(audio: BinaryIO, offset: int, size: int) -> None:
+    """Check the size of the tags that come before the audio."""
+    for _ in range(_BOXES_BEFORE_INDEX):
+        name, length, header_bytes = _ebml_element(_read(audio, offset, 12))
+        if header_bytes == 0 or name == _CLUSTER or offset >= size:
+            return
+        if name == _TAGS and length > MAX_MATROSKA_TAGS_BYTES:
+            raise TooComplex(_TOO_MANY_TAGS)
+        offset += header_bytes + (0 if name == _SEGMENT else length)
+
+
+def _ebml_element(head: bytes) -> tuple[bytes, int, int]:
+    """Return an element's id, the length of its body and that of its header; all empty if there is none."""
+    name_bytes = 9 - head[0].bit_length() if head else 9
+    rest = head[name_bytes:]
+    length_bytes = 9 - rest[0].bit_length() if rest else 9
+    if name_bytes > 4 or len(rest) < length_bytes:
+        return b"", 0, 0
+    length = int.from_bytes(rest[:length_bytes]) & (1 << 7 * length_bytes) - 1
+    return head[:name_bytes], length, name_bytes + length_bytes
 
 
 def _check_mp4(audio: BinaryIO, size: int) -> None:

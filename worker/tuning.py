@@ -109,11 +109,16 @@ def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
 
 
 def _range(drift: tuple[float | None, ...]) -> float:
-    """From the lowest to the highest stretch; with five or more, one stray at either end is forgiven."""
-    told = sorted(value for value in drift if value is not None)
-    if len(told) >= 5:
-        told = told[1:-1]
-    return told[-1] - told[0] if len(told) > 1 else 0.0
+    """The largest step between what comes before and after any moment, in cents.
+
+    Medians of two stretches or more on either side, where there are four: one stray is not a move.
+    """
+    told = [value for value in drift if value is not None]
+    least = 2 if len(told) >= 4 else 1
+    steps = [
+        abs(float(np.median(told[:at]) - np.median(told[at:]))) for at in range(least, len(told) - least + 1)
+    ]
+    return max(steps, default=0.0)
 
 
 def _remarks(

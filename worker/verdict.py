@@ -25,8 +25,8 @@ STRENGTH = 170.0
 """Of drums, speech and noise a tenth is stronger than this, of music a tenth weaker."""
 RIVAL = 0.78
 """A second grid nearly as good as the first: quarter-tone scales, two tunings, chance."""
-FLOOR_CENTS = 0.45
-"""Instruments and renderings are in tune with themselves no better than this."""
+FLOOR_CENTS = 0.7
+"""Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
 
 NOISE_EVIDENCE = 0.3
 """Partials that agree this little lie anywhere: noise, drums, speech."""
@@ -48,7 +48,7 @@ class Findings:
     note_error: float
     time_error: float
     drift_range: float
-    """Cents between the lowest and highest well-heard stretch; 0 if it can't be told."""
+    """Cents between what comes before and after the largest step; 0 if it can't be told."""
     lone_tone: bool
 
 

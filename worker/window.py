@@ -1,5 +1,6 @@
 """Mono blocks in, one preallocated stretch of clean samples out. Arithmetic only, whoever decoded them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.errors import Undecodable
 
+NO_AUDIO = "There is no audio in the file, or none where we listen."
 MAX_RATE_HZ = 48_000
 """Faster recordings are resampled to exactly this: nothing that tells a tuning lies above 24 kHz."""
 MIN_STORED_RATE_HZ = 4_000
@@ -71,8 +73,9 @@ def mix_down(block: NDArray[Any]) -> NDArray[np.float32]:
 class Window:
     """Collects at most *seconds* of mono audio at one rate, that of the first block up to `MAX_RATE_HZ`."""
 
-    def __init__(self, *, seconds: float) -> None:
-        """Prepare to collect; nothing is allocated before the first block tells its rate."""
+    def __init__(self, *, seconds: float, on_audio: Callable[[], None] = lambda: None) -> None:
+        """Prepare to collect; *on_audio* is called with each block. Nothing is allocated before the first."""
+        self._on_audio = on_audio
         self._seconds = seconds
         self._samples = np.empty(0, np.float32)
         self._count = 0
@@ -82,12 +85,18 @@ class Window:
         self._resampler: soxr.ResampleStream | None = None
 
     @property
+    def wanted_seconds(self) -> float:
+        """How much fits in."""
+        return self._seconds
+
+    @property
     def is_full(self) -> bool:
         """True when no further block is of use."""
         return self._rate > 0 and self._count == len(self._samples)
 
     def add(self, block: NDArray[np.float32], *, sample_rate: int) -> None:
         """Append *block*; one at another rate than the blocks before it is resampled to theirs."""
+        self._on_audio()
         if sample_rate != self._block_rate:
             self._change_rate(sample_rate)
         clean = self._cleaned(block)
@@ -100,7 +109,7 @@ class Window:
         """
         self._flush()
         if self._count == 0:
-            raise Undecodable("There is no audio in the file, or none where we listen.", code="no_audio")
+            raise Undecodable(NO_AUDIO, code="no_audio")
         if self._bad > _MAX_BAD_SHARE * self._count * self._block_rate / self._rate:
             raise Undecodable("Too many of the file's samples are no numbers.", code="bad_samples")
         samples = self._samples[: self._count]

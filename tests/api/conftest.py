@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
+from api.sessions import Sessions
 from api.terms import JobTerms
 from api.webhook_acts import WebhookActs
 from shared.bookkeeper import Bookkeeper
@@ -30,8 +31,10 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
+from tests.fakes_oversight import MemoryVault, a_board
 from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
 
+OPERATOR, VIEWER = "let me work", "let me look"
 MOST_BYTES = 12 * 1024 * 1024
 
 
@@ -89,6 +92,8 @@ def a_world(**changes: Any) -> World:
         "direct": direct,
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
+        "board": a_board(jobs, audio, workers),
+        "sessions": Sessions(MemoryVault(), operator_password=OPERATOR, viewer_password=VIEWER),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
     client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)

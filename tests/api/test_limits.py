@@ -205,3 +205,15 @@ def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryLimi
 def test_an_address_stands_for_its_owner(one: str, other: str | None, same: bool) -> None:
     assert (subject_of(None, one) == subject_of(None, other)) is same
     assert one not in subject_of(None, one)
+
+
+def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryLimiter) -> None:
+    world = limited(limiter, bytes_per_day=2500, jobs_queued=2)
+    wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
+    assert [world.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]
+    answer = world.client.post("/v1/uploads", json=wish)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
+    other = bearing(world.token(*BOTH))
+    answer = world.client.post("/v1/uploads", json=wish | {"bytes": 2501}, headers=other)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
+    assert world.client.post("/v1/uploads", json=wish, headers=other).status_code == 201

@@ -10,17 +10,15 @@ import httpx2
 import pytest
 import redis
 
+from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import (
     AudioStore,
     ClaimStore,
-    CountStore,
     DirectStore,
     JobQueue,
     JobStore,
-    KeyStore,
-    Limiter,
     SignedRequest,
     Transitions,
     UploadRegistry,

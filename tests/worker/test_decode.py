@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 import pytest
 
-from shared.errors import Unanalysable, Unavailable, Undecodable
+from shared.errors import TooComplex, Unanalysable, Unavailable, Undecodable
 from tests import hostile_files as hostile
 from tests.audio_files import (
     KINDS,
@@ -24,6 +24,7 @@ from tests.audio_files import (
 from worker.decode import Recording, decode
 from worker.limits import ChildLimits
 from worker.sandbox import ChildOutcome, run_in_child
+from worker.source import MAX_BARREN_BYTES
 from worker.warm import warm_up
 
 if TYPE_CHECKING:
@@ -344,6 +345,28 @@ def test_no_more_is_read_of_an_mp3_of_two_gigabytes(kind: str) -> None:
     body = audio_file("mp3-no-xing", seconds=10.0)
     audio = CountingAudio(body, head=head, size=2_000_000_000)
     assert bytes_for_a_minute(audio) <= 6 * len(body) + 2 * MIB
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg-vorbis", "webm-opus"])
+def test_a_search_for_audio_ends_long_before_the_file(kind: str) -> None:
+    audio = CountingAudio(bytes(MIB), head=audio_file(kind)[:300], size=2_000_000_000)
+    with pytest.raises(TooComplex):
+        decode(io.BufferedReader(cast(io.RawIOBase, audio), 256 * 1024), start_seconds=0, window_seconds=60)
+    assert audio.bytes_read <= MAX_BARREN_BYTES + 2 * MIB
+
+
+def test_a_flac_that_turns_into_noise_is_heard_up_to_there_and_crashes_no_decoder() -> None:
+    noise = random.Random(1).randbytes(MIB)
+    audio = CountingAudio(noise, head=audio_file("flac", seconds=3.0)[:-20_000], size=2_000_000_000)
+    outcome = in_a_child(io.BufferedReader(cast(io.RawIOBase, audio)))
+    assert outcome.unwrap().startswith(b"2."), outcome.detail
+
+
+def test_audio_before_a_desert_is_heard() -> None:
+    audio = CountingAudio(bytes(MIB), head=audio_file("mp3-no-xing", seconds=3.0), size=2_000_000_000)
+    buffered = io.BufferedReader(cast(io.RawIOBase, audio), 256 * 1024)
+    recording = decode(buffered, start_seconds=0, window_seconds=60)
+    assert recording.seconds == pytest.approx(3.0, abs=0.2)
 
 
 def test_what_storage_raises_comes_through_both_decoders() -> None:

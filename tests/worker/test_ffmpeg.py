@@ -19,6 +19,7 @@ from worker.decode import decode
 from worker.ffmpeg import decode_with_ffmpeg
 from worker.limits import ChildLimits
 from worker.sandbox import run_in_child
+from worker.window import Window
 
 LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
 
@@ -114,7 +115,7 @@ def test_the_traps_above_catch_a_decoder_without_our_options(
 @pytest.mark.parametrize("kind", ["mp4-false-table", "compressed-moov"])
 def test_memory_that_a_file_claims_past_the_header_check_is_a_problem_of_the_file(kind: str) -> None:
     def task(file: BinaryIO) -> bytes:
-        decode_with_ffmpeg(file, start_seconds=0, window_seconds=60)
+        decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
         return b""
 
     audio = io.BytesIO(hostile.hostile_file(kind))

@@ -17,6 +17,7 @@ HOPELESS = [
     "id3-tags",
     "mp4-tags",
     "wav-tags",
+    "mka-tags",
     "mp4-false-table",
     "mp4-false-count",
     "compressed-moov",
@@ -73,6 +74,15 @@ def test_an_mp4_index_may_have_very_many_boxes_but_not_one_more() -> None:
     refuse_hopeless(io.BytesIO(hostile.mp4_with_tags(MAX_BOXES - 100)))
     with pytest.raises(TooComplex):
         refuse_hopeless(io.BytesIO(hostile.mp4_with_tags(MAX_BOXES)))
+
+
+def test_a_matroska_file_may_have_very_many_tags() -> None:
+    refuse_hopeless(io.BytesIO(hostile.mka_with_tags(2_000)))
+
+
+def test_a_flac_header_of_nothing_but_empty_blocks_is_refused() -> None:
+    with pytest.raises(TooComplex):
+        refuse_hopeless(io.BytesIO(audio_file("flac")[:42] + b"\x01\0\0\0" * 100_000))
 
 
 @pytest.mark.parametrize("version", [2, 3, 4])

@@ -1,0 +1,164 @@
+"""The dashboard for programs: everything that its pages show and do, as JSON under /admin/api."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from api.acting import Act, Operations, selection_of
+from api.board import HistoryView, NowView
+from api.errors import documented
+from api.events import EVENT_STREAM, HEADERS, message
+from api.filters import JobFilter, job_filter
+from api.schemas import JobPageView, JobView
+from api.visitors import Recognize, Visitor
+from api.wakeups import Wakeups
+from shared.job_view import Timestamp, View
+from shared.oversight import Order
+from shared.statistics import SPANS
+
+_TICK_SECONDS = 5.0
+_REST_SECONDS = 1.0
+"""However much happens, a page draws itself anew no more often than this."""
+_PROBLEMS = documented(401, 403, 404, 409, 422, 503)
+
+
+class ActRequest(BaseModel):
+    """One act on some jobs."""
+
+    act: Act
+    ids: list[str] = Field(default=[], max_length=1000, description="Either these jobs…")
+    matching: bool = Field(False, description="…or all that match the filter in the query string.")
+
+
+class RefusedView(View):
+    """A job to which nothing happened."""
+
+    id: str
+    why: str
+
+
+class OutcomeView(View):
+    """What an act did."""
+
+    done: int
+    refused: list[RefusedView]
+    left: bool = Field(description="More match than are changed in one go: send it again.")
+
+
+class AuditEntryView(View):
+    """Who did what."""
+
+    at: Timestamp
+    who: str
+    address: str
+    act: str
+    what: str
+    count: int
+
+
+def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Recognize) -> APIRouter:
+    """The routes under /admin/api."""
+    router = APIRouter(prefix="/admin/api", tags=["dashboard"], responses=_PROBLEMS)
+    board = operations.board
+    who = Depends(recognize)
+    filtered = Depends(job_filter)
+
+    @router.get("/now", summary="The service at a glance")
+    async def now(_: Annotated[Visitor, who]) -> NowView:
+        return await run_in_threadpool(board.now)
+
+    @router.get("/history", summary="What became of all jobs")
+    async def history(
+        _: Annotated[Visitor, who], span: Annotated[Literal["hour", "day", "week"], Query()] = "hour"
+    ) -> HistoryView:
+        chosen = next(one for one in SPANS if one.name == span)
+        return await run_in_threadpool(board.over_time, chosen)
+
+    @router.get("/jobs", summary="Find jobs", responses=documented(400))
+    async def jobs(
+        _: Annotated[Visitor, who],
+        chosen: Annotated[JobFilter, filtered],
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> JobPageView:
+        """Everybody's jobs, newest first, without their reports."""
+        query = chosen.query(cursor=cursor, limit=limit)
+        return JobPageView.of(await run_in_threadpool(lambda: board.list(query, text=chosen.q)))
+
+    @router.get("/jobs/{job_id}", summary="Read anybody's job")
+    async def job(_: Annotated[Visitor, who], job_id: Annotated[str, Path(max_length=128)]) -> JobView:
+        return JobView.of(await run_in_threadpool(board.jobs.get, job_id))
+
+    @router.post("/acts", summary="Retry, cancel or delete jobs", responses=documented(400))
+    async def act(
+        visitor: Annotated[Visitor, who], body: ActRequest, chosen: Annotated[JobFilter, filtered]
+    ) -> OutcomeView:
+        """To some jobs by their ids, or to all that match: then a thousand at a time."""
+        selection = selection_of(body.ids, chosen.query() if body.matching else None, chosen.q)
+        outcome = await run_in_threadpool(lambda: operations.act(body.act, selection, visitor=visitor))
+        refused = [RefusedView(id=job_id, why=why) for job_id, why in outcome.refused]
+        return OutcomeView(done=outcome.done, refused=refused, left=outcome.left)
+
+    @router.post("/queues/{queue}/{act}", status_code=204, summary="Pause or resume a queue")
+    async def queue(
+        visitor: Annotated[Visitor, who],
+        queue: Annotated[str, Path(max_length=100)],
+        act: Literal["pause", "resume"],
+    ) -> Response:
+        """What runs goes on; nothing new is started."""
+        step = operations.pause if act == "pause" else operations.resume
+        await run_in_threadpool(lambda: step(queue, visitor=visitor))
+        return Response(status_code=204)
+
+    @router.post("/workers/{worker}/{act}", status_code=204, summary="Drain or restart a worker")
+    async def worker(
+        visitor: Annotated[Visitor, who],
+        worker: Annotated[str, Path(max_length=200)],
+        act: Literal["drain", "restart", "resume"],
+    ) -> Response:
+        """`drain`: finish, and take nothing new until `resume`. `restart`: end; its supervisor starts it."""
+        order = None if act == "resume" else Order(act)
+        await run_in_threadpool(lambda: operations.tell(worker, order, visitor=visitor))
+        return Response(status_code=204)
+
+    @router.post("/webhooks/{delivery_id}/redeliver", status_code=204, summary="Send a webhook again")
+    async def redeliver(
+        visitor: Annotated[Visitor, who], delivery_id: Annotated[str, Path(max_length=128)]
+    ) -> Response:
+        await run_in_threadpool(lambda: operations.redeliver(delivery_id, visitor=visitor))
+        return Response(status_code=204)
+
+    @router.get("/audit", summary="Who did what")
+    async def audit(
+        _: Annotated[Visitor, who], limit: Annotated[int, Query(ge=1, le=500)] = 100
+    ) -> list[AuditEntryView]:
+        """Newest first."""
+        entries = await run_in_threadpool(lambda: board.audit.latest(limit=limit))
+        return [AuditEntryView.model_validate(entry) for entry in entries]
+
+    @router.get(
+        "/events",
+        summary="Hear when there is something new to see",
+        response_class=StreamingResponse,
+        responses={200: {"content": {EVENT_STREAM: {}}}},
+    )
+    async def events(_: Annotated[Visitor, who]) -> StreamingResponse:
+        """Server-Sent Events without content: `changed`, at most once a second."""
+        return StreamingResponse(_ticks(wakeups), media_type=EVENT_STREAM, headers=HEADERS)
+
+    return router
+
+
+async def _ticks(wakeups: Wakeups) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    with wakeups.listen() as listener:
+        while not listener.ending:
+            listener.expect()
+            changed = await listener.wait(_TICK_SECONDS)
+            yield message("changed" if changed else "tick", "{}")
+            await asyncio.sleep(_REST_SECONDS)

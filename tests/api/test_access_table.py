@@ -1,0 +1,184 @@
+"""Every route, asked by everybody. A new route without a row fails here."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from starlette.routing import BaseRoute, Mount
+
+from shared.job import JobState, Problem
+from shared.keys import Scope
+from tests.api.conftest import a_world
+from tests.made import a_job
+from tests.webhook_fakes import a_delivery, an_endpoint
+
+SONG = b"RIFF" + bytes(100)
+BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)
+CALLERS: dict[str, tuple[Scope, ...]] = {
+    "owner": BOTH,
+    "other": BOTH,
+    "reader": (Scope.JOBS_READ,),
+    "viewer": (Scope.ADMIN_READ,),
+    "operator": (Scope.ADMIN_READ, Scope.ADMIN_WRITE),
+}
+"""All of them but the first two, and these: nobody, wrong, revoked, expired."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route: how it is asked, and what each caller is told."""
+
+    ask: dict[str, Any]
+    owner: int
+    other: int
+    reader: int
+    viewer: int
+    operator: int
+    nobody: int = 401
+    """Who brings no key, where one is needed. A wrong, a revoked and an expired key are told 401."""
+    bad_key: int = 401
+    anonymous: int | None = None
+    """Who brings no key, where none is needed; None: the same as the stranger to a job, `other`."""
+
+
+def public(status: int = 200, **ask: Any) -> Row:
+    """Anybody, whatever key they bring."""
+    return Row(ask, status, status, status, status, status, status, status, status)
+
+
+def reads_one(**ask: Any) -> Row:
+    """The owner, and who may see everybody's."""
+    return Row(ask, owner=200, other=404, reader=404, viewer=200, operator=200)
+
+
+def changes_one(status: int, **ask: Any) -> Row:
+    """The owner, and who may change everybody's."""
+    return Row(ask, owner=status, other=404, reader=403, viewer=403, operator=status)
+
+
+def makes(status: int, **ask: Any) -> Row:
+    """Anybody with the scope to write."""
+    return Row(ask, owner=status, other=status, reader=403, viewer=403, operator=status, anonymous=status)
+
+
+def own_list(**ask: Any) -> Row:
+    """Of one's own, which the anonymous have none of."""
+    return Row(ask, owner=200, other=200, reader=200, viewer=200, operator=200, anonymous=401)
+
+
+def own_read(**ask: Any) -> Row:
+    """Something that belongs to a key; an operator's key has its own."""
+    return Row(ask, owner=200, other=404, reader=404, viewer=404, operator=404, anonymous=401)
+
+
+def own_change(status: int, **ask: Any) -> Row:
+    """The same, changed."""
+    return Row(ask, owner=status, other=404, reader=403, viewer=403, operator=404, anonymous=401)
+
+
+SINCE = {"since": "2026-01-01T00:00:00Z"}
+WISH = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
+TABLE: dict[tuple[str, str], Row] = {
+    ("POST", "/v1/jobs"): makes(202, content=SONG),
+    ("GET", "/v1/jobs"): own_list(),
+    ("GET", "/v1/jobs/{job_id}"): reads_one(),
+    ("GET", "/v1/jobs/{job_id}/events"): reads_one(),
+    ("DELETE", "/v1/jobs/{job_id}"): changes_one(204),
+    ("POST", "/v1/jobs/{job_id}/cancel"): changes_one(409),
+    ("POST", "/v1/jobs/{job_id}/retry"): changes_one(202),
+    ("POST", "/v1/uploads"): makes(201, json=WISH),
+    ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver"): changes_one(202),
+    ("GET", "/v1/webhooks"): own_list(),
+    ("POST", "/v1/webhooks"): replace(makes(201, json={"url": "https://hooks.example/new"}), anonymous=401),
+    ("GET", "/v1/webhooks/secret"): own_list(),
+    ("POST", "/v1/webhooks/secret/rotate"): replace(makes(200), anonymous=401),
+    ("GET", "/v1/webhooks/deliveries"): own_list(),
+    ("POST", "/v1/webhooks/redeliver"): replace(makes(202, json=SINCE), anonymous=401),
+    ("POST", "/v1/webhooks/deliveries/{delivery_id}/redeliver"): own_change(202),
+    ("GET", "/v1/webhooks/{endpoint_id}"): own_read(),
+    ("PATCH", "/v1/webhooks/{endpoint_id}"): own_change(200, json={"description": "x"}),
+    ("DELETE", "/v1/webhooks/{endpoint_id}"): own_change(204),
+    ("POST", "/v1/webhooks/{endpoint_id}/test"): own_change(202),
+    ("GET", "/metrics"): Row({}, owner=403, other=403, reader=403, viewer=200, operator=200, anonymous=401),
+    ("GET", "/healthz"): public(),
+    ("GET", "/readyz"): public(),
+    ("GET", "/"): public(),
+    ("GET", "/jobs/{job_id}"): reads_one(),
+    ("GET", "/jobs/{job_id}/card"): reads_one(),
+    ("GET", "/openapi.json"): public(),
+    ("GET", "/docs"): public(),
+    ("GET", "/docs/oauth2-redirect"): public(),
+    ("GET", "/redoc"): public(),
+    ("GET", "/static"): public(404),
+}
+
+
+def routes(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
+    """Method and path of everything that the app answers, as deep as it goes."""
+    for route in found:
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from routes(inner.routes)
+        elif isinstance(route, Mount):
+            yield "GET", route.path
+        else:
+            for method in getattr(route, "methods", ()) or ():
+                if method != "HEAD":
+                    yield method, getattr(route, "path", "?")
+
+
+class Asked:
+    """One world, with one thing of everything that the owner has, made anew for each question."""
+
+    def __init__(self, *, anonymous: bool) -> None:
+        self.world = a_world(anonymous=anonymous)
+        self.tokens = {name: self.world.token(*scopes) for name, scopes in CALLERS.items()}
+        self.tokens["wrong"] = "kam_" + "0" * 12 + "_" + "0" * 64
+        self.tokens["revoked"] = self.world.token(*Scope)
+        self.tokens["expired"] = self.world.token(*Scope, now=time.time() - 9, expires_at=time.time() - 1)
+        self.world.keys.revoke(self.tokens["revoked"].split("_")[1], now=time.time())
+        self.owner = self.tokens["owner"].split("_")[1]
+        self._made = 0
+
+    def answers(self, method: str, path: str, caller: str) -> int:
+        ids = self._things()
+        row = TABLE[method, path]
+        headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller in self.tokens else {}
+        with self.world.client.stream(method, path.format(**ids), headers=headers, **row.ask) as answer:
+            return answer.status_code
+
+    def _things(self) -> dict[str, str]:
+        self._made += 1
+        number = self._made
+        problem = Problem(code="x", message="x", retryable=True)
+        ended = a_job(f"job-{number}", owner=self.owner, state=JobState.DEAD, problem=problem)
+        self.world.jobs.add(replace(ended, expires_at=time.time() + 99))
+        self.world.endpoints.add(an_endpoint(number, owner=self.owner))
+        self.world.deliveries.add(
+            a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
+        )
+        return {"job_id": ended.id, "endpoint_id": f"ep_{number}", "delivery_id": f"msg_{number}"}
+
+
+def test_every_route_has_a_row_and_every_row_a_route() -> None:
+    app: Any = a_world().client.app
+    assert set(routes(app.routes)) == set(TABLE)
+
+
+@pytest.mark.parametrize(("method", "path"), TABLE, ids=lambda part: part.strip("/") or "first page")
+def test_everybody_is_told_what_the_table_says(method: str, path: str) -> None:
+    row = TABLE[method, path]
+    closed, open_to_all = Asked(anonymous=False), Asked(anonymous=True)
+    anonymous = row.other if row.anonymous is None else row.anonymous
+
+    def ask(caller: str) -> int:
+        return closed.answers(method, path, caller)
+
+    assert {caller: ask(caller) for caller in CALLERS} == {caller: getattr(row, caller) for caller in CALLERS}
+    assert ask("nobody") == row.nobody
+    for bad in ("wrong", "revoked", "expired"):
+        assert (bad, ask(bad)) == (bad, row.bad_key)
+        assert (bad, open_to_all.answers(method, path, bad)) == (bad, row.bad_key)
+    assert open_to_all.answers(method, path, "nobody") == anonymous

@@ -1,0 +1,107 @@
+"""`make screenshots`: each page in light, dark and at 390 px, of a system of its own, to docs/screenshots."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests.system.browser import a_browser
+from tests.system.conftest import System, a_system
+from tests.system.music import a_song
+from tests.system.seeds import a_failed_webhook, an_hour, dead_job, the_store
+
+LOOKS = (("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390))
+TARGET = Path(__file__).parents[2] / "docs" / "screenshots"
+OPERATOR = "screenshots"
+
+
+def main() -> None:
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        a_system(Path(folder) / "data", KAMMERTON_ADMIN_PASSWORD=OPERATOR) as system,
+        a_browser() as browser,
+    ):
+        song, noise, dead = prepare(system)
+        pages = {
+            "try": "/",
+            "result": f"/jobs/{song}",
+            "inconclusive": f"/jobs/{noise}",
+            "login": "/admin/login",
+            "now": "/admin",
+            "history": "/admin/history",
+            "jobs": "/admin/jobs",
+            "dead": "/admin/dead",
+            "job": f"/admin/jobs/{dead}",
+            "job-report": f"/admin/jobs/{song}",
+            "audit": "/admin/audit",
+        }
+        wanted = set(sys.argv[1:])
+        for look, scheme, width in LOOKS:
+            for name, path in pages.items():
+                if not wanted or name in wanted:
+                    shoot(browser, system, name, path, look=look, scheme=scheme, width=width)
+
+
+def prepare(system: System) -> tuple[str, str, str]:
+    """A song, a noise and a dead job, in front of an hour of others."""
+    with the_store(system) as jobs:
+        an_hour(jobs)
+        jobs.add(dead_job("Dd7rT0pQ2mXk9sV1bLw3Ag", at=time.time() - 400, filename="strange container.m4a"))
+        jobs.add(dead_job("Zk2rT0pQ2mXk9sV1bLw3Bh", at=time.time() - 900, filename="fuzz-4711.mp4"))
+    a_failed_webhook(system, "Dd7rT0pQ2mXk9sV1bLw3Ag")
+    ids = []
+    for name, audio in (("Autumn in Ghent.wav", a_song(432.0)), ("a long breath.wav", a_noise())):
+        answer = system.client.post("/v1/jobs", files={"file": (name, audio, "audio/wav")})
+        ids.append(answer.json()["id"])
+        system.finished(answer.headers["location"])
+    return ids[0], ids[1], "Dd7rT0pQ2mXk9sV1bLw3Ag"
+
+
+def a_noise() -> bytes:
+    import io
+
+    import numpy as np
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, 0.1 * np.random.default_rng(3).standard_normal(8 * 44_100), 44_100, format="WAV")
+    return file.getvalue()
+
+
+def shoot(
+    browser: Browser, system: System, name: str, path: str, *, look: str, scheme: str, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=str(system.client.base_url),
+        color_scheme="dark" if scheme == "dark" else "light",
+        viewport={"width": width, "height": 844 if width < 500 else 800},
+        device_scale_factor=1.5 if width < 500 else 1,
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    if path.startswith("/admin") and path != "/admin/login":
+        log_in(page)
+        page.request.post(
+            "/admin/queues/batch", form={"act": "pause"}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+        page.request.post(
+            "/admin/queues/batch", form={"act": "resume"}, headers={"Sec-Fetch-Site": "same-origin"}
+        )
+    page.goto(path)
+    page.wait_for_timeout(600)
+    page.screenshot(path=TARGET / f"{name}-{look}.png", full_page=name not in {"jobs"})
+    context.close()
+
+
+def log_in(page: Page) -> None:
+    page.goto("/admin/login")
+    page.fill("input[name=name]", "Ann")
+    page.fill("input[name=password]", OPERATOR)
+    page.click("main button")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""A past for the dashboard: jobs of the last hours, written as the service would have written them."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psutil
+
+from shared.delivery import Attempt, Delivery, DeliveryState
+from shared.job import AudioInput, Event, Job, JobState, Problem
+from shared.redis_client import connect_redis
+from shared.redis_deliveries import RedisDeliveryStore
+from shared.redis_jobs import RedisJobStore
+from shared.redis_statistics import count_changes
+from shared.report import Verdict
+from shared.webhook import EventType
+from tests.made import a_report
+from tests.system.conftest import System
+
+PREFIX = "kammerton:"
+MIB = 1024 * 1024
+NAMES = (
+    "Midnight at the Pier.mp3", "Gymnopédie No. 1.flac", "rehearsal 2026-11-20 take 3.wav", "Nocturne.m4a",
+    "Blue in Green (live).mp3", "choir, evening service.wav", "Kaffeehaus.ogg", "demo_final_FINAL2.mp3",
+    "Spiegel im Spiegel.flac", "voice memo 41.m4a", "Summer Rain.opus", "quartet op. 59.aiff",
+)  # fmt: skip
+NO_AUDIO = Problem(code="no_audio", message="There is no audio in the file.", retryable=False)
+UNDECODABLE = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
+
+
+@contextmanager
+def the_store(system: System) -> Iterator[RedisJobStore]:
+    """The job store of a running system."""
+    env = psutil.Process(system.pid_of("worker.rescuer")).environ()
+    client = connect_redis(env["KAMMERTON_REDIS_URL"])
+    yield RedisJobStore(client, prefix=PREFIX, followers=[count_changes(PREFIX)])
+    client.close()
+
+
+def dead_job(job_id: str, *, at: float, filename: str) -> Job:
+    """A job that ended its worker three times."""
+    why = "signal 11 (SIGSEGV) while libavcodec read the file"
+    lines = [Event(at=at, state=JobState.QUEUED, attempt=0)]
+    for attempt in (1, 2, 3):
+        began = at + 7.0 * attempt
+        lines.append(Event(at=began, state=JobState.RUNNING, attempt=attempt, worker="worker-2:311"))
+        state = JobState.DEAD if attempt == 3 else JobState.QUEUED
+        lines.append(Event(at=began + 1.4, state=state, attempt=attempt, worker="worker-2:311", why=why))
+    return Job(
+        id=job_id,
+        state=JobState.DEAD,
+        queue="interactive",
+        created_at=at,
+        attempts=3,
+        attempts_allowed=3,
+        keep_seconds=86_400,
+        finished_at=lines[-1].at,
+        expires_at=at + 86_400,
+        input=AudioInput(filename=filename, media_type="audio/mp4", size_bytes=9_412_330, sha256="9f" * 32),
+        problem=Problem(
+            code="too_many_crashes",
+            message="The analysis of this file crashed 3 times; it was given up.",
+            retryable=True,
+        ),
+        timeline=tuple(lines),
+    )
+
+
+def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
+    """Jobs of the last hour, most of them well, written through all their states."""
+    chance = random.Random(7)
+    now = time.time()
+    for number in range(count):
+        at = now - 3590 + 3500 * (number + chance.random()) / count
+        waited, ran = chance.lognormvariate(-1.2, 1.0), chance.lognormvariate(-0.4, 0.5)
+        job = Job(
+            id=f"seed{number:04}{chance.randbytes(7).hex()}",
+            state=JobState.QUEUED,
+            queue="interactive",
+            created_at=at,
+            queued_at=at,
+            due_at=at + 9e9,  # the real rescuer and workers leave it alone
+            attempts_allowed=3,
+            keep_seconds=86_400,
+            has_audio=False,
+            input=AudioInput(
+                filename=chance.choice(NAMES),
+                media_type="audio/mpeg",
+                size_bytes=chance.randrange(2, 60) * 1_000_000,
+                sha256=chance.randbytes(32).hex(),
+            ),
+            timeline=(Event(at=at, state=JobState.QUEUED, attempt=0),),
+        )
+        jobs.add(job)
+        began, worker = at + waited, f"worker-{1 + number % 2}:{311 - number % 2}"
+        jobs.change(job.id, lambda job, at=at: _due(job, at))  # type: ignore[misc]  # bound in the loop
+        jobs.change(job.id, lambda job, w=worker, t=began: job.start(worker=w, now=t, lease_seconds=9e6))  # type: ignore[misc]
+        ended, memory = began + ran, int(chance.lognormvariate(0, 0.25) * 70 * MIB)
+        what = chance.random()
+        if what < 0.05:
+            problem = NO_AUDIO if what < 0.03 else UNDECODABLE
+            jobs.change(job.id, lambda job, t=ended, p=problem: job.fail(1, p, now=t))  # type: ignore[misc]
+        else:
+            verdict = chance.choice(
+                [Verdict.A440] * 6 + [Verdict.A432] * 2 + [Verdict.OTHER, Verdict.INCONCLUSIVE]
+            )
+            report = a_report(verdict=verdict)
+            jobs.change(
+                job.id,
+                lambda job, r=report, t=ended, m=memory: job.succeed(1, r, now=t, memory_peak_bytes=m),  # type: ignore[misc]
+            )
+
+
+def a_failed_webhook(system: System, job_id: str) -> None:
+    """One delivery that its receiver never took."""
+    env = psutil.Process(system.pid_of("worker.rescuer")).environ()
+    client = connect_redis(env["KAMMERTON_REDIS_URL"])
+    now = time.time()
+    attempts = tuple(
+        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is away")
+        for number in range(3)
+    )
+    RedisDeliveryStore(client, prefix=PREFIX).add(
+        Delivery(
+            id="msg_2xK9",
+            type=EventType("job.failed"),
+            url="https://hooks.example.org/kammerton",
+            server="hooks.example.org:443",
+            body="{}",
+            created_at=now - 300,
+            job_id=job_id,
+            state=DeliveryState.FAILED,
+            ended_at=now,
+            why="No attempt of 3 was answered with 2xx.",
+            attempts=attempts,
+            tries=3,
+        )
+    )
+    client.close()
+
+
+def _due(job: Job, at: float) -> Job:
+    return replace(job, due_at=at)

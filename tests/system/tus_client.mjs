@@ -23,10 +23,13 @@ const upload = new tus.Upload(createReadStream(path), {
         ...upload.options,
         uploadUrl: upload.url,
         onProgress: null,
-        onSuccess: () => console.log(upload.url),
       });
       rest.start();
     });
+  },
+  onSuccess() {
+    console.log(upload.url);
+    process.exit(0); // the stream of the broken-off upload would keep node waiting
   },
   onError(error) {
     console.error(String(error));

@@ -12,6 +12,7 @@ from api.acting import Operations
 from api.acts import Acts, acts_router
 from api.admin import admin_router
 from api.admin_api import admin_api_router
+from api.admin_keys import keys_router
 from api.admin_login import lead_to_login, login_router
 from api.admission import Admission
 from api.board import Board
@@ -172,6 +173,7 @@ def create_app(
     lead_to_login(app)
     app.include_router(login_router(sessions))
     app.include_router(admin_api_router(operations, wakeups=wakeups, recognize=recognize))
+    app.include_router(keys_router(operations, keys, recognize=recognize))
     app.include_router(admin_router(operations, recognize=recognize))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))

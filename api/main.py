@@ -63,6 +63,8 @@ app = create_app(
         controls=services.controls,
         audit=services.audit,
         deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        uploads=services.uploads,
         queues=QUEUES,
     ),
     sessions=Sessions(

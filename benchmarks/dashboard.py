@@ -29,11 +29,13 @@ from api.board import Board
 from api.sessions import Sessions
 from shared.job import AudioInput, Event, Job, JobState, Problem
 from shared.redis_deliveries import RedisDeliveryStore
+from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_indexes import entries
 from shared.redis_jobs import _JOB, RedisJobStore
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
+from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from tests.api.conftest import OPERATOR, a_world
 from tests.fakes import MemoryAudioStore
@@ -183,6 +185,8 @@ def app_over(client: "redis.Redis", prefix: str) -> TestClient:
             controls=RedisControls(client, prefix=prefix),
             audit=RedisAuditLog(client, prefix=prefix),
             deliveries=RedisDeliveryStore(client, prefix=prefix),
+            endpoints=RedisEndpointStore(client, prefix=prefix),
+            uploads=RedisUploadRegistry(client, prefix=prefix),
             queues=("interactive", "batch"),
         ),
     }

@@ -9,8 +9,9 @@ from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, words_of
 from shared.statistics import Bucket, Span, bucket, happened
+from tests.fake_uploads import MemoryUploadRegistry
 from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
-from tests.webhook_fakes import MemoryDeliveryStore
+from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
 
 
 @dataclass
@@ -131,5 +132,7 @@ def a_board(jobs: MemoryJobStore, audio: MemoryAudioStore, workers: MemoryWorker
         controls=MemoryControls(),
         audit=MemoryAuditLog(),
         deliveries=MemoryDeliveryStore(),
+        endpoints=MemoryEndpointStore(),
+        uploads=MemoryUploadRegistry(),
         queues=("interactive", "batch"),
     )

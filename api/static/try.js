@@ -1,6 +1,7 @@
 // The try-it page: drop or choose songs, watch them go up, read what they are tuned to.
 import { Refused, sendResumable, sendWhole } from "./upload.js";
 import { announce, follow, show } from "./song.js";
+import { rememberKey } from "./watch.js";
 
 const AT_ONCE = 2;
 const RESUMABLE_BYTES = 8 * 1024 * 1024;
@@ -13,6 +14,7 @@ const mostBytes = Number(form.dataset.mostBytes);
 const waiting = [];
 let busy = 0;
 
+document.querySelector("#key")?.addEventListener("change", (event) => rememberKey(event.target.value.trim()));
 input.multiple = true;
 input.required = false;
 input.addEventListener("change", () => {

@@ -1,5 +1,7 @@
 // One file to the server, with progress, cancel, and pause where the server takes resumable uploads (tus 1.0).
 
+import { credentials } from "./watch.js";
+
 const TUS = { "Tus-Resumable": "1.0.0" };
 const TRIES = 6;
 
@@ -20,7 +22,7 @@ function send(method, url, { body = null, headers = {}, onProgress = () => {}, s
     const abort = () => xhr.abort();
     signal.addEventListener("abort", abort, { once: true });
     xhr.open(method, url);
-    for (const [name, value] of Object.entries({ Accept: "application/json", ...headers })) xhr.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries({ Accept: "application/json", ...credentials(), ...headers })) xhr.setRequestHeader(name, value);
     xhr.upload.onprogress = (event) => onProgress(event.loaded);
     xhr.onloadend = () => {
       signal.removeEventListener("abort", abort);
@@ -51,7 +53,7 @@ export async function sendResumable(file, upload, { url, startSeconds, onProgres
     signal,
   });
   const address = new URL(begun.getResponseHeader("Location"), new URL(url, location.href)).pathname;
-  signal.addEventListener("abort", () => fetch(address, { method: "DELETE", headers: TUS }).catch(() => {}), { once: true });
+  signal.addEventListener("abort", () => fetch(address, { method: "DELETE", headers: { ...TUS, ...credentials() } }).catch(() => {}), { once: true });
   let offset = 0;
   let failures = 0;
   while (true) {

@@ -32,9 +32,11 @@ from api.pages import pages_router
 from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.resumable import ResumableUploads
 from api.sessions import Sessions
 from api.submit import Submissions
 from api.terms import JobTerms
+from api.tus import tus_router
 from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
@@ -49,6 +51,8 @@ from shared.ports import (
     DirectStore,
     JobQueue,
     JobStore,
+    PartStore,
+    ResumableStore,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -81,6 +85,8 @@ def create_app(
     claims: ClaimStore,
     direct: DirectStore,
     webhooks: WebhookActs,
+    parts: PartStore,
+    resumables: ResumableStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -105,7 +111,12 @@ def create_app(
         idempotency=Idempotency(claims),
         check_url=webhooks.check_url,
     )
-    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
+    resumable_uploads = ResumableUploads(
+        submissions=submissions, parts=parts, store=resumables, seconds=terms.direct_upload_seconds
+    )
+    direct_uploads = DirectUploads(
+        store=direct, parts=parts, submissions=submissions, seconds=terms.direct_upload_seconds
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -144,6 +155,7 @@ def create_app(
     )
     app.include_router(direct_router(direct_uploads))
     app.include_router(webhooks_router(webhooks, jobs=jobs))
+    app.include_router(tus_router(resumable_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(
         jobs=jobs,

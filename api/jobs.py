@@ -20,7 +20,7 @@ from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
 from api.submit import LATEST_START_SECONDS, Submissions, Wish
-from api.upload import CONTENT_DIGEST
+from api.upload import CONTENT_DIGEST, COUNTED_BY_US
 from api.wakeups import Wakeups
 from api.webhook_acts import WebhookActs
 from api.webhook_views import AcceptedView, JobDetailView
@@ -30,8 +30,6 @@ from shared.ports import JobStore
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
-_COUNTED_BY_US = 1 << 62
-"""Starlette's own limit would answer in plain text, whatever we had to say."""
 
 
 class JobSource(BaseModel):
@@ -90,7 +88,7 @@ def jobs_router(
         summary="Upload a recording",
         openapi_extra=_SUBMIT,
         response_model=AcceptedView,
-        max_body_size=_COUNTED_BY_US,
+        max_body_size=COUNTED_BY_US,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "To a browser's form: the page of the result."},

@@ -177,7 +177,10 @@ def summary(rows: list[dict[str, str]], found: dict[str, dict[str, Any]]) -> dic
     off = errors(rows, found)
     music = [r for r in rows if r["class"] != "neg"]
     noise = [r for r in rows if r["class"] == "neg"]
-    silent = lambda rs: sum(found[r["file"]]["verdict"] == "inconclusive" for r in rs)  # noqa: E731
+
+    def silent(some: list[dict[str, str]]) -> int:
+        return sum(found[r["file"]]["verdict"] == "inconclusive" for r in some)
+
     known = [r for r in rows if r["truth_a4_hz"] in ("432.0", "440.0")]
     right = sum(
         found[r["file"]]["verdict"] != "inconclusive"

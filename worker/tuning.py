@@ -68,6 +68,7 @@ def _report(
             agreement=heard.agreement,
             strength=heard.strength,
             rival=fit.rival,
+            quarter=fit.quarter,
             note_error=fit.note_error,
             time_error=fit.time_error,
             drift_range=drift_range,

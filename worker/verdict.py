@@ -25,7 +25,9 @@ STRENGTH = 170.0
 """Of drums, speech and noise a tenth is stronger than this, of music a tenth weaker."""
 RIVAL = 0.78
 """A second grid nearly as good as the first: quarter-tone scales, two tunings, chance."""
-FLOOR_CENTS = 0.7
+QUARTER = 0.3
+"""Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
+FLOOR_CENTS = 0.8
 """Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
 
 NOISE_EVIDENCE = 0.3
@@ -45,6 +47,7 @@ class Findings:
     agreement: float
     strength: float
     rival: float
+    quarter: float
     note_error: float
     time_error: float
     drift_range: float
@@ -92,6 +95,8 @@ def _log_odds(found: Findings, interval: float) -> float:
     strong = 4.0 * math.log(max(found.strength, 1e-6) / STRENGTH)
     alone = (RIVAL - found.rival) / 0.06
     scattered = 6.0 * math.log(max(found.agreement, 1e-3) / AGREEMENT)
+    if found.quarter > QUARTER:
+        return -4.0
     return max(-9.0, notes) + min(2.0, max(-9.0, strong)) + min(2.0, alone) + min(0.0, scattered) + narrow
 
 

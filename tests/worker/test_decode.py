@@ -158,7 +158,7 @@ def test_a_large_picture_in_front_of_the_audio_is_passed_over(kind: str) -> None
         ("alac", "mp4", "alac", 2),
         ("webm-opus", "matroska", "opus", 2),
         ("wma", "asf", "wmav2", 2),
-        ("amr", "amr", "amrnb", 1),
+        ("amr", "amr", "amr_nb", 1),
     ],
 )
 def test_a_recording_says_what_it_was(kind: str, container: str, codec: str, channels: int) -> None:

@@ -122,7 +122,14 @@ class MemoryVault:
         self.attempts.pop(name, None)
 
 
-def a_board(jobs: MemoryJobStore, audio: MemoryAudioStore, workers: MemoryWorkerRegistry) -> Board:
+def a_board(
+    jobs: MemoryJobStore,
+    audio: MemoryAudioStore,
+    workers: MemoryWorkerRegistry,
+    deliveries: MemoryDeliveryStore | None = None,
+    endpoints: MemoryEndpointStore | None = None,
+    uploads: MemoryUploadRegistry | None = None,
+) -> Board:
     return Board(
         jobs=jobs,
         audio=audio,
@@ -131,8 +138,8 @@ def a_board(jobs: MemoryJobStore, audio: MemoryAudioStore, workers: MemoryWorker
         history=MemoryHistory(jobs),
         controls=MemoryControls(),
         audit=MemoryAuditLog(),
-        deliveries=MemoryDeliveryStore(),
-        endpoints=MemoryEndpointStore(),
-        uploads=MemoryUploadRegistry(),
+        deliveries=deliveries or MemoryDeliveryStore(),
+        endpoints=endpoints or MemoryEndpointStore(),
+        uploads=uploads or MemoryUploadRegistry(),
         queues=("interactive", "batch"),
     )

@@ -103,7 +103,7 @@ def a_world(**changes: Any) -> World:
         "resumables": resumables,
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
-        "board": a_board(jobs, audio, workers),
+        "board": a_board(jobs, audio, workers, deliveries, endpoints, uploads),
         "sessions": Sessions(MemoryVault(), operator_password=OPERATOR, viewer_password=VIEWER),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from starlette.routing import BaseRoute, Mount
 
+from api import admin_api
 from shared.job import JobState, Problem
 from shared.keys import Scope
+from shared.ports import WorkerInfo
 from tests.api.conftest import a_world
 from tests.made import a_job
 from tests.webhook_fakes import a_delivery, an_endpoint
@@ -78,6 +80,16 @@ def own_change(status: int, **ask: Any) -> Row:
     return Row(ask, owner=status, other=404, reader=403, viewer=403, operator=404, anonymous=401)
 
 
+def dashboard(**ask: Any) -> Row:
+    """Whoever may see the dashboard."""
+    return Row(ask, owner=403, other=403, reader=403, viewer=200, operator=200, anonymous=401)
+
+
+def lever(status: int = 200, **ask: Any) -> Row:
+    """Whoever may work it."""
+    return Row(ask, owner=403, other=403, reader=403, viewer=403, operator=status, anonymous=401)
+
+
 SINCE = {"since": "2026-01-01T00:00:00Z"}
 WISH = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
 TABLE: dict[tuple[str, str], Row] = {
@@ -109,9 +121,38 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/jobs/{job_id}/card"): reads_one(),
     ("GET", "/openapi.json"): public(),
     ("GET", "/docs"): public(),
-    ("GET", "/docs/oauth2-redirect"): public(),
-    ("GET", "/redoc"): public(),
     ("GET", "/static"): public(404),
+    ("GET", "/admin"): dashboard(),
+    ("GET", "/admin/history"): dashboard(),
+    ("GET", "/admin/jobs"): dashboard(),
+    ("GET", "/admin/jobs/{job_id}"): dashboard(),
+    ("GET", "/admin/dead"): dashboard(),
+    ("GET", "/admin/keys"): dashboard(),
+    ("GET", "/admin/audit"): dashboard(),
+    ("GET", "/admin/{rest:path}"): replace(dashboard(), viewer=404, operator=404),
+    ("GET", "/admin/login"): public(),
+    ("POST", "/admin/login"): public(403, data={"password": "x"}),  # from no page of ours
+    ("POST", "/admin/logout"): public(403),
+    ("POST", "/admin/confirm"): lever(data={"act": "retry"}),
+    ("POST", "/admin/acts"): lever(data={"act": "retry", "ids": "none"}),
+    ("POST", "/admin/queues/{queue}"): lever(data={"act": "resume"}),
+    ("POST", "/admin/workers/{worker}"): lever(data={"act": "resume"}),
+    ("POST", "/admin/webhooks/{delivery_id}"): lever(),
+    ("POST", "/admin/keys"): lever(data={"name": "x", "scopes": "jobs:read"}),
+    ("POST", "/admin/keys/{key_id}/revoke"): lever(),
+    ("GET", "/admin/api/now"): dashboard(),
+    ("GET", "/admin/api/history"): dashboard(),
+    ("GET", "/admin/api/jobs"): dashboard(),
+    ("GET", "/admin/api/jobs/{job_id}"): dashboard(),
+    ("GET", "/admin/api/audit"): dashboard(),
+    ("GET", "/admin/api/events"): dashboard(),
+    ("GET", "/admin/api/keys"): dashboard(),
+    ("POST", "/admin/api/acts"): lever(json={"act": "retry", "ids": ["none"]}),
+    ("POST", "/admin/api/queues/{queue}/{act}"): lever(204),
+    ("POST", "/admin/api/workers/{worker}/{act}"): lever(204),
+    ("POST", "/admin/api/webhooks/{delivery_id}/redeliver"): lever(204),
+    ("POST", "/admin/api/keys"): lever(201, json={"name": "x"}),
+    ("POST", "/admin/api/keys/{key_id}/revoke"): lever(),
 }
 
 
@@ -127,6 +168,21 @@ def routes(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
             for method in getattr(route, "methods", ()) or ():
                 if method != "HEAD":
                     yield method, getattr(route, "path", "?")
+
+
+@pytest.fixture(autouse=True)
+def streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dashboard's would go on for minutes."""
+    monkeypatch.setattr(admin_api, "LONGEST_SECONDS", 0.0)
+
+
+class Path(str):
+    """Fits into a route's `{name:path}`."""
+
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        return str(self)
 
 
 class Asked:
@@ -159,7 +215,18 @@ class Asked:
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
         )
-        return {"job_id": ended.id, "endpoint_id": f"ep_{number}", "delivery_id": f"msg_{number}"}
+        now = time.time()
+        self.world.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
+        return {
+            "job_id": ended.id,
+            "endpoint_id": f"ep_{number}",
+            "delivery_id": f"msg_{number}",
+            "key_id": self.world.token(Scope.JOBS_READ).split("_")[1],
+            "queue": "batch",
+            "worker": "w:1",
+            "act": "resume",
+            "rest": Path("nowhere"),
+        }
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:

@@ -20,6 +20,7 @@ from api.budget import BufferBudget
 from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
+from api.forecast import Forecast
 from api.headers import Web, add_web
 from api.health import health_router
 from api.idempotency import Idempotency
@@ -100,6 +101,13 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    forecast = Forecast(
+        jobs=jobs,
+        workers=workers,
+        history=board.history,
+        controls=board.controls,
+        first_queue=limits.queues[0],
+    )
     in_flight = UploadsInFlight(uploads)
     submissions = Submissions(
         jobs=jobs,
@@ -151,6 +159,7 @@ def create_app(
             submissions=submissions,
             direct=direct_uploads,
             webhooks=webhooks,
+            forecast=forecast,
         )
     )
     app.include_router(direct_router(direct_uploads))

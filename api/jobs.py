@@ -1,6 +1,7 @@
 """Submit a recording, read its job. The whole public API on one screen."""
 
 import hashlib
+import math
 import time
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from api.body import FORM, RAW
 from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
 from api.direct import DirectUploads
 from api.errors import documented
+from api.forecast import Forecast
 from api.idempotency import IDEMPOTENCY_KEY
 from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
@@ -78,6 +80,7 @@ def jobs_router(
     submissions: Submissions,
     direct: DirectUploads,
     webhooks: WebhookActs,
+    forecast: Forecast,
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -150,12 +153,13 @@ def jobs_router(
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
-        view = JobView.of(job, queue_position=position)
+        wait_seconds = await run_in_threadpool(forecast.wait_seconds, job, position)
+        view = JobView.of(job, queue_position=position, queue_wait_seconds=wait_seconds)
         told = await run_in_threadpool(webhooks.of_job, job)
         content = JobDetailView.beside(view, told).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
         if not job.state.is_final:
-            headers["Retry-After"] = str(min(30, 1 + (position or 0)))
+            headers["Retry-After"] = str(min(30, math.ceil(1 + (wait_seconds or 0))))
         if if_none_match is not None and headers["ETag"] in if_none_match:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type="application/json", headers=headers)

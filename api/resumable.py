@@ -20,6 +20,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import Caller
+from api.admission import Share
 from api.body import received, refuse_unless_sound
 from api.direct import GRACE_SECONDS, submitted
 from api.sender import PartSender, run
@@ -89,9 +90,17 @@ class ResumableUploads:
     """How long to wait for more."""
 
     def create(
-        self, job_id: str, *, input: AudioInput, start_seconds: float | None, metadata: str, caller: Caller
+        self,
+        job_id: str,
+        *,
+        input: AudioInput,
+        start_seconds: float | None,
+        metadata: str,
+        caller: Caller,
+        share: Share,
     ) -> Progress:
-        """Record a job that awaits its upload."""
+        """Record a job that awaits its upload. Raises LimitReached, QueueFull."""
+        share.admit(input.size_bytes or 0)
         expires_at = time.time() + self.seconds + GRACE_SECONDS
         job = self.submissions.new_job(
             job_id, input=input, start_seconds=start_seconds, caller=caller, expires_at=expires_at
@@ -102,6 +111,7 @@ class ResumableUploads:
             self.store.get(job_id)
         except NotFound:
             self.store.add(Resumable(id=job_id, metadata=metadata, holder=""))
+        share.count(job_id, input.size_bytes or 0)
         return Progress(
             offset=0, length=input.size_bytes or 0, metadata=metadata, expires_at=expires_at - GRACE_SECONDS
         )

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import CurrentCaller
+from api.admission import CurrentShare
 from api.body import audio_type
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY, fingerprint
@@ -54,6 +55,7 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
     async def create(
         request: Request,
         caller: CurrentCaller,
+        share: CurrentShare,
         tus_resumable: TusResumable = None,
         upload_length: Annotated[int | None, Header(ge=0, description="Bytes in all.")] = None,
         upload_metadata: Annotated[
@@ -83,6 +85,7 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
                 start_seconds=start_of(given.get("start_seconds")),
                 metadata=upload_metadata,
                 caller=caller,
+                share=share,
             )
             headers = {"Location": f"{request.url.path.rstrip('/')}/{once.subject}", **_expiry(progress)}
             return await once.answer(whole, Response(status_code=201, headers=_always() | headers))

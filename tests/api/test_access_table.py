@@ -9,9 +9,9 @@ import pytest
 from starlette.routing import BaseRoute, Mount
 
 from api import admin_api
-from shared.job import JobState, Problem
+from shared.job import AudioInput, JobState, Problem
 from shared.keys import Scope
-from shared.ports import WorkerInfo
+from shared.ports import Resumable, WorkerInfo
 from tests.api.conftest import a_world
 from tests.made import a_job
 from tests.webhook_fakes import a_delivery, an_endpoint
@@ -92,6 +92,8 @@ def lever(status: int = 200, **ask: Any) -> Row:
 
 SINCE = {"since": "2026-01-01T00:00:00Z"}
 WISH = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
+TUS = {"Tus-Resumable": "1.0.0"}
+CHUNK = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
 TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/v1/jobs"): makes(202, content=SONG),
     ("GET", "/v1/jobs"): own_list(),
@@ -101,6 +103,13 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/v1/jobs/{job_id}/cancel"): changes_one(409),
     ("POST", "/v1/jobs/{job_id}/retry"): changes_one(202),
     ("POST", "/v1/uploads"): makes(201, json=WISH),
+    ("OPTIONS", "/v1/tus"): public(204),
+    ("POST", "/v1/tus"): makes(201, headers=TUS | {"Upload-Length": "104"}),
+    ("PATCH", "/v1/tus/{upload_id}"): changes_one(204, headers=CHUNK, content=b"RIFF"),
+    ("POST", "/v1/tus/{upload_id}"): changes_one(
+        204, headers=CHUNK | {"X-HTTP-Method-Override": "PATCH"}, content=b"RIFF"
+    ),
+    ("DELETE", "/v1/tus/{upload_id}"): changes_one(204, headers=TUS),
     ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver"): changes_one(202),
     ("GET", "/v1/webhooks"): own_list(),
     ("POST", "/v1/webhooks"): replace(makes(201, json={"url": "https://hooks.example/new"}), anonymous=401),
@@ -202,7 +211,8 @@ class Asked:
         ids = self._things()
         row = TABLE[method, path]
         headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller in self.tokens else {}
-        with self.world.client.stream(method, path.format(**ids), headers=headers, **row.ask) as answer:
+        ask = row.ask | {"headers": headers | row.ask.get("headers", {})}
+        with self.world.client.stream(method, path.format(**ids), **ask) as answer:
             return answer.status_code
 
     def _things(self) -> dict[str, str]:
@@ -211,6 +221,9 @@ class Asked:
         problem = Problem(code="x", message="x", retryable=True)
         ended = a_job(f"job-{number}", owner=self.owner, state=JobState.DEAD, problem=problem)
         self.world.jobs.add(replace(ended, expires_at=time.time() + 99))
+        waiting = a_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
+        self.world.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
+        self.world.resumables.add(Resumable(id=waiting.id, metadata="", holder=""))
         self.world.endpoints.add(an_endpoint(number, owner=self.owner))
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
@@ -219,6 +232,7 @@ class Asked:
         self.world.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
         return {
             "job_id": ended.id,
+            "upload_id": waiting.id,
             "endpoint_id": f"ep_{number}",
             "delivery_id": f"msg_{number}",
             "key_id": self.world.token(Scope.JOBS_READ).split("_")[1],

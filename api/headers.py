@@ -14,13 +14,6 @@ from api.errors import problem
 
 _READABLE = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_DOCS_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
-    "font-src https://fonts.gstatic.com; worker-src blob:; "
-    "img-src 'self' data: https://fastapi.tiangolo.com https://cdn.redoc.ly; frame-ancestors 'none'"
-)
-_DOCS = frozenset({"/docs", "/redoc"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +81,7 @@ class BrowserHeaders:
     def _mark(self, scope: Scope, headers: MutableHeaders) -> None:
         policy = _DATA_POLICY
         if headers.get("content-type", "").startswith("text/html"):
-            policy = _DOCS_POLICY if scope["path"] in _DOCS else self._page_policy
+            policy = self._page_policy
         headers.setdefault("Content-Security-Policy", policy)
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("X-Frame-Options", "DENY")

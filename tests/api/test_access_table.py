@@ -78,6 +78,17 @@ def own_change(status: int, **ask: Any) -> Row:
     return Row(ask, owner=status, other=404, reader=403, viewer=403, operator=404, anonymous=401)
 
 
+def looks(**ask: Any) -> Row:
+    """Who may see everybody's."""
+    return Row(ask, owner=403, other=403, reader=403, viewer=200, operator=200, anonymous=401)
+
+
+def works(status: int, **ask: Any) -> Row:
+    """Who may change everybody's."""
+    return Row(ask, owner=403, other=403, reader=403, viewer=403, operator=status, anonymous=401)
+
+
+RETRY = {"act": "retry", "ids": "job-x"}
 SINCE = {"since": "2026-01-01T00:00:00Z"}
 WISH = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
 TABLE: dict[tuple[str, str], Row] = {
@@ -109,8 +120,31 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/jobs/{job_id}/card"): reads_one(),
     ("GET", "/openapi.json"): public(),
     ("GET", "/docs"): public(),
-    ("GET", "/docs/oauth2-redirect"): public(),
-    ("GET", "/redoc"): public(),
+    ("GET", "/admin"): looks(),
+    ("GET", "/admin/audit"): looks(),
+    ("GET", "/admin/dead"): looks(),
+    ("GET", "/admin/history"): looks(),
+    ("GET", "/admin/jobs"): looks(),
+    ("GET", "/admin/jobs/{job_id}"): looks(),
+    ("GET", "/admin/{rest:path}"): replace(looks(), viewer=404, operator=404),
+    ("GET", "/admin/login"): public(),
+    ("POST", "/admin/login"): public(403, data={"password": "a guess"}),
+    ("POST", "/admin/logout"): public(303),
+    ("POST", "/admin/acts"): works(303, data=RETRY),
+    ("POST", "/admin/confirm"): works(200, data=RETRY),
+    ("POST", "/admin/queues/{queue}"): works(303, data={"act": "pause"}),
+    ("POST", "/admin/webhooks/{delivery_id}"): works(404),
+    ("POST", "/admin/workers/{worker}"): works(404, data={"act": "drain"}),
+    ("GET", "/admin/api/now"): looks(),
+    ("GET", "/admin/api/audit"): looks(),
+    ("GET", "/admin/api/events"): looks(),
+    ("GET", "/admin/api/history"): looks(),
+    ("GET", "/admin/api/jobs"): looks(),
+    ("GET", "/admin/api/jobs/{job_id}"): looks(),
+    ("POST", "/admin/api/acts"): works(200, json={"act": "retry", "ids": ["job-x"]}),
+    ("POST", "/admin/api/queues/{queue}/{act}"): works(204),
+    ("POST", "/admin/api/webhooks/{delivery_id}/redeliver"): works(404),
+    ("POST", "/admin/api/workers/{worker}/{act}"): works(404),
     ("GET", "/static"): public(404),
 }
 
@@ -143,13 +177,17 @@ class Asked:
         self._made = 0
 
     def answers(self, method: str, path: str, caller: str) -> int:
-        ids = self._things()
+        ids = self._things(path)
         row = TABLE[method, path]
-        headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller in self.tokens else {}
-        with self.world.client.stream(method, path.format(**ids), headers=headers, **row.ask) as answer:
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        if caller in self.tokens:
+            headers["Authorization"] = f"Bearer {self.tokens[caller]}"
+        url = path.replace(":path}", "}").format(**ids) + ("/nothing" if path == "/static" else "")
+        asked = self.world.client.stream(method, url, headers=headers, follow_redirects=False, **row.ask)
+        with asked as answer:
             return answer.status_code
 
-    def _things(self) -> dict[str, str]:
+    def _things(self, path: str) -> dict[str, str]:
         self._made += 1
         number = self._made
         problem = Problem(code="x", message="x", retryable=True)
@@ -159,7 +197,15 @@ class Asked:
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
         )
-        return {"job_id": ended.id, "endpoint_id": f"ep_{number}", "delivery_id": f"msg_{number}"}
+        return {
+            "job_id": ended.id,
+            "endpoint_id": f"ep_{number}",
+            "delivery_id": f"msg_{number}",
+            "queue": "interactive",
+            "worker": "nobody",
+            "act": "drain" if "worker" in path else "pause",
+            "rest": "nothing",
+        }
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:

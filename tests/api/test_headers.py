@@ -36,10 +36,6 @@ def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_the_api_docs_may_load_their_scripts(world: World) -> None:
-    assert "https://cdn.jsdelivr.net" in world.client.get("/docs").headers["Content-Security-Policy"]
-
-
 @pytest.mark.parametrize(
     ("host", "status"),
     [

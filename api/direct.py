@@ -43,7 +43,11 @@ class UploadWish(BaseModel):
     bytes: int = Field(gt=0, description="Exactly so many will be taken.", examples=[734_003_200])
     media_type: str = Field(default="application/octet-stream", max_length=100, examples=["audio/flac"])
     start_seconds: float | None = Field(
-        default=None, ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."
+        default=None,
+        ge=0,
+        le=LATEST_START_SECONDS,
+        strict=True,
+        description="Where the window of 60 s begins.",
     )
     callback_url: str | None = Field(default=None, description=CALLBACK_URL)
     events: list[str] = Field(default=[], description=EVENTS)

@@ -127,6 +127,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/jobs"): looks(),
     ("GET", "/admin/jobs/{job_id}"): looks(),
     ("GET", "/admin/{rest:path}"): replace(looks(), viewer=404, operator=404),
+    ("GET", "/admin/api/{rest:path}"): public(404),
     ("GET", "/admin/login"): public(),
     ("POST", "/admin/login"): public(403, data={"password": "a guess"}),
     ("POST", "/admin/logout"): public(303),

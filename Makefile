@@ -10,10 +10,10 @@ LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format bench lock clean
+.PHONY: help install run test check format faults fuzz bench screenshots lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(VENV)/.run-stamp ## What running needs, into .venv, pinned by hash
 
@@ -33,8 +33,17 @@ format: $(VENV)/.test-stamp ## Put the source in its usual form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.test-stamp ## Measure: memory, bytes, seconds
-	$(BIN)/python -m benchmarks $(ARGS)
+faults: $(VENV)/.test-stamp ## 500 jobs while everything dies at random moments
+	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py $(ARGS)
+
+fuzz: $(VENV)/.test-stamp ## Damaged files of every format; ARGS="--count 20000 --seed 2"
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
+
+bench: $(VENV)/.test-stamp ## Measure: each file of benchmarks/ says how; ARGS="tuning FOLDER"
+	$(BIN)/python -m benchmarks.$(or $(ARGS),tuning)
+
+screenshots: $(VENV)/.test-stamp ## docs/screenshots anew, from the real pages
+	$(BIN)/python -m tests.system.screenshots $(ARGS)
 
 lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer ones
 	@$(find_python); uv=$(BIN)/uv; made=; \

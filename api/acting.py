@@ -105,7 +105,7 @@ class Operations:
                 except (Conflict, NotFound) as error:
                     refused.append((job_id, error.message))
         finally:
-            self._write(visitor, act, str(selection), done)
+            self.write(visitor, act, str(selection), done)
         return Outcome(done=done, refused=tuple(refused), left=len(chosen) > MOST_AT_ONCE)
 
     def pause(self, queue: str, *, visitor: Visitor) -> None:
@@ -113,14 +113,14 @@ class Operations:
         visitor.require_act()
         self._check_queue(queue)
         self.board.controls.pause(queue)
-        self._write(visitor, "pause", f"queue {queue}", 1)
+        self.write(visitor, "pause", f"queue {queue}", 1)
 
     def resume(self, queue: str, *, visitor: Visitor) -> None:
         """Let them be started again. Raises Forbidden, NotFound."""
         visitor.require_act()
         self._check_queue(queue)
         self.board.controls.resume(queue)
-        self._write(visitor, "resume", f"queue {queue}", 1)
+        self.write(visitor, "resume", f"queue {queue}", 1)
 
     def tell(self, worker: str, order: Order | None, *, visitor: Visitor) -> None:
         """Drain or restart a worker; None: let it work again. Raises Forbidden, NotFound."""
@@ -131,13 +131,13 @@ class Operations:
             self.board.controls.take_back(worker)
         else:
             self.board.controls.give(worker, order)
-        self._write(visitor, order or "work again", f"worker {worker}", 1)
+        self.write(visitor, order or "work again", f"worker {worker}", 1)
 
     def redeliver(self, delivery_id: str, *, visitor: Visitor) -> None:
         """Send a webhook again. Raises Forbidden, NotFound, Conflict."""
         visitor.require_act()
         self.board.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=time.time()))
-        self._write(visitor, "redeliver", f"webhook {delivery_id}", 1)
+        self.write(visitor, "redeliver", f"webhook {delivery_id}", 1)
 
     def _chosen(self, act: Act, selection: Selection) -> Iterator[str]:
         if selection.query is None:
@@ -157,7 +157,8 @@ class Operations:
         if queue not in self.board.queues:
             raise NotFound(f"There is no such queue; there are {', '.join(self.board.queues)}.")
 
-    def _write(self, visitor: Visitor, act: str, what: str, count: int) -> None:
+    def write(self, visitor: Visitor, act: str, what: str, count: int) -> None:
+        """Note an act in the audit log."""
         self.board.audit.add(
             AuditEntry(
                 at=time.time(), who=visitor.who, address=visitor.address, act=act, what=what, count=count

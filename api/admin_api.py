@@ -1,6 +1,7 @@
 """The dashboard for programs: everything that its pages show and do, as JSON under /admin/api."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -21,6 +22,8 @@ from shared.job_view import Timestamp, View
 from shared.oversight import Order
 from shared.statistics import SPANS
 
+LONGEST_SECONDS = 600.0
+"""Of one stream: whoever comes back after it must still be allowed to."""
 _TICK_SECONDS = 5.0
 _REST_SECONDS = 1.0
 """However much happens, a page draws itself anew no more often than this."""
@@ -156,8 +159,9 @@ def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Rec
 
 async def _ticks(wakeups: Wakeups) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
+    ends = time.monotonic() + LONGEST_SECONDS
     with wakeups.listen() as listener:
-        while not listener.ending:
+        while not listener.ending and time.monotonic() < ends:
             listener.expect()
             changed = await listener.wait(_TICK_SECONDS)
             yield message("changed" if changed else "tick", "{}")

@@ -12,6 +12,7 @@ from api.acting import Operations
 from api.acts import Acts, acts_router
 from api.admin import admin_router
 from api.admin_api import admin_api_router
+from api.admin_keys import keys_router
 from api.admin_login import lead_to_login, login_router
 from api.admission import Admission
 from api.board import Board
@@ -19,6 +20,7 @@ from api.budget import BufferBudget
 from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
+from api.forecast import Forecast
 from api.headers import Web, add_web
 from api.health import health_router
 from api.idempotency import Idempotency
@@ -31,9 +33,11 @@ from api.pages import pages_router
 from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
+from api.resumable import ResumableUploads
 from api.sessions import Sessions
 from api.submit import Submissions
 from api.terms import JobTerms
+from api.tus import tus_router
 from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
@@ -48,6 +52,8 @@ from shared.ports import (
     DirectStore,
     JobQueue,
     JobStore,
+    PartStore,
+    ResumableStore,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -80,6 +86,8 @@ def create_app(
     claims: ClaimStore,
     direct: DirectStore,
     webhooks: WebhookActs,
+    parts: PartStore,
+    resumables: ResumableStore,
     terms: JobTerms,
     web: Web,
     keep_audio: bool = False,
@@ -93,6 +101,13 @@ def create_app(
     """
 
     wakeups = Wakeups(transitions)
+    forecast = Forecast(
+        jobs=jobs,
+        workers=workers,
+        history=board.history,
+        controls=board.controls,
+        first_queue=limits.queues[0],
+    )
     in_flight = UploadsInFlight(uploads)
     submissions = Submissions(
         jobs=jobs,
@@ -104,7 +119,12 @@ def create_app(
         idempotency=Idempotency(claims),
         check_url=webhooks.check_url,
     )
-    direct_uploads = DirectUploads(store=direct, submissions=submissions, seconds=terms.direct_upload_seconds)
+    resumable_uploads = ResumableUploads(
+        submissions=submissions, parts=parts, store=resumables, seconds=terms.direct_upload_seconds
+    )
+    direct_uploads = DirectUploads(
+        store=direct, parts=parts, submissions=submissions, seconds=terms.direct_upload_seconds
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -139,10 +159,12 @@ def create_app(
             submissions=submissions,
             direct=direct_uploads,
             webhooks=webhooks,
+            forecast=forecast,
         )
     )
     app.include_router(direct_router(direct_uploads))
     app.include_router(webhooks_router(webhooks, jobs=jobs))
+    app.include_router(tus_router(resumable_uploads))
     app.include_router(events_router(jobs=jobs, wakeups=wakeups))
     acts = Acts(
         jobs=jobs,
@@ -160,6 +182,7 @@ def create_app(
     lead_to_login(app)
     app.include_router(login_router(sessions))
     app.include_router(admin_api_router(operations, wakeups=wakeups, recognize=recognize))
+    app.include_router(keys_router(operations, keys, recognize=recognize))
     app.include_router(admin_router(operations, recognize=recognize))
     app.mount("/static", assets())
     app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))

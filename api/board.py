@@ -13,11 +13,21 @@ from shared.errors import Unavailable
 from shared.job import Job, JobState
 from shared.job_view import Timestamp, View
 from shared.oversight import AuditLog, Controls, History, Order, Overview
-from shared.ports import AudioStore, JobPage, JobQuery, JobStore, WorkerInfo, WorkerRegistry
+from shared.ports import (
+    AudioStore,
+    JobPage,
+    JobQuery,
+    JobStore,
+    UploadInfo,
+    UploadRegistry,
+    WorkerInfo,
+    WorkerRegistry,
+)
 from shared.statistics import SPANS, Bucket, Quantiles, Span, total
-from shared.webhook_ports import DeliveryStore
+from shared.webhook_ports import DeliveryStore, EndpointStore
 
-MOST_FOUND = 100
+MOST_FOUND = 50
+_MOST_UPLOADS = 50
 _OLD_SECONDS = 60.0
 
 
@@ -46,6 +56,16 @@ class WorkerView(View):
     current_jobs: list[str]
     draining: bool
     order: str | None = Field(description="What it was told and has not heeded yet, or is heeding.")
+
+
+class UploadView(View):
+    """One upload that is coming in through the API."""
+
+    id: str
+    filename: str | None
+    received_bytes: int
+    declared_bytes: int | None
+    seconds: float = Field(description="Since it began.")
 
 
 class DependencyView(View):
@@ -109,6 +129,8 @@ class NowView(View):
     states: Mapping[str, int]
     workers: list[WorkerView]
     dependencies: list[DependencyView]
+    uploads: list[UploadView] = Field(description="In flight, the oldest first; at most fifty.")
+    uploads_in_flight: int
     last_hour: BucketView
     throughput: list[int] = Field(description="Jobs that ended in each of the last sixty minutes.")
 
@@ -125,6 +147,8 @@ class Board:
     controls: Controls
     audit: AuditLog
     deliveries: DeliveryStore
+    endpoints: EndpointStore
+    uploads: UploadRegistry
     queues: tuple[str, ...]
 
     def now(self) -> NowView:
@@ -136,7 +160,11 @@ class Board:
         dependencies = [_ask("job store", self.jobs.check), _ask("audio storage", self.audio.check)]
         states = self.overview.counts()
         buckets = self.history.read(SPANS[0], now=at)
+        uploads = sorted(self.uploads.alive(), key=lambda upload: upload.started_at)
         warnings = _warnings(queues, workers, dependencies, states)
+        disabled = sum(endpoint.disabled_at is not None for endpoint in self.endpoints.all())
+        if disabled:
+            warnings.append(f"{disabled} webhook receiver{'s were' if disabled > 1 else ' was'} disabled.")
         return NowView(
             at=at,
             well=not warnings,
@@ -145,6 +173,8 @@ class Board:
             states={str(state): count for state, count in states.items()},
             workers=sorted(workers, key=lambda worker: worker.name),
             dependencies=dependencies,
+            uploads=[_upload(upload, at) for upload in uploads[:_MOST_UPLOADS]],
+            uploads_in_flight=len(uploads),
             last_hour=BucketView.of(total(buckets)),
             throughput=[sum(bucket.counts.get(state, 0) for state in _ENDED) for bucket in buckets],
         )
@@ -205,6 +235,16 @@ def _worker(worker: WorkerInfo, orders: Mapping[str, Order], at: float) -> Worke
         current_jobs=list(worker.current_jobs),
         draining=worker.draining,
         order=orders.get(worker.name),
+    )
+
+
+def _upload(upload: UploadInfo, at: float) -> UploadView:
+    return UploadView(
+        id=upload.id,
+        filename=upload.filename,
+        received_bytes=upload.received_bytes,
+        declared_bytes=upload.declared_bytes,
+        seconds=max(0.0, at - upload.started_at),
     )
 
 

@@ -26,11 +26,11 @@ from api.upload import too_large
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
 from shared.logs import bind, get_logger
-from shared.ports import DirectStore, Offer
+from shared.ports import DirectStore, Offer, PartStore
 
 _log = get_logger(__name__)
 
-_GRACE_SECONDS = 60.0
+GRACE_SECONDS = 60.0
 """The record outlives the offer by so much, so that nobody submits a job that is being forgotten."""
 
 
@@ -89,6 +89,7 @@ class DirectUploads:
     """Makes offers, and jobs of what came."""
 
     store: DirectStore
+    parts: PartStore
     submissions: Submissions
     seconds: float
 
@@ -132,7 +133,7 @@ class DirectUploads:
         asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
         callback = asked.grant(caller, check_url=self.submissions.check_url)
         share.admit(wish.bytes)
-        expires_at = time.time() + self.seconds + _GRACE_SECONDS
+        expires_at = time.time() + self.seconds + GRACE_SECONDS
         job = self.submissions.new_job(
             job_id, input=input, start_seconds=wish.start_seconds, caller=caller, expires_at=expires_at
         )
@@ -176,7 +177,7 @@ class DirectUploads:
     def _check(self, job: Job) -> None:
         audio, size_bytes = self.submissions.audio, job.input.size_bytes or 0
         if job.multipart is not None:
-            self.store.join(job.id, multipart=job.multipart, size_bytes=size_bytes)
+            self.parts.join(job.id, multipart=job.multipart, size_bytes=size_bytes)
         try:
             with audio.open(job.id) as file:
                 arrived = file.seek(0, os.SEEK_END)
@@ -245,10 +246,11 @@ def _view(job: Job, offer: Offer) -> OfferView:
     )
 
 
-def _submitted(job: Job, now: float) -> Job:
+def submitted(job: Job, *, now: float) -> Job:
+    """The step from awaiting its upload to waiting for a worker; taken before, it does nothing."""
     awaiting = job.state is JobState.AWAITING_UPLOAD
     return job.submit(now=now, input=job.input) if awaiting else job
 
 
 def _deadline(job: Job) -> float:
-    return (job.expires_at or 0.0) - _GRACE_SECONDS
+    return (job.expires_at or 0.0) - GRACE_SECONDS

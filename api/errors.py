@@ -28,6 +28,7 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.UnsupportedMedia: 415,
     errors.UploadStalled: 408,
     errors.KeyReused: 422,
+    errors.WrongVersion: 412,
     errors.UploadGone: 400,
     errors.Rejected: 400,
     errors.Unreachable: 502,
@@ -132,6 +133,7 @@ def bug(request: Request) -> Response:
 def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:
     """The problem itself, or a page that says the same to a person."""
     if not wants_page(request):
+        answer.headers.update(getattr(request.state, "answer_headers", {}))
         return answer
     headline = _HEADLINES.get(answer.status_code, "That did not work")
     context = {"headline": headline, "detail": detail, "way_on": "/", "way_on_label": "To the first page"}

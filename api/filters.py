@@ -27,7 +27,7 @@ class JobFilter:
     created_before: float | None = None
     q: str | None = None
 
-    def query(self, *, cursor: str | None = None, limit: int = 50) -> JobQuery:
+    def query(self, *, cursor: str | None = None, limit: int = 25) -> JobQuery:
         """The question to the store."""
         after = self.created_after
         if after is None and self.since in SINCE_SECONDS:

@@ -26,7 +26,7 @@ _log = get_logger(__name__)
 
 _LEASE_SECONDS = 30.0
 _LONGEST_KEY = 255
-_KEPT_HEADERS = ("location", "retry-after")
+_KEPT_HEADERS = ("location", "retry-after", "tus-resumable", "upload-expires")
 
 
 def new_id() -> str:

@@ -1,6 +1,7 @@
 """Submit a recording, read its job. The whole public API on one screen."""
 
 import hashlib
+import math
 import time
 from typing import Annotated
 
@@ -15,12 +16,13 @@ from api.body import FORM, RAW
 from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
 from api.direct import DirectUploads
 from api.errors import documented
+from api.forecast import Forecast
 from api.idempotency import IDEMPOTENCY_KEY
 from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
 from api.submit import LATEST_START_SECONDS, Submissions, Wish
-from api.upload import CONTENT_DIGEST
+from api.upload import CONTENT_DIGEST, COUNTED_BY_US
 from api.wakeups import Wakeups
 from api.webhook_acts import WebhookActs
 from api.webhook_views import AcceptedView, JobDetailView
@@ -30,8 +32,6 @@ from shared.ports import JobStore
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
-_COUNTED_BY_US = 1 << 62
-"""Starlette's own limit would answer in plain text, whatever we had to say."""
 
 
 class JobSource(BaseModel):
@@ -80,6 +80,7 @@ def jobs_router(
     submissions: Submissions,
     direct: DirectUploads,
     webhooks: WebhookActs,
+    forecast: Forecast,
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -90,7 +91,7 @@ def jobs_router(
         summary="Upload a recording",
         openapi_extra=_SUBMIT,
         response_model=AcceptedView,
-        max_body_size=_COUNTED_BY_US,
+        max_body_size=COUNTED_BY_US,
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "To a browser's form: the page of the result."},
@@ -152,12 +153,13 @@ def jobs_router(
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
         position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
-        view = JobView.of(job, queue_position=position)
+        wait_seconds = await run_in_threadpool(forecast.wait_seconds, job, position)
+        view = JobView.of(job, queue_position=position, queue_wait_seconds=wait_seconds)
         told = await run_in_threadpool(webhooks.of_job, job)
         content = JobDetailView.beside(view, told).model_dump_json().encode()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
         if not job.state.is_final:
-            headers["Retry-After"] = str(min(30, 1 + (position or 0)))
+            headers["Retry-After"] = str(min(30, math.ceil(1 + (wait_seconds or 0))))
         if if_none_match is not None and headers["ETag"] in if_none_match:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type="application/json", headers=headers)

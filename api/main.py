@@ -51,6 +51,8 @@ app = create_app(
         endpoints=services.endpoints,
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
+    parts=services.parts,
+    resumables=services.resumables,
     prepare=services.prepare,
     board=Board(
         jobs=services.jobs,
@@ -61,6 +63,8 @@ app = create_app(
         controls=services.controls,
         audit=services.audit,
         deliveries=services.deliveries,
+        endpoints=services.endpoints,
+        uploads=services.uploads,
         queues=QUEUES,
     ),
     sessions=Sessions(

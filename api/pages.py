@@ -17,6 +17,8 @@ from shared.errors import NotFound
 from shared.job import Job, JobState
 from shared.ports import JobStore
 
+_TUS = "/v1/tus"
+"""Resumable uploads: with them, a large file can be paused."""
 _RULER_HZ = (425.0, 447.0)
 _RULER_WIDTH = 800.0
 _STAGE_WORDS = {
@@ -51,7 +53,7 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
                 "ruler": _ruler(),
                 "most_bytes": max_upload_bytes,
                 "origin": origin(request),
-                "tus": "",
+                "tus": _TUS if _TUS in request.app.openapi()["paths"] else "",
                 "anonymous": anonymous,
             },
         )

@@ -1,4 +1,4 @@
-"""/docs: the API's own description as a page, drawn from the OpenAPI document. Loads nothing from elsewhere."""
+"""/docs: the API as a page, drawn from its OpenAPI document. Loads nothing from elsewhere."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -196,6 +196,7 @@ class Submissions:
         return await once.answer(whole, accepted(there))
 
     def _job(self, job_id: str, body: Body, received: Received, *, wish: Wish, caller: Caller) -> Job:
+        start = start_of(body.fields.get("start_seconds"))
         return self.new_job(
             job_id,
             input=AudioInput(
@@ -204,7 +205,7 @@ class Submissions:
                 size_bytes=received.size_bytes,
                 sha256=received.sha256,
             ),
-            start_seconds=_start(body, wish.start_seconds),
+            start_seconds=wish.start_seconds if start is None else start,
             caller=caller,
         )
 
@@ -252,10 +253,10 @@ def _require_digest(promised: str | None, body: Body, received: Received) -> Non
         )
 
 
-def _start(body: Body, start_seconds: float | None) -> float | None:
-    given = body.fields.get("start_seconds", "").strip()
-    if not given:  # a page's form sends the field also when it is empty
-        return start_seconds
+def start_of(given: str | None) -> float | None:
+    """Where the window begins, of a form's field; None where it says nothing. Raises BadRequest."""
+    if not given or not given.strip():  # a page's form sends the field also when it is empty
+        return None
     try:
         seconds = float(given)
     except ValueError:

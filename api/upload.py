@@ -1,6 +1,5 @@
 """The bytes of one file → storage, through bounded buffers; nothing stays behind on any failure."""
 
-import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator, Callable
@@ -8,16 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 
 import anyio
-from anyio import to_thread
 
 from api.budget import FIRST_BYTES, BufferBudget, Hold
 from api.pace import Pace
+from api.sender import PartSender, run
 from api.terms import JobTerms
 from shared.errors import BadRequest, TooLarge, Unavailable
 from shared.logs import get_logger
-from shared.ports import AudioStore, AudioUpload
+from shared.ports import AudioStore
 
 _log = get_logger(__name__)
+
+COUNTED_BY_US = 1 << 62
+"""For `max_body_size`: Starlette's own limit would answer in plain text, whatever we had to say."""
 
 _LONGEST_WAIT_SECONDS = 300.0
 """Of an upload that is under way already: it gets what others give back before any new one does."""
@@ -48,6 +50,9 @@ class Receiver:
         self._pace = pace
         self._terms = terms
         self._hold = budget.hold(hurry=pace.hurry)
+        self.size_bytes = 0
+        """How much has arrived."""
+        self.rest = bytearray()
 
     async def __aenter__(self) -> "Receiver":
         """Raises Overloaded where no memory becomes free in time."""
@@ -72,45 +77,74 @@ class Receiver:
             TooLarge: there were more than allowed.
             Unavailable: storage is away.
         """
-        sender = _Sender(target, parts_in_flight=self._terms.upload_parts_in_flight)
-        part = bytearray()
+        audio, key = target.audio, target.key
+        sender = PartSender(
+            partial(audio.begin, key, media_type=target.media_type),
+            parts_in_flight=self._terms.upload_parts_in_flight,
+        )
+        put = False
         try:
-            async for chunk in chunks:
-                sender.size_bytes += len(chunk)
-                if sender.size_bytes > self._terms.max_upload_bytes:
-                    raise too_large(self._terms.max_upload_bytes)
-                rest = memoryview(chunk)
-                while rest:
-                    if len(part) == self._budget.part_bytes:
-                        await sender.send(part, self._hold)
-                        part, self._hold = bytearray(), self._budget.hold(hurry=self._pace.hurry)
-                    fits = rest[: self._budget.part_bytes - len(part)]
-                    await self._make_room(len(part) + len(fits))
-                    part += fits
-                    rest = rest[len(fits) :]
-                progress(sender.size_bytes)
-            if sender.size_bytes == 0:
+            async for part, hold in self.full_parts(self.counted(chunks, progress)):
+                await sender.send(part, hold)
+                del part
+            if self.size_bytes == 0:
                 raise BadRequest("The upload is empty; send the bytes of an audio file.", code="empty_upload")
             self._hold.send()
-            received = await sender.digested(part)
+            await sender.hash(self.rest)
+            received = Received(size_bytes=self.size_bytes, sha256=sender.digest.hexdigest())
             check(received)
-            await sender.finish(part)
+            if sender.upload is None:
+                put = True
+                await run(audio.put, key, self.rest, media_type=target.media_type)
+            else:
+                await run(sender.upload.write, self.rest, number=sender.number + 1)
+                await sender.landed()
+                await run(sender.upload.finish)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await sender.abort()
+                await _abort(sender, partial(audio.delete, key) if put else None)
             raise
         return received
+
+    async def counted(
+        self, chunks: AsyncIterator[bytes], progress: Callable[[int], None]
+    ) -> AsyncIterator[bytes]:
+        """The same chunks, up to the most that is allowed. Raises TooLarge."""
+        async for chunk in chunks:
+            self.size_bytes += len(chunk)
+            if self.size_bytes > self._terms.max_upload_bytes:
+                raise too_large(self._terms.max_upload_bytes)
+            yield chunk
+            progress(self.size_bytes)
+
+    async def full_parts(
+        self, chunks: AsyncIterator[bytes], *, seed: bytes = b""
+    ) -> AsyncIterator[tuple[bytearray, Hold]]:
+        """Full parts, each once a byte beyond it has come; what is left stays in `rest`.
+
+        Whoever takes a part takes over its hold. *seed* stands before the chunks.
+        """
+        await self._make_room(len(seed))
+        self.rest = bytearray(seed)
+        async for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                if len(self.rest) >= self._budget.part_bytes:
+                    part, hold = self.rest, self._hold
+                    self.rest, self._hold = bytearray(), self._budget.hold(hurry=self._pace.hurry)
+                    yield part, hold
+                    del part
+                fits = view[: self._budget.part_bytes - len(self.rest)]
+                await self._make_room(len(self.rest) + len(fits))
+                self.rest += fits
+                view = view[len(fits) :]
 
     async def digest(self, chunks: AsyncIterator[bytes]) -> Received:
         """What *would* be stored. Raises TooLarge."""
         digest = hashlib.sha256()
-        size_bytes = 0
-        async for chunk in chunks:
-            size_bytes += len(chunk)
-            if size_bytes > self._terms.max_upload_bytes:
-                raise too_large(self._terms.max_upload_bytes)
-            await to_thread.run_sync(digest.update, chunk)
-        return Received(size_bytes=size_bytes, sha256=digest.hexdigest())
+        async for chunk in self.counted(chunks, lambda _: None):
+            await run(digest.update, chunk)
+        return Received(size_bytes=self.size_bytes, sha256=digest.hexdigest())
 
     async def _make_room(self, size_bytes: int) -> None:
         """Doubling, so that who has sent little holds little."""
@@ -147,10 +181,6 @@ def declared_sha256(content_digest: str | None) -> str | None:
     return None
 
 
-async def _run(work: Callable[..., None], *args: object, **named: object) -> None:
-    await to_thread.run_sync(partial(work, *args, **named))
-
-
 CONTENT_DIGEST = {
     "name": "Content-Digest",
     "in": "header",
@@ -159,77 +189,12 @@ CONTENT_DIGEST = {
 }
 
 
-class _Sender:
-    """A few parts under way in threads; small files go as one object, without parts."""
-
-    def __init__(self, target: Target, *, parts_in_flight: int) -> None:
-        self.size_bytes = 0
-        self._target = target
-        self._digest = hashlib.sha256()
-        self._most = parts_in_flight
-        self._upload: AudioUpload | None = None
-        self._number = 0
-        self._put = False
-        self._under_way: set[asyncio.Task[None]] = set()
-
-    async def send(self, part: bytearray, hold: Hold) -> None:
-        """Hash a full part and start it on its way; its bytes come back when it has landed."""
-        hold.send()
-        try:
-            await self._hash(part)
-            await self._landed(self._most - 1)
-            if self._upload is None:
-                target = self._target
-                self._upload = target.audio.begin(target.key, media_type=target.media_type)
-        except BaseException:
-            hold.release()
-            raise
-        self._number += 1
-        self._under_way.add(asyncio.create_task(self._write(self._upload, part, hold, self._number)))
-
-    async def digested(self, last: bytearray) -> Received:
-        """What has arrived, all in all."""
-        await self._hash(last)
-        return Received(size_bytes=self.size_bytes, sha256=self._digest.hexdigest())
-
-    async def finish(self, last: bytearray) -> None:
-        target = self._target
-        if self._upload is None:
-            self._put = True
-            await _run(target.audio.put, target.key, last, media_type=target.media_type)
-            return
-        self._number += 1
-        await _run(self._upload.write, last, number=self._number)
-        await self._landed(0)
-        await _run(self._upload.finish)
-
-    async def abort(self) -> None:
-        """Only when no part is under way any more: one that came later would stay for ever."""
-        await asyncio.gather(*self._under_way, return_exceptions=True)
-        try:
-            if self._upload is not None:
-                await _run(self._upload.abort)
-            elif self._put:
-                await _run(self._target.audio.delete, self._target.key)
-        except Unavailable as error:
-            _log.warning("upload_not_aborted", why=error.message)
-
-    async def _landed(self, most_left: int) -> None:
-        """Wait until no more than so many are under way. Raises what one of them raised."""
-        while True:
-            done = {task for task in self._under_way if task.done()}
-            self._under_way -= done
-            for task in done:
-                task.result()
-            if len(self._under_way) <= most_left:
-                return
-            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _write(self, upload: AudioUpload, part: bytearray, hold: Hold, number: int) -> None:
-        try:
-            await _run(upload.write, part, number=number)
-        finally:
-            hold.release()
-
-    async def _hash(self, part: bytearray) -> None:
-        await to_thread.run_sync(self._digest.update, part)
+async def _abort(sender: PartSender, delete: Callable[[], None] | None) -> None:
+    """Only when no part is under way any more: one that came later would stay for ever."""
+    await sender.settled()
+    undo = sender.upload.abort if sender.upload else delete
+    try:
+        if undo is not None:
+            await run(undo)
+    except Unavailable as error:
+        _log.warning("upload_not_aborted", why=error.message)

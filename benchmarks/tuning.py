@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,10 @@ def summary(rows: list[dict[str, str]], found: dict[str, dict[str, Any]]) -> dic
     off = errors(rows, found)
     music = [r for r in rows if r["class"] != "neg"]
     noise = [r for r in rows if r["class"] == "neg"]
-    silent = lambda rs: sum(found[r["file"]]["verdict"] == "inconclusive" for r in rs)  # noqa: E731
+
+    def silent(some: list[dict[str, str]]) -> int:
+        return sum(found[r["file"]]["verdict"] == "inconclusive" for r in some)
+
     known = [r for r in rows if r["truth_a4_hz"] in ("432.0", "440.0")]
     right = sum(
         found[r["file"]]["verdict"] != "inconclusive"
@@ -215,11 +219,11 @@ def main() -> None:
         samples = np.ascontiguousarray(stereo[: SECONDS * rate].mean(axis=1), np.float32)
         del stereo
         # The yardstick: one rfft of the clip's own length, here 60 s, which has small factors only.
-        yardstick = cpu_ms(lambda x=samples: scipy.fft.rfft(x)) if index % 4 == 0 else 0.0
+        yardstick = cpu_ms(partial(scipy.fft.rfft, samples)) if index % 4 == 0 else 0.0
         for name, method in methods.items():
             found[name][row["file"]] = method(samples, rate)
             if index % 4 == 0 and row["class"] != "neg":
-                run = lambda m=method, x=samples, r=rate: m(x, r)  # noqa: E731
+                run = partial(method, samples, rate)
                 ms = cpu_ms(run)
                 cost[name].append((ms, ms / yardstick, growth_mb(run)))
     for name in methods:

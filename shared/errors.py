@@ -13,7 +13,7 @@
     │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
     │   ├── Unauthenticated  └── Forbidden
     │   ├── UploadStalled  ├── UploadGone
-    │   ├── Unauthenticated  ├── Forbidden  └── KeyReused
+    │   ├── Unauthenticated  ├── Forbidden  ├── KeyReused  └── WrongVersion
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  └── AudioMissing
     ├── Crashed         this attempt failed, another may not
@@ -121,6 +121,12 @@ class LimitReached(Rejected):
     def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: int = 1) -> None:
         super().__init__(message, code=code)
         self.retry_after_seconds = retry_after_seconds
+
+
+class WrongVersion(Rejected):
+    """Raised when a client speaks another version of a protocol."""
+
+    code = "wrong_version"
 
 
 class Unanalysable(KammertonError):

@@ -149,6 +149,11 @@ class Job:
         self._require(JobState.AWAITING_UPLOAD, verb="uploaded in parts")
         return replace(self, multipart=multipart)
 
+    def await_until(self, expires_at: float) -> Self:
+        """Wait longer for an upload that goes on."""
+        awaiting = self.state is JobState.AWAITING_UPLOAD
+        return replace(self, expires_at=expires_at) if awaiting else self
+
     def start(self, *, worker: str, now: float, lease_seconds: float) -> Self:
         """Take the lease and raise the attempt counter, or end as dead where no attempt is left.
 

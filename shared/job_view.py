@@ -145,6 +145,11 @@ class JobView(View):
     queue_position: int | None = Field(
         default=None, description="Jobs before this one, while it is queued.", examples=[0]
     )
+    queue_wait_seconds: float | None = Field(
+        default=None,
+        description="How long it will probably still wait; null where that can't be told.",
+        examples=[0.4],
+    )
     input: InputView
     report: ReportView | None
     problem: JobProblemView | None
@@ -152,7 +157,9 @@ class JobView(View):
     links: LinksView
 
     @classmethod
-    def of(cls, job: Job, *, queue_position: int | None = None) -> Self:
+    def of(
+        cls, job: Job, *, queue_position: int | None = None, queue_wait_seconds: float | None = None
+    ) -> Self:
         """The view of a job."""
         return cls(
             id=job.id,
@@ -163,6 +170,7 @@ class JobView(View):
             expires_at=_maybe(job.expires_at),
             attempts=job.attempts,
             queue_position=queue_position,
+            queue_wait_seconds=queue_wait_seconds,
             input=InputView(
                 filename=job.input.filename,
                 media_type=job.input.media_type,

@@ -312,5 +312,62 @@ class DirectStore(Protocol):
     def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
         """Let the holder of the answer write exactly this object, for so long."""
 
+
+class PartStore(Protocol):
+    """Objects that come in numbered parts over several requests. Keys are job ids."""
+
+    def start(self, key: str, *, media_type: str) -> str:
+        """The store's name for a new object in parts."""
+
+    def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
+        """Send one part; the same one again does no harm. All but the last hold `AudioStore.part_bytes`."""
+
+    def sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
+        """Bytes of part 1, 2, and so on, up to the first that is missing. Raises AudioMissing."""
+
     def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
         """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""
+
+    def abort(self, key: str, *, multipart: str) -> None:
+        """Leave no part behind, whether there is one or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """The end of what has arrived of a resumable upload, too short for a part: an object of its own."""
+
+    key: str
+    after_parts: int
+    """It follows so many parts; once there are more, it is part of them."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumable:
+    """What a resumable upload needs to go on, beside its parts and its job."""
+
+    id: str
+    metadata: str
+    """As the client gave it."""
+    holder: str
+    """The request that writes; an earlier one that still believes it does has lost."""
+    tail: Tail | None = None
+
+
+class ResumableStore(Protocol):
+    """Resumable uploads until they are whole."""
+
+    def add(self, resumable: Resumable) -> None:
+        """Remember a new one; forgotten some days after the last call for it."""
+
+    def get(self, upload_id: str) -> Resumable:
+        """Raises NotFound."""
+
+    def take(self, upload_id: str, *, holder: str) -> Resumable:
+        """Make a request the only one that writes. Raises NotFound."""
+
+    def leave_tail(self, upload_id: str, *, holder: str, tail: Tail | None) -> bool:
+        """Remember a new tail; False where somebody else has taken the upload."""
+
+    def remove(self, upload_id: str) -> None:
+        """Forget one, whether it is there or not."""

@@ -29,6 +29,8 @@ return 1
 """
 _TRIES = 50
 _SCAN = 200
+_TIES = 5
+"""Read beyond a page's end: jobs of the cursor's own moment come again."""
 _MOST_SCANNED = 5000
 _MOST_TRANSITIONS = 10_000
 
@@ -172,7 +174,7 @@ class RedisJobStore:
 
     def _batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
         """The next jobs of the narrowest index, strictly after the cursor."""
-        name, _ = index_of(query)
+        name, exact = index_of(query)
         newest, after = _parse_cursor(cursor, query.created_before)
         oldest = query.created_after if query.created_after is not None else "-inf"
         skip = 0
@@ -186,7 +188,7 @@ class RedisJobStore:
                     byscore=True,
                     withscores=True,
                     offset=skip,
-                    num=_SCAN,
+                    num=min(_SCAN, query.limit + _TIES) if exact else _SCAN,
                 )
             fresh = [job_id for job_id, score in rows if after is None or (score, job_id) < after]
             jobs = self._records(fresh)

@@ -23,7 +23,8 @@ from shared.redis_indexes import index_of, word_members, words_of
 _JOB = TypeAdapter(Job)
 _ENTRY = TypeAdapter(AuditEntry)
 _MOST_ENTRIES = 10_000
-_MOST_FOUND = 200
+_MOST_FOUND = 100
+"""Of an unfinished word, so many of the first words that begin so: enough for a page, and never more work."""
 
 
 class RedisOverview:
@@ -57,11 +58,9 @@ class RedisOverview:
         with _translated():
             ids.append(text)
             if len(text) == 64:
-                newest = self._client.zrange(
-                    f"{self._prefix}sha256:{text.lower()}", 0, _MOST_FOUND - 1, desc=True
-                )
+                newest = self._client.zrange(f"{self._prefix}sha256:{text.lower()}", 0, limit - 1, desc=True)
                 ids += cast(list[str], newest)
-            ids += self._by_words(text)
+            ids += self._by_words(text, limit=limit)
             with self._client.pipeline(transaction=False) as pipe:
                 for job_id in dict.fromkeys(ids):
                     pipe.hget(f"{self._prefix}job:{job_id}", "record")
@@ -69,7 +68,7 @@ class RedisOverview:
         jobs = [_JOB.validate_json(record) for record in records]
         return tuple(sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)[:limit])
 
-    def _by_words(self, text: str) -> list[str]:
+    def _by_words(self, text: str, *, limit: int) -> list[str]:
         """Names that have all the words; the last one may be unfinished."""
         words = words_of(text)
         if not words:
@@ -81,9 +80,9 @@ class RedisOverview:
             self._client.zrange(self._prefix + "words", low, high, bylex=True, offset=0, num=_MOST_FOUND),
         )
         others = [word for word in words if word != longest]
-        ids = [member.rpartition("\0")[2] for member in found]
+        ids = [member.split("\0", 2)[2] for member in sorted(found, key=lambda one: one.split("\0", 2)[1])]
         if not others:
-            return ids
+            return list(dict.fromkeys(ids))[:limit]
         with self._client.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hget(f"{self._prefix}job:{job_id}", "record")

@@ -155,7 +155,7 @@ class S3AudioStore:
         if stored.upload is None:
             return self.delete(stored.key)
         with translated():
-            _abort(self._client, self._bucket, self._prefix + stored.key, stored.upload)
+            abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.upload)
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
@@ -208,7 +208,7 @@ class _S3Upload:
         """Leave nothing behind, whatever an unanswered `finish` has done."""
         with translated():
             if self.upload_id is not None and not self.finished:
-                _abort(self.client, self.bucket, self.name, self.upload_id)
+                abort_multipart(self.client, self.bucket, self.name, self.upload_id)
             self.client.delete_object(Bucket=self.bucket, Key=self.name)
 
     def _created(self) -> str:
@@ -266,7 +266,8 @@ class RangedReader(io.RawIOBase):
         return len(got)
 
 
-def _abort(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
+def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
+    """Abort an unfinished upload, whether it is there or not."""
     try:
         client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload_id)
     except ClientError as error:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from shared.errors import AudioMissing, Conflict
 from shared.ports import Offer, SignedForm, SignedRequest
 from shared.s3_audio import translated
 
@@ -49,32 +48,6 @@ class S3DirectStore:
             method="PUT", url=url, headers={"Content-Type": media_type}, size_bytes=size_bytes
         )
         return Offer(requests=(put,), form=SignedForm(url=form["url"], fields=form["fields"]))
-
-    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
-        """Make one object of the parts."""
-        name = self._prefix + key
-        try:
-            with translated():
-                pages = self._client.get_paginator("list_parts").paginate(
-                    Bucket=self._bucket, Key=name, UploadId=multipart
-                )
-                parts = [part for page in pages for part in page.get("Parts", [])]
-                arrived = sum(part["Size"] for part in parts)
-                if arrived != size_bytes:
-                    raise Conflict(
-                        f"{arrived:,} of {size_bytes:,} bytes have arrived; send the other parts first.",
-                        code="upload_unfinished",
-                    )
-                self._client.complete_multipart_upload(
-                    Bucket=self._bucket,
-                    Key=name,
-                    UploadId=multipart,
-                    MultipartUpload={
-                        "Parts": [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
-                    },
-                )
-        except AudioMissing:
-            return  # there are no parts any more: joined before, or expired; opening the object will tell
 
     def _in_parts(self, key: str, size_bytes: int, media_type: str, seconds: int) -> Offer:
         name = self._prefix + key

@@ -20,6 +20,8 @@ from shared.ports import (
     DirectStore,
     JobQueue,
     JobStore,
+    PartStore,
+    ResumableStore,
     Transitions,
     UploadRegistry,
     WorkerRegistry,
@@ -34,12 +36,14 @@ from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_promises import broken_promises
+from shared.redis_resumables import RedisResumableStore
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.s3_direct import S3DirectStore
+from shared.s3_parts import S3PartStore
 from shared.settings import Settings
 from shared.traces import Traces, open_traces
 from shared.webhook_outbox import WebhookOutbox
@@ -52,6 +56,8 @@ class Services:
 
     audio: AudioStore
     direct: DirectStore
+    parts: PartStore
+    resumables: ResumableStore
     jobs: JobStore
     queue: JobQueue
     workers: WorkerRegistry
@@ -137,6 +143,8 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         counts=counts,
         books=Bookkeeper(counts, tally=tally, process=process),
         traces=open_traces(settings.traces_url, process=process),
+        parts=S3PartStore(s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix),
+        resumables=RedisResumableStore(client, prefix=prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

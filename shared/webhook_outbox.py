@@ -17,7 +17,11 @@ from shared.webhook_ports import WebhookEvent
 EVENT_KEEP_SECONDS = 4 * 24 * 3600
 """Longer than any delivery is tried: what no sender took by then is forgotten."""
 
-_LEFT_OUT: dict[str, Any] = {"report": {"spectrum", "histogram"}, "queue_position": True}
+_LEFT_OUT: dict[str, Any] = {
+    "report": {"spectrum", "histogram"},
+    "queue_position": True,
+    "queue_wait_seconds": True,
+}
 """What is for drawing, and would be most of the body: `links.self` has it."""
 
 EVENT = TypeAdapter(WebhookEvent)

@@ -5,8 +5,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.errors import Conflict
-from shared.ports import Answer, Claim, Offer, SignedForm, SignedRequest, UploadInfo
+from shared.errors import AudioMissing, Conflict, NotFound
+from shared.ports import (
+    Answer,
+    Claim,
+    Offer,
+    Resumable,
+    SignedForm,
+    SignedRequest,
+    Tail,
+    UploadInfo,
+)
 from tests.fakes import MemoryAudioStore
 
 
@@ -54,46 +63,103 @@ class MemoryClaimStore:
 
 
 @dataclass
+class MemoryPartStore:
+    audio: MemoryAudioStore
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+
+    def start(self, key: str, *, media_type: str) -> str:
+        multipart = f"{key}-{len(self.parts)}"
+        self.parts[multipart] = {}
+        self.audio.uploads[multipart] = (key, time.time())
+        return multipart
+
+    def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
+        self._there(multipart)[number] = bytes(part)
+
+    def sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
+        parts = self._there(multipart)
+        found: list[int] = []
+        while len(found) + 1 in parts:
+            found.append(len(parts[len(found) + 1]))
+        return tuple(found)
+
+    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+        if multipart not in self.audio.uploads:
+            return
+        data = b"".join(part for _, part in sorted(self.parts[multipart].items()))
+        if len(data) != size_bytes:
+            raise Conflict(f"{len(data):,} of {size_bytes:,} bytes have arrived.", code="upload_unfinished")
+        self.audio.uploads.pop(multipart)
+        self.audio.put(key, data, media_type="")
+
+    def abort(self, key: str, *, multipart: str) -> None:
+        self.audio.uploads.pop(multipart, None)
+
+    def _there(self, multipart: str) -> dict[int, bytes]:
+        if multipart not in self.audio.uploads:
+            raise AudioMissing("The audio of this job is no longer in storage.")
+        return self.parts[multipart]
+
+
+@dataclass
 class MemoryDirectStore:
     """Its addresses are `memory:<key>/<part>`; `put` stands for the client's request."""
 
     audio: MemoryAudioStore
+    parts: MemoryPartStore
     part_bytes: int = 5 * 1024 * 1024
-    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
 
     def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
         if size_bytes <= self.part_bytes:
             headers = {"Content-Type": media_type}
             request = SignedRequest(method="PUT", url=f"memory:{key}", headers=headers, size_bytes=size_bytes)
             return Offer(requests=(request,), form=SignedForm(url=f"memory:{key}", fields={"key": key}))
-        self.parts[key] = {}
-        self.audio.uploads[key] = (key, time.time())
+        multipart = self.parts.start(key, media_type=media_type)
         starts = range(0, size_bytes, self.part_bytes)
         return Offer(
             requests=tuple(
                 SignedRequest(
                     method="PUT",
-                    url=f"memory:{key}/{number}",
+                    url=f"memory:{multipart}/{number}",
                     headers={},
                     size_bytes=min(self.part_bytes, size_bytes - start),
                 )
                 for number, start in enumerate(starts, 1)
             ),
-            multipart=key,
+            multipart=multipart,
         )
 
     def put(self, url: str, data: bytes) -> None:
         key, _, number = url.removeprefix("memory:").partition("/")
         if number:
-            self.parts[key][int(number)] = data
+            self.parts.write("", data, multipart=key, number=int(number))
         else:
             self.audio.put(key, data, media_type="")
 
-    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
-        if multipart not in self.audio.uploads:
-            return
-        data = b"".join(part for _, part in sorted(self.parts[key].items()))
-        if len(data) != size_bytes:
-            raise Conflict(f"{len(data):,} of {size_bytes:,} bytes have arrived.", code="upload_unfinished")
-        self.audio.uploads.pop(multipart)
-        self.audio.put(key, data, media_type="")
+
+@dataclass
+class MemoryResumableStore:
+    resumables: dict[str, Resumable] = field(default_factory=dict)
+
+    def add(self, resumable: Resumable) -> None:
+        self.resumables[resumable.id] = resumable
+
+    def get(self, upload_id: str) -> Resumable:
+        try:
+            return self.resumables[upload_id]
+        except KeyError:
+            raise NotFound("There is no such upload. It may have expired, or be whole.") from None
+
+    def take(self, upload_id: str, *, holder: str) -> Resumable:
+        self.resumables[upload_id] = replace(self.get(upload_id), holder=holder)
+        return self.resumables[upload_id]
+
+    def leave_tail(self, upload_id: str, *, holder: str, tail: Tail | None) -> bool:
+        found = self.resumables.get(upload_id)
+        if found is None or found.holder != holder:
+            return False
+        self.resumables[upload_id] = replace(found, tail=tail)
+        return True
+
+    def remove(self, upload_id: str) -> None:
+        self.resumables.pop(upload_id, None)

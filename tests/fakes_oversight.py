@@ -9,8 +9,9 @@ from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, words_of
 from shared.statistics import Bucket, Span, bucket, happened
+from tests.fake_uploads import MemoryUploadRegistry
 from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
-from tests.webhook_fakes import MemoryDeliveryStore
+from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
 
 
 @dataclass
@@ -121,7 +122,14 @@ class MemoryVault:
         self.attempts.pop(name, None)
 
 
-def a_board(jobs: MemoryJobStore, audio: MemoryAudioStore, workers: MemoryWorkerRegistry) -> Board:
+def a_board(
+    jobs: MemoryJobStore,
+    audio: MemoryAudioStore,
+    workers: MemoryWorkerRegistry,
+    deliveries: MemoryDeliveryStore | None = None,
+    endpoints: MemoryEndpointStore | None = None,
+    uploads: MemoryUploadRegistry | None = None,
+) -> Board:
     return Board(
         jobs=jobs,
         audio=audio,
@@ -130,6 +138,8 @@ def a_board(jobs: MemoryJobStore, audio: MemoryAudioStore, workers: MemoryWorker
         history=MemoryHistory(jobs),
         controls=MemoryControls(),
         audit=MemoryAuditLog(),
-        deliveries=MemoryDeliveryStore(),
+        deliveries=deliveries or MemoryDeliveryStore(),
+        endpoints=endpoints or MemoryEndpointStore(),
+        uploads=uploads or MemoryUploadRegistry(),
         queues=("interactive", "batch"),
     )

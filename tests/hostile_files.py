@@ -111,9 +111,9 @@ def wav_with_tags(count: int) -> bytes:
 # --- small on disk, large in memory --------------------------------------------------------------
 
 
-def _opus_255_channels() -> bytes:
-    """Sixty seconds of packets of silence, in 255 channels mapped to one coded stream."""
-    head = b"OpusHead" + struct.pack("<BBHIhB", 1, 255, 0, 48_000, 0, 255) + bytes([1, 0]) + bytes(255)
+def opus_with_channels(count: int) -> bytes:
+    """Return sixty seconds of packets of silence, in *count* channels mapped to one coded stream."""
+    head = b"OpusHead" + struct.pack("<BBHIhB", 1, count, 0, 48_000, 0, 255) + bytes([1, 0]) + bytes(count)
     tags = b"OpusTags" + struct.pack("<II", 0, 0)
     packets = [b"\xfb\x06"] * 500  # each: six frames of 20 ms without data
     serial = b"\1\0\0\0"
@@ -270,7 +270,7 @@ _MAKERS: dict[str, Callable[[], bytes]] = {
     "mp4-tags": lambda: mp4_with_tags(MANY),
     "wav-tags": lambda: wav_with_tags(MANY),
     "mka-tags": lambda: mka_with_tags(MANY),
-    "opus-255-channels": _opus_255_channels,
+    "opus-255-channels": lambda: opus_with_channels(255),
     "flac-655350-hz": _flac_655350_hz,
     "mp4-false-table": lambda: _mp4_with_sample_count(sample_bytes=0),
     "mp4-false-count": lambda: _mp4_with_sample_count(sample_bytes=1),

@@ -13,7 +13,7 @@ from shared.errors import KammertonError, TooComplex, Undecodable
 from worker.ffmpeg import decode_with_ffmpeg
 from worker.header import refuse_hopeless
 from worker.source import Source
-from worker.window import NO_AUDIO, Recording, Window, check_format, mix_down
+from worker.window import Recording, Window, check_format, mix_down
 
 __all__ = ["Recording", "decode"]
 
@@ -22,6 +22,8 @@ _LIBSNDFILE_STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"Og
 # Of all channels together: 128 KiB. Where a file breaks, the block that it breaks in is lost.
 _BLOCK_SAMPLES = 1 << 15
 _NO_DECODER = "No decoder gets audio out of the file."
+# Between two frames. FFmpeg 8.1 keeps all that lies there, and dies when it may not have more memory.
+_FLAC_PATIENCE_BYTES = 8 << 20
 _CONTAINERS = {"WAVEX": "wav", "RF64": "wav"}
 _CODECS = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_I": "mp1"}
 # libsndfile's "no idea" is 2**63 - 1 frames.
@@ -55,24 +57,21 @@ def _decode(source: Source, *, start_seconds: float, window_seconds: float) -> R
     if source.seek(0, os.SEEK_END) == 0:
         raise Undecodable("The file is empty.", code="no_audio")
     tags_end = refuse_hopeless(audio)
-    source.seek(tags_end)
-    # FFmpeg 8.1 writes out of bounds over a FLAC that turns into noise: libsndfile alone may have those.
-    is_flac = source.read(4) == b"fLaC"
     recording = None
     if _libsndfile_reads(source):
         try:
             window = Window(seconds=window_seconds, on_audio=source.audio_came_out)
             recording = _with_libsndfile(source, start_seconds=start_seconds, window=window)
-        except soundfile.LibsndfileError as error:
+        except soundfile.LibsndfileError:
             source.raise_failure()
-            if is_flac:
-                raise Undecodable(_NO_DECODER) from error
-    if recording is not None and (is_flac or recording.seconds >= window_seconds or not source.has_more):
+    if recording is not None and (recording.seconds >= window_seconds or not source.has_more):
         return recording
-    if is_flac:
-        raise Undecodable(NO_AUDIO, code="no_audio")
-    # libsndfile stops where a header ends the file, though there be more: chained Ogg, MP3 without a length.
-    source.begin_at(tags_end)  # FFmpeg gives up on a tag of more than a megabyte, such as a large picture
+    # libsndfile stops where a header ends the file or a frame is broken, though there be more.
+    # FFmpeg in turn gives up on a tag of more than a megabyte, such as a large picture: it gets none.
+    source.begin_at(tags_end)
+    if source.read(4) == b"fLaC":
+        source.patience_bytes = _FLAC_PATIENCE_BYTES
+    source.seek(0)
     try:
         window = Window(seconds=window_seconds, on_audio=source.audio_came_out)
         other = decode_with_ffmpeg(audio, start_seconds=start_seconds, window=window)

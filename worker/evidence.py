@@ -94,14 +94,16 @@ def gather(partials: Partials, segments: int) -> Evidence:
     segment = np.minimum((frame * (partials.hop_seconds / SEGMENT_SECONDS)).astype(np.int64), segments - 1)
     series, below = series_of(cents, frame, partials.frames)
     shared = series.sum(axis=0)
-    reading = count / (shared - OWN * (shared > 1))
+    # Overtones 2, 4 and 8 lie on the grid by themselves: read as a note they would only add the stretch.
+    own = np.where(shared == 1, 1.0, np.where(series[[1, 3, 7]].any(axis=0), 0.0, 1.0 - OWN))
+    reading = count / (shared - 1.0 + own)
     stretch = stretch_of(cents, below, reading)
     counts = np.zeros(12 * segments * BINS)
     for order, mine in enumerate(series, start=1):
         root = cents[mine] - 1200.0 * np.log2(order)
         if order > 1:
             root -= np.minimum(stretch[octave_of(below[order - 1, mine])] * (order**2 - 1), STRETCH_CENTS)
-        part = reading[mine] * (np.where(shared > 1, 1.0 - OWN, 1.0) if order == 1 else 1.0)
+        part = reading[mine] * (own if order == 1 else 1.0)
         note = np.floor(root / 100.0 + 0.5)
         place = (root - 100.0 * note + 50.0) * (BINS / 100.0) - 0.5
         row = ((note.astype(np.int64) % 12) * segments + segment[mine]) * BINS

@@ -31,6 +31,8 @@ MAX_PACKETS = 200_000
 MAX_BARREN_PACKETS = 10_000
 MAX_DECODE_ERRORS = 500
 
+_MAX_PLANES = 8
+
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 
 
@@ -53,6 +55,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window)
         started = 0.0
         for frame, position in _frames(container, stream):
             check_format(channels=frame.layout.nb_channels, sample_rate=frame.sample_rate)
+            _check_planes(frame)
             skip = 0
             if first is None:
                 skip = max(0, round((start_seconds - position) * frame.sample_rate))
@@ -71,7 +74,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window)
             stored_sample_rate=first.sample_rate,
             channels=first.layout.nb_channels,
             container=_container_name(container),
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             duration_seconds=_duration_seconds(container, stream),
             start_seconds=started,
         )
@@ -116,6 +119,15 @@ def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet
         raise
     except av.FFmpegError:
         return
+
+
+def _check_planes(frame: AudioFrame) -> None:
+    """Refuse frames that PyAV 18.1 reads through wild pointers: more than 8 channels, one plane each."""
+    if frame.format.is_planar and frame.layout.nb_channels > _MAX_PLANES:
+        raise Undecodable(
+            f"The file has {frame.layout.nb_channels} channels; at most {_MAX_PLANES} can be read here.",
+            code="channels",
+        )
 
 
 def _mono(frame: AudioFrame) -> NDArray[np.float32]:

@@ -57,6 +57,8 @@ class GridFit:
     """Of the weight, how much lies within 6 cents beyond what chance would put there; 0..1."""
     rival: float
     """Height of the second-best grid, 20 or more cents away, over the best; 0..1."""
+    quarter: float
+    """Height of the grid half a semitone away over the best, both over the median; 0 to 1."""
     note_error: float
     """Standard error in cents, from leaving out one pitch class at a time (jackknife)."""
     time_error: float
@@ -73,11 +75,13 @@ def fit_grid(counts: NDArray[np.float64]) -> GridFit | None:
     away = np.abs((PLACES - cents + 50.0) % 100.0 - 50.0)
     smooth = np.fft.irfft(np.fft.rfft(whole) * _COARSE, BINS)
     best = float(smooth[away < 3.0].max())
+    middle = float(np.median(smooth))
     inside = float(whole[away <= 6.0].sum()) / total
     return GridFit(
         cents=cents,
         share=max(0.0, (inside - 0.12) / 0.88),
         rival=float(smooth[away >= 20.0].max()) / max(best, 1e-300),
+        quarter=float(smooth[away >= 44.0].max() - middle) / max(best - middle, 1e-300),
         note_error=_jackknife(whole, counts.sum(axis=1), cents),
         time_error=_jackknife(whole, counts.sum(axis=0), cents),
     )

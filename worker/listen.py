@@ -58,6 +58,9 @@ def listen(audio: BinaryIO, *, start_seconds: float | None, window_seconds: floa
     report, recording = _hear(audio, start_seconds or 0.0, window_seconds)
     if report.tuning.verdict is not Verdict.INCONCLUSIVE or start_seconds is not None:
         return report
+    # a file that broke off within its first minute has nothing further on, whatever its header says
+    if recording.seconds < 0.99 * window_seconds:
+        return report
     later = _later_window(recording.duration_seconds, window_seconds)
     if later is None:
         return report

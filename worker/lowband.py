@@ -53,7 +53,6 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
     gain = np.float32(1 / peak)
     taper = _TAPER * np.float32(4 / ratio)
     out = np.empty(-(-samples.size // step) * (BLOCK - 2 * GUARD), np.float32)
-    at_limit = 0
     for index, start in enumerate(range(0, samples.size, step)):
         low, high = max(0, start - guard), min(samples.size, start - guard + block.size)
         lead = low - (start - guard)
@@ -70,7 +69,7 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
         samples=out[: samples.size * 4 // ratio],
         rate_hz=sample_rate * 4 / ratio,
         peak=peak,
-        clipped=at_limit > max(20, samples.size // 2000),
+        clipped=_is_clipped(samples, peaks),
     )
 
 
@@ -80,6 +79,17 @@ def _ratio(sample_rate: int) -> int:
     while scipy.fft.next_fast_len(ratio, real=True) != ratio:
         ratio -= 1
     return ratio
+
+
+def _is_clipped(samples: NDArray[np.float32], peaks: NDArray[np.float64]) -> bool:
+    """Whether the loudest of `samples` stay at one level for several samples, again and again."""
+    ceiling = 0.9999 * float(peaks.max())
+    loudest = np.flatnonzero(peaks >= ceiling)
+    flat = 0
+    for index in loudest[:: max(1, loudest.size // 16)]:
+        part = samples[index * 4096 : (index + 1) * 4096]
+        flat += int(np.count_nonzero((np.abs(part[1:]) >= ceiling) & (part[1:] == part[:-1])))
+    return loudest.size >= 4 and flat >= 4 * min(16, loudest.size)
 
 
 def _block_peaks(samples: NDArray[np.float32]) -> NDArray[np.float64]:

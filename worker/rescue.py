@@ -120,10 +120,11 @@ class Rescuer:
         # asked first: an upload leaves this list only after its job is recorded
         alive = {upload.id for upload in self.uploads.alive()}
         for found in self.audio.leftovers(before=now - self.orphan_seconds):
-            if found.key in alive:
+            job_id = found.key.partition(".")[0]  # what follows names a piece of it
+            if job_id in alive:
                 continue
             try:
-                job = self.jobs.get(found.key)
+                job = self.jobs.get(job_id)
                 needed = job.state is JobState.AWAITING_UPLOAD or (found.upload is None and job.has_audio)
             except NotFound:
                 needed = False

@@ -25,6 +25,7 @@ class Source(io.RawIOBase):
         self._position = 0
         self._handed_out = 0
         self._barren_bytes = 0
+        self.patience_bytes = MAX_BARREN_BYTES
         self._failure: BaseException | None = None
 
     @property
@@ -35,7 +36,7 @@ class Source(io.RawIOBase):
     @property
     def gave_up(self) -> bool:
         """True once too much was read without any audio coming out; then the file ends here."""
-        return self._barren_bytes > MAX_BARREN_BYTES
+        return self._barren_bytes > self.patience_bytes
 
     def audio_came_out(self) -> None:
         """Take note that what was read so far was worth it."""
@@ -53,15 +54,19 @@ class Source(io.RawIOBase):
             raise self._failure
 
     def readable(self) -> bool:
+        """True: this is for reading."""
         return True
 
     def seekable(self) -> bool:
+        """True: any byte can be next."""
         return True
 
     def tell(self) -> int:
+        """Return the position, in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move, as files do."""
         # Only arithmetic: libsndfile seeks to the end and back for every length it asks for.
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
@@ -70,6 +75,7 @@ class Source(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill *buffer* as far as the file goes; nothing more after a failure or a fruitless search."""
         view = memoryview(buffer).cast("B")
         if self.gave_up or self._failure is not None:
             return 0  # the end of the file, to a decoder

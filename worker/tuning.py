@@ -68,6 +68,7 @@ def _report(
             agreement=heard.agreement,
             strength=heard.strength,
             rival=fit.rival,
+            quarter=fit.quarter,
             note_error=fit.note_error,
             time_error=fit.time_error,
             drift_range=drift_range,
@@ -78,7 +79,7 @@ def _report(
     strongest = dominant_hz(partials)
     note, note_cents = note_of(strongest) if strongest else (None, None)
     return TuningReport(
-        verdict=Verdict.INCONCLUSIVE if judged.reason else name_of(a4_hz),
+        verdict=Verdict.INCONCLUSIVE if judged.reason else name_of(a4_hz, judged.uncertainty_cents),
         confidence=judged.confidence,
         reason=judged.reason,
         remarks=_remarks(low, heard, judged, lone=lone, drift_range=drift_range),

@@ -8,6 +8,8 @@ from shared.report import Reason, Verdict
 STANDARDS_HZ = (415.0, 430.0, 432.0, 435.0, 440.0, 442.0, 443.0, 444.0, 466.0)
 CLOSE_CENTS = 4.0
 """442 lies 7.9 cents over 440, and 435 lies 12 over 432: beyond half of that, another name fits better."""
+DISTINCT_CENTS = 12.0
+"""432 and 440 lie 31.8 cents apart: with a wider interval the answer near one might be the other."""
 SURE_ENOUGH = 0.5
 """Under even odds that the recording has a tuning at all, an answer misleads more than it helps."""
 WIDE_CENTS = 15.0
@@ -25,7 +27,9 @@ STRENGTH = 170.0
 """Of drums, speech and noise a tenth is stronger than this, of music a tenth weaker."""
 RIVAL = 0.78
 """A second grid nearly as good as the first: quarter-tone scales, two tunings, chance."""
-FLOOR_CENTS = 0.7
+QUARTER = 0.3
+"""Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
+FLOOR_CENTS = 0.8
 """Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
 
 NOISE_EVIDENCE = 0.3
@@ -45,6 +49,7 @@ class Findings:
     agreement: float
     strength: float
     rival: float
+    quarter: float
     note_error: float
     time_error: float
     drift_range: float
@@ -92,11 +97,15 @@ def _log_odds(found: Findings, interval: float) -> float:
     strong = 4.0 * math.log(max(found.strength, 1e-6) / STRENGTH)
     alone = (RIVAL - found.rival) / 0.06
     scattered = 6.0 * math.log(max(found.agreement, 1e-3) / AGREEMENT)
+    if found.quarter > QUARTER:
+        return -4.0
     return max(-9.0, notes) + min(2.0, max(-9.0, strong)) + min(2.0, alone) + min(0.0, scattered) + narrow
 
 
-def name_of(a4_hz: float) -> Verdict:
-    """432 or 440 only where that is what a tuner would say, else `other`."""
+def name_of(a4_hz: float, uncertainty_cents: float) -> Verdict:
+    """432 or 440 only where that is what a tuner would say, and surely not the other; else `other`."""
+    if uncertainty_cents > DISTINCT_CENTS:
+        return Verdict.OTHER
     for standard, verdict in ((432.0, Verdict.A432), (440.0, Verdict.A440)):
         if abs(1200.0 * math.log2(a4_hz / standard)) <= CLOSE_CENTS:
             return verdict

@@ -1,5 +1,5 @@
 // The card of one song, from the moment that its job exists.
-import { watch } from "./watch.js";
+import { credentials, watch } from "./watch.js";
 
 const announcer = document.querySelector("#announce");
 
@@ -17,7 +17,7 @@ export function follow(card, { heading = "h3", onEnd = null } = {}) {
     cancel.disabled = true;
     status.textContent = "Canceling…";
     try {
-      await fetch(`/v1/jobs/${id}/cancel`, { method: "POST" });
+      await fetch(`/v1/jobs/${id}/cancel`, { method: "POST", headers: credentials() });
     } catch {
       cancel.disabled = false;
     }
@@ -41,7 +41,7 @@ export function follow(card, { heading = "h3", onEnd = null } = {}) {
 
 // Fetch a card as the server draws it. Resolves to the new card, or null where there is none.
 export async function show(card, id, heading = "h3") {
-  const answer = await fetch(`/jobs/${id}/card?heading=${heading}`);
+  const answer = await fetch(`/jobs/${id}/card?heading=${heading}`, { headers: credentials() });
   if (!answer.ok) return null;
   const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = document.adoptNode(parsed.querySelector(".song"));

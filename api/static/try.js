@@ -1,8 +1,10 @@
 // The try-it page: drop or choose songs, watch them go up, read what they are tuned to.
-import { Refused, sendWhole } from "./upload.js";
+import { Refused, sendResumable, sendWhole } from "./upload.js";
 import { announce, follow, show } from "./song.js";
+import { rememberKey } from "./watch.js";
 
 const AT_ONCE = 2;
+const RESUMABLE_BYTES = 8 * 1024 * 1024;
 const KEPT = "kammerton.songs";
 const form = document.querySelector("#drop");
 const input = form.querySelector("input[type=file]");
@@ -12,6 +14,7 @@ const mostBytes = Number(form.dataset.mostBytes);
 const waiting = [];
 let busy = 0;
 
+document.querySelector("#key")?.addEventListener("change", (event) => rememberKey(event.target.value.trim()));
 input.multiple = true;
 input.required = false;
 input.addEventListener("change", () => {
@@ -86,22 +89,34 @@ function next() {
 async function upload(song) {
   const status = song.card.querySelector(".status");
   const bar = song.card.querySelector("progress");
-  const began = performance.now();
+  let began = performance.now();
+  let already = 0; // what had arrived before the last pause
   announce(`Uploading ${song.file.name}`);
   status.textContent = "Uploading…";
   const onProgress = (sent) => {
     const share = song.file.size ? Math.min(1, sent / song.file.size) : 1;
     bar.value = 100 * share;
-    const left = (performance.now() - began) / 1000 / Math.max(share, 0.001) * (1 - share);
+    const speed = (sent - already) / Math.max(0.001, performance.now() - began);
+    const left = (song.file.size - sent) / Math.max(speed, 1) / 1000;
+    song.sent = sent;
     status.textContent = share >= 1 ? "Storing it…" : `Uploading, ${Math.round(100 * share)} %${left > 3 ? `, ${inSeconds(left)} left` : ""}`;
   };
   try {
-    const job = await sendWhole(song.file, {
-      url: form.action, startSeconds: song.startSeconds, onProgress, signal: song.control.signal,
-    });
-    song.card.dataset.job = job.id;
+    const how = { startSeconds: song.startSeconds, onProgress, signal: song.control.signal };
+    let id;
+    if (form.dataset.tus && song.file.size >= RESUMABLE_BYTES) {
+      const transfer = pausable(song, () => {
+        began = performance.now();
+        already = song.sent ?? 0;
+      });
+      id = await sendResumable(song.file, transfer, { ...how, url: form.dataset.tus });
+    } else {
+      id = (await sendWhole(song.file, { ...how, url: form.action })).id;
+    }
+    song.card.querySelector(".pause").hidden = true;
+    song.card.dataset.job = id;
     bar.removeAttribute("value");
-    keep(job.id);
+    keep();
     follow(song.card);
   } catch (error) {
     if (song.control.signal.aborted) stopped(song, "Upload canceled.", true);
@@ -109,10 +124,36 @@ async function upload(song) {
   }
 }
 
+// Lets the card's button pause a transfer and take it up again.
+function pausable(song, onResume) {
+  const button = song.card.querySelector(".pause");
+  const transfer = { paused: null, piece: null, interrupted: false };
+  let resume = null;
+  button.hidden = false;
+  button.textContent = "Pause";
+  button.onclick = () => {
+    if (resume) {
+      button.textContent = "Pause";
+      onResume();
+      resume();
+      transfer.paused = resume = null;
+    } else {
+      button.textContent = "Resume";
+      transfer.paused = new Promise((resolve) => (resume = resolve));
+      transfer.piece?.abort();
+      const share = Math.floor(100 * (song.sent ?? 0) / song.file.size);
+      song.card.querySelector(".status").textContent = `Paused at ${share} %.`;
+      announce(`${song.file.name}: paused at ${share} %`);
+    }
+  };
+  song.control.signal.addEventListener("abort", () => resume?.(), { once: true });
+  return transfer;
+}
+
 function stopped(song, why, mayTryAgain = false) {
   const part = (name) => song.card.querySelector(name);
   part(".status").textContent = why;
-  part(".cancel").hidden = part("progress").hidden = true;
+  part(".cancel").hidden = part(".pause").hidden = part("progress").hidden = true;
   part(".again").hidden = !mayTryAgain;
   part(".dismiss").hidden = false;
   announce(`${song.file.name}: ${why}`);
@@ -139,15 +180,17 @@ function kept() {
   }
 }
 
-function keep(id) {
+function keep() {
+  const ids = [...songs.querySelectorAll("[data-job]")].map((card) => card.dataset.job);
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify([id, ...kept()].slice(0, 30)));
+    sessionStorage.setItem(KEPT, JSON.stringify(ids.slice(0, 30)));
   } catch { /* a private window */ }
 }
 
 for (const id of kept()) {
   const item = document.createElement("li");
   const card = document.createElement("article");
+  card.dataset.job = id;
   item.append(card);
   songs.append(item);
   show(card, id).then((fresh) => {

@@ -1,6 +1,24 @@
 // One job's life: Server-Sent Events, and polling where those do not get through.
 
 const POLL_MS = 2000;
+const KEY = "kammerton.key";
+
+// The API key of this tab, where the server asks for one: as headers for a request.
+export function credentials() {
+  try {
+    const key = sessionStorage.getItem(KEY);
+    return key ? { Authorization: `Bearer ${key}` } : {};
+  } catch {
+    return {};
+  }
+}
+
+export function rememberKey(key) {
+  try {
+    if (key) sessionStorage.setItem(KEY, key);
+    else sessionStorage.removeItem(KEY);
+  } catch { /* a private window */ }
+}
 
 export function sentence(stage, position, attempt) {
   switch (stage) {
@@ -36,7 +54,7 @@ export function watch(id, told) {
   };
   const poll = async () => {
     try {
-      const answer = await fetch(`/v1/jobs/${id}`, { headers: { Accept: "application/json" } });
+      const answer = await fetch(`/v1/jobs/${id}`, { headers: { Accept: "application/json", ...credentials() } });
       if (answer.status === 404) return end(told.onGone);
       if (answer.ok) {
         const job = await answer.json();
@@ -48,7 +66,7 @@ export function watch(id, told) {
     if (!over) timer = setTimeout(poll, POLL_MS);
   };
 
-  if (!("EventSource" in window)) {
+  if (!("EventSource" in window) || "Authorization" in credentials()) { // an EventSource can't send a key
     poll();
     return stop;
   }

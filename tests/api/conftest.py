@@ -20,7 +20,13 @@ from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.traces import NoTraces
-from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
+from tests.fake_uploads import (
+    MemoryClaimStore,
+    MemoryDirectStore,
+    MemoryPartStore,
+    MemoryResumableStore,
+    MemoryUploadRegistry,
+)
 from tests.fakes import (
     MemoryAudioStore,
     MemoryCountStore,
@@ -51,6 +57,8 @@ class World:
     direct: MemoryDirectStore | None = None
     deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
+    parts: MemoryPartStore | None = None
+    resumables: MemoryResumableStore = field(default_factory=MemoryResumableStore)
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -72,8 +80,9 @@ def a_world(**changes: Any) -> World:
     jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
     workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
     uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
-    direct = MemoryDirectStore(audio)
     deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
+    parts, resumables = MemoryPartStore(audio), MemoryResumableStore()
+    direct = MemoryDirectStore(audio, parts)
     fields: dict[str, Any] = {
         "jobs": jobs,
         "audio": audio,
@@ -90,9 +99,11 @@ def a_world(**changes: Any) -> World:
         "books": Bookkeeper(counts, tally=Tally(), process="api"),
         "web": Web(),
         "direct": direct,
+        "parts": parts,
+        "resumables": resumables,
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
-        "board": a_board(jobs, audio, workers),
+        "board": a_board(jobs, audio, workers, deliveries, endpoints, uploads),
         "sessions": Sessions(MemoryVault(), operator_password=OPERATOR, viewer_password=VIEWER),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
     }
@@ -109,6 +120,8 @@ def a_world(**changes: Any) -> World:
         direct,
         deliveries=deliveries,
         endpoints=endpoints,
+        parts=parts,
+        resumables=resumables,
     )
 
 

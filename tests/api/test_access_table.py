@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from starlette.routing import BaseRoute, Mount
 
-from shared.job import JobState, Problem
+from api import admin_api
+from shared.job import AudioInput, JobState, Problem
 from shared.keys import Scope
+from shared.ports import Resumable, WorkerInfo
 from tests.api.conftest import a_world
 from tests.made import a_job
 from tests.webhook_fakes import a_delivery, an_endpoint
@@ -78,19 +80,20 @@ def own_change(status: int, **ask: Any) -> Row:
     return Row(ask, owner=status, other=404, reader=403, viewer=403, operator=404, anonymous=401)
 
 
-def looks(**ask: Any) -> Row:
-    """Who may see everybody's."""
+def dashboard(**ask: Any) -> Row:
+    """Whoever may see the dashboard."""
     return Row(ask, owner=403, other=403, reader=403, viewer=200, operator=200, anonymous=401)
 
 
-def works(status: int, **ask: Any) -> Row:
-    """Who may change everybody's."""
+def lever(status: int = 200, **ask: Any) -> Row:
+    """Whoever may work it."""
     return Row(ask, owner=403, other=403, reader=403, viewer=403, operator=status, anonymous=401)
 
 
-RETRY = {"act": "retry", "ids": "job-x"}
 SINCE = {"since": "2026-01-01T00:00:00Z"}
 WISH = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
+TUS = {"Tus-Resumable": "1.0.0"}
+CHUNK = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
 TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/v1/jobs"): makes(202, content=SONG),
     ("GET", "/v1/jobs"): own_list(),
@@ -100,6 +103,13 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/v1/jobs/{job_id}/cancel"): changes_one(409),
     ("POST", "/v1/jobs/{job_id}/retry"): changes_one(202),
     ("POST", "/v1/uploads"): makes(201, json=WISH),
+    ("OPTIONS", "/v1/tus"): public(204),
+    ("POST", "/v1/tus"): makes(201, headers=TUS | {"Upload-Length": "104"}),
+    ("PATCH", "/v1/tus/{upload_id}"): changes_one(204, headers=CHUNK, content=b"RIFF"),
+    ("POST", "/v1/tus/{upload_id}"): changes_one(
+        204, headers=CHUNK | {"X-HTTP-Method-Override": "PATCH"}, content=b"RIFF"
+    ),
+    ("DELETE", "/v1/tus/{upload_id}"): changes_one(204, headers=TUS),
     ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver"): changes_one(202),
     ("GET", "/v1/webhooks"): own_list(),
     ("POST", "/v1/webhooks"): replace(makes(201, json={"url": "https://hooks.example/new"}), anonymous=401),
@@ -120,33 +130,39 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/jobs/{job_id}/card"): reads_one(),
     ("GET", "/openapi.json"): public(),
     ("GET", "/docs"): public(),
-    ("GET", "/admin"): looks(),
-    ("GET", "/admin/audit"): looks(),
-    ("GET", "/admin/dead"): looks(),
-    ("GET", "/admin/history"): looks(),
-    ("GET", "/admin/jobs"): looks(),
-    ("GET", "/admin/jobs/{job_id}"): looks(),
-    ("GET", "/admin/{rest:path}"): replace(looks(), viewer=404, operator=404),
+    ("GET", "/static"): public(404),
+    ("GET", "/admin"): dashboard(),
+    ("GET", "/admin/history"): dashboard(),
+    ("GET", "/admin/jobs"): dashboard(),
+    ("GET", "/admin/jobs/{job_id}"): dashboard(),
+    ("GET", "/admin/dead"): dashboard(),
+    ("GET", "/admin/keys"): dashboard(),
+    ("GET", "/admin/audit"): dashboard(),
+    ("GET", "/admin/{rest:path}"): replace(dashboard(), viewer=404, operator=404),
     ("GET", "/admin/api/{rest:path}"): public(404),
     ("GET", "/admin/login"): public(),
-    ("POST", "/admin/login"): public(403, data={"password": "a guess"}),
-    ("POST", "/admin/logout"): public(303),
-    ("POST", "/admin/acts"): works(303, data=RETRY),
-    ("POST", "/admin/confirm"): works(200, data=RETRY),
-    ("POST", "/admin/queues/{queue}"): works(303, data={"act": "pause"}),
-    ("POST", "/admin/webhooks/{delivery_id}"): works(404),
-    ("POST", "/admin/workers/{worker}"): works(404, data={"act": "drain"}),
-    ("GET", "/admin/api/now"): looks(),
-    ("GET", "/admin/api/audit"): looks(),
-    ("GET", "/admin/api/events"): looks(),
-    ("GET", "/admin/api/history"): looks(),
-    ("GET", "/admin/api/jobs"): looks(),
-    ("GET", "/admin/api/jobs/{job_id}"): looks(),
-    ("POST", "/admin/api/acts"): works(200, json={"act": "retry", "ids": ["job-x"]}),
-    ("POST", "/admin/api/queues/{queue}/{act}"): works(204),
-    ("POST", "/admin/api/webhooks/{delivery_id}/redeliver"): works(404),
-    ("POST", "/admin/api/workers/{worker}/{act}"): works(404),
-    ("GET", "/static"): public(404),
+    ("POST", "/admin/login"): public(403, data={"password": "x"}),  # from no page of ours
+    ("POST", "/admin/logout"): public(403),
+    ("POST", "/admin/confirm"): lever(data={"act": "retry"}),
+    ("POST", "/admin/acts"): lever(data={"act": "retry", "ids": "none"}),
+    ("POST", "/admin/queues/{queue}"): lever(data={"act": "resume"}),
+    ("POST", "/admin/workers/{worker}"): lever(data={"act": "resume"}),
+    ("POST", "/admin/webhooks/{delivery_id}"): lever(),
+    ("POST", "/admin/keys"): lever(data={"name": "x", "scopes": "jobs:read"}),
+    ("POST", "/admin/keys/{key_id}/revoke"): lever(),
+    ("GET", "/admin/api/now"): dashboard(),
+    ("GET", "/admin/api/history"): dashboard(),
+    ("GET", "/admin/api/jobs"): dashboard(),
+    ("GET", "/admin/api/jobs/{job_id}"): dashboard(),
+    ("GET", "/admin/api/audit"): dashboard(),
+    ("GET", "/admin/api/events"): dashboard(),
+    ("GET", "/admin/api/keys"): dashboard(),
+    ("POST", "/admin/api/acts"): lever(json={"act": "retry", "ids": ["none"]}),
+    ("POST", "/admin/api/queues/{queue}/{act}"): lever(204),
+    ("POST", "/admin/api/workers/{worker}/{act}"): lever(204),
+    ("POST", "/admin/api/webhooks/{delivery_id}/redeliver"): lever(204),
+    ("POST", "/admin/api/keys"): lever(201, json={"name": "x"}),
+    ("POST", "/admin/api/keys/{key_id}/revoke"): lever(),
 }
 
 
@@ -164,6 +180,21 @@ def routes(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
                     yield method, getattr(route, "path", "?")
 
 
+@pytest.fixture(autouse=True)
+def streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dashboard's would go on for minutes."""
+    monkeypatch.setattr(admin_api, "LONGEST_SECONDS", 0.0)
+
+
+class Path(str):
+    """Fits into a route's `{name:path}`."""
+
+    __slots__ = ()
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+
 class Asked:
     """One world, with one thing of everything that the owner has, made anew for each question."""
 
@@ -178,34 +209,38 @@ class Asked:
         self._made = 0
 
     def answers(self, method: str, path: str, caller: str) -> int:
-        ids = self._things(path)
+        ids = self._things()
         row = TABLE[method, path]
-        headers = {"Sec-Fetch-Site": "same-origin"}
-        if caller in self.tokens:
-            headers["Authorization"] = f"Bearer {self.tokens[caller]}"
-        url = path.replace(":path}", "}").format(**ids) + ("/nothing" if path == "/static" else "")
-        asked = self.world.client.stream(method, url, headers=headers, follow_redirects=False, **row.ask)
-        with asked as answer:
+        headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller in self.tokens else {}
+        ask = row.ask | {"headers": headers | row.ask.get("headers", {})}
+        with self.world.client.stream(method, path.format(**ids), **ask) as answer:
             return answer.status_code
 
-    def _things(self, path: str) -> dict[str, str]:
+    def _things(self) -> dict[str, str]:
         self._made += 1
         number = self._made
         problem = Problem(code="x", message="x", retryable=True)
         ended = a_job(f"job-{number}", owner=self.owner, state=JobState.DEAD, problem=problem)
         self.world.jobs.add(replace(ended, expires_at=time.time() + 99))
+        waiting = a_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
+        self.world.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
+        self.world.resumables.add(Resumable(id=waiting.id, metadata="", holder=""))
         self.world.endpoints.add(an_endpoint(number, owner=self.owner))
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
         )
+        now = time.time()
+        self.world.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
         return {
             "job_id": ended.id,
+            "upload_id": waiting.id,
             "endpoint_id": f"ep_{number}",
             "delivery_id": f"msg_{number}",
-            "queue": "interactive",
-            "worker": "nobody",
-            "act": "drain" if "worker" in path else "pause",
-            "rest": "nothing",
+            "key_id": self.world.token(Scope.JOBS_READ).split("_")[1],
+            "queue": "batch",
+            "worker": "w:1",
+            "act": "resume",
+            "rest": Path("nowhere"),
         }
 
 

@@ -11,10 +11,11 @@ from fastapi.testclient import TestClient
 from api.board import Board
 from api.sessions import COOKIE, TRIES, Sessions
 from shared.delivery import Delivery, DeliveryState
+from shared.endpoint import Endpoint
 from shared.job import AudioInput, Event, JobState, Problem
 from shared.keys import Scope
 from shared.oversight import Order
-from shared.ports import WorkerInfo
+from shared.ports import UploadInfo, WorkerInfo
 from shared.webhook import EventType
 from tests.api.conftest import OPERATOR, VIEWER, World, a_world
 from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
@@ -23,7 +24,7 @@ from tests.made import a_job, a_report
 from tests.markup import dangers
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
-PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/audit"]
+PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]
 CRASH = Problem(code="too_many_crashes", message="It crashed 3 times.", retryable=True)
 NO_AUDIO = Problem(code="no_audio", message="There is no audio.", retryable=False)
 
@@ -162,6 +163,7 @@ ACTS = [
     ("/admin/queues/batch", {"act": "pause"}),
     ("/admin/workers/host:7", {"act": "restart"}),
     ("/admin/webhooks/msg_1", {}),
+    ("/admin/keys", {"name": "mine", "scopes": "admin:write"}),
 ]
 
 
@@ -417,3 +419,50 @@ def test_no_page_may_run_or_load_what_is_not_ours(world: World, path: str) -> No
 def test_unknown_pages_are_only_told_apart_after_the_login(world: World) -> None:
     assert world.client.get("/admin/nonsense", follow_redirects=False).status_code == 303
     assert log_in(world).get("/admin/nonsense").status_code == 404
+
+
+def test_a_key_is_made_shown_once_and_revoked(world: World, board: Board) -> None:
+    client = log_in(world, name="Ann")
+    page = client.post("/admin/keys", data={"name": "for the app", "scopes": ["jobs:read"], "days": "9"}).text
+    token = re.search(r"kam_[0-9a-f]{12}_[0-9a-f]{64}", page)
+    assert token is not None
+    again = client.get("/admin/keys").text
+    assert token[0] not in again
+    assert "for the app" in again
+    key_id = token[0].split("_")[1]
+    with_key = {"Authorization": f"Bearer {token[0]}", "Accept": "application/json"}
+    assert client.get("/v1/jobs", headers=with_key).status_code == 200
+    assert "The key was revoked." in client.post(f"/admin/keys/{key_id}/revoke").text
+    assert client.get("/v1/jobs", headers=with_key).status_code == 401
+    acts = [(entry.who, entry.act) for entry in board.audit.latest(limit=9)]
+    assert acts == [("operator Ann", "revoke key"), ("operator Ann", "make key")]
+    assert token[0] not in str(board.audit.latest(limit=9))
+
+
+def test_programs_make_and_end_keys_too(world: World) -> None:
+    client = world.client
+    client.headers.update({"Accept": "application/json"})
+    writer = {"Authorization": f"Bearer {world.token(Scope.ADMIN_WRITE, Scope.ADMIN_READ)}"}
+    made = client.post("/admin/api/keys", headers=writer, json={"name": "bot"})
+    assert made.status_code == 201
+    ended = client.post(f"/admin/api/keys/{made.json()['id']}/revoke", headers=writer)
+    assert ended.json()["usable"] is False
+    assert {key["name"] for key in client.get("/admin/api/keys", headers=writer).json()} == {"bot", "test"}
+
+
+def test_uploads_in_flight_are_shown(world: World, board: Board) -> None:
+    now = time.time()
+    upload = UploadInfo(
+        id="u", started_at=now - 5, seen_at=now, received_bytes=5_000_000, declared_bytes=9_000_000,
+        filename="big.wav",
+    )  # fmt: skip
+    board.uploads.beat([upload])
+    page = log_in(world, VIEWER).get("/admin").text
+    assert "big.wav" in page
+    assert "5.0 MB" in page
+
+
+def test_a_disabled_receiver_is_something_to_look_at(world: World, board: Board) -> None:
+    endpoint = Endpoint(id="e", owner="key", url="https://x.example", created_at=1.0)
+    board.endpoints.add(endpoint.disable("It failed for three days.", now=2.0))
+    assert "1 webhook receiver was disabled." in log_in(world, VIEWER).get("/admin").text

@@ -36,6 +36,10 @@ def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_the_api_docs_load_nothing_from_elsewhere(world: World) -> None:
+    assert "https:" not in world.client.get("/docs").headers["Content-Security-Policy"]
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

@@ -19,6 +19,8 @@ from shared.ports import (
     DirectStore,
     JobQueue,
     JobStore,
+    PartStore,
+    ResumableStore,
     SignedRequest,
     Transitions,
     UploadRegistry,
@@ -31,13 +33,21 @@ from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_resumables import RedisResumableStore
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.s3_direct import S3DirectStore
-from tests.fake_uploads import MemoryClaimStore, MemoryDirectStore, MemoryUploadRegistry
+from shared.s3_parts import S3PartStore
+from tests.fake_uploads import (
+    MemoryClaimStore,
+    MemoryDirectStore,
+    MemoryPartStore,
+    MemoryResumableStore,
+    MemoryUploadRegistry,
+)
 from tests.fakes import (
     MemoryAudioStore,
     MemoryCountStore,
@@ -197,11 +207,27 @@ def _s3_audio(server: S3Server) -> Iterator[S3AudioStore]:
 
 
 @pytest.fixture
-def direct(audio: AudioStore) -> DirectStore:
+def parts(audio: AudioStore) -> PartStore:
+    if isinstance(audio, S3AudioStore):
+        return S3PartStore(audio._client, bucket=audio._bucket, prefix="audio/")
+    assert isinstance(audio, MemoryAudioStore)
+    return MemoryPartStore(audio)
+
+
+@pytest.fixture
+def direct(audio: AudioStore, parts: PartStore) -> DirectStore:
     if isinstance(audio, S3AudioStore):
         return _real_direct(audio)
     assert isinstance(audio, MemoryAudioStore)
-    return MemoryDirectStore(audio)
+    assert isinstance(parts, MemoryPartStore)
+    return MemoryDirectStore(audio, parts)
+
+
+@pytest.fixture(params=KINDS)
+def resumables(request: pytest.FixtureRequest, prefix: str) -> ResumableStore:
+    if request.param == "memory":
+        return MemoryResumableStore()
+    return RedisResumableStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture

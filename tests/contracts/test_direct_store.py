@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import AudioMissing, Conflict
-from shared.ports import AudioStore, DirectStore, SignedRequest
+from shared.ports import AudioStore, DirectStore, PartStore, SignedRequest
 
 SONG = b"fLaC" + bytes(1000)
 LONG = b"fLaC" + bytes(12 * 1024 * 1024)
@@ -30,7 +30,7 @@ def test_a_small_file_goes_in_one_request(audio: AudioStore, direct: DirectStore
 
 
 def test_a_large_file_goes_in_parts_that_are_joined_once(
-    audio: AudioStore, direct: DirectStore, put: Put
+    audio: AudioStore, direct: DirectStore, parts: PartStore, put: Put
 ) -> None:
     offer = direct.offer("a", size_bytes=len(LONG), media_type="audio/flac", seconds=60)
     assert len(offer.requests) > 1
@@ -39,10 +39,10 @@ def test_a_large_file_goes_in_parts_that_are_joined_once(
     for request, data in reversed(others):
         assert put(request, data) == 200
     with pytest.raises(Conflict, match=f"{len(LONG):,}"):
-        direct.join("a", multipart=offer.multipart, size_bytes=len(LONG))
+        parts.join("a", multipart=offer.multipart, size_bytes=len(LONG))
     assert put(*first) == 200
-    direct.join("a", multipart=offer.multipart, size_bytes=len(LONG))
-    direct.join("a", multipart=offer.multipart, size_bytes=len(LONG))
+    parts.join("a", multipart=offer.multipart, size_bytes=len(LONG))
+    parts.join("a", multipart=offer.multipart, size_bytes=len(LONG))
     with audio.open("a") as file:
         assert file.seek(0, 2) == len(LONG)
 

@@ -417,3 +417,37 @@ def test_an_open_stream_does_not_hold_up_the_end(tmp_path: Path, browser: Browse
         assert system.launcher.wait(15) == 0
         assert "api did not stop in time" not in system.log.read_text()
         context.close()
+
+
+def test_a_large_upload_is_paused_resumed_and_heard(page: Page) -> None:
+    page.goto("/")
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 3_000_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.set_input_files("input[type=file]", [file_of("long.wav", a_song(432.0, seconds=150))])
+    expect(page.locator(".going .status")).to_contain_text("%")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".going .status")).to_contain_text("Paused at")
+    share = page.locator("progress").evaluate("(bar) => bar.value")
+    page.wait_for_timeout(1500)
+    assert page.locator("progress").evaluate("(bar) => bar.value") == share
+    page.get_by_role("button", name="Resume").click()
+    network.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
+    expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
+
+
+def test_a_paused_upload_is_canceled_and_leaves_nothing(page: Page, stage: System) -> None:
+    before = len(stage.stored())
+    page.goto("/")
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2_000_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.set_input_files("input[type=file]", [file_of("long.wav", a_song(432.0, seconds=150))])
+    expect(page.locator(".going .status")).to_contain_text("%")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".going .status")).to_have_text("Upload canceled.")
+    deadline = time.monotonic() + 20
+    while len(stage.stored()) > before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert len(stage.stored()) == before

@@ -112,6 +112,17 @@ def test_the_traps_above_catch_a_decoder_without_our_options(
     assert sibling.was_opened()
 
 
+def test_channels_that_pyav_reads_through_wild_pointers_are_a_problem_of_the_file() -> None:
+    def task(file: BinaryIO) -> bytes:
+        decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
+        return b""
+
+    audio = io.BytesIO(hostile.opus_with_channels(16))
+    outcome = run_in_child(task, audio, limits=LIMITS, keep_going=lambda: None)
+    assert outcome.problem is not None
+    assert outcome.problem.code == "channels", outcome.detail
+
+
 @pytest.mark.parametrize("kind", ["mp4-false-table", "compressed-moov"])
 def test_memory_that_a_file_claims_past_the_header_check_is_a_problem_of_the_file(kind: str) -> None:
     def task(file: BinaryIO) -> bytes:

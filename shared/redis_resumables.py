@@ -1,0 +1,98 @@
+"""ResumableStore in Redis: one hash an upload, forgotten by time to live."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import redis
+from pydantic import TypeAdapter
+from redis.exceptions import RedisError
+
+from shared.errors import NotFound, Unavailable
+from shared.ports import Resumable, Tail
+
+KEPT_SECONDS = 8 * 24 * 3600
+"""Longer than any upload may take; the job's own expiry comes first."""
+
+_TAKE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return false end
+redis.call('HSET', KEYS[1], 'holder', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('HMGET', KEYS[1], 'metadata', 'holder', 'tail')
+"""
+_LEAVE_TAIL = """
+if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'tail')
+else redis.call('HSET', KEYS[1], 'tail', ARGV[2]) end
+return 1
+"""
+
+_TAIL = TypeAdapter(Tail)
+
+
+class RedisResumableStore:
+    """Resumable uploads until they are whole."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._take = client.register_script(_TAKE)
+        self._leave_tail = client.register_script(_LEAVE_TAIL)
+
+    def add(self, resumable: Resumable) -> None:
+        """Remember a new one."""
+        name = self._name(resumable.id)
+        fields = {"metadata": resumable.metadata, "holder": resumable.holder}
+        if resumable.tail is not None:
+            fields["tail"] = _TAIL.dump_json(resumable.tail).decode()
+        with _translated(), self._client.pipeline() as pipe:
+            pipe.delete(name)
+            pipe.hset(name, mapping=cast(Any, fields))
+            pipe.expire(name, KEPT_SECONDS)
+            pipe.execute()
+
+    def get(self, upload_id: str) -> Resumable:
+        """Raises NotFound."""
+        with _translated():
+            found = self._client.hmget(self._name(upload_id), "metadata", "holder", "tail")
+        return _parse(upload_id, found)
+
+    def take(self, upload_id: str, *, holder: str) -> Resumable:
+        """Make a request the only one that writes. Raises NotFound."""
+        with _translated():
+            found = self._take(keys=[self._name(upload_id)], args=[holder, KEPT_SECONDS])
+        return _parse(upload_id, found)
+
+    def leave_tail(self, upload_id: str, *, holder: str, tail: Tail | None) -> bool:
+        """Remember a new tail; False where somebody else has taken the upload."""
+        text = "" if tail is None else _TAIL.dump_json(tail).decode()
+        with _translated():
+            return bool(self._leave_tail(keys=[self._name(upload_id)], args=[holder, text]))
+
+    def remove(self, upload_id: str) -> None:
+        """Forget one."""
+        with _translated():
+            self._client.delete(self._name(upload_id))
+
+    def _name(self, upload_id: str) -> str:
+        return f"{self._prefix}resumable:{upload_id}"
+
+
+def _parse(upload_id: str, found: Any) -> Resumable:
+    if not found or found[1] is None:
+        raise NotFound("There is no such upload. It may have expired, or be whole.")
+    metadata, holder, tail = found
+    return Resumable(
+        id=upload_id,
+        metadata=metadata or "",
+        holder=holder,
+        tail=_TAIL.validate_json(tail) if tail else None,
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable("The store of resumable uploads does not answer; try again later.") from error

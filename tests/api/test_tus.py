@@ -1,0 +1,289 @@
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from shared.errors import Unavailable
+from shared.job import JobState
+from shared.keys import Scope
+from tests.api.conftest import MOST_BYTES, World
+from tests.fake_uploads import MemoryPartStore
+from tests.fakes import MemoryAudioStore
+from worker.rescue import Rescuer
+
+TUS = {"Tus-Resumable": "1.0.0"}
+CHUNK = TUS | {"Content-Type": "application/offset+octet-stream"}
+PART = MemoryAudioStore.part_bytes
+SONG = b"fLaC" + bytes(range(256)) * 40
+LONG = b"fLaC" + b"".join(bytes([number]) * PART for number in range(2)) + b"the end"
+
+
+def metadata(**fields: str) -> str:
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in fields.items())
+
+
+def begin(world: World, length: int, given: str = "", **headers: str) -> Any:
+    more = (
+        {"Upload-Length": str(length), "Upload-Metadata": given} if given else {"Upload-Length": str(length)}
+    )
+    return world.client.post("/v1/tus", headers=TUS | more | headers)
+
+
+def patch(world: World, url: str, offset: int, data: Any, **headers: str) -> Any:
+    return world.client.patch(url, content=data, headers=CHUNK | {"Upload-Offset": str(offset)} | headers)
+
+
+def offset_of(world: World, url: str) -> int:
+    answer = world.client.head(url, headers=TUS)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    return int(answer.headers["upload-offset"])
+
+
+def parts_of(world: World) -> MemoryPartStore:
+    assert world.parts is not None
+    return world.parts
+
+
+def test_what_the_server_can_do_is_told_without_a_key(closed_world: World) -> None:
+    answer = closed_world.client.options("/v1/tus")
+    assert answer.status_code == 204
+    assert answer.headers["tus-version"] == answer.headers["tus-resumable"] == "1.0.0"
+    assert answer.headers["tus-extension"] == "creation,expiration,termination"
+    assert answer.headers["tus-max-size"] == str(MOST_BYTES)
+
+
+@pytest.mark.parametrize("song", [SONG, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("chunk", [10**9, 3_000_000, PART, PART + 1])
+def test_a_file_in_chunks_of_any_size_becomes_a_job(world: World, song: bytes, chunk: int) -> None:
+    given = metadata(filename="x/söng.flac", filetype="audio/flac", start_seconds="2.5")
+    created = begin(world, len(song), given)
+    assert created.status_code == 201
+    assert created.headers["tus-resumable"] == "1.0.0"
+    assert "GMT" in created.headers["upload-expires"]
+    url = created.headers["location"]
+    job_id = url.rpartition("/")[2]
+    assert world.jobs.jobs[job_id].state is JobState.AWAITING_UPLOAD
+    head = world.client.head(url, headers=TUS)
+    assert (head.headers["upload-length"], head.headers["upload-offset"]) == (str(len(song)), "0")
+    assert head.headers["upload-metadata"] == given
+    for at in range(0, len(song), chunk):
+        assert offset_of(world, url) == at
+        assert not world.queue.messages
+        answer = patch(world, url, at, song[at : at + chunk])
+        assert answer.status_code == 204, answer.text
+        assert int(answer.headers["upload-offset"]) == min(at + chunk, len(song))
+    job = world.jobs.jobs[job_id]
+    assert (job.state, job.start_seconds, job.expires_at) == (JobState.QUEUED, 2.5, None)
+    assert (job.input.filename, job.input.media_type) == ("söng.flac", "audio/flac")
+    assert {key: data for key, (data, _) in world.audio.objects.items()} == {job_id: song}
+    assert world.audio.uploads == {}
+    assert world.resumables.resumables == {}
+    assert world.queue.messages == {"interactive": [job_id]}
+    assert offset_of(world, url) == len(song)
+
+
+@pytest.mark.parametrize("at", [5000, PART - 1, PART, PART + 1, 2 * PART + 3])
+def test_what_came_before_a_break_is_kept(world: World, at: int) -> None:
+    """A body that goes beyond its upload's length breaks off where it does."""
+    url = begin(world, len(LONG)).headers["location"]
+
+    async def body() -> AsyncIterator[bytes]:
+        yield LONG[:at]
+        yield LONG[at:] + b"beyond"
+
+    async def send() -> int:
+        transport = httpx2.ASGITransport(world.client.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
+            headers = CHUNK | {"Upload-Offset": "0"}
+            return (await client.patch(url, content=body(), headers=headers)).status_code
+
+    assert asyncio.run(send()) == 413
+    assert offset_of(world, url) == at
+    assert patch(world, url, at, LONG[at:]).status_code == 204
+    assert [data for data, _ in world.audio.objects.values()] == [LONG]
+
+
+def test_a_part_that_storage_refuses_costs_what_came_after_it_and_no_more(world: World) -> None:
+    url = begin(world, len(LONG)).headers["location"]
+    parts = parts_of(world)
+    write = parts.write
+
+    def refuse_second(key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
+        if number == 2:
+            raise Unavailable("The audio storage does not answer; try again later.")
+        write(key, part, multipart=multipart, number=number)
+
+    parts.write = refuse_second  # type: ignore[method-assign]
+    assert patch(world, url, 0, LONG).status_code == 503
+    assert offset_of(world, url) == PART
+    parts.write = write  # type: ignore[method-assign]
+    assert patch(world, url, PART, LONG[PART:]).status_code == 204
+    assert [data for data, _ in world.audio.objects.values()] == [LONG]
+
+
+def test_a_wrong_offset_is_told_the_right_one(world: World) -> None:
+    url = begin(world, len(SONG)).headers["location"]
+    assert patch(world, url, 0, SONG[:5000]).status_code == 204
+    for wrong in (0, 4999, 5001):
+        answer = patch(world, url, wrong, b"x")
+        assert (answer.status_code, answer.json()["code"]) == (409, "wrong_offset")
+        assert answer.headers["tus-resumable"] == "1.0.0"
+    assert offset_of(world, url) == 5000
+
+
+def test_a_newer_request_takes_the_upload_over(world: World) -> None:
+    url = begin(world, len(SONG)).headers["location"]
+    put = world.audio.put
+
+    def put_while_another_takes(*args: Any, **named: Any) -> None:
+        world.resumables.take(url.rpartition("/")[2], holder="another")
+        put(*args, **named)
+
+    world.audio.put = put_while_another_takes  # type: ignore[method-assign]
+    answer = patch(world, url, 0, SONG[:5000])
+    assert (answer.status_code, answer.json()["code"]) == (409, "taken_over")
+    assert world.audio.objects == {}
+    world.audio.put = put  # type: ignore[method-assign]
+    assert offset_of(world, url) == 0
+
+
+def test_what_is_no_sound_is_refused_at_its_first_bytes_and_removed(world: World) -> None:
+    url = begin(world, 50_000).headers["location"]
+    assert patch(world, url, 0, b"%PDF" + bytes(10_000)).status_code == 415
+    assert (world.jobs.jobs, world.audio.objects, world.resumables.resumables) == ({}, {}, {})
+    url = begin(world, 3).headers["location"]
+    assert patch(world, url, 0, b"%").status_code == 204
+    assert patch(world, url, 1, b"PD").status_code == 415
+    assert (world.jobs.jobs, world.audio.objects, world.resumables.resumables) == ({}, {}, {})
+
+
+def test_given_up_everything_is_gone(world: World) -> None:
+    url = begin(world, len(LONG)).headers["location"]
+    assert patch(world, url, 0, LONG[: PART + 100]).status_code == 204
+    assert world.audio.uploads
+    assert world.audio.objects
+    assert world.client.delete(url, headers=TUS).status_code == 204
+    assert (world.jobs.jobs, world.audio.objects, world.audio.uploads) == ({}, {}, {})
+    assert world.client.head(url, headers=TUS).status_code == 404
+    assert world.client.delete(url, headers=TUS).status_code == 404
+    assert patch(world, url, 0, SONG).status_code == 404
+
+
+def test_a_whole_upload_takes_no_more_and_is_deleted_as_a_job(world: World) -> None:
+    url = begin(world, len(SONG)).headers["location"]
+    assert patch(world, url, 0, SONG).status_code == 204
+    assert patch(world, url, len(SONG), b"").status_code == 404
+    assert world.client.delete(url, headers=TUS).status_code == 409
+
+
+REFUSED: dict[str, tuple[dict[str, str], int]] = {
+    "no version": ({"Upload-Length": "5"}, 412),
+    "another version": ({"Upload-Length": "5", "Tus-Resumable": "0.2.2"}, 412),
+    "no length": (TUS, 400),
+    "nothing": (TUS | {"Upload-Length": "0"}, 400),
+    "deferred length": (TUS | {"Upload-Defer-Length": "1"}, 400),
+    "too long": (TUS | {"Upload-Length": str(MOST_BYTES + 1)}, 413),
+    "negative": (TUS | {"Upload-Length": "-5"}, 422),
+    "no sound": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(filetype="image/png")}, 415),
+    "bad metadata": (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename %%%"}, 400),
+    "bad start": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(start_seconds="soon")}, 400),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_bad_beginning_is_a_problem_and_no_record(world: World, case: str) -> None:
+    headers, status = REFUSED[case]
+    answer = world.client.post("/v1/tus", headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    if status == 412:
+        assert answer.headers["tus-version"] == "1.0.0"
+    assert world.jobs.jobs == {}
+
+
+def test_a_bad_chunk_is_refused(world: World) -> None:
+    url = begin(world, len(SONG)).headers["location"]
+    assert patch(world, url, 0, SONG, **{"Content-Type": "audio/flac"}).status_code == 415
+    assert patch(world, url, 0, SONG, **{"Tus-Resumable": "2"}).status_code == 412
+    assert world.client.patch(url, content=SONG, headers=CHUNK).status_code == 400
+    assert patch(world, url, 0, SONG + b"x").status_code == 413
+    assert offset_of(world, url) == 0
+
+
+def test_methods_may_be_sent_as_post(world: World) -> None:
+    url = begin(world, len(SONG)).headers["location"]
+
+    def post(method: str, content: bytes = b"", **headers: str) -> Any:
+        override = {"X-HTTP-Method-Override": method}
+        return world.client.post(url, content=content, headers=CHUNK | override | headers)
+
+    assert post("PATCH", SONG[:9000], **{"Upload-Offset": "0"}).status_code == 204
+    assert post("HEAD").headers["upload-offset"] == "9000"
+    assert post("DELETE").status_code == 204
+    assert post("TRACE").status_code == 400
+
+
+def test_an_upload_is_its_keys_own(world: World) -> None:
+    mine, yours = (
+        {"Authorization": f"Bearer {world.token(Scope.JOBS_WRITE, Scope.JOBS_READ)}"} for _ in range(2)
+    )
+    url = begin(world, len(SONG), **mine).headers["location"]
+    for headers in (yours, {}):
+        assert world.client.head(url, headers=TUS | headers).status_code == 404
+        assert patch(world, url, 0, SONG, **headers).status_code == 404
+        assert world.client.delete(url, headers=TUS | headers).status_code == 404
+    assert patch(world, url, 0, SONG, **mine).status_code == 204
+
+
+def test_the_same_beginning_under_the_same_key_is_one_upload(world: World) -> None:
+    key = {"Idempotency-Key": "k"}
+    first, again = begin(world, 100, **key), begin(world, 100, **key)
+    assert first.headers["location"] == again.headers["location"]
+    assert again.headers["tus-resumable"] == "1.0.0"
+    assert begin(world, 101, **key).status_code == 422
+    assert len(world.jobs.jobs) == 1
+
+
+def test_a_process_killed_between_the_last_byte_and_the_job_is_made_good_by_the_next_question(
+    world: World,
+) -> None:
+    url = begin(world, len(LONG)).headers["location"]
+    change = world.jobs.change
+
+    def killed(job_id: str, step: Any) -> Any:
+        if getattr(step, "func", None) is not None:
+            raise Unavailable("The job store does not answer; try again later.")
+        return change(job_id, step)
+
+    world.jobs.change = killed  # type: ignore[method-assign]
+    assert patch(world, url, 0, LONG).status_code == 503
+    world.jobs.change = change  # type: ignore[method-assign]
+    assert not world.queue.messages
+    assert offset_of(world, url) == len(LONG)
+    assert world.queue.messages == {"interactive": [url.rpartition("/")[2]]}
+    assert [data for data, _ in world.audio.objects.values()] == [LONG]
+
+
+def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(world: World) -> None:
+    url = begin(world, len(LONG)).headers["location"]
+    assert patch(world, url, 0, LONG[: PART + 100]).status_code == 204
+    rescuer = Rescuer(
+        jobs=world.jobs,
+        audio=world.audio,
+        queue=world.queue,
+        uploads=world.uploads,
+        keep_audio=False,
+        lease_seconds=15,
+        retry_seconds=5,
+        orphan_seconds=60,
+    )
+    rescuer.round(now=time.time() + 1800)
+    assert offset_of(world, url) == PART + 100
+    rescuer.round(now=time.time() + 3700)
+    assert (world.jobs.jobs, world.audio.objects, world.audio.uploads) == ({}, {}, {})
+    assert world.client.head(url, headers=TUS).status_code == 404

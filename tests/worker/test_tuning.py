@@ -1,0 +1,219 @@
+"""What the estimator promises, on recordings whose tuning is known exactly."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import pytest
+import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.report import Reason, TuningReport, Verdict
+from tests import tones
+from tests.tones import RATE, Samples
+from worker.tuning import measure_tuning
+
+
+def off(report: TuningReport, a4_hz: float) -> float:
+    """Cents off the truth, modulo a semitone."""
+    assert report.a4_hz is not None
+    return (1200 * math.log2(report.a4_hz / a4_hz) + 50) % 100 - 50
+
+
+@pytest.mark.parametrize("make", [tones.sine, tones.harmonic])
+def test_a_two_minute_432_hz_tone_is_432(make: Callable[..., Samples]) -> None:
+    report = measure_tuning(make(432.0, seconds=120, rate=44100), 44100)
+    assert report.verdict is Verdict.A432
+    assert report.a4_hz == pytest.approx(432.0, abs=0.05)
+
+
+def test_a_lone_sine_says_that_it_is_one() -> None:
+    assert "pure_tone" in measure_tuning(tones.sine(440.0), RATE).remarks
+
+
+def test_a_tuning_fork_that_dies_away_keeps_its_pitch() -> None:
+    ring = np.exp(-np.arange(20 * RATE) / (6 * RATE))
+    report = measure_tuning((tones.sine(440.0, seconds=20) * ring).astype(np.float32), RATE)
+    assert report.verdict is Verdict.A440
+    assert report.dominant_note == "A4"
+    assert report.dominant_hz == pytest.approx(440.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("a4_hz", "verdict"),
+    [(432.0, Verdict.A432), (440.0, Verdict.A440), (436.0, Verdict.OTHER), (443.0, Verdict.OTHER)],
+)
+def test_a_melody_is_named_after_its_a(a4_hz: float, verdict: Verdict) -> None:
+    report = measure_tuning(tones.chorus(a4_hz), RATE)
+    assert report.verdict is verdict
+    assert abs(off(report, a4_hz)) < 0.4
+    assert report.confidence > 0.9
+
+
+@pytest.mark.parametrize("cents", [10, 20, 30, 50])
+def test_vibrato_does_not_move_the_answer(cents: float) -> None:
+    line = tones.melody(436.5, vibrato_cents=cents, note_seconds=1.5, seconds=30)
+    assert abs(off(measure_tuning(line, RATE), 436.5)) < 1.0
+
+
+def test_stiff_strings_are_judged_by_their_fundamentals() -> None:
+    assert abs(off(measure_tuning(tones.melody(440.0, stretch=4e-4), RATE), 440.0)) < 1.0
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000, 96000])
+def test_any_sample_rate_gives_the_same_tuning(rate: int) -> None:
+    report = measure_tuning(tones.melody(436.0, rate=rate, seconds=8), rate)
+    assert abs(off(report, 436.0)) < 0.6
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 5.0])
+def test_short_recordings_have_a_tuning_too(seconds: float) -> None:
+    line = tones.melody(436.0, note_seconds=0.25, seconds=seconds)
+    assert abs(off(measure_tuning(line, RATE), 436.0)) < 2.0
+
+
+@pytest.mark.parametrize(("kind", "hz"), [("lowpass", 400.0), ("highpass", 1500.0)])
+def test_one_band_is_enough(kind: Literal["lowpass", "highpass"], hz: float) -> None:
+    band = scipy.signal.butter(6, hz, kind, fs=RATE, output="sos")
+    heard = scipy.signal.sosfilt(band, tones.chorus(436.0)).astype(np.float32)
+    assert abs(off(measure_tuning(heard, RATE), 436.0)) < 1.5
+
+
+def test_clipping_noise_dc_and_tremolo_change_little() -> None:
+    clean = tones.chorus(436.0, seconds=12)
+    time = np.arange(clean.size) / RATE
+    for worse in (
+        np.clip(20 * clean, -1, 1),
+        clean + tones.noise(seconds=12, level=0.05),
+        clean + np.float32(0.5),
+        (clean * (1 + 0.8 * np.sin(2 * np.pi * 6 * time))).astype(np.float32),
+    ):
+        assert abs(off(measure_tuning(worse, RATE), 436.0)) < 0.7
+
+
+def test_clipping_is_remarked() -> None:
+    assert "clipped" in measure_tuning(np.clip(20 * tones.chorus(436.0), -1, 1), RATE).remarks
+
+
+@pytest.mark.parametrize(
+    "make", [tones.noise, tones.drums, tones.speech, tones.sweep], ids=lambda make: make.__name__
+)
+def test_what_is_not_music_has_no_tuning(make: Callable[[], Samples]) -> None:
+    report = measure_tuning(make(), RATE)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reason in (Reason.NOISE_LIKE, Reason.NO_STABLE_PITCH)
+    assert report.confidence < 0.5
+
+
+@pytest.mark.parametrize("steps", [5, 7, 17, 22, 24, 31])
+def test_other_scales_have_no_tempered_tuning(steps: int) -> None:
+    report = measure_tuning(tones.melody(440.0, notes=tones.scale_of(steps), seconds=40), RATE)
+    assert report.verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_piece_that_moves_from_440_to_432_has_no_one_tuning() -> None:
+    halves = [tones.chorus(440.0, seconds=30), tones.chorus(432.0, seconds=30)]
+    report = measure_tuning(np.concatenate(halves), RATE)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.reason is Reason.TUNING_DRIFTS
+    assert "tuning_moves" in report.remarks
+
+
+def test_a_choir_that_sinks_is_never_sure() -> None:
+    sinking = tones.melody(440.0, seconds=60, bend=lambda second: -second)
+    report = measure_tuning(sinking, RATE)
+    assert report.confidence < 0.5
+    assert report.reason is Reason.TUNING_DRIFTS
+
+
+def test_silence_is_silent_and_a_click_too_short() -> None:
+    assert measure_tuning(np.zeros(RATE, np.float32), RATE).reason is Reason.SILENT
+    assert measure_tuning(np.zeros(0, np.float32), RATE).reason is Reason.TOO_SHORT
+    assert measure_tuning(np.ones(100, np.float32), RATE).reason is Reason.TOO_SHORT
+
+
+BROKEN = [np.nan, np.inf, -np.inf, 1e30, -3.4e38, 1e-42, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("value", BROKEN)
+@pytest.mark.parametrize("rate", [1000, 44100, 384000])
+def test_broken_samples_never_raise_or_warn(value: float, rate: int) -> None:
+    constant = np.full(rate, value, np.float32)
+    sprinkled = tones.sine(432.0, seconds=2, rate=rate)
+    sprinkled[:: rate // 3] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert measure_tuning(constant, rate).verdict is Verdict.INCONCLUSIVE
+        measure_tuning(sprinkled, rate)
+
+
+def test_a_few_broken_samples_do_not_change_the_answer() -> None:
+    line = tones.chorus(436.0)
+    line[1000 : 1000 + 5] = (np.nan, np.inf, 1e30, -np.inf, np.nan)
+    assert abs(off(measure_tuning(line, RATE), 436.0)) < 0.4
+
+
+def test_the_samples_are_left_as_they_were() -> None:
+    line = tones.melody(436.0, seconds=3)
+    before = line.copy()
+    measure_tuning(line, RATE)
+    np.testing.assert_array_equal(line, before)
+
+
+def test_a_conclusive_report_is_complete() -> None:
+    report = measure_tuning(tones.chorus(432.0), RATE)
+    assert report.reason is None
+    assert report.nearest_standard_hz == 432.0
+    assert report.also_fits_hz == pytest.approx((407.75, 457.69), abs=0.3)
+    assert report.deviation_432_cents == pytest.approx(0, abs=0.5)
+    assert report.deviation_440_cents == pytest.approx(-31.77, abs=0.5)
+    assert len(report.histogram) == 100
+    assert sum(report.histogram) == pytest.approx(1.0, abs=1e-3)
+    assert report.spectrum is not None
+    assert len(report.spectrum.levels_db) <= 512
+    assert max(report.spectrum.levels_db) == 0.0
+    assert len(report.drift_cents) == 2
+
+
+small = settings(max_examples=12, deadline=None, derandomize=True)
+
+
+@given(st.floats(-60, 40))
+@small
+def test_loudness_changes_nothing(decibels: float) -> None:
+    line = tones.melody(437.0, seconds=4)
+    louder = (line * 10 ** (decibels / 20)).astype(np.float32)
+    assert off(measure_tuning(louder, RATE), 437.0) == pytest.approx(
+        off(measure_tuning(line, RATE), 437.0), abs=0.02
+    )
+
+
+@given(st.integers(20500, 23500))
+@small
+def test_played_faster_the_answer_rises_as_much(rate: int) -> None:
+    line = tones.melody(437.0, seconds=6)
+    true = 437.0 * rate / RATE
+    assert abs(off(measure_tuning(line, rate), true)) < 0.6
+
+
+@given(st.floats(0, 6), st.floats(0, 6))
+@small
+def test_silence_around_changes_nothing(before: float, after: float) -> None:
+    line = tones.chorus(437.0, seconds=8)
+    padded = np.concatenate(
+        [np.zeros(int(before * RATE), np.float32), line, np.zeros(int(after * RATE), np.float32)]
+    )
+    report = measure_tuning(padded, RATE)
+    assert report.reason is None
+    assert off(report, 437.0) == pytest.approx(off(measure_tuning(line, RATE), 437.0), abs=0.3)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1000, 50000))
+@small
+def test_the_same_input_gives_the_same_report(seed: int, rate: int) -> None:
+    random = np.random.default_rng(seed)
+    samples: Samples = random.standard_normal(int(1.5 * rate)).astype(np.float32)
+    assert measure_tuning(samples, rate) == measure_tuning(samples.copy(), rate)

@@ -1,0 +1,59 @@
+"""The named rules, one by one."""
+
+import pytest
+
+from shared.report import Reason, Verdict
+from worker.verdict import Findings, also_fits, judge, name_of, nearest_standard
+
+
+def findings(**other: float) -> Findings:
+    """Clear music, but for what is given."""
+    clear = {
+        "evidence": 8.0, "agreement": 0.7, "strength": 800.0, "rival": 0.4, "quarter": 0.0,
+        "note_error": 0.3, "time_error": 0.2, "drift_range": 0.0,
+    }  # fmt: skip
+    return Findings(**{**clear, **other}, lone_tone=False)
+
+
+def test_clear_music_is_sure() -> None:
+    judged = judge(findings())
+    assert judged.reason is None
+    assert judged.confidence > 0.9
+    assert judged.uncertainty_cents < 2
+
+
+@pytest.mark.parametrize(
+    ("sign", "value"),
+    [("evidence", 0.1), ("strength", 20.0), ("quarter", 0.7), ("note_error", 16.0)],
+)
+def test_one_sign_that_is_plainly_wrong_ends_it(sign: str, value: float) -> None:
+    assert judge(findings(**{sign: value})).reason is not None
+
+
+def test_little_agreement_is_noise() -> None:
+    assert judge(findings(evidence=0.05, agreement=0.05)).reason is Reason.NOISE_LIKE
+
+
+def test_a_lasting_step_is_drift_and_never_sure() -> None:
+    judged = judge(findings(drift_range=31.8))
+    assert judged.reason is Reason.TUNING_DRIFTS
+    assert judged.confidence <= 0.3
+
+
+@pytest.mark.parametrize(
+    ("a4_hz", "uncertainty", "verdict"),
+    [
+        (432.8, 1.0, Verdict.A432),
+        (439.2, 1.0, Verdict.A440),
+        (441.1, 1.0, Verdict.OTHER),
+        (440.0, 15.0, Verdict.OTHER),
+        (415.3, 1.0, Verdict.OTHER),
+    ],
+)
+def test_the_name_needs_a_close_and_certain_a(a4_hz: float, uncertainty: float, verdict: Verdict) -> None:
+    assert name_of(a4_hz, uncertainty) is verdict
+
+
+def test_a_semitone_off_fits_as_well() -> None:
+    assert also_fits(440.0) == pytest.approx((415.305, 466.164))
+    assert nearest_standard(442.3) == 442.0

@@ -139,6 +139,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/keys"): dashboard(),
     ("GET", "/admin/audit"): dashboard(),
     ("GET", "/admin/{rest:path}"): replace(dashboard(), viewer=404, operator=404),
+    ("GET", "/admin/api/{rest:path}"): public(404),
     ("GET", "/admin/login"): public(),
     ("POST", "/admin/login"): public(403, data={"password": "x"}),  # from no page of ours
     ("POST", "/admin/logout"): public(403),

@@ -1,6 +1,7 @@
 """The real API, asked everything that its own document allows, and what it forbids, by schemathesis."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from tests.servers import S3Server, ValkeyServer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-EXAMPLES = os.environ.get("KAMMERTON_OPENAPI_EXAMPLES", "5")
+EXAMPLES = os.environ.get("KAMMERTON_OPENAPI_EXAMPLES", "15")
 """For each operation. More find more, and take longer."""
 
 
@@ -105,7 +106,8 @@ def check(api: Api, *options: str) -> None:
         timeout=1500,
     )
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
-    assert "No issues found" in ran.stdout, ran.stdout[-20_000:]
+    selected, tested = (int(re.findall(rf"{word}: +(\d+)", ran.stdout)[0]) for word in ("Selected", "Tested"))
+    assert selected == tested > 20, ran.stdout[-5000:]
 
 
 @pytest.mark.parametrize("who", ["nobody", "anybody", "key", "operator"])

@@ -127,7 +127,7 @@ class JobStore(Protocol):
         """A page of jobs."""
 
     def chores(self, *, now: float, limit: int) -> Chores:
-        """What is overdue at `now`, at most `limit` of each kind."""
+        """What is overdue at `now`, at most `limit` of each kind, and of queued jobs from each queue."""
 
     def position(self, job: Job) -> int | None:
         """How many jobs of its queue stand before a queued job; None if it is not queued."""

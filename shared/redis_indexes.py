@@ -2,7 +2,7 @@
 
 all, state:{s}, owner:{o}, reason:{code}, worker:{w}, sha256:{hex}    by creation: lists
 waiting:{queue}   by the time of queueing: position, depth, age of the oldest
-due, leases, unwanted, expiry    by when the rescuer should look
+due:{queue}, leases, unwanted, expiry    by when the rescuer should look
 words             by name alone: each word of each filename, newest first
 """
 
@@ -32,7 +32,7 @@ def entries(job: Job) -> dict[tuple[str, str], float]:
         found[f"sha256:{job.input.sha256}"] = created
     if job.state is JobState.QUEUED:
         found[f"waiting:{job.queue}"] = job.queued_at or created
-        found["due"] = job.due_at or 0.0
+        found[f"due:{job.queue}"] = job.due_at or 0.0
     if job.lease is not None:
         found["leases"] = job.lease.until
     if job.has_audio and job.wants_no_audio:

@@ -2,6 +2,7 @@
 
 job:{id}          hash: version, record (JSON without the report), report (JSON)
 {index}           see shared/redis_indexes.py
+queues            set of the names of all queues that ever had a job
 transitions       stream of the last ten thousand changes of state
 """
 
@@ -110,13 +111,16 @@ class RedisJobStore:
 
     def chores(self, *, now: float, limit: int) -> Chores:
         """What is overdue at `now`."""
-        with _translated(), self._client.pipeline(transaction=False) as pipe:
-            for index in ("leases", "due", "unwanted", "expiry"):
-                pipe.zrange(self._prefix + index, "-inf", now, byscore=True, offset=0, num=limit)
-            leases, due, unwanted, expiry = pipe.execute()
+        with _translated():
+            queues = cast(set[str], self._client.smembers(self._prefix + "queues"))
+            indexes = ["leases", "unwanted", "expiry", *(f"due:{queue}" for queue in sorted(queues))]
+            with self._client.pipeline(transaction=False) as pipe:
+                for index in indexes:
+                    pipe.zrange(self._prefix + index, "-inf", now, byscore=True, offset=0, num=limit)
+                leases, unwanted, expiry, *due = pipe.execute()
         return Chores(
             lease_expired=tuple(leases),
-            queued_due=tuple(due),
+            queued_due=tuple(job_id for queue in due for job_id in queue),
             audio_unwanted=tuple(unwanted),
             expired=tuple(expiry),
         )
@@ -162,6 +166,8 @@ class RedisJobStore:
         ]
         if old is None or new.state is not old.state or new.cancel_requested != old.cancel_requested:
             commands.append(self._transition(new.id, new.state))
+        if old is None:
+            commands.append(["SADD", self._prefix + "queues", new.queue])
         for follower in self._followers:
             commands += follower(old, new)
         with _translated():

@@ -137,7 +137,17 @@ class MemoryJobStore:
 
         return Chores(
             lease_expired=first([(job.lease.until, job.id) for job in jobs if job.lease]),
-            queued_due=first([(job.due_at or 0.0, job.id) for job in jobs if job.state is JobState.QUEUED]),
+            queued_due=tuple(
+                job_id
+                for queue in sorted({job.queue for job in jobs})
+                for job_id in first(
+                    [
+                        (job.due_at or 0.0, job.id)
+                        for job in jobs
+                        if job.state is JobState.QUEUED and job.queue == queue
+                    ]
+                )
+            ),
             audio_unwanted=first(
                 [(job.finished_at or 0.0, job.id) for job in jobs if job.has_audio and job.wants_no_audio]
             ),

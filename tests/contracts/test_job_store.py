@@ -119,6 +119,13 @@ def test_chores_name_what_is_overdue_and_nothing_else(jobs: JobStore) -> None:
     assert (earlier.lease_expired, earlier.audio_unwanted, earlier.expired) == ((), (), ())
 
 
+def test_a_long_queue_hides_no_overdue_job_of_another(jobs: JobStore) -> None:
+    for number in range(5):
+        jobs.add(a_job(f"batch-{number}", queue="batch", due_at=1.0))
+    jobs.add(a_job("person", queue="interactive", due_at=9.0))
+    assert jobs.chores(now=50.0, limit=2).queued_due == ("batch-0", "batch-1", "person")
+
+
 def test_a_removed_job_leaves_no_chore_and_no_line(jobs: JobStore) -> None:
     jobs.add(a_job(owner="key-1"))
     jobs.remove("job-1")

@@ -26,7 +26,7 @@ from api.upload import too_large
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
 from shared.logs import bind, get_logger
-from shared.ports import DirectStore, Offer, PartStore
+from shared.upload_ports import DirectStore, Offer, PartStore
 
 _log = get_logger(__name__)
 

@@ -14,11 +14,12 @@ from unittest import mock
 from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
-from shared.ports import AudioStore, JobQuery, JobStore, UploadRegistry
+from shared.ports import AudioStore, JobQuery, JobStore
 from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
 from shared.redis_uploads import RedisUploadRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from shared.upload_ports import UploadRegistry
 from tests.fakes import MemoryJobQueue
 from tests.servers import S3Server, Server, ValkeyServer
 from worker.rescue import Rescuer

@@ -110,6 +110,7 @@ def add_error_handlers(app: FastAPI) -> None:
 def _methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
     """All that this address takes; the router itself knows those of the first route that fits."""
     fits = [route for route in _each(routes) if route.matches(scope)[0] is not Match.NONE]
+    fits = [route for route in fits if route.include_in_schema] or fits
     of_this = [route.methods or set() for route in fits if route.path == fits[0].path]
     return set[str]().union(*of_this)
 

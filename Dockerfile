@@ -40,7 +40,7 @@ RUN python -c "import api.app, shared.services, kombu.transport.redis, uvicorn"
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["python", "-m", "uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "uvicorn", "api.main:app", "--no-proxy-headers", "--host", "0.0.0.0", "--port", "8000"]
 
 
 FROM python AS worker

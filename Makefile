@@ -51,8 +51,8 @@ lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes n
 		made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
 		$$python -m venv "$$made" && "$$made/bin/pip" install --quiet uv && uv="$$made/bin/uv"; \
 	fi; set -e; mkdir -p $(LOCKS); \
-	$$uv $(LOCK) --extra api --extra worker --extra local --extra dev --output-file $(LOCKS)/test.txt; \
-	$$uv $(LOCK) --extra api --extra worker --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
+	$$uv $(LOCK) --extra api --extra worker --extra plot --extra local --extra dev --output-file $(LOCKS)/test.txt; \
+	$$uv $(LOCK) --extra api --extra worker --extra plot --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
 	$$uv $(LOCK) --extra worker --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \
 	$$uv $(LOCK) --extra api --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import AwareDatetime
 
 from api.access import Caller, CurrentCaller, Scope
 from api.errors import documented
+from api.moments import Moment
 from api.schemas import JobPageView, JobView
 from shared.errors import NotFound, Unauthenticated, Unavailable
 from shared.job import Job, JobState
@@ -76,10 +76,8 @@ def acts_router(acts: Acts) -> APIRouter:
     async def page(
         caller: CurrentCaller,
         state: Annotated[list[JobState] | None, Query(description="Only jobs in these states.")] = None,
-        created_after: Annotated[AwareDatetime | None, Query(description="RFC 3339, with an offset.")] = None,
-        created_before: Annotated[
-            AwareDatetime | None, Query(description="RFC 3339, with an offset.")
-        ] = None,
+        created_after: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
+        created_before: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
         name: Annotated[
             str | None, Query(max_length=200, description="Part of the filename, in any case.")
         ] = None,

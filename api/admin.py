@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
@@ -167,6 +167,11 @@ def admin_router(operations: Operations, *, recognize: Recognize) -> APIRouter:
     ) -> Response:
         await run_in_threadpool(lambda: operations.redeliver(delivery_id, visitor=visitor))
         return _said(back, "The webhook is sent again.")
+
+    @router.get("/api/{rest:path}")
+    async def other_method(rest: str) -> Response:  # noqa: ARG001  # any address
+        """The routes of the JSON know this address by another method, or nobody does."""
+        raise HTTPException(405)
 
     @router.get("/{rest:path}")
     async def nothing(_: Annotated[Visitor, who], rest: str) -> Response:  # noqa: ARG001  # any address

@@ -46,19 +46,9 @@ from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import (
-    AudioStore,
-    ClaimStore,
-    DirectStore,
-    JobQueue,
-    JobStore,
-    PartStore,
-    ResumableStore,
-    Transitions,
-    UploadRegistry,
-    WorkerRegistry,
-)
+from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 from shared.traces import Traces
+from shared.upload_ports import ClaimStore, DirectStore, PartStore, ResumableStore, UploadRegistry
 
 _log = get_logger(__name__)
 

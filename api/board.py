@@ -13,17 +13,9 @@ from shared.errors import Unavailable
 from shared.job import Job, JobState
 from shared.job_view import Timestamp, View
 from shared.oversight import AuditLog, Controls, History, Order, Overview
-from shared.ports import (
-    AudioStore,
-    JobPage,
-    JobQuery,
-    JobStore,
-    UploadInfo,
-    UploadRegistry,
-    WorkerInfo,
-    WorkerRegistry,
-)
+from shared.ports import AudioStore, JobPage, JobQuery, JobStore, WorkerInfo, WorkerRegistry
 from shared.statistics import SPANS, Bucket, Quantiles, Span, total
+from shared.upload_ports import UploadInfo, UploadRegistry
 from shared.webhook_ports import DeliveryStore, EndpointStore
 
 MOST_FOUND = 50

@@ -26,7 +26,7 @@ from api.upload import too_large
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
 from shared.logs import bind, get_logger
-from shared.ports import DirectStore, Offer, PartStore
+from shared.upload_ports import DirectStore, Offer, PartStore
 
 _log = get_logger(__name__)
 
@@ -43,7 +43,11 @@ class UploadWish(BaseModel):
     bytes: int = Field(gt=0, description="Exactly so many will be taken.", examples=[734_003_200])
     media_type: str = Field(default="application/octet-stream", max_length=100, examples=["audio/flac"])
     start_seconds: float | None = Field(
-        default=None, ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."
+        default=None,
+        ge=0,
+        le=LATEST_START_SECONDS,
+        strict=True,
+        description="Where the window of 60 s begins.",
     )
     callback_url: str | None = Field(default=None, description=CALLBACK_URL)
     events: list[str] = Field(default=[], description=EVENTS)

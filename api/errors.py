@@ -1,5 +1,6 @@
 """Branch of shared.errors → HTTP status and problem+json. The only file that knows both."""
 
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -7,6 +8,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from api.rendering import page, wants_page
 from api.schemas import ProblemView
@@ -95,8 +98,31 @@ def add_error_handlers(app: FastAPI) -> None:
             if error.detail != HTTPStatus(error.status_code).phrase
             else _HINTS.get(code, error.detail)
         )
-        answer = problem(error.status_code, code, detail, dict(error.headers or {}))
-        return _answer(request, answer, detail)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            allowed = _methods(request.app.routes, request.scope)
+            if not allowed:
+                return await http(request, HTTPException(404))
+            headers["Allow"] = ", ".join(sorted(allowed))
+        return _answer(request, problem(error.status_code, code, detail, headers), detail)
+
+
+def _methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
+    """All that this address takes; the router itself knows those of the first route that fits."""
+    fits = [route for route in _each(routes) if route.matches(scope)[0] is not Match.NONE]
+    fits = [route for route in fits if route.include_in_schema] or fits
+    of_this = [route.methods or set() for route in fits if route.path == fits[0].path]
+    return set[str]().union(*of_this)
+
+
+def _each(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """Routes as deep as they are included, without those that take any address."""
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if inner is not None:
+            yield from _each(inner.routes)
+        elif isinstance(route, Route) and not route.path.endswith(":path}"):
+            yield route
 
 
 def bug(request: Request) -> Response:

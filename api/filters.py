@@ -6,8 +6,8 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import Query
-from pydantic import AwareDatetime
 
+from api.moments import Moment
 from shared.errors import BadRequest
 from shared.job import JobState
 from shared.ports import JobQuery
@@ -64,8 +64,8 @@ async def job_filter(
     reason: Annotated[str | None, Query(max_length=60, description="The code of the problem.")] = None,
     worker: Annotated[str | None, Query(max_length=200, description="Who had the job last.")] = None,
     since: Annotated[str | None, Query(max_length=10, description="hour, day or week.")] = None,
-    created_after: Annotated[AwareDatetime | None, Query(description="RFC 3339, with an offset.")] = None,
-    created_before: Annotated[AwareDatetime | None, Query(description="RFC 3339, with an offset.")] = None,
+    created_after: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
+    created_before: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
     q: Annotated[
         str | None, Query(max_length=200, description="An id, a SHA-256, or words of the filename.")
     ] = None,

@@ -20,7 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.access import Caller
 from shared.errors import BadRequest, Conflict, KeyReused, Unavailable
 from shared.logs import get_logger
-from shared.ports import Answer, Claim, ClaimStore
+from shared.upload_ports import Answer, Claim, ClaimStore
 
 _log = get_logger(__name__)
 

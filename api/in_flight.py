@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from shared.errors import Unavailable
 from shared.logs import get_logger
-from shared.ports import UploadInfo, UploadRegistry
+from shared.upload_ports import UploadInfo, UploadRegistry
 
 _log = get_logger(__name__)
 

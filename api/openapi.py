@@ -9,6 +9,8 @@ from api.schemas import ProblemView
 
 _GUARDED = (401, 403, 429, 503)
 """Answers of every route that asks who is calling."""
+_WITH_BODY = (400, 413, 422)
+"""Answers of every route that reads a body."""
 
 
 def describe(app: FastAPI, *, anonymous: bool) -> None:
@@ -23,6 +25,8 @@ def describe(app: FastAPI, *, anonymous: bool) -> None:
             schemas.pop(unused, None)
         for path in document["paths"].values():
             for operation in path.values():
+                if "requestBody" in operation:
+                    _answer(operation, *_WITH_BODY)
                 if "security" in operation:
                     _guard(operation, anonymous=anonymous)
         return document
@@ -30,8 +34,12 @@ def describe(app: FastAPI, *, anonymous: bool) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
 
 
-def _guard(operation: dict[str, Any], *, anonymous: bool) -> None:
-    for status, answer in documented(*_GUARDED).items():
+def _answer(operation: dict[str, Any], *statuses: int) -> None:
+    for status, answer in documented(*statuses).items():
         operation["responses"].setdefault(str(status), answer)
+
+
+def _guard(operation: dict[str, Any], *, anonymous: bool) -> None:
+    _answer(operation, *_GUARDED)
     if anonymous and {} not in operation["security"]:
         operation["security"] = [*operation["security"], {}]  # OpenAPI's way to say that a key is optional

@@ -30,7 +30,8 @@ from api.upload import Receiver
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
 from shared.logs import bind, get_logger
-from shared.ports import AudioUpload, PartStore, Resumable, ResumableStore, Tail, UploadInfo
+from shared.ports import AudioUpload
+from shared.upload_ports import PartStore, Resumable, ResumableStore, Tail, UploadInfo
 
 _log = get_logger(__name__)
 

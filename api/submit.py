@@ -23,7 +23,8 @@ from api.webhook_views import accepted_view
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
 from shared.job import AudioInput, Callback, Event, Job, JobState
 from shared.logs import bind, bound_field, get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, UploadInfo
+from shared.ports import AudioStore, JobQueue, JobStore
+from shared.upload_ports import UploadInfo
 
 _log = get_logger(__name__)
 

@@ -18,6 +18,6 @@ class JobTerms:
     """How long a new upload waits for memory."""
     upload_buffer_bytes: int = 64 * MIB
     """For the parts of all uploads of this process together."""
-    upload_parts_in_flight: int = 3
+    upload_parts_in_flight: int = 2
     """Of one upload."""
     direct_upload_seconds: float = 3600

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import CurrentCaller
@@ -47,6 +47,7 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
 
     @router.post(
         "",
+        response_class=Response,
         status_code=201,
         summary="Begin a resumable upload",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
@@ -91,7 +92,10 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
             return await once.answer(whole, Response(status_code=201, headers=_always() | headers))
 
     @router.head(
-        "/{upload_id}", summary="How far a resumable upload is", responses=documented(404, 412, 422, 503)
+        "/{upload_id}",
+        summary="How far a resumable upload is",
+        response_class=Response,
+        responses=documented(404, 412, 422, 503),
     )
     async def head(
         request: Request, upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
@@ -165,7 +169,7 @@ def tus_router(uploads: ResumableUploads) -> APIRouter:
         if method == "PATCH":
             return await patch(request, upload_id, caller, tus_resumable, upload_offset)
         if method not in plain:
-            raise BadRequest("Say with X-HTTP-Method-Override what to do: HEAD, PATCH or DELETE.")
+            raise HTTPException(405, "Say with X-HTTP-Method-Override what to do: HEAD, PATCH or DELETE.")
         return await plain[method](request, upload_id, caller, tus_resumable)
 
     return router

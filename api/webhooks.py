@@ -5,11 +5,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from api.access import CurrentCaller
 from api.errors import documented
 from api.jobs import JobId
+from api.moments import Moment
 from api.schemas import View
 from api.webhook_acts import WebhookActs, owner_of
 from api.webhook_views import (
@@ -54,14 +55,18 @@ class Rotation(View):
     """How to change over to a new secret."""
 
     overlap_seconds: float = Field(
-        default=_DAY, ge=0, le=30 * _DAY, description="How long the old secret signs beside the new one."
+        default=_DAY,
+        ge=0,
+        le=30 * _DAY,
+        strict=True,
+        description="How long the old secret signs beside the new one.",
     )
 
 
 class Redelivery(View):
     """What to send again."""
 
-    since: AwareDatetime = Field(description="What was made before is left alone. RFC 3339, with an offset.")
+    since: Moment = Field(description="What was made before is left alone. RFC 3339, with an offset.")
     endpoint_id: str | None = Field(default=None, description="Only to this one; null: callbacks as well.")
 
 
@@ -104,7 +109,7 @@ def webhooks_router(acts: WebhookActs, *, jobs: JobStore) -> APIRouter:
     async def deliveries(
         caller: CurrentCaller,
         endpoint_id: Annotated[str | None, Query(max_length=64, description="Only to this one.")] = None,
-        since: Annotated[AwareDatetime | None, Query(description="RFC 3339, with an offset.")] = None,
+        since: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> DeliveryListView:
         """Every delivery of the last days with all its attempts, newest first."""

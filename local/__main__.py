@@ -32,7 +32,16 @@ def commands(options: Options) -> list[Command]:
         ),
         Command(
             "api",
-            [*python, "uvicorn", "api.main:app", "--host", options.host, "--port", str(options.port)],
+            [
+                *python,
+                "uvicorn",
+                "api.main:app",
+                "--no-proxy-headers",
+                "--host",
+                options.host,
+                "--port",
+                str(options.port),
+            ],
             stop_seconds=4,
         ),
     ]

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
-from shared.ports import Answer, Claim
+from shared.upload_ports import Answer, Claim
 
 _CLAIM = """
 local until_, answer, head = unpack(redis.call('HMGET', KEYS[1], 'until', 'answer', 'head'))

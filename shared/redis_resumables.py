@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
 from shared.errors import NotFound, Unavailable
-from shared.ports import Resumable, Tail
+from shared.upload_ports import Resumable, Tail
 
 KEPT_SECONDS = 8 * 24 * 3600
 """Longer than any upload may take; the job's own expiry comes first."""

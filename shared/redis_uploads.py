@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
-from shared.ports import UploadInfo
+from shared.upload_ports import UploadInfo
 
 FORGOTTEN_SECONDS = 30
 

@@ -14,18 +14,7 @@ from shared.job_counts import JobCounts
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import (
-    AudioStore,
-    ClaimStore,
-    DirectStore,
-    JobQueue,
-    JobStore,
-    PartStore,
-    ResumableStore,
-    Transitions,
-    UploadRegistry,
-    WorkerRegistry,
-)
+from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
 from shared.redis_counts import RedisCountStore
@@ -46,6 +35,7 @@ from shared.s3_direct import S3DirectStore
 from shared.s3_parts import S3PartStore
 from shared.settings import Settings
 from shared.traces import Traces, open_traces
+from shared.upload_ports import ClaimStore, DirectStore, PartStore, ResumableStore, UploadRegistry
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
 

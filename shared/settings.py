@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         64 * MIB, gt=0, description="Memory for parts of all uploads of one API process together, bytes."
     )
     upload_parts_in_flight: int = Field(
-        3, ge=1, description="Parts of one upload that are on their way to storage at once."
+        2, ge=1, description="Parts of one upload that are on their way to storage at once."
     )
     window_seconds: float = Field(60, gt=0, le=600, description="How much audio a job listens to, seconds.")
     job_wall_seconds: float = Field(60, gt=0, description="Longest time that one attempt may take, seconds.")

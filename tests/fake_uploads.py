@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.errors import AudioMissing, Conflict, NotFound
-from shared.ports import (
-    Answer,
-    Claim,
-    Offer,
-    Resumable,
-    SignedForm,
-    SignedRequest,
-    Tail,
-    UploadInfo,
-)
+from shared.upload_ports import Answer, Claim, Offer, Resumable, SignedForm, SignedRequest, Tail, UploadInfo
 from tests.fakes import MemoryAudioStore
 
 

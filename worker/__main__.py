@@ -12,6 +12,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--start", type=float, metavar="SECONDS", help="where the window begins")
     parser.add_argument("--window", type=float, default=60.0, metavar="SECONDS", help="how much to hear (60)")
     parser.add_argument("--healthcheck", action="store_true", help="is the worker on this machine at work?")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw spectrum and tuning of one FILE")
     options = parser.parse_args(arguments)
     # imported late: a health check must not pay for librosa
     if options.healthcheck:
@@ -20,9 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
         return check()
     if not options.files:
         parser.error("name at least one FILE")
+    if options.plot and len(options.files) > 1:
+        parser.error("--plot draws one FILE")
     from worker.files import analyse_files
 
-    well = analyse_files(options.files, start_seconds=options.start, window_seconds=options.window)
+    well = analyse_files(
+        options.files, start_seconds=options.start, window_seconds=options.window, plot=options.plot
+    )
     return 0 if well else 1
 
 

@@ -10,23 +10,35 @@ from pydantic import TypeAdapter
 from shared.errors import KammertonError
 from shared.logs import configure_logs
 from shared.report import Report
+from worker.analyze import Heard
 from worker.limits import ChildLimits
 from worker.listen import listen_in_child
+from worker.plot import plot as draw
 from worker.warm import warm_up
 
 _REPORT = TypeAdapter(Report)
 _LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seconds=120)
 
 
-def analyse_files(files: Sequence[Path], *, start_seconds: float | None, window_seconds: float) -> bool:
-    """Print a report or a problem for each file; whether all have a report."""
+def analyse_files(
+    files: Sequence[Path], *, start_seconds: float | None, window_seconds: float, plot: Path | None = None
+) -> bool:
+    """Print a report or a problem for each file, draw it where `plot` says; whether all have a report."""
     configure_logs(log_format="console", log_level="ERROR")
     warm_up()
     all_well = True
     for file in files:
         line: dict[str, object] = {"file": str(file)}
         try:
-            line |= _analyse(file, start_seconds, window_seconds)
+            heard = _listen(file, start_seconds, window_seconds)
+            report = _REPORT.dump_python(heard.report, mode="json")
+            line |= {
+                **report["tuning"],
+                "audio": report["audio"],
+                "memory_peak_bytes": heard.memory_peak_bytes,
+            }
+            if plot is not None:
+                draw(heard.report.tuning, plot, title=file.name)
         except (KammertonError, OSError) as error:
             all_well = False
             message = error.message if isinstance(error, KammertonError) else f"{error.strerror}: {file}"
@@ -36,14 +48,12 @@ def analyse_files(files: Sequence[Path], *, start_seconds: float | None, window_
     return all_well
 
 
-def _analyse(file: Path, start_seconds: float | None, window_seconds: float) -> dict[str, object]:
+def _listen(file: Path, start_seconds: float | None, window_seconds: float) -> Heard:
     with file.open("rb") as audio:
-        heard = listen_in_child(
+        return listen_in_child(
             audio,
             start_seconds=start_seconds,
             window_seconds=window_seconds,
             limits=_LIMITS,
             keep_going=lambda: None,
         )
-    report = _REPORT.dump_python(heard.report, mode="json")
-    return {**report["tuning"], "audio": report["audio"], "memory_peak_bytes": heard.memory_peak_bytes}

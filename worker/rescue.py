@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.job import Job, JobState
 from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, UploadRegistry
+from shared.ports import AudioStore, JobQueue, JobStore
+from shared.upload_ports import UploadRegistry
 from worker.analyze import discard_audio
 
 _log = get_logger(__name__)

@@ -192,3 +192,18 @@ def test_only_the_owner_and_an_operator_change_a_job(world: World, method: str, 
     assert world.jobs.get("job-1") == before
     answer = world.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(operator))
     assert answer.status_code < 300
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/v1/jobs", "GET, POST"),
+        ("PATCH", "/v1/jobs/x", "DELETE, GET"),
+        ("PUT", "/v1/webhooks/secret", "GET"),
+        ("GET", "/admin/api/acts", "POST"),
+    ],
+)
+def test_a_wrong_method_is_told_the_right_ones(world: World, method: str, path: str, allowed: str) -> None:
+    answer = world.client.request(method, path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+    assert world.client.get("/admin/api/nothing").status_code == 404

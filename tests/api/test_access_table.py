@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Mount
 from api import admin_api
 from shared.job import AudioInput, JobState, Problem
 from shared.keys import Scope
-from shared.ports import Resumable, WorkerInfo
+from shared.ports import WorkerInfo
+from shared.upload_ports import Resumable
 from tests.api.conftest import a_world
 from tests.made import a_job
 from tests.webhook_fakes import a_delivery, an_endpoint
@@ -139,6 +140,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/keys"): dashboard(),
     ("GET", "/admin/audit"): dashboard(),
     ("GET", "/admin/{rest:path}"): replace(dashboard(), viewer=404, operator=404),
+    ("GET", "/admin/api/{rest:path}"): public(404),
     ("GET", "/admin/login"): public(),
     ("POST", "/admin/login"): public(403, data={"password": "x"}),  # from no page of ours
     ("POST", "/admin/logout"): public(403),

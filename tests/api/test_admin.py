@@ -15,7 +15,8 @@ from shared.endpoint import Endpoint
 from shared.job import AudioInput, Event, JobState, Problem
 from shared.keys import Scope
 from shared.oversight import Order
-from shared.ports import UploadInfo, WorkerInfo
+from shared.ports import WorkerInfo
+from shared.upload_ports import UploadInfo
 from shared.webhook import EventType
 from tests.api.conftest import OPERATOR, VIEWER, World, a_world
 from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry

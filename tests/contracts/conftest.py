@@ -13,19 +13,7 @@ import redis
 from shared.access_ports import CountStore, KeyStore, Limiter
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import (
-    AudioStore,
-    ClaimStore,
-    DirectStore,
-    JobQueue,
-    JobStore,
-    PartStore,
-    ResumableStore,
-    SignedRequest,
-    Transitions,
-    UploadRegistry,
-    WorkerRegistry,
-)
+from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
 from shared.redis_counts import RedisCountStore
@@ -41,6 +29,14 @@ from shared.redis_workers import RedisWorkerRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
 from shared.s3_direct import S3DirectStore
 from shared.s3_parts import S3PartStore
+from shared.upload_ports import (
+    ClaimStore,
+    DirectStore,
+    PartStore,
+    ResumableStore,
+    SignedRequest,
+    UploadRegistry,
+)
 from tests.fake_uploads import (
     MemoryClaimStore,
     MemoryDirectStore,

@@ -1,7 +1,8 @@
 import pytest
 
 from shared.errors import AudioMissing, Conflict
-from shared.ports import AudioStore, PartStore
+from shared.ports import AudioStore
+from shared.upload_ports import PartStore
 
 PART = bytes(5 * 1024 * 1024)
 

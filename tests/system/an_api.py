@@ -14,11 +14,12 @@ from unittest import mock
 from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
-from shared.ports import AudioStore, JobQuery, JobStore, UploadRegistry
+from shared.ports import AudioStore, JobQuery, JobStore
 from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
 from shared.redis_uploads import RedisUploadRegistry
 from shared.s3_audio import S3AudioStore, connect_s3
+from shared.upload_ports import UploadRegistry
 from tests.fakes import MemoryJobQueue
 from tests.servers import S3Server, Server, ValkeyServer
 from worker.rescue import Rescuer
@@ -82,6 +83,7 @@ def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]
         "KAMMERTON_S3_REGION": s3.region,
         "KAMMERTON_S3_PART_BYTES": str(5 * 1024 * 1024),
         "KAMMERTON_ANONYMOUS": "true",
+        "KAMMERTON_LIMITS": "false",
         **settings,
     }
     port = ports.numbers[0]

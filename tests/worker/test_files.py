@@ -33,3 +33,11 @@ def test_without_a_file_it_says_what_it_wants() -> None:
     ended = run()
     assert ended.returncode == 2
     assert "FILE" in ended.stderr
+
+
+def test_a_picture_is_drawn_where_it_is_wanted(tmp_path: Path) -> None:
+    song, picture = tmp_path / "a.flac", tmp_path / "a.png"
+    song.write_bytes(audio_file("flac", seconds=3.0))
+    assert run("--plot", str(picture), str(song)).returncode == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert run("--plot", str(picture), str(song), str(song)).returncode == 2

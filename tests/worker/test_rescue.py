@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.job import Job, JobState
-from shared.ports import UploadInfo
+from shared.upload_ports import UploadInfo
 from tests.fake_uploads import MemoryUploadRegistry
 from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore
 from tests.made import a_job, a_report

@@ -1,0 +1,124 @@
+"""The real API, asked everything that its own document allows, and what it forbids, by schemathesis."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from local.ports import Ports
+from shared.keys import Scope
+from tests.servers import S3Server, ValkeyServer
+
+ROOT = Path(__file__).parents[2]
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = os.environ.get("KAMMERTON_OPENAPI_EXAMPLES", "15")
+"""For each operation. More find more, and take longer."""
+
+
+@dataclass
+class Api:
+    url: str
+    env: dict[str, str]
+    log: Path
+    secrets: list[str] = field(default_factory=list)
+
+    def token(self, *scopes: Scope) -> str:
+        arguments = [part for scope in scopes for part in ("--scope", scope)]
+        made = subprocess.run(
+            [sys.executable, "-m", "api", "keys", "create", "schemathesis", *arguments],
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        token = made.stdout.strip()
+        self.secrets.append(token.rpartition("_")[2])
+        return token
+
+
+@contextmanager
+def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> Iterator[Api]:
+    """A real process over real servers; no worker, so that jobs stay where they are put."""
+    ports = Ports(1)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
+    password = uuid.uuid4().hex
+    env = clean | {
+        "KAMMERTON_REDIS_URL": valkey.url,
+        "KAMMERTON_REDIS_PREFIX": f"t{uuid.uuid4().hex[:8]}:",
+        "KAMMERTON_S3_ENDPOINT_URL": s3.endpoint_url,
+        "KAMMERTON_S3_BUCKET": f"t{uuid.uuid4().hex[:8]}",
+        "AWS_ACCESS_KEY_ID": s3.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+        "KAMMERTON_LIMITS": "false",
+        "KAMMERTON_LOG_FORMAT": "json",
+        "KAMMERTON_LOG_LEVEL": "DEBUG",
+        "KAMMERTON_ADMIN_PASSWORD": password,
+        **settings,
+    }
+    url = f"http://127.0.0.1:{ports.numbers[0]}"
+    command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(ports.numbers[0])]
+    with (
+        log.open("w") as out,
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process,
+    ):
+        try:
+            while not _ready(url):
+                assert process.poll() is None, log.read_text()[-4000:]
+                time.sleep(0.2)
+            yield Api(url, env, log, [password, s3.secret_key])
+        finally:
+            process.terminate()
+            process.wait(30)
+            ports.release()
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=10).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def check(api: Api, *options: str) -> None:
+    """Run schemathesis: all checks, all phases, sequences of requests included."""
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", f"--config-file={CONFIG}", "run"),
+            *(f"{api.url}/openapi.json", "--checks=all", "--phases=examples,coverage,fuzzing,stateful"),
+            *(f"--max-examples={EXAMPLES}", "--seed=1", "--continue-on-failure", "--no-color", "--no-shrink"),
+            *options,
+        ],
+        cwd=api.log.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1500,
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
+    selected, tested = (int(re.findall(rf"{word}: +(\d+)", ran.stdout)[0]) for word in ("Selected", "Tested"))
+    assert selected == tested > 20, ran.stdout[-5000:]
+
+
+@pytest.mark.parametrize("who", ["nobody", "anybody", "key", "operator"])
+def test_the_api_does_what_its_document_says(
+    valkey: ValkeyServer, s3: S3Server, tmp_path: Path, who: str
+) -> None:
+    anonymous = "true" if who == "anybody" else "false"
+    with an_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ANONYMOUS=anonymous) as api:
+        scopes = [*Scope] if who == "operator" else [Scope.JOBS_READ, Scope.JOBS_WRITE]
+        key = [f"--header=Authorization: Bearer {api.token(*scopes)}"] if who in {"key", "operator"} else []
+        check(api, *key)
+    log = api.log.read_text()
+    assert "unexpected_error" not in log
+    assert [secret for secret in api.secrets if secret in log] == []

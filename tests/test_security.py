@@ -1,0 +1,19 @@
+"""SECURITY.md speaks of tests that exist."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    named = set(re.findall(r"test_\w+\.py", text))
+    assert len(named) > 15
+    assert named <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def test_every_setting_that_it_names_exists() -> None:
+    known = (ROOT / "shared/settings.py").read_text()
+    for name in re.findall(r"KAMMERTON_(\w+)", (ROOT / "SECURITY.md").read_text()):
+        assert f"    {name.lower()}:" in known, name

@@ -50,9 +50,15 @@ def wait_for_bytes(audio: BinaryIO) -> bytes:
     return audio.read(1)
 
 
+def forked() -> list[psutil.Process]:
+    """Children that are copies of ourselves: not the servers that other tests keep running."""
+    ours = psutil.Process()
+    return [child for child in ours.children() if child.cmdline() == ours.cmdline()]
+
+
 def the_child() -> psutil.Process:
     """Find the one child that runs now."""
-    (child,) = psutil.Process().children()
+    (child,) = forked()
     return child
 
 

@@ -1,14 +1,19 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from local.processes import CannotStart
 from tests.servers import S3Server, ValkeyServer, a_valkey, an_s3
+
+JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +36,22 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-def _skip_or_fail(missing: CannotStart) -> NoReturn:
-    """Only a laptop may go without a server."""
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder below which the JavaScript clients and receivers of our tests are installed."""
+    folder = tmp_path_factory.mktemp("node")
+    npm = shutil.which("npm")
+    try:
+        assert npm is not None, "npm is not installed"
+        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", *JAVASCRIPT]
+        subprocess.run(command, check=True, capture_output=True, timeout=240)
+    except (AssertionError, subprocess.SubprocessError) as missing:
+        _skip_or_fail(missing)
+    return folder
+
+
+def _skip_or_fail(missing: Exception) -> NoReturn:
+    """Only a laptop may go without."""
     if os.environ.get("CI"):
         raise missing
     pytest.skip(str(missing))

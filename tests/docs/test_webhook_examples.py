@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,23 +23,7 @@ from worker.notify import Notifier, SendingTerms
 
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 EXAMPLES = dict(re.findall(r"<!-- (receive_\S+) -->\n```\w+\n(.*?)```", DOCS.read_text(), re.DOTALL))
-JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0"]
 SECRET = new_secret()
-
-
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("node")
-    npm = shutil.which("npm")
-    try:
-        assert npm is not None, "npm is not installed"
-        command = [npm, "install", "--prefix", str(folder), "--no-audit", "--no-fund", *JAVASCRIPT]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    except (AssertionError, subprocess.SubprocessError) as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no libraries for JavaScript: {missing}")
-    return folder
 
 
 @pytest.fixture(params=sorted(EXAMPLES))

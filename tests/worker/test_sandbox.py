@@ -9,11 +9,10 @@ import sys
 import time
 from typing import BinaryIO
 
-import psutil
 import pytest
 
 from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
-from tests.children import BYTES, MIB, WhileItWaits, hang_in_c, limits, run, the_child, wait_for_bytes
+from tests.children import BYTES, MIB, WhileItWaits, forked, hang_in_c, limits, run, the_child, wait_for_bytes
 from worker import child as wire
 
 
@@ -204,7 +203,7 @@ def test_what_storage_raises_ends_the_child_and_comes_through() -> None:
 
     with pytest.raises(Unavailable):
         run(wait_for_bytes, WhileItWaits(away))
-    assert psutil.Process().children() == []
+    assert forked() == []
 
 
 def test_a_cancelled_job_ends_its_child() -> None:
@@ -220,7 +219,7 @@ def test_a_cancelled_job_ends_its_child() -> None:
 
     with pytest.raises(Cancelled):
         run(hang_in_c, keep_going=cancel)
-    assert psutil.Process().children() == []
+    assert forked() == []
 
 
 def test_a_busy_child_does_not_keep_us_from_renewing_a_lease() -> None:

@@ -51,10 +51,10 @@ lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes n
 		made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
 		$$python -m venv "$$made" && "$$made/bin/pip" install --quiet uv && uv="$$made/bin/uv"; \
 	fi; set -e; mkdir -p $(LOCKS); \
-	$$uv $(LOCK) --extra api --extra worker --extra plot --extra local --extra dev --output-file $(LOCKS)/test.txt; \
-	$$uv $(LOCK) --extra api --extra worker --extra plot --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
-	$$uv $(LOCK) --extra worker --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \
-	$$uv $(LOCK) --extra api --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
+	$$uv $(LOCK) --extra api --extra worker --extra traces --extra plot --extra local --extra dev --output-file $(LOCKS)/test.txt; \
+	$$uv $(LOCK) --extra api --extra worker --extra traces --extra plot --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
+	$$uv $(LOCK) --extra worker --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \
+	$$uv $(LOCK) --extra api --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
 
 clean: ## Remove what was made, except your data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -148,7 +148,7 @@ def test_an_attempt_that_a_kill_cut_off_is_made_again_under_the_same_id(server: 
             hold.wait(60)
         return 200, {}, b""
 
-    settings = {"KAMMERTON_WEBHOOK_TIMEOUT_SECONDS": "1"}
+    settings = {"KAMMERTON_WEBHOOK_TIMEOUT_SECONDS": "8"}
     with a_receiver(slow_at_first) as receiver:
         callback = Callback(url=receiver.url, events=("job.succeeded",), secret=new_secret())
         promised = office.finish_job("job-1", callback=callback)

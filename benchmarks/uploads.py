@@ -171,8 +171,8 @@ def killed(api: Api, *, clients: int = 100, times: int = 20) -> None:
         + [lambda: send(api, 12 * MIB) for _ in range(10)]
     ).count(202)
     for _ in range(times):
-        works = [lambda: send(api, 12 * MIB) for _ in range(5)]
-        killer = threading.Timer(chance.uniform(0.02, 1.0), api.server.kill)
+        works = [lambda: send(api, chance.randrange(1, 12) * MIB) for _ in range(5)]
+        killer = threading.Timer(chance.uniform(0.05, 2.0), api.server.kill)
         killer.start()
         said_yes += at_once(works).count(202)
         killer.join()

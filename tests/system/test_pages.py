@@ -256,6 +256,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     for path in (
         "/admin",
         "/admin/history",
+        "/admin/keys",
         "/admin/jobs",
         "/admin/dead",
         "/admin/jobs/phone-1",
@@ -390,7 +391,7 @@ def test_axe_finds_no_serious_barrier_on_any_page(
         found += barriers(axe, page)
     log_in(page, OPERATOR)
     found += barriers(axe, page)
-    for path in ("history", "jobs", "dead", f"jobs/axe-{scheme}", f"jobs/{job}", "audit"):
+    for path in ("history", "jobs", "dead", f"jobs/axe-{scheme}", f"jobs/{job}", "keys", "audit"):
         page.goto(f"/admin/{path}")
         found += barriers(axe, page)
     page.goto("/admin/dead")

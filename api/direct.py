@@ -21,7 +21,7 @@ from api.json_body import JSON, read_json
 from api.names import clean_filename
 from api.schemas import View
 from api.signature import SNIFF_BYTES
-from api.submit import LATEST_START_SECONDS, Submissions, accepted
+from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, accepted
 from api.upload import too_large
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
@@ -49,6 +49,7 @@ class UploadWish(BaseModel):
         strict=True,
         description="Where the window of 60 s begins.",
     )
+    queue: QueueName = Field(default=QueueName.INTERACTIVE, description=QUEUE)
     callback_url: str | None = Field(default=None, description=CALLBACK_URL)
     events: list[str] = Field(default=[], description=EVENTS)
 
@@ -135,7 +136,12 @@ class DirectUploads:
         share.admit(wish.bytes)
         expires_at = time.time() + self.seconds + GRACE_SECONDS
         job = self.submissions.new_job(
-            job_id, input=input, start_seconds=wish.start_seconds, caller=caller, expires_at=expires_at
+            job_id,
+            input=input,
+            start_seconds=wish.start_seconds,
+            caller=caller,
+            queue=wish.queue,
+            expires_at=expires_at,
         )
         job = replace(job, callback=callback)
         # recorded before the store knows of it: what the store holds besides is an orphan

@@ -21,7 +21,7 @@ from api.idempotency import IDEMPOTENCY_KEY
 from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
-from api.submit import LATEST_START_SECONDS, Submissions, Wish
+from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish
 from api.upload import CONTENT_DIGEST, COUNTED_BY_US
 from api.wakeups import Wakeups
 from api.webhook_acts import WebhookActs
@@ -58,6 +58,12 @@ _SUBMIT = {
                             "type": "number",
                             "minimum": 0,
                             "description": "Where the window of 60 s begins.",
+                        },
+                        "queue": {
+                            "type": "string",
+                            "enum": [name.value for name in QueueName],
+                            "default": "interactive",
+                            "description": QUEUE,
                         },
                         **FORM_FIELDS,
                     },
@@ -109,6 +115,7 @@ def jobs_router(
             float | None,
             Query(ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."),
         ] = None,
+        queue: Annotated[QueueName | None, Query(description=QUEUE)] = None,
         callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
         events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
     ) -> Response:
@@ -122,6 +129,7 @@ def jobs_router(
         wish = Wish(
             filename=filename,
             start_seconds=start_seconds,
+            queue=queue,
             callback_url=callback_url,
             events=tuple(events or ()),
         )

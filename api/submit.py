@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -32,12 +33,25 @@ LATEST_START_SECONDS = 24 * 3600
 _FORM_ALLOWANCE_BYTES = 64 * 1024
 
 
+class QueueName(StrEnum):
+    """Who waits for the answer."""
+
+    INTERACTIVE = "interactive"
+    """A person: goes before every batch."""
+    BATCH = "batch"
+    """Nobody right now: ten thousand of these delay no person."""
+
+
+QUEUE = "`interactive`: somebody waits for it. `batch`: done when nobody does."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What the query says of a new job."""
 
     filename: str | None = None
     start_seconds: float | None = None
+    queue: QueueName | None = None
     callback_url: str | None = None
     events: tuple[str, ...] = ()
 
@@ -108,6 +122,7 @@ class Submissions:
         input: AudioInput,
         start_seconds: float | None,
         caller: Caller,
+        queue: QueueName = QueueName.INTERACTIVE,
         expires_at: float | None = None,
     ) -> Job:
         """A job that waits for a worker, or until *expires_at* for its upload."""
@@ -117,7 +132,7 @@ class Submissions:
         return Job(
             id=job_id,
             state=state,
-            queue="interactive",
+            queue=queue.value,
             created_at=now,
             queued_at=None if awaiting else now,
             due_at=None if awaiting else now,
@@ -208,6 +223,7 @@ class Submissions:
             ),
             start_seconds=wish.start_seconds if start is None else start,
             caller=caller,
+            queue=queue_of(body.fields.get("queue")) or wish.queue or QueueName.INTERACTIVE,
         )
 
     async def _exists(self, job_id: str) -> bool:
@@ -239,7 +255,7 @@ def _declared_bytes(request: Request) -> int | None:
 
 def _whole(once: Once, job: Job) -> str:
     told = (job.callback.url, *job.callback.events) if job.callback else ()
-    return fingerprint(once.head, *asdict(job.input).values(), job.start_seconds, *told)
+    return fingerprint(once.head, *asdict(job.input).values(), job.start_seconds, job.queue, *told)
 
 
 def _callback_wish(body: Body, wish: Wish) -> CallbackWish:
@@ -265,3 +281,13 @@ def start_of(given: str | None) -> float | None:
     if not 0 <= seconds <= LATEST_START_SECONDS:
         raise BadRequest(f"start_seconds must be a number from 0 to {LATEST_START_SECONDS}.")
     return seconds
+
+
+def queue_of(given: str | None) -> QueueName | None:
+    """The queue that a form's field names; None where it says nothing. Raises BadRequest."""
+    if not given or not given.strip():
+        return None
+    try:
+        return QueueName(given.strip())
+    except ValueError:
+        raise BadRequest("queue must be interactive or batch.") from None

@@ -289,3 +289,21 @@ def test_every_answer_of_the_document_is_described(world: World) -> None:
                         status,
                     )
     assert "ProblemView" in document["components"]["schemas"]
+
+
+@pytest.mark.parametrize("way", ["form", "query"])
+def test_a_batch_waits_in_its_own_queue(world: World, way: str) -> None:
+    if way == "form":
+        answer = world.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "batch"})
+    else:
+        answer = world.client.post("/v1/jobs", params={"queue": "batch"}, content=SONG)
+    assert answer.status_code == 202
+    assert world.queue.messages == {"batch": [answer.json()["id"]]}
+    assert world.jobs.get(answer.json()["id"]).queue == "batch"
+
+
+def test_an_unknown_queue_is_refused_and_leaves_nothing(world: World) -> None:
+    form = world.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "express"})
+    assert (form.status_code, form.json()["code"]) == (400, "bad_request")
+    assert world.client.post("/v1/jobs", params={"queue": "express"}, content=SONG).status_code == 422
+    assert stays_clean(world)

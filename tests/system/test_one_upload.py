@@ -157,3 +157,21 @@ def test_nothing_stays_in_storage(system: System) -> None:
             "/v1/jobs", content=content, headers={"Content-Type": content_type}
         ).is_error
     assert system.stored() == []
+
+
+def test_a_person_never_waits_behind_a_batch(system: System) -> None:
+    audio = audio_file("flac", seconds=30.0)
+
+    def submit(queue: str) -> str:
+        answer = system.client.post("/v1/jobs", params={"queue": queue}, content=audio)
+        assert answer.status_code == 202, answer.text
+        return str(answer.headers["location"])
+
+    batch = [submit("batch") for _ in range(40)]
+    person = system.finished(submit("interactive"))
+    started = [system.finished(location)["started_at"] for location in batch]
+    behind = [at for at in started if at > person["started_at"]]
+    # those at work already, and what each of the two slots may have taken up meanwhile, went before
+    before_submitting = [at for at in started if at <= person["created_at"]]
+    assert len(batch) - len(behind) <= len(before_submitting) + 2
+    assert behind, "the batch was through before anybody came: too small to tell anything"

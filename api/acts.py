@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access import Caller, CurrentCaller, Scope
+from api.bell import ring
 from api.errors import documented
 from api.moments import Moment
 from api.schemas import JobPageView, JobView
@@ -44,10 +45,7 @@ class Acts:
     def retry(self, job_id: str) -> Job:
         """Queue a failed or dead job again. Raises Conflict, NotFound."""
         job = self.jobs.change(job_id, lambda job: job.retry(now=time.time(), attempts=self.attempts))
-        try:
-            self.queue.submit(job.id, queue=job.queue)
-        except Unavailable as error:
-            _log.warning("not_rung", job_id=job.id, why=error.message)
+        ring(job, self.queue)
         return job
 
     def delete(self, job_id: str) -> None:

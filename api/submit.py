@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from api.access import Caller
 from api.admission import UploadSlot
+from api.bell import ring
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
 from api.callback import CallbackWish, CheckUrl
@@ -149,11 +150,8 @@ class Submissions:
         )
 
     def ring(self, job: Job) -> None:
-        """Tell the workers. The record stands: where the queue is away the rescuer rings later."""
-        try:
-            self.queue.submit(job.id, queue=job.queue)
-        except Unavailable as error:
-            _log.warning("not_rung", job_id=job.id, why=error.message)
+        """Tell the workers."""
+        ring(job, self.queue)
 
     async def callback(self, body: Body, wish: Wish, caller: Caller) -> Callback | None:
         """What is asked for as far as the body was read, judged. Raises AddressRefused, BadRequest."""

@@ -1,8 +1,6 @@
 """The Celery app and its task, for `celery -A worker.main worker`. Nobody imports it."""
 
 import gc
-import os
-import socket
 from functools import partial
 from typing import Any
 
@@ -13,7 +11,7 @@ from shared.settings import read_settings
 from worker.analyze import Terms, analyze
 from worker.cgroups import available_cpus, memory_limit_bytes
 from worker.drain import Drain
-from worker.heartbeat import announce, what_ails
+from worker.heartbeat import announce, what_ails, worker_name
 from worker.limits import ChildLimits, choose_concurrency
 from worker.listen import listen_in_child
 from worker.spans import spans_of_attempt
@@ -76,7 +74,7 @@ def analyze_audio(task: Any, job_id: str) -> None:
                 jobs=services.jobs,
                 audio=services.audio,
                 listen=listen,
-                worker=f"{socket.gethostname()}:{os.getpid()}",
+                worker=worker_name(),
                 terms=terms,
                 paused=services.controls.paused,
                 stopping=lambda: drain.is_over,

@@ -37,6 +37,10 @@ NOISE_EVIDENCE = 0.3
 DRIFTS_CENTS = 20.0
 """Between 440 and 432 lie 32 cents; choirs sink a quarter-tone. Real recordings on one tuning stay within
 12 cents even where single stretches are thin."""
+TONE_ODDS = 0.98
+"""A sine has a pitch, whatever note it is meant to be."""
+RINGING_ODDS = 0.6
+"""Bowls and bells are tuned by ear if at all, and which of their partials is the note is taste."""
 MOVES_CENTS = 8.0
 """Worth a remark, and a wider interval."""
 
@@ -85,6 +89,17 @@ def judge(found: Findings) -> Judgement:
         reason = Reason.NOISE_LIKE if found.evidence < NOISE_EVIDENCE else Reason.NO_STABLE_PITCH
     return Judgement(
         confidence=round(min(confidence, 0.99), 4), uncertainty_cents=1.645 * error, reason=reason
+    )
+
+
+def judge_tone(error_cents: float, *, pure: bool, drift_range: float) -> Judgement:
+    """How surely one tone alone tells the tuning of its nearest note."""
+    error = math.hypot(FLOOR_CENTS, error_cents, drift_range / 6.0)
+    within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
+    return Judgement(
+        confidence=round(within * (TONE_ODDS if pure else RINGING_ODDS), 4),
+        uncertainty_cents=1.645 * error,
+        reason=None,
     )
 
 

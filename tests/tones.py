@@ -173,3 +173,25 @@ def bowl(
             turns = 2 * math.pi * (hz * ratio + side * split) * time + random.uniform(0, 6)
             out += (0.3 if rubbed and index else 1.0) * 0.45**index * level * swell * np.sin(turns)
     return np.asarray(0.2 * out + 1e-4 * random.standard_normal(out.size), np.float32)
+
+
+def singer(
+    a4_hz: float, *, seed: int, apart_cents: float, vibrato_cents: float, seconds: float = 30.0
+) -> Samples:
+    """A voice alone whose notes each lie `apart_cents` (standard deviation) off, with wavering vibrato."""
+    random = np.random.default_rng(seed)
+    out = np.zeros(int(seconds * RATE))
+    start = 0
+    while start < out.size - RATE // 2:
+        size = min(int(random.uniform(0.3, 1.2) * RATE), out.size - start)
+        time = np.arange(size) / RATE
+        depth = vibrato_cents * random.uniform(0.6, 1.2) * np.clip((time - 0.15) / 0.2, 0, 1)
+        cents = 100.0 * random.choice(MAJOR) - 900.0 + random.normal(0, apart_cents)
+        cents = cents + depth * np.sin(2 * math.pi * random.uniform(5, 6.3) * time + random.uniform(0, 6))
+        knots = np.arange(0, time[-1] + 0.2, 0.1)
+        cents += np.interp(time, knots, random.normal(0, 5, knots.size))
+        turns = 2 * math.pi * np.cumsum(a4_hz * 2 ** (cents / 1200)) / RATE
+        swell = np.minimum(1.0, np.minimum(time / 0.04, (size / RATE - time) / 0.06))
+        out[start : start + size] = 0.1 * swell * sum(np.sin(h * turns) / h for h in range(1, 12))
+        start += size + int(random.uniform(0, 0.1) * RATE)
+    return (out + 1e-3 * random.standard_normal(out.size)).astype(np.float32)

@@ -18,9 +18,12 @@ from worker.lone_tone import LoneTone, find_lone_tone
 from worker.lowband import LowBand, low_band
 from worker.partials import Partials, find_partials
 from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
+from worker.scatter import scatter_of
 from worker.temperaments import find_unequal_scale, straightened
 from worker.verdict import (
+    LEAD_SHARE,
     MOVES_CENTS,
+    SCATTERED_CENTS,
     Findings,
     Judgement,
     also_fits,
@@ -129,6 +132,8 @@ def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
         fit = fit_grid(heard.counts) or fit
     drift = _drift(heard, fit)
     drift_range = _range(drift)
+    scatter = scatter_of(heard.counts, fit.cents)
+    sung = heard.lead_share < LEAD_SHARE and scatter.spread_cents > SCATTERED_CENTS
     lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT
     judged = judge(
         Findings(
@@ -137,15 +142,18 @@ def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
             strength=heard.strength,
             rival=fit.rival,
             quarter=fit.quarter,
-            note_error=math.hypot(fit.note_error, scale.doubt_cents if scale else 0.0),
+            note_error=math.hypot(fit.note_error, scatter.error_cents, scale.doubt_cents if scale else 0.0),
             time_error=fit.time_error,
             drift_range=drift_range,
             lone_tone=lone,
+            lead_share=heard.lead_share,
+            means_agreement=heard.means_agreement,
         )
     )
     sure = judged.reason is None
     return _Reading(
-        cents=fit.cents,
+        # Where every note is sung a little differently, their mean tells more than their fullest place.
+        cents=wrap(fit.cents + scatter.mean_cents) if sung else fit.cents,
         drift=drift,
         judged=judged,
         remarks={

@@ -45,7 +45,7 @@ def through_amr(samples: Samples, bit_rate: int) -> Samples:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as encoded:
+    with av.open(file, "r") as encoded:
         parts = [frame.to_ndarray()[0] for frame in encoded.decode(audio=0)]
     heard = np.concatenate(parts)
     return (heard / (32768 if heard.dtype == np.int16 else 1)).astype(np.float32)

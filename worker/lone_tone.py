@@ -19,6 +19,8 @@ QUIET_DB = 45.0
 LASTING = 0.85
 """Share of frames in which the tone is the strongest peak: bowls and bells 0.85 to 1, music and drums up
 to 0.81, nearly all under 0.6."""
+UNBROKEN = 0.5
+"""Share of frames with any peak between its first and its last: of sirens and chirps few have one."""
 OUTWEIGHS = 0.85
 """Share of the power in the median frame, with LASTING: bowls and bells 0.88 to 1."""
 ROUGH_DB = 8.0
@@ -62,7 +64,8 @@ def find_lone_tone(partials: Partials, strongest_hz: float, segments: int) -> Lo
     level = partials.level_db[mine]
     top = np.zeros(frame.size, np.bool_)
     top[row[(level >= loudest[row]) & (np.abs(cents[mine]) < TOP_CENTS)]] = True
-    if np.mean(top[asked]) < LASTING:
+    sounding = frame[asked]
+    if sounding.size < UNBROKEN * (int(sounding[-1]) - int(sounding[0]) + 1) or np.mean(top[asked]) < LASTING:
         return None
     power = 10.0 ** (partials.level_db.astype(np.float64) / 10.0)
     whole = np.add.reduceat(power, starts)

@@ -41,6 +41,8 @@ SHORTEST_SECONDS = 0.45
 """One short window and its margins."""
 LONE_AGREEMENT = 0.9
 """One pitch class only, and steady: a tuning fork, a sine, a drone."""
+LONE_STRENGTH = 40.0
+"""A sine has 100 and more; of sirens and chirps hardly a peak stands still, and the few agree by chance."""
 
 
 def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningReport:
@@ -134,7 +136,7 @@ def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
     drift_range = _range(drift)
     scatter = scatter_of(heard.counts, fit.cents)
     sung = heard.lead_share < LEAD_SHARE and scatter.spread_cents > SCATTERED_CENTS
-    lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT
+    lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT and heard.strength > LONE_STRENGTH
     judged = judge(
         Findings(
             evidence=heard.notes * heard.agreement**2,
@@ -146,6 +148,7 @@ def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
             time_error=fit.time_error,
             drift_range=drift_range,
             lone_tone=lone,
+            astray=scatter.astray,
             lead_share=heard.lead_share,
             means_agreement=heard.means_agreement,
         )

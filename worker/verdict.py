@@ -27,7 +27,9 @@ STRENGTH = 170.0
 """Of drums, speech and noise a tenth is stronger than this, of music a tenth weaker."""
 RIVAL = 0.78
 """A second grid nearly as good as the first: quarter-tone scales, two tunings, chance."""
-QUARTER = 0.3
+MOST_TOLD = 5.0
+"""However much the other signs say, notes off the grid and a wide interval still count."""
+QUARTER = 0.2
 """Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
 FLOOR_CENTS = 0.8
 """Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
@@ -38,6 +40,9 @@ vibrato of +-40 cents 0.4."""
 MEANS_AGREEMENT = 0.42
 """Mean pitches of +-50 cents of vibrato agree 0.5 and more; of +-60 to 100 cents in short notes 0.1 to 0.4,
 and their turning points then pile up half a semitone off the note."""
+ASTRAY = 0.28
+"""Share of notes off the grid: of scales of random steps, and of 5, 7, 17 to 31 equal ones, 0.2 to 0.7, of
+music 0.2 and less in 95 of 100."""
 SCATTERED_CENTS = 4.5
 """Notes of one singer lie 6 to 10 cents apart, of instruments under 5."""
 
@@ -68,6 +73,7 @@ class Findings:
     drift_range: float
     """Cents between what comes before and after the largest step; 0 if it can't be told."""
     lone_tone: bool
+    astray: float = 0.0
     lead_share: float = 1.0
     means_agreement: float = 1.0
 
@@ -127,7 +133,9 @@ def _log_odds(found: Findings, interval: float) -> float:
         return -4.0
     if found.quarter > QUARTER:
         return -4.0
-    return max(-9.0, notes) + min(2.0, max(-9.0, strong)) + min(2.0, alone) + min(0.0, scattered) + narrow
+    astray = min(0.0, (ASTRAY - found.astray) / 0.05)
+    told = max(-9.0, notes) + min(2.0, max(-9.0, strong)) + min(2.0, alone) + min(0.0, scattered)
+    return min(told, MOST_TOLD) + astray + narrow
 
 
 def name_of(a4_hz: float, uncertainty_cents: float) -> Verdict:

@@ -33,8 +33,8 @@ format: $(VENV)/.test-stamp ## Put the source in its usual form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-faults: $(VENV)/.test-stamp ## 500 jobs while everything dies at random moments
-	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py $(ARGS)
+faults: $(VENV)/.test-stamp ## 500 jobs while everything dies at random moments; 200 in a worker of 512 MiB
+	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py tests/system/test_memory_limit.py $(ARGS)
 
 fuzz: $(VENV)/.test-stamp ## Damaged files of every format; ARGS="--count 20000 --seed 2"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)

@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements
 ARGS ?=
+# Most tests wait for servers most of the time, so more of them at once than there are cores.
+AT_ONCE ?= 3
 # The first of these that is new enough builds the environment.
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -21,7 +23,7 @@ run: $(VENV)/.run-stamp ## Start everything here; ARGS="--port 0" passes argumen
 	@exec $(BIN)/python -m local $(ARGS)
 
 test: $(VENV)/.test-stamp ## All tests, over real servers; ARGS="tests/api -x" chooses
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.test-stamp ## Format, lint, types, walls
 	$(BIN)/ruff format --check .

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.audio_files import audio_file
 from tests.receivers import Got, Reply, a_receiver, a_socket, hang
 from tests.song_servers import asked_range, ranged, ranges_of, whole
+from tests.system.browser import a_browser, chromium_path
 from tests.system.conftest import System, a_system
+from tests.system.music import a_song
 from tests.system.test_one_upload import MIB, a_wave
 
 SECRET = "?signature=t0psecret"
@@ -156,3 +159,21 @@ def test_a_job_is_canceled_while_its_server_hangs(reaching: System, said: bytes)
         assert reaching.client.post(f"{location}/cancel").json()["state"] == "running"
         # the server hangs on: it is not its end that ends the job
         assert reaching.finished(location)["state"] == "canceled"
+
+
+@pytest.mark.skipif(chromium_path() is None, reason="no Chromium: on Debian and Ubuntu, apt install chromium")
+def test_a_link_that_is_pasted_into_the_page_gets_its_tuning(reaching: System) -> None:
+    expect.set_options(timeout=60_000)
+    home = str(reaching.client.base_url)
+    with a_receiver(ranges_of(a_song(432.0, seconds=8))) as server, a_browser() as browser:
+        page = browser.new_page(base_url=home)
+        page.goto("/")
+        page.get_by_label("Or paste a link").fill(
+            f"http://127.0.0.1:{server.port}/a/Autumn%20leaves.wav{SECRET}"
+        )
+        page.keyboard.press("Enter")
+        expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
+        expect(page.locator(".song .name")).to_have_text("Autumn leaves.wav")
+        page.get_by_label("Or paste a link").fill("https://me:pw@127.0.0.1/")
+        page.get_by_role("button", name="Listen").click()
+        expect(page.locator(".song .status").first).to_contain_text("must not hold a user name")

@@ -1,13 +1,16 @@
 """Addresses through real processes: the API records, a worker fetches, from servers good and bad."""
 
 import itertools
+import os
 import re
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 from playwright.sync_api import expect
 
@@ -159,6 +162,34 @@ def test_a_job_is_canceled_while_its_server_hangs(reaching: System, said: bytes)
         assert reaching.client.post(f"{location}/cancel").json()["state"] == "running"
         # the server hangs on: it is not its end that ends the job
         assert reaching.finished(location)["state"] == "canceled"
+
+
+def test_a_worker_killed_in_mid_fetch_costs_an_attempt_and_no_job(reaching: System) -> None:
+    song = audio_file("flac", seconds=4.0)
+    asked, killed = threading.Event(), threading.Event()
+
+    def slow_at_first(got: Got) -> Reply:
+        if not asked.is_set():
+            asked.set()
+            killed.wait(MOST_SECONDS)
+        return ranges_of(song)(got)
+
+    with a_receiver(slow_at_first) as server:
+        location = submit(reaching, server.url)
+        assert asked.wait(MOST_SECONDS)
+        os.kill(fetching_pid(reaching, server.port), signal.SIGKILL)
+        killed.set()
+        job = reaching.finished(location)
+    assert (job["state"], job["attempts"]) == ("succeeded", 2)
+    assert "the worker vanished" in [event["why"] for event in job["timeline"]]
+
+
+def fetching_pid(system: System, port: int) -> int:
+    """The process of ours that is connected to a port."""
+    for process in psutil.Process(system.launcher.pid).children(recursive=True):
+        if any(one.raddr and one.raddr.port == port for one in process.net_connections(kind="tcp")):
+            return process.pid
+    raise AssertionError("nobody fetches")
 
 
 @pytest.mark.skipif(chromium_path() is None, reason="no Chromium: on Debian and Ubuntu, apt install chromium")

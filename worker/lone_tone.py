@@ -41,7 +41,7 @@ class LoneTone:
     hz: float
     """Power mean."""
     error_cents: float
-    """Half of its standard deviation: between the two partials that beat, either may be meant."""
+    """Its standard deviation: of two partials that beat, either may be meant."""
     pure: bool
     """Nothing else sounds but its own overtones; otherwise partials that are no overtones ring with it."""
     overtones: bool
@@ -85,7 +85,7 @@ def find_lone_tone(partials: Partials, strongest_hz: float, segments: int) -> Lo
     moved = np.bincount(part, weight * (away - middle), segments)
     return LoneTone(
         hz=strongest_hz * 2.0 ** (middle / 1200.0),
-        error_cents=spread / 2.0,
+        error_cents=spread,
         pure=pure,
         overtones=bool(np.quantile((line / whole)[asked], 0.1) <= PURE),
         drift_cents=tuple(

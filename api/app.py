@@ -26,6 +26,7 @@ from api.health import health_router
 from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
 from api.jobs import jobs_router
+from api.known import KnownSongs
 from api.limits import Limits, RequestLimit
 from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
@@ -48,7 +49,14 @@ from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 from shared.traces import Traces
-from shared.upload_ports import ClaimStore, DirectStore, PartStore, ResumableStore, UploadRegistry
+from shared.upload_ports import (
+    ClaimStore,
+    DirectStore,
+    PartStore,
+    Recall,
+    ResumableStore,
+    UploadRegistry,
+)
 
 _log = get_logger(__name__)
 
@@ -74,6 +82,7 @@ def create_app(
     transitions: Transitions,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    recall: Recall | None,
     direct: DirectStore,
     webhooks: WebhookActs,
     parts: PartStore,
@@ -87,7 +96,7 @@ def create_app(
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
 
-    `anonymous`: take jobs of callers without an API key.
+    `anonymous`: take jobs of callers without an API key. `recall`: None where every upload is analysed.
     """
 
     wakeups = Wakeups(transitions)
@@ -107,6 +116,7 @@ def create_app(
         budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
         in_flight=in_flight,
         idempotency=Idempotency(claims),
+        known=KnownSongs(recall=recall, window_seconds=terms.window_seconds),
         check_url=webhooks.check_url,
     )
     resumable_uploads = ResumableUploads(

@@ -47,6 +47,7 @@ app = create_app(
     transitions=services.transitions,
     uploads=services.uploads,
     claims=services.claims,
+    recall=services.recall if settings.reuse_reports else None,
     direct=services.direct,
     webhooks=WebhookActs(
         deliveries=services.deliveries,
@@ -85,5 +86,6 @@ app = create_app(
         direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
+        window_seconds=settings.window_seconds,
     ),
 )

@@ -21,3 +21,5 @@ class JobTerms:
     upload_parts_in_flight: int = 2
     """Of one upload."""
     direct_upload_seconds: float = 3600
+    window_seconds: float = 60
+    """How much of it is listened to."""

@@ -153,6 +153,10 @@ class JobView(View):
     input: InputView
     report: ReportView | None
     problem: JobProblemView | None
+    cached: bool = Field(
+        description="Whether the report is that of an earlier analysis of the same bytes.", examples=[False]
+    )
+    batch_id: str | None = Field(description="The batch that it came with.", examples=[None])
     timeline: list[EventView]
     links: LinksView
 
@@ -179,6 +183,8 @@ class JobView(View):
             ),
             report=ReportView.of(job.report) if job.report else None,
             problem=JobProblemView.model_validate(job.problem) if job.problem else None,
+            cached=job.cached,
+            batch_id=job.batch_id,
             timeline=[EventView.of(event) for event in job.timeline],
             links=LinksView(
                 self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"

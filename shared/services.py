@@ -25,6 +25,7 @@ from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_promises import broken_promises
+from shared.redis_recall import RedisRecall
 from shared.redis_resumables import RedisResumableStore
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
@@ -35,7 +36,14 @@ from shared.s3_direct import S3DirectStore
 from shared.s3_parts import S3PartStore
 from shared.settings import Settings
 from shared.traces import Traces, open_traces
-from shared.upload_ports import ClaimStore, DirectStore, PartStore, ResumableStore, UploadRegistry
+from shared.upload_ports import (
+    ClaimStore,
+    DirectStore,
+    PartStore,
+    Recall,
+    ResumableStore,
+    UploadRegistry,
+)
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
 
@@ -59,6 +67,7 @@ class Services:
     transitions: Transitions
     uploads: UploadRegistry
     claims: ClaimStore
+    recall: Recall
     overview: Overview
     history: History
     controls: Controls
@@ -100,6 +109,11 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
     )
     cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
+    jobs = RedisJobStore(
+        client,
+        prefix=prefix,
+        followers=[WebhookOutbox(prefix=prefix), JobCounts(prefix=prefix), count_changes(prefix)],
+    )
     return Services(
         audio=audio,
         broken_promises=partial(broken_promises, client),
@@ -116,11 +130,8 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
             prefix=settings.s3_prefix,
             part_bytes=settings.direct_part_bytes,
         ),
-        jobs=RedisJobStore(
-            client,
-            prefix=prefix,
-            followers=[WebhookOutbox(prefix=prefix), JobCounts(prefix=prefix), count_changes(prefix)],
-        ),
+        jobs=jobs,
+        recall=RedisRecall(client, prefix=prefix, jobs=jobs),
         deliveries=RedisDeliveryStore(client, prefix=prefix),
         endpoints=RedisEndpointStore(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=prefix),

@@ -51,7 +51,7 @@ DEFAULT_EVENTS = JOB_EVENTS[1:]
 
 def event_between(old: Job | None, new: Job) -> EventType | None:
     """What a change of a job is to others, if anything."""
-    if old is None or old.state is new.state:
+    if old is not None and old.state is new.state:
         return None
     return _OF_STATE.get(new.state)
 

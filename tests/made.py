@@ -50,5 +50,6 @@ def a_report(**changes: Any) -> Report:
         bytes_read=1_441_792,
         decode_seconds=0.4,
         analysis_seconds=0.3,
+        window_seconds=60.0,
     )
     return Report(tuning=TuningReport(**tuning | changes), audio=audio)

@@ -24,6 +24,7 @@ from tests.fake_uploads import (
     MemoryClaimStore,
     MemoryDirectStore,
     MemoryPartStore,
+    MemoryRecall,
     MemoryResumableStore,
     MemoryUploadRegistry,
 )
@@ -92,6 +93,7 @@ def a_world(**changes: Any) -> World:
         "anonymous": True,
         "uploads": uploads,
         "claims": claims,
+        "recall": MemoryRecall(jobs),
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "traces": NoTraces(),

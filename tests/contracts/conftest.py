@@ -21,6 +21,7 @@ from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_recall import RedisRecall
 from shared.redis_resumables import RedisResumableStore
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
@@ -33,6 +34,7 @@ from shared.upload_ports import (
     ClaimStore,
     DirectStore,
     PartStore,
+    Recall,
     ResumableStore,
     SignedRequest,
     UploadRegistry,
@@ -41,6 +43,7 @@ from tests.fake_uploads import (
     MemoryClaimStore,
     MemoryDirectStore,
     MemoryPartStore,
+    MemoryRecall,
     MemoryResumableStore,
     MemoryUploadRegistry,
 )
@@ -90,6 +93,13 @@ def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> 
     if isinstance(jobs, MemoryJobStore):
         return MemoryTransitions(jobs)
     return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def recall(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Recall:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryRecall(jobs)
+    return RedisRecall(request.getfixturevalue("client"), prefix=prefix, jobs=jobs)
 
 
 @pytest.fixture

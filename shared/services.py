@@ -7,6 +7,7 @@ from functools import partial
 from celery import Celery
 
 from shared.access_ports import CountStore, KeyStore, Limiter
+from shared.batch_ports import BatchStore
 from shared.bookkeeper import Bookkeeper
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.counts import ERRORS, READ, Tally, counted
@@ -15,6 +16,8 @@ from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.redis_batch_records import BatchRecords
+from shared.redis_batches import RedisBatchStore
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
 from shared.redis_counts import RedisCountStore
@@ -57,6 +60,7 @@ class Services:
     parts: PartStore
     resumables: ResumableStore
     jobs: JobStore
+    batches: BatchStore
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
@@ -109,10 +113,12 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
     )
     cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
+    batches = BatchRecords(client, prefix=prefix)
     jobs = RedisJobStore(
         client,
         prefix=prefix,
         followers=[WebhookOutbox(prefix=prefix), JobCounts(prefix=prefix), count_changes(prefix)],
+        companions=[batches.beside],
     )
     return Services(
         audio=audio,
@@ -131,6 +137,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
             part_bytes=settings.direct_part_bytes,
         ),
         jobs=jobs,
+        batches=RedisBatchStore(client, jobs=jobs.records, batches=batches),
         recall=RedisRecall(client, prefix=prefix, jobs=jobs),
         deliveries=RedisDeliveryStore(client, prefix=prefix),
         endpoints=RedisEndpointStore(client, prefix=prefix),

@@ -67,7 +67,7 @@ def test_a_song_that_is_still_waiting_answers_nothing(world: World) -> None:
 
 def test_another_window_is_analysed_also_where_it_is_named_after_the_file(world: World) -> None:
     analyse(world, send(world))
-    form = [("file", ("a.flac", SONG, "audio/flac")), ("start_seconds", (None, "30"))]
+    form: Any = [("file", ("a.flac", SONG, "audio/flac")), ("start_seconds", (None, "30"))]
     assert world.client.post("/v1/jobs", files=form).json()["state"] == "queued"
     assert world.client.post("/v1/jobs", files=form[:1]).json()["cached"] is True
 
@@ -145,8 +145,8 @@ def test_a_webhook_is_sent_as_for_any_success(world: World) -> None:
 
 def test_a_bad_callback_is_still_refused_and_leaves_nothing(world: World) -> None:
     analyse(world, send(world))
-    file = ("file", ("a.flac", SONG, "audio/flac"))
-    bad = ("callback_url", (None, "https://127.0.0.1/"))
+    file: Any = ("file", ("a.flac", SONG, "audio/flac"))
+    bad: Any = ("callback_url", (None, "https://127.0.0.1/"))
     for form in ([file, bad], [bad, file]):
         assert world.client.post("/v1/jobs", files=form).status_code == 400
     assert len(world.jobs.jobs) == 1

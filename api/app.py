@@ -17,6 +17,7 @@ from api.admin_login import lead_to_login, login_router
 from api.admission import Admission
 from api.board import Board
 from api.budget import BufferBudget
+from api.callback import CheckUrl
 from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
@@ -36,6 +37,7 @@ from api.rendering import assets
 from api.request_log import RequestLog
 from api.resumable import ResumableUploads
 from api.sessions import Sessions
+from api.source_url import AddressedJobs
 from api.submit import Submissions
 from api.terms import JobTerms
 from api.tus import tus_router
@@ -85,6 +87,7 @@ def create_app(
     recall: Recall | None,
     direct: DirectStore,
     webhooks: WebhookActs,
+    check_source: CheckUrl,
     parts: PartStore,
     resumables: ResumableStore,
     terms: JobTerms,
@@ -96,7 +99,11 @@ def create_app(
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
 
+<<<<<<< HEAD
     `anonymous`: take jobs of callers without an API key. `recall`: None where every upload is analysed.
+=======
+    `anonymous`: take jobs of callers without an API key. `check_source`: judges addresses to fetch from.
+>>>>>>> remote
     """
 
     wakeups = Wakeups(transitions)
@@ -158,6 +165,11 @@ def create_app(
             wakeups=wakeups,
             submissions=submissions,
             direct=direct_uploads,
+            addressed=AddressedJobs(
+                submissions=submissions,
+                check_url=check_source,
+                counts_as_bytes=terms.source_counts_as_bytes,
+            ),
             webhooks=webhooks,
             forecast=forecast,
         )

@@ -54,6 +54,7 @@ app = create_app(
         endpoints=services.endpoints,
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
+    check_source=lambda url: str(services.outbound.check(url, allow_http=settings.source_allow_http)),
     parts=services.parts,
     resumables=services.resumables,
     prepare=services.prepare,
@@ -87,5 +88,6 @@ app = create_app(
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
         window_seconds=settings.window_seconds,
+        source_counts_as_bytes=settings.source_spool_bytes,
     ),
 )

@@ -23,3 +23,5 @@ class JobTerms:
     direct_upload_seconds: float = 3600
     window_seconds: float = 60
     """How much of it is listened to."""
+    source_counts_as_bytes: int = 16 * MIB
+    """Of the day's bytes, for each address to fetch from."""

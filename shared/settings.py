@@ -103,6 +103,31 @@ class Settings(BaseSettings):
         pattern=r"^http://[^/?#]+/?$",
         description="Egress proxy for webhooks and source addresses, `http://[user:password@]host:port`.",
     )
+    source_allow_http: bool = Field(False, description="Fetch audio from http:// addresses as well.")
+    source_spool_bytes: int = Field(
+        16 * MIB,
+        ge=1 * MIB,
+        description="So much of the beginning is fetched from a server without ranged requests, and held in "
+        "memory, bytes. An address counts as so much of its caller's bytes a day.",
+    )
+    source_read_bytes: int = Field(
+        128 * MIB,
+        ge=1 * MIB,
+        description="What one attempt fetches at most from a server with ranges, bytes.",
+    )
+    source_seconds: float = Field(
+        60,
+        gt=0,
+        le=600,
+        description="What one attempt waits for the server of its audio, altogether, seconds.",
+    )
+    source_answer_seconds: float = Field(
+        10, gt=0, le=60, description="A server that has not begun to answer after so long is away, seconds."
+    )
+    source_retry_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
+        (5, 30, 120, 600, 1800),
+        description="Pauses before a server that was away is asked again, seconds; then the job fails.",
+    )
     webhook_allow_http: bool = Field(False, description="Deliver webhooks to http:// addresses as well.")
     webhook_timeout_seconds: float = Field(
         15, gt=0, le=60, description="A receiver that has not answered after so long has failed, seconds."
@@ -162,7 +187,7 @@ class Settings(BaseSettings):
     def _networks(cls, given: object) -> object:
         return parse_networks(given) if isinstance(given, str) else given
 
-    @field_validator("webhook_retry_seconds", mode="before")
+    @field_validator("webhook_retry_seconds", "source_retry_seconds", mode="before")
     @classmethod
     def _pauses(cls, given: object) -> object:
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given

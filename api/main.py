@@ -21,6 +21,7 @@ configure_logs(
 services = connect(settings, process="api")
 app = create_app(
     jobs=services.jobs,
+    batches=services.batches,
     audio=services.audio,
     queue=services.queue,
     workers=services.workers,

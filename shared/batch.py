@@ -72,6 +72,8 @@ class Batch:
     owner: str | None = None
     name: str | None = None
     callback: Callback | None = None
+    fingerprint: str | None = None
+    """Of the request that made it."""
     version: int = 0
     """Raised by the store on every change; a change of an old version is refused."""
     completed_at: float | None = None

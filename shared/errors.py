@@ -6,12 +6,13 @@
     │   ├── UploadStalled  ├── UploadGone  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
     │   ├── KeyReused  ├── BadItem  └── WrongVersion
     ├── Unanalysable    the job fails, another try can't help
-    │   ├── Undecodable ├── TooComplex  └── AudioMissing
+    │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away, or full: try again later
     │   ├── QueueFull
     │   └── Overloaded  so are we ourselves, with other uploads
     ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
+    │   └── SourceAway  ask it again later, some times
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -155,6 +156,16 @@ class AudioMissing(Unanalysable):
     code = "audio_missing"
 
 
+class SourceRefused(Unanalysable):
+    """Raised when an address gives no audio. `retryable`: a person may find that it does, later."""
+
+    code = "source_refused"
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.retryable = retryable
+
+
 class Crashed(KammertonError):
     """Raised when a decoder died under a file, which is one failed attempt."""
 
@@ -177,6 +188,16 @@ class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 
     code = "unreachable"
+
+
+class SourceAway(Unreachable):
+    """Raised when the server of a job's audio is away. `retry_after_seconds`: what it asks for."""
+
+    code = "source_away"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Overloaded(Unavailable):

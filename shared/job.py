@@ -196,6 +196,10 @@ class Job:
         """Keep the lease a while longer. Raises LostLease where it is somebody else's."""
         return replace(self, lease=replace(self._held(token), until=now + lease_seconds))
 
+    def know_size(self, size_bytes: int | None) -> Self:
+        """Its source said how large the file is."""
+        return replace(self, input=replace(self.input, size_bytes=size_bytes)) if size_bytes else self
+
     def succeed(
         self, token: int, report: Report, *, now: float, memory_peak_bytes: int | None = None
     ) -> Self:

@@ -161,7 +161,11 @@ class JobView(View):
     cached: bool = Field(
         description="Whether the report is that of an earlier analysis of the same bytes.", examples=[False]
     )
-    batch_id: str | None = Field(description="The batch that it came with.", examples=[None])
+    batch_id: str | None = Field(
+        description="The batch that it came with. Null also for a caller without an API key: there its id is "
+        "the permission to the whole batch.",
+        examples=[None],
+    )
     timeline: list[EventView]
     links: LinksView
 
@@ -190,7 +194,7 @@ class JobView(View):
             report=ReportView.of(job.report) if job.report else None,
             problem=JobProblemView.model_validate(job.problem) if job.problem else None,
             cached=job.cached,
-            batch_id=job.batch_id,
+            batch_id=job.batch_id if job.owner is not None else None,
             timeline=[EventView.of(event) for event in job.timeline],
             links=LinksView(
                 self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"

@@ -87,8 +87,18 @@ def test_uploads_and_addresses_become_jobs_of_one_batch(world: World) -> None:
     assert jobs[1].source is not None
     assert jobs[1].source.url == URL
     assert world.queue.messages == {"batch": ids}
-    assert world.client.get(f"/v1/jobs/{first}").json()["batch_id"] == batch["id"]
     assert "t0psecret" not in answer.text
+
+
+def test_a_job_names_its_batch_unless_that_would_hand_out_the_permission_to_it(world: World) -> None:
+    mine = world.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
+    batch = create(world, {"source_url": URL}, token=mine).json()
+    job = world.client.get(f"/v1/jobs/{batch['items'][0]['job_id']}", headers=bearing(mine)).json()
+    assert job["batch_id"] == batch["id"]
+    batch = create(world, {"source_url": URL}).json()
+    job = world.client.get(f"/v1/jobs/{batch['items'][0]['job_id']}")
+    assert job.json()["batch_id"] is None
+    assert batch["id"] not in job.text
 
 
 def test_one_status_for_all(world: World) -> None:

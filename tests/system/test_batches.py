@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -28,7 +27,7 @@ OPEN = {
     "KAMMERTON_LEASE_SECONDS": "5",
     "KAMMERTON_JOB_ATTEMPTS": "9",
 }
-MOST_SECONDS = 120
+MOST_SECONDS = 300
 
 
 def upload(system: System, body: bytes = SONG, name: str = "song.flac") -> str:
@@ -95,7 +94,7 @@ def test_uploads_and_addresses_of_one_batch_are_analysed_and_its_end_is_told(rea
         assert [item["filename"] for item in batch["items"]] == ["first.flac", "song.flac", "third.flac"]
         assert abs(batch["items"][2]["a4_hz"] - 440.0) < 0.3
         job = reaching.client.get(f"/v1/jobs/{batch['items'][0]['job_id']}").json()
-        assert (job["batch_id"], job["report"]["a4_hz"]) == (batch["id"], batch["items"][0]["a4_hz"])
+        assert job["report"]["a4_hz"] == batch["items"][0]["a4_hz"]
         until(lambda: receiver.requests)
         until(lambda: states(reaching, answer.headers["location"]) == ["delivered"])
         ((_, body),) = told(receiver, secret).items()
@@ -127,25 +126,24 @@ def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: Sy
     until(lambda: reaching.stored() == [])
 
 
-@pytest.mark.parametrize("victims", [("celery", "valkey-server"), ("worker.notifier", "uvicorn", "weed")])
-def test_whoever_is_killed_a_batch_ends_and_its_end_is_told_under_one_id(
-    tmp_path: Path, victims: tuple[str, ...]
-) -> None:
-    with a_receiver() as receiver, a_system(tmp_path / "data", **OPEN) as system:
-        items = [{"upload_id": upload(system)} for _ in range(8)]
+def test_whoever_is_killed_a_batch_ends_and_its_end_is_told_under_one_id(reaching: System) -> None:
+    victims = ("celery", "valkey-server", "worker.notifier", "weed", "uvicorn")
+    with a_receiver() as receiver:
+        items = [{"upload_id": upload(reaching)} for _ in range(12)]
         wish = {"items": items, "callback_url": receiver.url}
-        answer = system.client.post("/v1/batches", json=wish)
+        answer = reaching.client.post("/v1/batches", json=wish)
         assert answer.status_code == 202, answer.text
+        location = answer.headers["location"]
         for done, victim in enumerate(victims, 1):
 
             def some_are_done(least: int = done) -> bool:
-                return int(system.client.get(answer.headers["location"]).json().get("done", 0)) >= least
+                return int(reaching.client.get(location).json().get("done", 0)) >= least
 
             until(some_are_done)
-            os.kill(system.pid_of(victim), signal.SIGKILL)
-        batch = completed(system, answer.headers["location"])
+            os.kill(reaching.pid_of(victim), signal.SIGKILL)
+        batch = completed(reaching, location)
         assert batch["counts"]["succeeded"] == len(items)
-        until(lambda: states(system, answer.headers["location"]) == ["delivered"])
+        until(lambda: states(reaching, location) == ["delivered"])
         ((_, body),) = told(receiver, answer.json()["callback_secret"]).items()
         assert body["data"]["counts"]["succeeded"] == len(items)
-        until(lambda: system.stored() == [])
+        until(lambda: reaching.stored() == [])

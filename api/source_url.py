@@ -131,7 +131,8 @@ class AddressedJobs:
         return job
 
     def _same(self, there: Job, job: Job) -> Job:
-        if there.source is None or job.source is None or there.source.server != job.source.server:
+        then, now = there.source, job.source
+        if then is None or now is None or (then.url or now.url, then.server) != (now.url, now.server):
             raise KeyReused("This Idempotency-Key came with another request before; use a new one.")
         return there
 

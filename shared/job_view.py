@@ -48,7 +48,7 @@ class AudioView(View):
     channels: int = Field(examples=[2])
     start_seconds: float = Field(description="Where the analysed window begins.", examples=[0.0])
     analysed_seconds: float = Field(examples=[60.0])
-    bytes_read: int = Field(description="Fetched from storage.", examples=[1_441_792])
+    bytes_read: int = Field(description="Of the file, by the decoder.", examples=[1_441_792])
     decode_seconds: float = Field(examples=[0.42])
     analysis_seconds: float = Field(examples=[0.31])
 

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         3, ge=0, description="A worker that is told to stop hands its jobs back after so long."
     )
     stalled_seconds: float = Field(
-        90, gt=0, description="Work waits and none was started for so long: the worker is unhealthy."
+        150, gt=0, description="Work waits and none was started for so long: the worker is unhealthy."
     )
     job_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
     lease_seconds: float = Field(
@@ -205,8 +205,11 @@ class Settings(BaseSettings):
     def _times_fit_together(self) -> Self:
         if self.lease_seconds < 2 * self.rescue_seconds:
             raise ValueError("KAMMERTON_LEASE_SECONDS must be at least twice KAMMERTON_RESCUE_SECONDS")
-        if self.stalled_seconds <= self.job_wall_seconds:
-            raise ValueError("KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS")
+        if self.stalled_seconds <= self.job_wall_seconds + self.source_seconds:
+            raise ValueError(
+                "KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS and "
+                "KAMMERTON_SOURCE_SECONDS together"
+            )
         return self
 
     @model_validator(mode="after")

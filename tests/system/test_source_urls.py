@@ -1,19 +1,25 @@
 """Addresses through real processes: the API records, a worker fetches, from servers good and bad."""
 
 import itertools
+import os
 import re
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
+from playwright.sync_api import expect
 
 from tests.audio_files import audio_file
 from tests.receivers import Got, Reply, a_receiver, a_socket, hang
 from tests.song_servers import asked_range, ranged, ranges_of, whole
+from tests.system.browser import a_browser, chromium_path
 from tests.system.conftest import System, a_system
+from tests.system.music import a_song
 from tests.system.test_one_upload import MIB, a_wave
 
 SECRET = "?signature=t0psecret"
@@ -23,6 +29,7 @@ OPEN = {
     "KAMMERTON_SOURCE_RETRY_SECONDS": "0.1,0.1,0.1",
     # nothing here ends for want of patience
     "KAMMERTON_SOURCE_SECONDS": "600",
+    "KAMMERTON_STALLED_SECONDS": "700",
     "KAMMERTON_SOURCE_ANSWER_SECONDS": "60",
     "KAMMERTON_LOG_LEVEL": "DEBUG",
     "KAMMERTON_METRICS_PUBLIC": "true",
@@ -155,3 +162,49 @@ def test_a_job_is_canceled_while_its_server_hangs(reaching: System, said: bytes)
         assert reaching.client.post(f"{location}/cancel").json()["state"] == "running"
         # the server hangs on: it is not its end that ends the job
         assert reaching.finished(location)["state"] == "canceled"
+
+
+def test_a_worker_killed_in_mid_fetch_costs_an_attempt_and_no_job(reaching: System) -> None:
+    song = audio_file("flac", seconds=4.0)
+    asked, killed = threading.Event(), threading.Event()
+
+    def slow_at_first(got: Got) -> Reply:
+        if not asked.is_set():
+            asked.set()
+            killed.wait(MOST_SECONDS)
+        return ranges_of(song)(got)
+
+    with a_receiver(slow_at_first) as server:
+        location = submit(reaching, server.url)
+        assert asked.wait(MOST_SECONDS)
+        os.kill(fetching_pid(reaching, server.port), signal.SIGKILL)
+        killed.set()
+        job = reaching.finished(location)
+    assert (job["state"], job["attempts"]) == ("succeeded", 2)
+    assert "the worker vanished" in [event["why"] for event in job["timeline"]]
+
+
+def fetching_pid(system: System, port: int) -> int:
+    """The process of ours that is connected to a port."""
+    for process in psutil.Process(system.launcher.pid).children(recursive=True):
+        if any(one.raddr and one.raddr.port == port for one in process.net_connections(kind="tcp")):
+            return process.pid
+    raise AssertionError("nobody fetches")
+
+
+@pytest.mark.skipif(chromium_path() is None, reason="no Chromium: on Debian and Ubuntu, apt install chromium")
+def test_a_link_that_is_pasted_into_the_page_gets_its_tuning(reaching: System) -> None:
+    expect.set_options(timeout=60_000)
+    home = str(reaching.client.base_url)
+    with a_receiver(ranges_of(a_song(432.0, seconds=8))) as server, a_browser() as browser:
+        page = browser.new_page(base_url=home)
+        page.goto("/")
+        page.get_by_label("Or paste a link").fill(
+            f"http://127.0.0.1:{server.port}/a/Autumn%20leaves.wav{SECRET}"
+        )
+        page.keyboard.press("Enter")
+        expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
+        expect(page.locator(".song .name")).to_have_text("Autumn leaves.wav")
+        page.get_by_label("Or paste a link").fill("https://me:pw@127.0.0.1/")
+        page.get_by_role("button", name="Listen").click()
+        expect(page.locator(".song .status").first).to_contain_text("must not hold a user name")

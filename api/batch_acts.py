@@ -13,10 +13,12 @@ from api.admission import Share
 from api.batch_items import BatchItems
 from api.batch_views import BatchDetailView, accepted_batch
 from api.batch_wish import MOST_BYTES, NewBatch
+from api.budget import BufferBudget
 from api.callback import CallbackWish
 from api.forecast import Forecast
 from api.idempotency import Once, fingerprint
 from api.json_body import read_json
+from api.pace import Pace
 from api.webhook_acts import WebhookActs
 from shared.batch import Batch, Item, ItemState
 from shared.batch_ports import BatchStore, JobStep
@@ -44,7 +46,12 @@ class BatchActs:
     async def create(self, request: Request, caller: Caller, share: Share) -> Response:
         """Make jobs of all items, or of none. Raises BadItem, LimitReached, AddressRefused, BadRequest."""
         submissions = self.items.direct.submissions
-        wish, raw = await read_json(request, NewBatch, pace=submissions.pace(), most_bytes=MOST_BYTES)
+        wish, raw = await read_batch(
+            request,
+            budget=submissions.budget,
+            pace=submissions.pace(),
+            wait_seconds=submissions.terms.upload_wait_seconds,
+        )
         async with submissions.idempotency.once(request, caller) as once:
             whole = fingerprint(once.head, raw)
             if once.answered:
@@ -163,6 +170,21 @@ class BatchActs:
         except NotFound:
             return 0
         return self.forecast.wait_seconds(job, self.acts.jobs.position(job)) or 0
+
+
+async def read_batch(
+    request: Request, *, budget: BufferBudget, pace: Pace, wait_seconds: float
+) -> tuple[NewBatch, bytes]:
+    """The wish, and the bytes that it came as: slow clients hold memory of the budget that uploads share.
+
+    Raises BadRequest, TooLarge, RequestValidationError, UploadStalled, Overloaded.
+    """
+    hold = budget.hold(hurry=pace.hurry)
+    try:
+        await hold.grow(MOST_BYTES, wait_seconds=wait_seconds)
+        return await read_json(request, NewBatch, pace=pace, most_bytes=MOST_BYTES)
+    finally:
+        hold.release()
 
 
 def _for_jobs(callback: Callback | None) -> Callback | None:

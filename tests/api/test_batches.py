@@ -1,15 +1,21 @@
 """Batches: all or nothing, one status, one webhook, and nobody else's business."""
 
+import asyncio
 import json
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi import Request
 
+from api.batch_acts import read_batch
+from api.batch_wish import MOST_BYTES
+from api.budget import BufferBudget
 from api.limits import Limits
+from api.pace import Pace
 from shared.batch import MOST_ITEMS, Batch
-from shared.errors import Conflict, Unavailable
+from shared.errors import Conflict, Overloaded, Unavailable
 from shared.job import AudioInput, JobState, Problem
 from shared.keys import Scope
 from tests.api.conftest import World, a_world
@@ -218,6 +224,31 @@ def test_a_body_that_is_too_long_or_no_json_is_refused(world: World) -> None:
     headers = {"Content-Type": "application/json"}
     assert world.client.post("/v1/batches", content=b"[" * 300_000, headers=headers).status_code == 413
     assert world.client.post("/v1/batches", content=b"nonsense", headers=headers).status_code == 400
+
+
+def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
+    body = json.dumps({"items": [{"source_url": URL}]}).encode()
+    held: list[int] = []
+
+    async def scene() -> None:
+        budget = BufferBudget(1024 * 1024, part_bytes=1024 * 1024)
+        pace = Pace(idle_seconds=5, least_bytes_per_second=1)
+
+        async def receive() -> dict[str, Any]:
+            held.append(budget.held_bytes)
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+        other = budget.hold()
+        await other.grow(1024 * 1024, wait_seconds=0)
+        with pytest.raises(Overloaded):
+            await read_batch(request, budget=budget, pace=pace, wait_seconds=0.01)
+        assert held == []
+        other.release()
+        wish, raw = await read_batch(request, budget=budget, pace=pace, wait_seconds=0.01)
+        assert (len(wish.items), raw, held, budget.held_bytes) == (1, body, [MOST_BYTES], 0)
+
+    asyncio.run(scene())
 
 
 def test_the_most_items_are_taken(world: World) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.report import Reason, Spectrum, TuningReport, Verdict
+from shared.report import ANALYSIS_VERSION, Reason, Spectrum, TuningReport, Verdict
 from worker.evidence import SEGMENT_SECONDS, Evidence, gather
 from worker.grid import GridFit, fit_grid, wrap
 from worker.lone_tone import LoneTone, find_lone_tone
@@ -33,7 +33,6 @@ from worker.verdict import (
     nearest_standard,
 )
 
-ANALYSIS_VERSION = "3"
 WINDOWS_SECONDS = (0.37, 0.74)
 """The short one follows melodies, the long one tells bass notes apart; each alone does worse."""
 OVERLAP = 4

@@ -55,7 +55,18 @@ _REASONS = {
 }
 _REMARKS = {
     "pure_tone": "This is a single tone, so we took it for an A or its neighbour in the scale.",
+    "single_tone": "One ringing tone outweighs all else, as of a bowl or a bell: we took its nearest note.",
     "clipped": "The recording is distorted by clipping, which makes listening harder.",
+}
+_SCALES = {
+    "just": "just intonation",
+    "pythagorean": "Pythagorean tuning",
+    "quarter_comma_meantone": "quarter-comma meantone",
+    "sixth_comma_meantone": "sixth-comma meantone",
+    "werckmeister_3": "Werckmeister III",
+    "kirnberger_3": "Kirnberger III",
+    "vallotti": "Vallotti’s temperament",
+    "young_2": "Young’s second temperament",
 }
 _ADVICE = {
     "no_audio": "Check that it is a sound file and that it plays in a music player.",
@@ -172,6 +183,9 @@ def remarks(report: Report) -> list[str]:
     """What to know beside the answer."""
     tuning = report.tuning
     said = [_REMARKS[code] for code in tuning.remarks if code in _REMARKS]
+    if tuning.temperament is not None:
+        name = _SCALES.get(tuning.temperament, tuning.temperament)
+        said.append(f"Its steps are not equal: of the scales that we know, {name} fits best. We tell its A.")
     if tuning.also_fits_hz:
         others = " or ".join(f"{hz:.0f} Hz" for hz in tuning.also_fits_hz)
         said.append(

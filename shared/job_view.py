@@ -62,6 +62,9 @@ class ReportView(View):
     )
     reason: str | None = Field(description="Why the verdict is inconclusive.", examples=[None])
     remarks: list[str] = Field(description="What to know beside the verdict, as codes.", examples=[[]])
+    temperament: str | None = Field(
+        description="The unequal scale that the notes lie on; null for the equal one.", examples=[None]
+    )
     a4_hz: float | None = Field(description="The estimated reference pitch.", examples=[432.04])
     uncertainty_cents: float | None = Field(
         description="About 9 in 10 true values lie this close.", examples=[0.6]

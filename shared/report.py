@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-ANALYSIS_VERSION = "2"
+ANALYSIS_VERSION = "3"
 """Of what `worker/tuning.py` answers: reports of another version are no answer to the same bytes."""
 
 
@@ -54,6 +54,8 @@ class TuningReport:
     """Set if and only if the verdict is inconclusive."""
     remarks: tuple[str, ...] = ()
     """Short codes of what a reader should know beside the verdict, such as `pure_tone`."""
+    temperament: str | None = None
+    """The unequal scale that the notes lie on, such as `just` or `vallotti`; None for the equal one."""
     a4_hz: float | None = None
     uncertainty_cents: float | None = None
     """Half-width of the interval that holds about 9 in 10 true values."""

@@ -37,6 +37,7 @@ def a_report(**changes: Any) -> Report:
     tuning: dict[str, Any] = {
         "verdict": Verdict.A432,
         "confidence": 0.97,
+        "temperament": None,
         "a4_hz": 432.04,
         "uncertainty_cents": 0.6,
         "deviation_440_cents": -31.6,

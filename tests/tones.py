@@ -109,3 +109,89 @@ def scale_of(steps: int, *, count: int = 80) -> list[float]:
     """Random notes of the scale that divides the octave into `steps` equal parts, in cents."""
     random = np.random.default_rng(steps)
     return [1200.0 * int(random.integers(0, steps)) / steps for _ in range(count)]
+
+
+OLD_SCALES: dict[str, tuple[float, ...]] = {
+    "just": (
+        0, 111.731, 203.91, 315.641, 386.314, 498.045, 590.224, 701.955, 813.686, 884.359, 1017.596, 1088.269,
+    ),
+    "pythagorean": (
+        0, 113.685, 203.91, 294.135, 407.82, 498.045, 611.73, 701.955, 815.64, 905.865, 996.09, 1109.775,
+    ),
+    "quarter_comma_meantone": (
+        0, 76.049, 193.157, 310.265, 386.314, 503.422, 579.471, 696.578, 772.627, 889.735, 1006.843, 1082.892,
+    ),
+    "werckmeister_3": (
+        0, 90.225, 192.18, 294.135, 390.225, 498.045, 588.27, 696.09, 792.18, 888.27, 996.09, 1092.18,
+    ),
+    "kirnberger_3": (
+        0, 90.225, 193.157, 294.135, 386.314, 498.045, 590.224, 696.578, 792.18, 889.735, 996.09, 1088.269,
+    ),
+    "vallotti": (
+        0, 94.135, 196.09, 298.045, 392.18, 501.955, 592.18, 698.045, 796.09, 894.135, 1000, 1090.225,
+    ),
+    "young_2": (
+        0, 90.225, 196.09, 294.135, 392.18, 498.045, 588.27, 698.045, 792.18, 894.135, 996.09, 1090.225,
+    ),
+}  # fmt: skip
+"""Cents over C, from the tables of the literature."""
+
+
+def old_music(
+    scale: str, a4_hz: float, *, key: int = 0, tonic: int = 0, seed: int = 1, seconds: float = 30.0
+) -> Samples:
+    """A melody over longer low notes in the major scale on `key`, tuned by `scale` laid from `tonic`.
+
+    Both in semitones over C; A4 is exactly `a4_hz`. One note in twenty is foreign to the key.
+    """
+    random = np.random.default_rng(seed)
+    degrees = [
+        int(random.choice(MAJOR)) if random.random() > 0.05 else int(random.integers(12)) for _ in range(400)
+    ]
+    places = [(degree + key) % 12 for degree in degrees]
+    cents = [100.0 * pc + _bend(scale, pc - tonic) - _bend(scale, 9 - tonic) for pc in places]
+    upper = melody(a4_hz, seconds=seconds, notes=cents)
+    lower = melody(a4_hz / 2, seconds=seconds, notes=cents[200:], note_seconds=1.0)
+    return upper + lower[: upper.size]
+
+
+def _bend(scale: str, step: int) -> float:
+    return OLD_SCALES[scale][step % 12] - 100.0 * (step % 12)
+
+
+def bowl(
+    hz: float, *, seconds: float = 20.0, rate: int = RATE, rubbed: bool = False, seed: int = 1
+) -> Samples:
+    """A singing bowl: five inharmonic partials, each two tones a few Hz apart that beat."""
+    random = np.random.default_rng(seed)
+    time = np.arange(int(seconds * rate)) / rate
+    out = np.zeros(time.size)
+    for index, ratio in enumerate((1.0, 2.77, 5.18, 8.16, 11.66)):
+        swell = np.minimum(1.0, time / 4) if rubbed else np.exp(-time * (1 + 1.2 * index) / 9)
+        split = random.uniform(0.3, 1.0) * (1 + index)
+        for side, level in ((-0.5, 1.0), (0.5, random.uniform(0.3, 0.9))):
+            turns = 2 * math.pi * (hz * ratio + side * split) * time + random.uniform(0, 6)
+            out += (0.3 if rubbed and index else 1.0) * 0.45**index * level * swell * np.sin(turns)
+    return np.asarray(0.2 * out + 1e-4 * random.standard_normal(out.size), np.float32)
+
+
+def singer(
+    a4_hz: float, *, seed: int, apart_cents: float, vibrato_cents: float, seconds: float = 30.0
+) -> Samples:
+    """A voice alone whose notes each lie `apart_cents` (standard deviation) off, with wavering vibrato."""
+    random = np.random.default_rng(seed)
+    out = np.zeros(int(seconds * RATE))
+    start = 0
+    while start < out.size - RATE // 2:
+        size = min(int(random.uniform(0.3, 1.2) * RATE), out.size - start)
+        time = np.arange(size) / RATE
+        depth = vibrato_cents * random.uniform(0.6, 1.2) * np.clip((time - 0.15) / 0.2, 0, 1)
+        cents = 100.0 * random.choice(MAJOR) - 900.0 + random.normal(0, apart_cents)
+        cents = cents + depth * np.sin(2 * math.pi * random.uniform(5, 6.3) * time + random.uniform(0, 6))
+        knots = np.arange(0, time[-1] + 0.2, 0.1)
+        cents += np.interp(time, knots, random.normal(0, 5, knots.size))
+        turns = 2 * math.pi * np.cumsum(a4_hz * 2 ** (cents / 1200)) / RATE
+        swell = np.minimum(1.0, np.minimum(time / 0.04, (size / RATE - time) / 0.06))
+        out[start : start + size] = 0.1 * swell * sum(np.sin(h * turns) / h for h in range(1, 12))
+        start += size + int(random.uniform(0, 0.1) * RATE)
+    return (out + 1e-3 * random.standard_normal(out.size)).astype(np.float32)

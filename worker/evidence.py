@@ -43,12 +43,19 @@ class Evidence:
     strength: float
     """Weight of steady tones per second that has any: music 120 to 1300, drums and speech under 200."""
 
+    lead_share: float
+    """Of the power of tones that waver, what their strongest peak holds, in the window that holds least."""
+    means_agreement: float
+    """Resultant length of the mean pitches of tones that waver, in the window where they agree best."""
+
     def __add__(self, other: "Evidence") -> "Evidence":
         """What two windows heard of the same samples."""
         return Evidence(
             counts=self.counts + other.counts,
             keys=self.keys + other.keys,
             strength=self.strength + other.strength,
+            lead_share=min(self.lead_share, other.lead_share),
+            means_agreement=max(self.means_agreement, other.means_agreement),
         )
 
     @property
@@ -88,7 +95,8 @@ def gather(partials: Partials, segments: int) -> Evidence:
     of its own; its weight is shared among the possible readings. Right readings pile up at the tuning,
     wrong ones scatter, so neither overtones nor chords pull the answer.
     """
-    cents, count, frame = _pitches(partials, steadiness(partials))
+    tones = _pitches(partials, steadiness(partials))
+    cents, count, frame = tones.cents, tones.weight, tones.frame
     keep = np.flatnonzero(count > 0.0)
     cents, frame, count = cents[keep], frame[keep], count[keep]
     segment = np.minimum((frame * (partials.hop_seconds / SEGMENT_SECONDS)).astype(np.int64), segments - 1)
@@ -125,13 +133,24 @@ def gather(partials: Partials, segments: int) -> Evidence:
         counts=counts.reshape(12, segments, BINS),
         keys=keys,
         strength=float(count.sum()) / seconds if seconds else 0.0,
+        lead_share=tones.lead_share,
+        means_agreement=tones.means_agreement,
     )
 
 
-def _pitches(
-    partials: Partials, weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
-    """Pitch in cents, weight and frame of each tone, shape (n,) each: steady peaks, or chains of them.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tones:
+    """Steady peaks, or chains of them; arrays of shape (n,)."""
+
+    cents: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    frame: NDArray[np.int32]
+    lead_share: float
+    means_agreement: float
+
+
+def _pitches(partials: Partials, weight: NDArray[np.float64]) -> _Tones:
+    """Pitch, weight and frame of each tone.
 
     A tone with vibrato shows as a chain of sidebands whose power centroid is its mean pitch. Drawing all
     chains together makes detuned synthesizers sharp, drawing none leaves vibrato 40 cents wrong; so
@@ -142,7 +161,7 @@ def _pitches(
     steady = weight / (1.0 + (partials.blur_cents / BLUR_CENTS) ** 2)
     steady /= 1.0 + (partials.damping / DAMPING_BINS) ** 2
     if cents.size < 2:
-        return cents, steady, partials.frame
+        return _Tones(cents=cents, weight=steady, frame=partials.frame, lead_share=1.0, means_agreement=1.0)
     apart = (np.diff(cents) > CHAIN_CENTS) | (np.diff(partials.frame) != 0)
     starts = np.flatnonzero(np.concatenate([[True], apart]))
     power = 10.0 ** (partials.level_db.astype(np.float64) / 10.0)
@@ -153,9 +172,17 @@ def _pitches(
     low = partials.hz < CHAINS_BELOW_HZ
     together = _agreement(middle, lead)
     if alone > WAVERING_SHARE and together < WAVERING_GAIN * _agreement(cents[low], steady[low]):
-        return cents, steady, partials.frame
-    # A window shorter than two turns of the vibrato finds centroids that still wander: it counts less.
-    return middle, lead * together**2, partials.frame[starts]
+        middle, count, starts = cents, steady, np.arange(cents.size)
+    else:
+        # A window shorter than two turns of the vibrato finds centroids that still wander: it counts less.
+        count = lead * together**2
+    return _Tones(
+        cents=middle,
+        weight=count,
+        frame=partials.frame[starts],
+        lead_share=alone,
+        means_agreement=together,
+    )
 
 
 def _agreement(cents: NDArray[np.float64], weight: NDArray[np.float64]) -> float:

@@ -1,10 +1,12 @@
 """Mono samples to a TuningReport. Pure arithmetic: no path, clock, log or random number.
 
 The story: `lowband` cleans and decimates, `partials` finds sine-like peaks in two window lengths,
-`evidence` counts them on the semitone circle, `grid` fits it, `verdict` decides what may be said.
+`lone_tone` asks whether one of them is all there is, `evidence` counts them on the semitone circle,
+`temperaments` straightens unequal scales, `grid` fits it, `verdict` decides what may be said.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +14,21 @@ from numpy.typing import NDArray
 from shared.report import ANALYSIS_VERSION, Reason, Spectrum, TuningReport, Verdict
 from worker.evidence import SEGMENT_SECONDS, Evidence, gather
 from worker.grid import GridFit, fit_grid, wrap
+from worker.lone_tone import LoneTone, find_lone_tone
 from worker.lowband import LowBand, low_band
 from worker.partials import Partials, find_partials
 from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
+from worker.scatter import scatter_of
+from worker.temperaments import find_unequal_scale, straightened
 from worker.verdict import (
+    LEAD_SHARE,
     MOVES_CENTS,
+    SCATTERED_CENTS,
     Findings,
     Judgement,
     also_fits,
     judge,
+    judge_tone,
     name_of,
     nearest_standard,
 )
@@ -32,6 +40,8 @@ SHORTEST_SECONDS = 0.45
 """One short window and its margins."""
 LONE_AGREEMENT = 0.9
 """One pitch class only, and steady: a tuning fork, a sine, a drone."""
+LONE_STRENGTH = 40.0
+"""A sine has 100 and more; of sirens and chirps hardly a peak stands still, and the few agree by chance."""
 
 
 def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningReport:
@@ -54,13 +64,78 @@ def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRepo
     return _report(low, short, heard, fit, picture)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """One way to hear the recording: as a lone tone, or as notes of a scale."""
+
+    cents: float
+    """Of its A, from 440 Hz."""
+    drift: tuple[float | None, ...]
+    judged: Judgement
+    remarks: dict[str, bool]
+    temperament: str | None = None
+
+
 def _report(
     low: LowBand, partials: Partials, heard: Evidence, fit: GridFit, picture: Spectrum | None
 ) -> TuningReport:
     """All fields from what was found."""
+    strongest = dominant_hz(partials)
+    note, note_cents = note_of(strongest) if strongest else (None, None)
+    tone = find_lone_tone(partials, strongest, heard.counts.shape[1]) if strongest else None
+    reading = _as_tone(tone) if tone else _as_scale(heard, fit)
+    a4_hz = 440.0 * 2.0 ** (reading.cents / 1200.0)
+    judged = reading.judged
+    remarks = {"clipped": low.clipped} | reading.remarks
+    return TuningReport(
+        verdict=Verdict.INCONCLUSIVE if judged.reason else name_of(a4_hz, judged.uncertainty_cents),
+        confidence=judged.confidence,
+        reason=judged.reason,
+        remarks=tuple(code for code, true in remarks.items() if true),
+        temperament=reading.temperament,
+        a4_hz=a4_hz,
+        uncertainty_cents=judged.uncertainty_cents,
+        deviation_440_cents=reading.cents,
+        deviation_432_cents=1200.0 * math.log2(a4_hz / 432.0),
+        nearest_standard_hz=nearest_standard(a4_hz),
+        also_fits_hz=also_fits(a4_hz),
+        drift_cents=reading.drift,
+        dominant_hz=strongest,
+        dominant_note=note,
+        dominant_cents=note_cents,
+        histogram=histogram_of(heard.counts),
+        spectrum=picture,
+        analysis_version=ANALYSIS_VERSION,
+    )
+
+
+def _as_tone(tone: LoneTone) -> _Reading:
+    """The nearest note's tuning is the answer: nobody can know which note was meant."""
+    drift_range = _range(tone.drift_cents)
+    return _Reading(
+        cents=wrap(1200.0 * math.log2(tone.hz / 440.0)),
+        drift=tone.drift_cents,
+        judged=judge_tone(tone.error_cents, pure=tone.pure, drift_range=drift_range),
+        remarks={
+            "pure_tone": tone.pure and not tone.overtones,
+            "single_tone": not tone.pure,
+            "few_notes": True,
+            "tuning_moves": drift_range > MOVES_CENTS,
+        },
+    )
+
+
+def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
+    """Equal steps, or unequal ones that fit better."""
+    scale = find_unequal_scale(heard.counts)
+    if scale is not None:
+        heard = straightened(heard, scale)
+        fit = fit_grid(heard.counts) or fit
     drift = _drift(heard, fit)
     drift_range = _range(drift)
-    lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT
+    scatter = scatter_of(heard.counts, fit.cents)
+    sung = heard.lead_share < LEAD_SHARE and scatter.spread_cents > SCATTERED_CENTS
+    lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT and heard.strength > LONE_STRENGTH
     judged = judge(
         Findings(
             evidence=heard.notes * heard.agreement**2,
@@ -68,33 +143,28 @@ def _report(
             strength=heard.strength,
             rival=fit.rival,
             quarter=fit.quarter,
-            note_error=fit.note_error,
+            note_error=math.hypot(fit.note_error, scatter.error_cents, scale.doubt_cents if scale else 0.0),
             time_error=fit.time_error,
             drift_range=drift_range,
             lone_tone=lone,
+            astray=scatter.astray,
+            lead_share=heard.lead_share,
+            means_agreement=heard.means_agreement,
         )
     )
-    a4_hz = 440.0 * 2.0 ** (fit.cents / 1200.0)
-    strongest = dominant_hz(partials)
-    note, note_cents = note_of(strongest) if strongest else (None, None)
-    return TuningReport(
-        verdict=Verdict.INCONCLUSIVE if judged.reason else name_of(a4_hz, judged.uncertainty_cents),
-        confidence=judged.confidence,
-        reason=judged.reason,
-        remarks=_remarks(low, heard, judged, lone=lone, drift_range=drift_range),
-        a4_hz=a4_hz,
-        uncertainty_cents=judged.uncertainty_cents,
-        deviation_440_cents=fit.cents,
-        deviation_432_cents=1200.0 * math.log2(a4_hz / 432.0),
-        nearest_standard_hz=nearest_standard(a4_hz),
-        also_fits_hz=also_fits(a4_hz),
-        drift_cents=drift,
-        dominant_hz=strongest,
-        dominant_note=note,
-        dominant_cents=note_cents,
-        histogram=histogram_of(heard.counts),
-        spectrum=picture,
-        analysis_version=ANALYSIS_VERSION,
+    sure = judged.reason is None
+    return _Reading(
+        # Where every note is sung a little differently, their mean tells more than their fullest place.
+        cents=wrap(fit.cents + scatter.mean_cents) if sung else fit.cents,
+        drift=drift,
+        judged=judged,
+        remarks={
+            "pure_tone": lone and heard.notes < 1.3,
+            "few_notes": sure and heard.pitch_classes < 3.0,
+            "tuning_moves": drift_range > MOVES_CENTS,
+            "not_tempered": sure and scale is not None,
+        },
+        temperament=scale.name if sure and scale else None,
     )
 
 
@@ -119,20 +189,6 @@ def _range(drift: tuple[float | None, ...]) -> float:
         abs(float(np.median(told[:at]) - np.median(told[at:]))) for at in range(least, len(told) - least + 1)
     ]
     return max(steps, default=0.0)
-
-
-def _remarks(
-    low: LowBand, heard: Evidence, judged: Judgement, *, lone: bool, drift_range: float
-) -> tuple[str, ...]:
-    """Short codes of what a reader should know beside the verdict."""
-    notes = {
-        "clipped": low.clipped,
-        "pure_tone": lone and heard.notes < 1.3,
-        "few_notes": judged.reason is None and heard.pitch_classes < 3.0,
-        "tuning_moves": drift_range > MOVES_CENTS,
-        "not_tempered": judged.reason is None and not lone and heard.agreement < 0.35,
-    }
-    return tuple(code for code, true in notes.items() if true)
 
 
 def _without_partials(reason: Reason, *, spectrum: Spectrum | None = None) -> TuningReport:

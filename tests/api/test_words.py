@@ -67,3 +67,10 @@ def test_a_drift_is_mentioned_and_a_steady_tuning_is_not() -> None:
     drifting = words.remarks(a_report(also_fits_hz=(), drift_cents=(-4.0, None, 5.0)))
     assert steady == []
     assert drifting == ["The tuning moves by 9 cents within the minute."]
+
+
+def test_an_old_scale_is_named_and_a_bowl_explained() -> None:
+    just = words.remarks(a_report(also_fits_hz=(), temperament="just"))
+    bowl = words.remarks(a_report(also_fits_hz=(), remarks=("single_tone",)))
+    assert "just intonation" in just[0]
+    assert "bowl" in bowl[0]

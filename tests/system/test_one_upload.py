@@ -42,8 +42,7 @@ def test_a_song_of_each_format_gets_its_tuning(system: System, kind: str, form: 
     assert job["input"]["filename"] == name
     report = job["report"]
     assert abs(report["a4_hz"] - 440.0) < 0.3
-    # a lone tone among Vorbis's rests of noise is right, but unsure
-    assert report["verdict"] == "440" or (kind == "ogg-vorbis" and report["confidence"] < 0.5)
+    assert report["verdict"] == "440"
     assert report["audio"]["analysed_seconds"] == pytest.approx(4.0, abs=0.2)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.report import Reason, Verdict
-from worker.verdict import Findings, also_fits, judge, name_of, nearest_standard
+from worker.verdict import Findings, also_fits, judge, judge_tone, name_of, nearest_standard
 
 
 def findings(**other: float) -> Findings:
@@ -28,6 +28,21 @@ def test_clear_music_is_sure() -> None:
 )
 def test_one_sign_that_is_plainly_wrong_ends_it(sign: str, value: float) -> None:
     assert judge(findings(**{sign: value})).reason is not None
+
+
+def test_deep_vibrato_whose_means_do_not_agree_ends_it() -> None:
+    assert judge(findings(lead_share=0.5, means_agreement=0.3)).reason is Reason.NO_STABLE_PITCH
+    assert judge(findings(lead_share=0.5, means_agreement=0.6)).reason is None
+    assert judge(findings(lead_share=0.9, means_agreement=0.3)).reason is None
+
+
+def test_a_lone_tone_is_surer_than_a_ringing_one() -> None:
+    pure = judge_tone(0.0, pure=True, drift_range=0.0)
+    ringing = judge_tone(3.0, pure=False, drift_range=0.0)
+    assert pure.confidence > 0.95
+    assert ringing.confidence < 0.6
+    assert ringing.uncertainty_cents > pure.uncertainty_cents
+    assert (pure.reason, ringing.reason) == (None, None)
 
 
 def test_little_agreement_is_noise() -> None:

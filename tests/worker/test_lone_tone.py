@@ -1,0 +1,131 @@
+"""One tone and nothing else, through codecs, in noise, with inharmonic partials, and what is not one."""
+
+import io
+import math
+from collections.abc import Callable
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from shared.report import TuningReport, Verdict
+from tests import tones
+from tests.tones import RATE, Samples
+from worker.tuning import measure_tuning
+
+
+def hissing(hz: float, *, rate: int, noise: float = 0.003, partials: int = 1) -> Samples:
+    """A tone with hiss at -40 dB, or what `noise` says."""
+    random = np.random.default_rng(4)
+    tone = tones.harmonic(hz, seconds=4, rate=rate, level=0.25, partials=partials)
+    return (tone + noise * random.standard_normal(tone.size)).astype(np.float32)
+
+
+def through_vorbis(samples: Samples, rate: int, quality: float) -> Samples:
+    """Encoded and decoded."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="OGG", subtype="VORBIS", compression_level=quality)
+    file.seek(0)
+    return np.asarray(soundfile.read(file, dtype="float32")[0], np.float32)
+
+
+def through_amr(samples: Samples, bit_rate: int) -> Samples:
+    """Encoded and decoded at 8 kHz, as old telephones do."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="amr") as container:
+        stream = container.add_stream("libopencore_amrnb", rate=8000)
+        stream.bit_rate = bit_rate
+        stream.layout = "mono"
+        for start in range(0, samples.size - 160, 160):
+            part = (samples[None, start : start + 160] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+            frame.sample_rate = 8000
+            frame.pts = start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file, "r") as encoded:
+        parts = [frame.to_ndarray()[0] for frame in encoded.decode(audio=0)]
+    heard = np.concatenate(parts)
+    return (heard / (32768 if heard.dtype == np.int16 else 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("quality", [0.0, 0.4, 0.9])
+@pytest.mark.parametrize("hz", [432.0, 440.0])
+def test_vorbis_leaves_a_lone_tone_what_it_is(hz: float, quality: float) -> None:
+    report = measure_tuning(through_vorbis(hissing(hz, rate=44100), 44100, quality), 44100)
+    assert report.verdict == str(round(hz))
+    assert report.confidence > 0.9
+    assert "pure_tone" in report.remarks
+
+
+@pytest.mark.parametrize("partials", [1, 6])
+@pytest.mark.parametrize("bit_rate", [4750, 12200])
+def test_a_speech_codec_leaves_a_lone_tone_what_it_is(bit_rate: int, partials: int) -> None:
+    report = measure_tuning(through_amr(hissing(432.0, rate=8000, partials=partials), bit_rate), 8000)
+    assert report.verdict is Verdict.A432
+    assert report.confidence > 0.9
+    assert ("pure_tone" in report.remarks) is (partials == 1)
+
+
+def test_a_tone_is_heard_in_noise_nearly_as_loud() -> None:
+    report = measure_tuning(hissing(440.0, rate=RATE, noise=0.1), RATE)
+    assert report.verdict is Verdict.A440
+    assert report.confidence > 0.9
+
+
+def off(report: TuningReport, hz: float) -> float:
+    """Cents off the nearest note's tuning."""
+    assert report.deviation_440_cents is not None
+    return (report.deviation_440_cents - 1200 * math.log2(hz / 440) + 50) % 100 - 50
+
+
+@pytest.mark.parametrize("rubbed", [False, True], ids=["struck", "rubbed"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_singing_bowl_is_its_lasting_tone_and_little_sure(seed: int, *, rubbed: bool) -> None:
+    hz = 180.0 * 1.23**seed
+    report = measure_tuning(tones.bowl(hz, rubbed=rubbed, seed=seed), RATE)
+    assert report.verdict is not Verdict.INCONCLUSIVE
+    assert abs(off(report, hz)) < 5.0
+    assert abs(off(report, hz)) < 2 * (report.uncertainty_cents or 0)
+    assert report.confidence <= 0.6
+    assert "single_tone" in report.remarks
+    assert report.dominant_hz == pytest.approx(hz, rel=0.003)
+
+
+def test_a_tone_that_slows_down_tells_so() -> None:
+    seconds = np.arange(30 * RATE) / RATE
+    turns = np.cumsum(440.0 * 2 ** (-seconds / 3 / 1200)) * (2 * math.pi / RATE)
+    report = measure_tuning(np.asarray(0.3 * np.sin(turns), np.float32), RATE)
+    told = [cents for cents in report.drift_cents if cents is not None]
+    assert told[0] > 2
+    assert told[-1] < -2
+    assert (report.uncertainty_cents or 0) > 2
+
+
+def tom() -> Samples:
+    """One drum, struck twice a second: three modes of a skin and the noise of the stick."""
+    random = np.random.default_rng(6)
+    since = np.arange(12 * RATE) / RATE % 0.5
+    skin = sum(np.exp(-since * 12 * k) * np.sin(2 * math.pi * 97.0 * k * since) for k in (1.0, 1.59, 2.14))
+    return np.asarray(0.2 * (skin + np.exp(-since * 30) * random.standard_normal(since.size)), np.float32)
+
+
+def alternating() -> Samples:
+    """A siren of two tones."""
+    return tones.melody(440.0, notes=[730.0, 1130.0], note_seconds=0.7)
+
+
+@pytest.mark.parametrize("make", [tom, alternating], ids=lambda make: make.__name__)
+def test_a_drum_and_a_siren_are_no_lone_tone(make: Callable[[], Samples]) -> None:
+    report = measure_tuning(make(), RATE)
+    assert not {"pure_tone", "single_tone"} & set(report.remarks)
+
+
+def test_a_drone_under_a_melody_is_no_lone_tone() -> None:
+    line = tones.melody(436.0)
+    drone = tones.harmonic(436.0 / 4, seconds=20, level=0.06)
+    report = measure_tuning(line + drone[: line.size], RATE)
+    assert not {"pure_tone", "single_tone"} & set(report.remarks)
+    assert abs(off(report, 436.0)) < 1.0

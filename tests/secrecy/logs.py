@@ -1,0 +1,19 @@
+"""Where the logs of a test run are kept until they are searched."""
+
+import os
+from pathlib import Path
+
+from tests.secrecy.sitecustomize import FOLDER
+
+
+def log_path(name: str) -> Path | None:
+    """A log of this process; None where this run is not searched."""
+    folder = os.environ.get(FOLDER)
+    return Path(folder) / "logs" / f"{os.getpid()}-{name}.log" if folder else None
+
+
+def keep_log(name: str, text: str) -> None:
+    """Add to a log of this process."""
+    if path := log_path(name):
+        with path.open("a") as log:
+            log.write(text if text.endswith("\n") else text + "\n")

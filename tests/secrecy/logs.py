@@ -17,3 +17,9 @@ def keep_log(name: str, text: str) -> None:
     if path := log_path(name):
         with path.open("a") as log:
             log.write(text if text.endswith("\n") else text + "\n")
+
+
+def run_logs() -> list[Path]:
+    """All logs of this run so far, of all its processes."""
+    folder = os.environ.get(FOLDER)
+    return [log for log in (Path(folder) / "logs").iterdir() if log.exists()] if folder else []

@@ -96,16 +96,17 @@ class Search:
         """Each line of a log that has a secret, once."""
         found: dict[int, Found] = {}
         data = path.read_bytes()
-        for at, form, secret in self._positions(data):
+        for at, secret in self._positions(data):
             number = data.count(b"\n", 0, at) + 1
             start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
             line = data[start : end if end >= 0 else len(data)]
             if number not in found and not any(re.search(allowed, line) for allowed in ALLOWED):
-                shown = line.replace(form, b"<HERE>").decode("utf-8", "replace")
-                found[number] = Found(path, number, shown[:1000], secret)
+                for whole in sorted(forms(secret), key=len, reverse=True):
+                    line = line.replace(whole, b"<HERE>")
+                found[number] = Found(path, number, line.decode("utf-8", "replace")[:1000], secret)
         return list(found.values())
 
-    def _positions(self, data: bytes) -> Iterator[tuple[int, bytes, Secret]]:
+    def _positions(self, data: bytes) -> Iterator[tuple[int, Secret]]:
         if not self._keys.size:
             return
         for start in range(0, len(data), _CHUNK):
@@ -120,7 +121,7 @@ class Search:
                     at = start + int(place) * 8 + shift
                     for form, secret in self._of[int(word)]:
                         if data.startswith(form, at):
-                            yield at, form, secret
+                            yield at, secret
 
 
 def _slots(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

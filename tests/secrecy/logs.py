@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tests.secrecy.search import Secret, read_secrets
 from tests.secrecy.sitecustomize import FOLDER
 
 
@@ -23,3 +24,9 @@ def run_logs() -> list[Path]:
     """All logs of this run so far, of all its processes."""
     folder = os.environ.get(FOLDER)
     return [log for log in (Path(folder) / "logs").iterdir() if log.exists()] if folder else []
+
+
+def secrets_so_far() -> list[Secret]:
+    """What all processes of this run have written down by now."""
+    folder = os.environ.get(FOLDER)
+    return read_secrets(Path(folder) / "secrets") if folder else []

@@ -4,22 +4,32 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from local.ports import Ports
+from shared.errors import Conflict, LostLease, NotFound
+from shared.job import Job, JobState, Problem
 from shared.keys import Scope
+from shared.ports import JobQuery
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
+from tests.made import a_report
+from tests.secrecy.logs import secrets_so_far
+from tests.secrecy.search import Search
 from tests.servers import S3Server, ValkeyServer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 EXAMPLES = os.environ.get("KAMMERTON_OPENAPI_EXAMPLES", "15")
 """For each operation. More find more, and take longer."""
 
@@ -29,7 +39,6 @@ class Api:
     url: str
     env: dict[str, str]
     log: Path
-    secrets: list[str] = field(default_factory=list)
 
     def token(self, *scopes: Scope) -> str:
         arguments = [part for scope in scopes for part in ("--scope", scope)]
@@ -42,17 +51,14 @@ class Api:
             check=True,
             timeout=60,
         )
-        token = made.stdout.strip()
-        self.secrets.append(token.rpartition("_")[2])
-        return token
+        return made.stdout.strip()
 
 
 @contextmanager
 def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> Iterator[Api]:
-    """A real process over real servers; no worker, so that jobs stay where they are put."""
+    """A real process over real servers, and somebody who ends every job: streams of events end with it."""
     ports = Ports(1)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
-    password = uuid.uuid4().hex
     env = clean | {
         "KAMMERTON_REDIS_URL": valkey.url,
         "KAMMERTON_REDIS_PREFIX": f"t{uuid.uuid4().hex[:8]}:",
@@ -63,7 +69,7 @@ def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> It
         "KAMMERTON_LIMITS": "false",
         "KAMMERTON_LOG_FORMAT": "json",
         "KAMMERTON_LOG_LEVEL": "DEBUG",
-        "KAMMERTON_ADMIN_PASSWORD": password,
+        "KAMMERTON_ADMIN_PASSWORD": uuid.uuid4().hex,
         **settings,
     }
     url = f"http://127.0.0.1:{ports.numbers[0]}"
@@ -76,11 +82,49 @@ def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> It
             while not _ready(url):
                 assert process.poll() is None, log.read_text()[-4000:]
                 time.sleep(0.2)
-            yield Api(url, env, log, [password, s3.secret_key])
+            with every_job_ends(valkey.url, prefix=env["KAMMERTON_REDIS_PREFIX"]):
+                yield Api(url, env, log)
         finally:
             process.terminate()
             process.wait(30)
             ports.release()
+
+
+@contextmanager
+def every_job_ends(url: str, *, prefix: str) -> Iterator[None]:
+    """One half well, the other not."""
+    stop = threading.Event()
+    client = connect_redis(url)
+    jobs = RedisJobStore(client, prefix=prefix)
+
+    def end_them() -> None:
+        waiting = JobQuery(states=frozenset({JobState.AWAITING_UPLOAD, JobState.QUEUED}), limit=200)
+        while not stop.wait(0.3):
+            for job in jobs.page(waiting).jobs:
+                with suppress(Conflict, NotFound, LostLease):
+                    jobs.change(job.id, _ended)
+
+    thread = threading.Thread(target=end_them)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        client.close()
+
+
+def _ended(job: Job) -> Job:
+    now = time.time()
+    if job.state is JobState.AWAITING_UPLOAD:
+        return job.cancel(now=now)
+    started = job.start(worker="w", now=now, lease_seconds=60)
+    if started.state is not JobState.RUNNING:
+        return started
+    if sum(job.id.encode()) % 2:
+        return started.succeed(started.attempts, a_report(), now=now)
+    problem = Problem(code="undecodable", message="This is no sound.", retryable=False)
+    return started.fail(started.attempts, problem, now=now)
 
 
 def _ready(url: str) -> bool:
@@ -100,6 +144,7 @@ def check(api: Api, *options: str) -> None:
             *options,
         ],
         cwd=api.log.parent,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HOOKS)},
         capture_output=True,
         text=True,
         check=False,
@@ -121,4 +166,5 @@ def test_the_api_does_what_its_document_says(
         check(api, *key)
     log = api.log.read_text()
     assert "unexpected_error" not in log
-    assert [secret for secret in api.secrets if secret in log] == []
+    assert who == "nobody" or '"route": "/v1/jobs/{job_id}/events"' in log
+    assert [str(found) for found in Search(secrets_so_far()).log(api.log)] == []

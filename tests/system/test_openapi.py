@@ -25,6 +25,7 @@ from shared.redis_jobs import RedisJobStore
 from tests.made import a_report
 from tests.secrecy.logs import secrets_so_far
 from tests.secrecy.search import Search
+from tests.secrecy.sitecustomize import MADE_UP
 from tests.servers import S3Server, ValkeyServer
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,7 @@ def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> It
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
         "KAMMERTON_LIMITS": "false",
+        MADE_UP: "by schemathesis",
         "KAMMERTON_LOG_FORMAT": "json",
         "KAMMERTON_LOG_LEVEL": "DEBUG",
         "KAMMERTON_ADMIN_PASSWORD": uuid.uuid4().hex,

@@ -49,6 +49,7 @@ _TELLING = re.compile(r"password|secret|token|_key$", re.IGNORECASE)
 _OURS = ("KAMMERTON_", "AWS_", "WEED_")
 _LONGEST_BODY = 64 * 1024
 _FORM_FILE = re.compile(rb'filename="([^"\r\n]+)"')
+_FORM_FIELD = re.compile(rb'name="(\w+)"\r\n\r\n([^\r\n]+)\r\n')
 
 _seen: set[tuple[str, str]] = set()
 
@@ -223,6 +224,8 @@ def _of_body(body: bytes, media_type: str) -> None:
     elif "multipart" in media_type:
         for name in _FORM_FILE.findall(body):
             keep(name.decode("utf-8", "replace"), FILE_NAME)
+        for field, value in _FORM_FIELD.findall(body):
+            of_field(field.decode("latin-1"), value.decode("utf-8", "replace"), what)
 
 
 def _sending(send: Callable[[Any], Awaitable[None]]) -> Callable[[MutableMapping[str, Any]], Awaitable[None]]:

@@ -1,5 +1,6 @@
 """The real API, asked everything that its own document allows, and what it forbids, by schemathesis."""
 
+import json
 import os
 import re
 import subprocess
@@ -33,6 +34,8 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 EXAMPLES = os.environ.get("KAMMERTON_OPENAPI_EXAMPLES", "15")
 """For each operation. More find more, and take longer."""
+UPLOAD_SECONDS = 20
+"""How long an upload may stay open: a stream of its events lasts as long."""
 
 
 @dataclass
@@ -119,7 +122,7 @@ def every_job_ends(url: str, *, prefix: str) -> Iterator[None]:
 def _ended(job: Job) -> Job:
     now = time.time()
     if job.state is JobState.AWAITING_UPLOAD:
-        return job.cancel(now=now)
+        return job if now < job.created_at + UPLOAD_SECONDS else job.cancel(now=now)
     started = job.start(worker="w", now=now, lease_seconds=60)
     if started.state is not JobState.RUNNING:
         return started
@@ -129,6 +132,12 @@ def _ended(job: Job) -> Job:
     return started.fail(started.attempts, problem, now=now)
 
 
+def statuses(log: str, method: str, route: str) -> set[int]:
+    """With what this route answered."""
+    lines = [json.loads(line) for line in log.splitlines() if '"event": "request"' in line]
+    return {line["status"] for line in lines if (line["method"], line["route"]) == (method, route)}
+
+
 def _ready(url: str) -> bool:
     try:
         return httpx2.get(f"{url}/readyz", timeout=10).status_code == 200
@@ -136,7 +145,19 @@ def _ready(url: str) -> bool:
         return False
 
 
-def check(api: Api, *options: str) -> None:
+def some(api: Api, headers: dict[str, str]) -> dict[str, str]:
+    """Jobs and unfinished uploads for schemathesis to come upon."""
+    with httpx2.Client(base_url=api.url, headers=headers, timeout=30) as client:
+        jobs = [client.post("/v1/jobs", content=b"fLaC" + bytes(1000)) for _ in range(12)]
+        tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000000"}
+        uploads = [client.post("/v1/tus", headers=tus) for _ in range(12)]
+    return {
+        "KNOWN_JOBS": " ".join(answer.json()["id"] for answer in jobs),
+        "KNOWN_UPLOADS": " ".join(answer.headers["location"].rpartition("/")[2] for answer in uploads),
+    }
+
+
+def check(api: Api, *options: str, known: dict[str, str]) -> None:
     """Run schemathesis: all checks, all phases, sequences of requests included."""
     ran = subprocess.run(
         [
@@ -146,7 +167,7 @@ def check(api: Api, *options: str) -> None:
             *options,
         ],
         cwd=api.log.parent,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HOOKS)},
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HOOKS)} | known,
         capture_output=True,
         text=True,
         check=False,
@@ -164,9 +185,12 @@ def test_the_api_does_what_its_document_says(
     anonymous = "true" if who == "anybody" else "false"
     with an_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ANONYMOUS=anonymous) as api:
         scopes = [*Scope] if who == "operator" else [Scope.JOBS_READ, Scope.JOBS_WRITE]
-        key = [f"--header=Authorization: Bearer {api.token(*scopes)}"] if who in {"key", "operator"} else []
-        check(api, *key)
+        headers = {"Authorization": f"Bearer {api.token(*scopes)}"} if who in {"key", "operator"} else {}
+        options = [f"--header={name}: {value}" for name, value in headers.items()]
+        check(api, *options, known={} if who == "nobody" else some(api, headers))
     log = api.log.read_text()
     assert "unexpected_error" not in log
-    assert who == "nobody" or '"route": "/v1/jobs/{job_id}/events"' in log
+    if who != "nobody":
+        assert 200 in statuses(log, "GET", "/v1/jobs/{job_id}/events")
+        assert statuses(log, "PATCH", "/v1/tus/{upload_id}") & {204, 409}  # it found an upload
     assert [str(found) for found in Search(secrets_so_far()).log(api.log)] == []

@@ -12,7 +12,7 @@ LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format faults fuzz bench screenshots lock clean
+.PHONY: help install run test check audit format faults fuzz bench screenshots lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ check: $(VENV)/.test-stamp ## Format, lint, types, walls
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: ## Known weaknesses of the pinned packages, as pip-audit's databases on the internet have them
+	@$(find_python); made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
+	$$python -m venv "$$made" && "$$made/bin/pip" install --quiet pip-audit || exit 1; \
+	"$$made/bin/pip-audit" --strict --no-deps --disable-pip -r $(LOCKS)/test.txt
 
 format: $(VENV)/.test-stamp ## Put the source in its usual form
 	$(BIN)/ruff format .

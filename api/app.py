@@ -43,6 +43,7 @@ from api.sessions import Sessions
 from api.source_url import AddressedJobs
 from api.submit import Submissions
 from api.terms import JobTerms
+from api.timely import TimelyBody
 from api.tus import tus_router
 from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
@@ -223,6 +224,11 @@ def create_app(
     describe(app, anonymous=anonymous)
     if limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
+    app.add_middleware(
+        TimelyBody,
+        idle_seconds=2 * terms.upload_idle_seconds,
+        least_bytes_per_second=terms.upload_least_bytes_per_second,
+    )
     add_web(app, web)
     app.add_middleware(RequestLog, tally=books.tally, traces=traces)  # the last one added is the outermost
     return app

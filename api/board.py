@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from api.webhook_acts import webhook_warnings
 from shared.errors import Unavailable
 from shared.job import Job, JobState
 from shared.job_view import Timestamp, View
@@ -154,9 +155,7 @@ class Board:
         buckets = self.history.read(SPANS[0], now=at)
         uploads = sorted(self.uploads.alive(), key=lambda upload: upload.started_at)
         warnings = _warnings(queues, workers, dependencies, states)
-        disabled = sum(endpoint.disabled_at is not None for endpoint in self.endpoints.all())
-        if disabled:
-            warnings.append(f"{disabled} webhook receiver{'s were' if disabled > 1 else ' was'} disabled.")
+        warnings += webhook_warnings(self.deliveries, self.endpoints, now=at)
         return NowView(
             at=at,
             well=not warnings,

@@ -1,4 +1,4 @@
-"""`uvicorn api.main:app`: Settings → Services → create_app. Nobody imports it."""
+"""`python -m api.serve` runs this: Settings → Services → create_app. Nobody imports it."""
 
 from api.app import create_app
 from api.board import Board

@@ -9,7 +9,7 @@ from api.schemas import ProblemView
 
 _GUARDED = (401, 403, 429, 503)
 """Answers of every route that asks who is calling."""
-_WITH_BODY = (400, 413, 422)
+_WITH_BODY = (400, 408, 413, 422)
 """Answers of every route that reads a body."""
 
 

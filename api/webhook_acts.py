@@ -150,18 +150,6 @@ class WebhookActs:
         _log.info("webhooks_redelivered", owner=owner, count=len(failed[:MOST_REDELIVERED]))
         return len(failed[:MOST_REDELIVERED]), len(failed) > MOST_REDELIVERED
 
-    def warnings(self) -> list[str]:
-        """What the operator should know of everybody's webhooks, in sentences for the dashboard."""
-        said = [
-            f"The webhook {one.id} of the API key {one.owner} is disabled: {one.disabled_why}"
-            for one in self.endpoints.all()
-            if one.disabled_at is not None and one.disabled_why != BY_HAND
-        ]
-        waiting = self.deliveries.events(limit=1)
-        if waiting and waiting[0].at < time.time() - _SENDER_SECONDS:
-            said.append("Webhooks wait for a sender: start `python -m worker.notifier`.")
-        return said
-
     def secrets(self, owner: str) -> Secrets:
         """What the key's webhooks are signed with."""
         return self.endpoints.secrets(owner)
@@ -171,6 +159,19 @@ class WebhookActs:
         return self.endpoints.secrets(
             owner, lambda one: one.rotate(now=time.time(), overlap_seconds=overlap_seconds)
         )
+
+
+def webhook_warnings(deliveries: DeliveryStore, endpoints: EndpointStore, *, now: float) -> list[str]:
+    """What the operator should know of everybody's webhooks, in sentences for the dashboard."""
+    said = [
+        f"The webhook {one.id} of the API key {one.owner} is disabled: {one.disabled_why}"
+        for one in endpoints.all()
+        if one.disabled_at is not None and one.disabled_why != BY_HAND
+    ]
+    waiting = deliveries.events(limit=1)
+    if waiting and waiting[0].at < now - _SENDER_SECONDS:
+        said.append("Webhooks wait for a sender: start `python -m worker.notifier`.")
+    return said
 
 
 def owner_of(caller: Caller) -> str:

@@ -34,9 +34,7 @@ def commands(options: Options) -> list[Command]:
             "api",
             [
                 *python,
-                "uvicorn",
-                "api.main:app",
-                "--no-proxy-headers",
+                "api.serve",
                 "--host",
                 options.host,
                 "--port",

@@ -1,7 +1,9 @@
 """Every knob with its unit and default. Read once, at the door, from KAMMERTON_* variables."""
 
+import re
 import sys
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -11,19 +13,26 @@ from shared.outbound import Network, parse_networks
 
 MIB = 1024 * 1024
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:@]+)(:[0-9]{1,5})?", re.ASCII)
+
 
 class Settings(BaseSettings):
-    """Frozen. Passed as plain values to whatever needs one of them."""
+    """Frozen. Passed as plain values to whatever needs one of them.
+
+    What may hold a password has `repr=False`, and is not repeated when it is wrong.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="KAMMERTON_", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
     redis_url: str = Field(
-        "redis://127.0.0.1:6379/0", description="redis://, rediss:// or sentinel://HOST,HOST/0?master=NAME."
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        description="redis://, rediss:// or sentinel://HOST,HOST/0?master=NAME.",
     )
     redis_prefix: str = Field("kammerton:", description="Stands before every key of ours in Redis.")
-    s3_endpoint_url: str | None = Field(None, description="S3 server; empty: Amazon's.")
+    s3_endpoint_url: str | None = Field(None, repr=False, description="S3 server; empty: Amazon's.")
     s3_bucket: str = Field("kammerton", description="Bucket for uploads; made at start where it is missing.")
     s3_prefix: str = Field("audio/", description="Stands before every object's name.")
     s3_region: str = Field(
@@ -33,7 +42,9 @@ class Settings(BaseSettings):
     )
     s3_part_bytes: int = Field(8 * MIB, ge=5 * MIB, description="Size of a multipart upload's parts, bytes.")
     s3_public_url: str | None = Field(
-        None, description="Where clients reach the S3 server for direct uploads; empty: at its endpoint."
+        None,
+        repr=False,
+        description="Where clients reach the S3 server for direct uploads; empty: at its endpoint.",
     )
     s3_cors_origins: str = Field(
         "*", description="Web origins that may upload directly, separated by commas; empty: leave CORS alone."
@@ -100,7 +111,7 @@ class Settings(BaseSettings):
     )
     outbound_proxy: str | None = Field(
         None,
-        pattern=r"^http://[^/?#]+/?$",
+        repr=False,
         description="Egress proxy for webhooks and source addresses, `http://[user:password@]host:port`.",
     )
     source_allow_http: bool = Field(False, description="Fetch audio from http:// addresses as well.")
@@ -149,7 +160,9 @@ class Settings(BaseSettings):
         False, description="Let anybody submit jobs; who knows a job's id may see it. Off: only API keys."
     )
     traces_url: str | None = Field(
-        None, description="OTLP/HTTP address for traces, like http://collector:4318/v1/traces; empty: none."
+        None,
+        repr=False,
+        description="OTLP/HTTP address for traces, like http://collector:4318/v1/traces; empty: none.",
     )
     metrics_public: bool = Field(
         False, description="Show /metrics to anybody. Off: to API keys with the scope admin:read."
@@ -176,10 +189,13 @@ class Settings(BaseSettings):
     )
     admin_password: SecretStr | None = Field(
         None,
+        repr=False,
         description="Password of the dashboard's operator; none: one is made and printed at the first start.",
     )
     viewer_password: SecretStr | None = Field(
-        None, description="Password of those who may look at the dashboard but not act; none: nobody may."
+        None,
+        repr=False,
+        description="Password of those who may look at the dashboard but not act; none: nobody may.",
     )
 
     @field_validator("outbound_allowed_networks", mode="before")
@@ -199,6 +215,27 @@ class Settings(BaseSettings):
             raise ValueError("an address of Redis begins with redis://, rediss:// or sentinel://")
         if url.startswith("sentinel://") and "master=" not in url:
             raise ValueError("a sentinel:// address ends with ?master=NAME")
+        return _checked(url)
+
+    @field_validator("s3_endpoint_url", "s3_public_url", "traces_url")
+    @classmethod
+    def _address_of_http(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if url.partition("://")[0] not in {"http", "https"}:
+            raise ValueError("it begins with http:// or https://")
+        if "@" in urlsplit(url).netloc:
+            raise ValueError("it has no user and no password in it")
+        return _checked(url)
+
+    @field_validator("outbound_proxy")
+    @classmethod
+    def _address_of_proxy(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(_checked(url))
+        if parts.scheme != "http" or parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ValueError("a proxy is http://[user:password@]host:port")
         return url
 
     @model_validator(mode="after")
@@ -222,6 +259,25 @@ class Settings(BaseSettings):
         return self
 
 
+def _checked(url: str) -> str:
+    """An address of one host or, for Sentinels, some. Its parts stand in no message: they may be secret."""
+    try:
+        parts = urlsplit(url)
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+    except ValueError:
+        hosts = []
+    if not hosts or not all(_HOST.fullmatch(host) for host in hosts):
+        raise ValueError(_UNREADABLE)
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ValueError(_UNREADABLE)
+    return url
+
+
+_UNREADABLE = (
+    "its host or port can't be read; in a user or a password, write / ? # @ : % as %2F %3F %23 %40 %3A %25"
+)
+
+
 def listed(text: str) -> tuple[str, ...]:
     """The entries between the commas."""
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
@@ -242,5 +298,8 @@ def _sentence(where: tuple[int | str, ...], what: str, given: object) -> str:
         return f"kammerton: {what.removeprefix('Value error, ')}."
     name = str(where[0])
     variable = name if name.isupper() else f"KAMMERTON_{name.upper()}"
+    what = what.removeprefix("Value error, ")
     what = what[0].lower() + what[1:]
-    return f"kammerton: {variable}={given!s}: {what}. Mend it or unset it, then start again."
+    field = Settings.model_fields.get(name)
+    shown = f"{variable}={given!s}" if field is None or field.repr else variable
+    return f"kammerton: {shown}: {what}. Mend it or unset it, then start again."

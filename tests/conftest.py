@@ -13,6 +13,8 @@ import pytest
 from local.processes import CannotStart
 from tests.servers import S3Server, ValkeyServer, a_valkey, an_s3
 
+pytest_plugins = ["tests.secrecy.plugin"]
+
 JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
 
 

@@ -11,6 +11,7 @@ from local.lifeline import Lifeline
 from local.processes import Command, Process
 from local.s3 import REGION, S3
 from local.valkey import Valkey
+from tests.secrecy.logs import keep_log
 
 START_SECONDS = 60
 
@@ -21,9 +22,7 @@ class Server:
     def __init__(self, command: Command, *, answers: Callable[[], bool], lifeline: Lifeline) -> None:
         self.lines: list[str] = []
         self._answers = answers
-        self._process = Process(
-            command, lifeline=lifeline, env={}, log=lambda _, line: self.lines.append(line)
-        )
+        self._process = Process(command, lifeline=lifeline, env={}, log=self._keep)
 
     @property
     def pid(self) -> int:
@@ -50,6 +49,10 @@ class Server:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def _keep(self, name: str, line: str) -> None:
+        self.lines.append(line)
+        keep_log(name, line)
 
 
 @dataclass(frozen=True)

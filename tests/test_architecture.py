@@ -14,7 +14,7 @@ SOURCES = sorted(
 ENTRY_POINTS = {
     path.relative_to(ROOT).as_posix()
     for path in SOURCES
-    if path.name in {"main.py", "__main__.py", "rescuer.py", "notifier.py"}
+    if path.name in {"main.py", "__main__.py", "rescuer.py", "notifier.py", "serve.py"}
 }
 MAY_CONNECT = ENTRY_POINTS | {"worker/healthcheck.py", "api/key_commands.py"}
 HEAVY = ("librosa", "numpy", "scipy", "soundfile", "av", "numba")

@@ -1,22 +1,17 @@
 """`python -m worker.notifier`: sends webhooks until told to stop. Any number may run. Nobody imports it."""
 
-import signal
-import threading
-import time
-
 from shared.counts import WEBHOOKS, counted
 from shared.delivery import Delivery, DeliveryState
 from shared.errors import NotFound, Unavailable
-from shared.logs import configure_logs, get_logger
+from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import read_settings
+from worker.loop import run_rounds
 from worker.notify import Notifier, SendingTerms
 from worker.sender import Sender
 from worker.spans import span_of_delivery
 
-_PAUSE_SECONDS = 1.0
 _DRAIN_SECONDS = 3.0
-_WRITE_SECONDS = 5.0
 _OUTCOMES = {
     DeliveryState.DELIVERED: "delivered",
     DeliveryState.PENDING: "failed",
@@ -31,7 +26,6 @@ def main() -> None:
     configure_logs(
         log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
     )
-    log = get_logger("worker.notifier")
     services = connect(settings, process="notifier")
     notifier = Notifier(
         deliveries=services.deliveries,
@@ -68,29 +62,18 @@ def main() -> None:
         places=settings.webhook_concurrency,
         per_server=settings.webhook_server_concurrency,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    log.info("notifier_started")
-    next_write = 0.0
-    while not stop.is_set():
-        if time.monotonic() >= next_write:
-            services.books.write()
-            services.traces.write()
-            next_write = time.monotonic() + _WRITE_SECONDS
-        try:
-            if not sender.round():
-                sender.wait()
-        except Unavailable as error:
-            log.warning("round_broken_off", why=error.message)
-            stop.wait(_PAUSE_SECONDS)
-        except Exception:
-            log.exception("round_failed")
-            stop.wait(_PAUSE_SECONDS)
+
+    def round() -> None:
+        if not sender.round():
+            sender.wait()
+
+    def write() -> None:
+        services.books.write()
+        services.traces.write()
+
+    run_rounds("notifier", round, write=write)
     sender.drain(_DRAIN_SECONDS)
-    services.books.write()
-    services.traces.write()
-    log.info("notifier_stopped")
+    write()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
 """`python -m worker.rescuer`: rounds of the rescuer until told to stop. Nobody imports it."""
 
-import signal
-import threading
-
-from shared.errors import Unavailable
 from shared.logs import configure_logs, get_logger
 from shared.services import connect
 from shared.settings import read_settings
+from worker.loop import run_rounds
 from worker.rescue import Rescuer
 
 
@@ -29,23 +26,18 @@ def main() -> None:
         orphan_seconds=settings.orphan_seconds,
         paused=services.controls.paused,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    log.info("rescuer_started")
     warned = False
-    while not stop.is_set():
-        try:
-            if not warned:
-                for sentence in services.broken_promises():
-                    log.warning("redis_may_lose_jobs", why=sentence)
-                warned = True
-            rescuer.round()
-        except Unavailable as error:
-            log.warning("round_broken_off", why=error.message)
-        services.books.write()
-        stop.wait(settings.rescue_seconds)
-    log.info("rescuer_stopped")
+
+    def round() -> None:
+        nonlocal warned
+        if not warned:
+            for sentence in services.broken_promises():
+                log.warning("redis_may_lose_jobs", why=sentence)
+            warned = True
+        rescuer.round()
+
+    run_rounds("rescuer", round, write=services.books.write, pause_seconds=settings.rescue_seconds)
+    services.books.write()
 
 
 if __name__ == "__main__":

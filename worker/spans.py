@@ -14,26 +14,38 @@ def spans_of_attempt(job: Job) -> list[Span]:
     queued, running, ended = events[index - 1 : index + 2]
     request = parse_place(job.traceparent)
     about: dict[str, Value] = {"kammerton.job_id": job.id, "kammerton.attempt": running.attempt}
-    return [
-        Span(
-            name="waiting",
-            place=_below(request),
-            parent=request,
-            began=queued.at,
-            ended=max(queued.at, running.at),
-            attributes=about | {"kammerton.queue": job.queue},
-        ),
-        Span(
-            name="attempt",
-            place=_below(request),
-            parent=request,
-            began=running.at,
-            ended=max(running.at, ended.at),
-            kind="consumer",
-            failed=ended.state in {JobState.QUEUED, JobState.DEAD},
-            attributes=about | _facts(job),
-        ),
-    ]
+    waiting = Span(
+        name="waiting",
+        place=_below(request),
+        parent=request,
+        began=queued.at,
+        ended=max(queued.at, running.at),
+        attributes=about | {"kammerton.queue": job.queue},
+    )
+    attempt = Span(
+        name="attempt",
+        place=_below(request),
+        parent=request,
+        began=running.at,
+        ended=max(running.at, ended.at),
+        kind="consumer",
+        failed=ended.state in {JobState.QUEUED, JobState.DEAD},
+        attributes=about | _facts(job),
+    )
+    return [waiting, attempt, *_steps(job, attempt)]
+
+
+def _steps(job: Job, attempt: Span) -> list[Span]:
+    """Decoding and analysis. How long they took is measured; they are drawn at the end of their attempt."""
+    if job.report is None:
+        return []
+    audio, steps, end = job.report.audio, [], attempt.ended
+    for name, seconds in (("analysis", audio.analysis_seconds), ("decode", audio.decode_seconds)):
+        begin = max(attempt.began, end - seconds)
+        place = attempt.place.child()
+        steps.append(Span(name=name, place=place, parent=attempt.place, began=begin, ended=end))
+        end = begin
+    return steps[::-1]
 
 
 def span_of_delivery(delivery: Delivery, *, traceparent: str | None) -> Span | None:
@@ -69,8 +81,7 @@ def _facts(job: Job) -> dict[str, Value]:
     if job.report is not None:
         audio = job.report.audio
         facts |= {
-            "kammerton.decode_seconds": audio.decode_seconds,
-            "kammerton.analysis_seconds": audio.analysis_seconds,
+            "kammerton.audio_seconds": audio.analysed_seconds,
             "kammerton.bytes_read": audio.bytes_read,
         }
     return facts

@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from api.board import Board
 from api.sessions import COOKIE, TRIES, Sessions
 from shared.delivery import Delivery, DeliveryState
-from shared.endpoint import Endpoint
 from shared.job import AudioInput, Event, JobState, Problem
 from shared.keys import Scope
+from shared.outbound import Answer
 from shared.oversight import Order
 from shared.ports import WorkerInfo
 from shared.upload_ports import UploadInfo
@@ -23,6 +23,8 @@ from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
 from tests.fakes_oversight import MemoryVault, a_board
 from tests.made import a_job, a_report
 from tests.markup import dangers
+from tests.webhook_fakes import MemoryHttpSender, a_delivery, an_endpoint
+from worker.notify import Notifier, SendingTerms
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]
@@ -463,7 +465,22 @@ def test_uploads_in_flight_are_shown(world: World, board: Board) -> None:
     assert "5.0 MB" in page
 
 
-def test_a_disabled_receiver_is_something_to_look_at(world: World, board: Board) -> None:
-    endpoint = Endpoint(id="e", owner="key", url="https://x.example", created_at=1.0)
-    board.endpoints.add(endpoint.disable("It failed for three days.", now=2.0))
-    assert "1 webhook receiver was disabled." in log_in(world, VIEWER).get("/admin").text
+def test_a_receiver_that_fails_for_three_days_is_disabled_and_the_dashboard_says_so(
+    world: World, board: Board
+) -> None:
+    begin, outbound = time.time() - 4 * 86_400, MemoryHttpSender()
+    outbound.answer = Answer(status=500, headers={}, body=b"", is_internal=False)
+    board.endpoints.add(an_endpoint())
+    for day in range(4):
+        assert "is disabled" not in log_in(world, VIEWER).get("/admin").text
+        board.deliveries.add(a_delivery(day, endpoint_id="ep_1", owner="key-1", secret=None))
+        notifier = Notifier(
+            deliveries=board.deliveries,
+            endpoints=board.endpoints,
+            outbound=outbound,
+            terms=SendingTerms(timeout_seconds=15),
+            clock=lambda day=day: begin + day * 86_400,  # type: ignore[misc]  # each day its own
+        )
+        assert notifier.notify(f"msg_{day}") is not None
+    page = log_in(world, VIEWER).get("/admin").text
+    assert "The webhook ep_1 of the API key key-1 is disabled: It failed for three days." in page

@@ -34,9 +34,10 @@ def test_a_key_is_shown_once_and_its_hash_kept(
     assert json.loads(shown.out.splitlines()[-1])["state"] == "usable"
 
 
-def test_a_key_for_jobs_is_the_default(keys: MemoryKeyStore) -> None:
+def test_a_key_for_jobs_is_the_default(keys: MemoryKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
     call(keys, "create", "laptop")
     (key,) = keys.all()
+    assert key_id_of(capsys.readouterr().out.strip()) == key.id
     assert key.scopes == {Scope.JOBS_READ, Scope.JOBS_WRITE}
     assert key.expires_at is None
 

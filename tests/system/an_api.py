@@ -88,10 +88,10 @@ def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]
     }
     port = ports.numbers[0]
     url = f"http://{HOST}:{port}"
-    argv = [sys.executable, "-m", "uvicorn", "api.main:app", "--host", HOST, "--port", str(port)]
+    argv = [sys.executable, "-m", "api.serve", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
-    command = Command("api", [*argv, "--no-access-log"], env=clean | env)
+    command = Command("api", argv, env=clean | env)
     server = Server(command, answers=lambda: _answers(url), lifeline=lifeline)
     client = connect_redis(valkey.url)
     with mock.patch.dict(os.environ, keys):

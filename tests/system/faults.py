@@ -105,7 +105,7 @@ class Fire:
             "valkey killed": lambda: self._kill("valkey-server"),
             "s3 stopped": self._pause_s3,
             "s3 killed": lambda: self._kill("weed"),
-            "api killed": lambda: self._kill("uvicorn"),
+            "api killed": lambda: self._kill("api.serve"),
             "rescuer killed": lambda: self._kill("worker.rescuer"),
             "messages dropped": self._drop_messages,
             "messages doubled": self._double_messages,

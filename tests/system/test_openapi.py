@@ -1,27 +1,41 @@
 """The real API, asked everything that its own document allows, and what it forbids, by schemathesis."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from local.ports import Ports
+from shared.errors import Conflict, LostLease, NotFound
+from shared.job import Job, JobState, Problem
 from shared.keys import Scope
+from shared.ports import JobQuery
+from shared.redis_client import connect_redis
+from shared.redis_jobs import RedisJobStore
+from tests.made import a_report
+from tests.secrecy.logs import secrets_so_far
+from tests.secrecy.search import Search
+from tests.secrecy.sitecustomize import MADE_UP
 from tests.servers import S3Server, ValkeyServer
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
+HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 EXAMPLES = os.environ.get("KAMMERTON_OPENAPI_EXAMPLES", "15")
 """For each operation. More find more, and take longer."""
+UPLOAD_SECONDS = 20
+"""How long an upload may stay open: a stream of its events lasts as long."""
 
 
 @dataclass
@@ -29,7 +43,6 @@ class Api:
     url: str
     env: dict[str, str]
     log: Path
-    secrets: list[str] = field(default_factory=list)
 
     def token(self, *scopes: Scope) -> str:
         arguments = [part for scope in scopes for part in ("--scope", scope)]
@@ -42,17 +55,14 @@ class Api:
             check=True,
             timeout=60,
         )
-        token = made.stdout.strip()
-        self.secrets.append(token.rpartition("_")[2])
-        return token
+        return made.stdout.strip()
 
 
 @contextmanager
 def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> Iterator[Api]:
-    """A real process over real servers; no worker, so that jobs stay where they are put."""
+    """A real process over real servers, and somebody who ends every job: streams of events end with it."""
     ports = Ports(1)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
-    password = uuid.uuid4().hex
     env = clean | {
         "KAMMERTON_REDIS_URL": valkey.url,
         "KAMMERTON_REDIS_PREFIX": f"t{uuid.uuid4().hex[:8]}:",
@@ -61,13 +71,14 @@ def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> It
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
         "KAMMERTON_LIMITS": "false",
+        MADE_UP: "by schemathesis",
         "KAMMERTON_LOG_FORMAT": "json",
         "KAMMERTON_LOG_LEVEL": "DEBUG",
-        "KAMMERTON_ADMIN_PASSWORD": password,
+        "KAMMERTON_ADMIN_PASSWORD": uuid.uuid4().hex,
         **settings,
     }
     url = f"http://127.0.0.1:{ports.numbers[0]}"
-    command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(ports.numbers[0])]
+    command = [sys.executable, "-m", "api.serve", "--port", str(ports.numbers[0])]
     with (
         log.open("w") as out,
         subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process,
@@ -76,11 +87,55 @@ def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> It
             while not _ready(url):
                 assert process.poll() is None, log.read_text()[-4000:]
                 time.sleep(0.2)
-            yield Api(url, env, log, [password, s3.secret_key])
+            with every_job_ends(valkey.url, prefix=env["KAMMERTON_REDIS_PREFIX"]):
+                yield Api(url, env, log)
         finally:
             process.terminate()
             process.wait(30)
             ports.release()
+
+
+@contextmanager
+def every_job_ends(url: str, *, prefix: str) -> Iterator[None]:
+    """One half well, the other not."""
+    stop = threading.Event()
+    client = connect_redis(url)
+    jobs = RedisJobStore(client, prefix=prefix)
+
+    def end_them() -> None:
+        waiting = JobQuery(states=frozenset({JobState.AWAITING_UPLOAD, JobState.QUEUED}), limit=200)
+        while not stop.wait(0.3):
+            for job in jobs.page(waiting).jobs:
+                with suppress(Conflict, NotFound, LostLease):
+                    jobs.change(job.id, _ended)
+
+    thread = threading.Thread(target=end_them)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        client.close()
+
+
+def _ended(job: Job) -> Job:
+    now = time.time()
+    if job.state is JobState.AWAITING_UPLOAD:
+        return job if now < job.created_at + UPLOAD_SECONDS else job.cancel(now=now)
+    started = job.start(worker="w", now=now, lease_seconds=60)
+    if started.state is not JobState.RUNNING:
+        return started
+    if sum(job.id.encode()) % 2:
+        return started.succeed(started.attempts, a_report(), now=now)
+    problem = Problem(code="undecodable", message="This is no sound.", retryable=False)
+    return started.fail(started.attempts, problem, now=now)
+
+
+def statuses(log: str, method: str, route: str) -> set[int]:
+    """With what this route answered."""
+    lines = [json.loads(line) for line in log.splitlines() if '"event": "request"' in line]
+    return {line["status"] for line in lines if (line["method"], line["route"]) == (method, route)}
 
 
 def _ready(url: str) -> bool:
@@ -90,7 +145,19 @@ def _ready(url: str) -> bool:
         return False
 
 
-def check(api: Api, *options: str) -> None:
+def some(api: Api, headers: dict[str, str]) -> dict[str, str]:
+    """Jobs and unfinished uploads for schemathesis to come upon."""
+    with httpx2.Client(base_url=api.url, headers=headers, timeout=30) as client:
+        jobs = [client.post("/v1/jobs", content=b"fLaC" + bytes(1000)) for _ in range(12)]
+        tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "1000000"}
+        uploads = [client.post("/v1/tus", headers=tus) for _ in range(12)]
+    return {
+        "KNOWN_JOBS": " ".join(answer.json()["id"] for answer in jobs),
+        "KNOWN_UPLOADS": " ".join(answer.headers["location"].rpartition("/")[2] for answer in uploads),
+    }
+
+
+def check(api: Api, *options: str, known: dict[str, str]) -> None:
     """Run schemathesis: all checks, all phases, sequences of requests included."""
     ran = subprocess.run(
         [
@@ -100,6 +167,7 @@ def check(api: Api, *options: str) -> None:
             *options,
         ],
         cwd=api.log.parent,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(HOOKS)} | known,
         capture_output=True,
         text=True,
         check=False,
@@ -117,8 +185,12 @@ def test_the_api_does_what_its_document_says(
     anonymous = "true" if who == "anybody" else "false"
     with an_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ANONYMOUS=anonymous) as api:
         scopes = [*Scope] if who == "operator" else [Scope.JOBS_READ, Scope.JOBS_WRITE]
-        key = [f"--header=Authorization: Bearer {api.token(*scopes)}"] if who in {"key", "operator"} else []
-        check(api, *key)
+        headers = {"Authorization": f"Bearer {api.token(*scopes)}"} if who in {"key", "operator"} else {}
+        options = [f"--header={name}: {value}" for name, value in headers.items()]
+        check(api, *options, known={} if who == "nobody" else some(api, headers))
     log = api.log.read_text()
     assert "unexpected_error" not in log
-    assert [secret for secret in api.secrets if secret in log] == []
+    if who != "nobody":
+        assert 200 in statuses(log, "GET", "/v1/jobs/{job_id}/events")
+        assert statuses(log, "PATCH", "/v1/tus/{upload_id}") & {204, 409}  # it found an upload
+    assert [str(found) for found in Search(secrets_so_far()).log(api.log)] == []

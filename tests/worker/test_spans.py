@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from shared.delivery import Attempt, Delivery
 from shared.webhook import EventType
 from tests.made import a_job, a_report
@@ -10,7 +12,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 def test_an_attempt_shows_how_long_it_waited_and_took_below_the_request() -> None:
     job = a_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
     ended = job.succeed(1, a_report(), now=9.0)
-    waiting, attempt = spans_of_attempt(ended)
+    waiting, attempt, *_ = spans_of_attempt(ended)
     assert [(span.name, span.began, span.ended) for span in (waiting, attempt)] == [
         ("waiting", 1.0, 4.0),
         ("attempt", 4.0, 9.0),
@@ -23,6 +25,23 @@ def test_an_attempt_shows_how_long_it_waited_and_took_below_the_request() -> Non
     assert "filename" not in str(attempt.attributes)
 
 
+def test_decoding_and_analysis_are_drawn_below_the_attempt_that_they_were_part_of() -> None:
+    job = a_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
+    report = a_report()
+    audio = replace(report.audio, decode_seconds=2.0, analysis_seconds=0.5)
+    _, attempt, *steps = spans_of_attempt(job.succeed(1, replace(report, audio=audio), now=9.0))
+    assert [(span.name, span.began, span.ended) for span in steps] == [
+        ("decode", 6.5, 8.5),
+        ("analysis", 8.5, 9.0),
+    ]
+    assert {(span.parent, span.place.trace_id) for span in steps} == {(attempt.place, TRACE)}
+    audio = replace(
+        audio, decode_seconds=60.0
+    )  # an earlier window counts, too; none began before its attempt
+    _, attempt, decode, _ = spans_of_attempt(job.succeed(1, replace(report, audio=audio), now=9.0))
+    assert (decode.began, decode.ended) == (4.0, 8.5)
+
+
 def test_of_several_attempts_the_last_is_told() -> None:
     job = a_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
     again = job.crash(1, "x", now=6.0, delay_seconds=5)
@@ -31,7 +50,7 @@ def test_of_several_attempts_the_last_is_told() -> None:
         (4.0, 6.0, True),
     ]
     second = again.start(worker="w", now=12.0, lease_seconds=15).succeed(2, a_report(), now=13.0)
-    waiting, attempt = spans_of_attempt(second)
+    waiting, attempt, *_ = spans_of_attempt(second)
     assert (waiting.began, attempt.began, attempt.attributes["kammerton.attempt"]) == (6.0, 12.0, 2)
 
 
@@ -44,7 +63,7 @@ def test_a_job_that_never_ran_or_still_runs_has_no_attempt_to_tell() -> None:
 
 def test_a_job_without_a_trace_gets_one_of_its_own() -> None:
     job = a_job().start(worker="w", now=4.0, lease_seconds=15).succeed(1, a_report(), now=9.0)
-    waiting, attempt = spans_of_attempt(job)
+    waiting, attempt, *_ = spans_of_attempt(job)
     assert (waiting.parent, attempt.parent) == (None, None)
 
 

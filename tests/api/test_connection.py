@@ -1,0 +1,203 @@
+"""Real sockets: a client that does nothing wrong but its pace."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from api.connection import Connection
+
+MIB = 1024 * 1024
+
+
+class Hasty(Connection):
+    header_seconds = 0.5
+    reading_seconds = 0.5
+
+
+async def length(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def refuse(_: Request) -> Response:
+    return PlainTextResponse("no", 403)
+
+
+asked = threading.Event()
+
+
+async def large(_: Request) -> Response:
+    asked.set()
+    return Response(bytes(64 * MIB))
+
+
+@contextmanager
+def a_server(protocol: type[Connection]) -> Iterator[uvicorn.Server]:
+    routes = [Route("/length", length, methods=["GET", "POST"]), Route("/large", large)]
+    app = Starlette(routes=[*routes, Route("/refuse", refuse, methods=["POST"])])
+    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[uvicorn.Server]:
+    with a_server(Hasty) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[uvicorn.Server]:
+    with a_server(Connection) as server:
+        yield server
+
+
+def to(server: uvicorn.Server) -> socket.socket:
+    address = server.servers[0].sockets[0].getsockname()
+    return socket.create_connection(address, timeout=60)
+
+
+def everything(connected: socket.socket) -> bytes:
+    """What comes until the server has closed the connection."""
+    found = b""
+    with suppress(ConnectionError):
+        while more := connected.recv(65536):
+            found += more
+    return found
+
+
+def drip(connected: socket.socket, byte: bytes) -> bytes:
+    """A byte now and then, for ever; what came until it was enough for the server."""
+    connected.settimeout(0.02)
+    found = b""
+    with suppress(ConnectionError):
+        while True:
+            try:
+                more = connected.recv(65536)
+                found += more
+                if not more:
+                    break
+            except TimeoutError:
+                connected.sendall(byte)
+    return found
+
+
+def told(answer: bytes) -> tuple[int, str, str]:
+    """Status, problem code, what it says of the connection."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head.decode().splitlines()[1:])
+    assert headers["content-type"] == "application/problem+json"
+    return int(head.split()[1]), json.loads(body)["code"], headers["connection"]
+
+
+GET = b"GET /length HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", GET, b"GET /", GET + b"\r\n" + GET], ids=["header", "more", "line", "2nd"]
+)
+def test_headers_that_come_a_byte_at_a_time_are_waited_for_once(hasty: uvicorn.Server, begin: bytes) -> None:
+    with to(hasty) as connected:
+        connected.sendall(begin or b"GET /length HTTP/1.1\r\nHost: ")
+        answer = drip(connected, b"A")
+    _, _, last = answer.rpartition(b"HTTP/1.1 ")
+    assert told(b"HTTP/1.1 " + last) == (408, "request_timeout", "close")
+    assert answer.count(b"HTTP/1.1 200") == (1 if begin.count(b"GET") == 2 else 0)
+
+
+@pytest.mark.parametrize("begin", [b"", GET + b"\r\n"], ids=["at first", "after an answer"])
+@pytest.mark.parametrize("byte", [b"", b"\r\n"], ids=["silence", "line ends"])
+def test_a_connection_on_which_nothing_is_asked_is_closed(
+    hasty: uvicorn.Server, begin: bytes, byte: bytes
+) -> None:
+    with to(hasty) as connected:
+        connected.sendall(begin)
+        answer = drip(connected, byte) if byte else everything(connected)
+    assert answer.count(b"HTTP/1.1 ") == bool(begin)
+
+
+def test_the_rest_of_a_body_that_was_refused_is_not_waited_for(hasty: uvicorn.Server) -> None:
+    with to(hasty) as connected:
+        connected.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        assert drip(connected, b"x").startswith(b"HTTP/1.1 403")
+
+
+def test_a_client_that_does_not_read_its_answer_is_let_go(hasty: uvicorn.Server) -> None:
+    with to(hasty) as connected:
+        connected.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        asked.wait()
+        while hasty.server_state.connections:
+            time.sleep(0.01)
+        assert len(everything(connected)) < 64 * MIB
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"GET /length HTTP/1.1\r\nHost: x\r\nX: ", b"y"),
+        (b"GET /length HTTP/1.1\r\n", b"X: y\r\n"),
+        (b"GET /", b"y"),
+        (b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n"),
+        (b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", b"y"),
+        (b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;x=", b"y"),
+    ],
+    ids=["a header", "headers", "an address", "trailers", "a trailer", "a chunk's extension"],
+)
+def test_headers_without_end_are_refused(patient: uvicorn.Server, begin: bytes, more: bytes) -> None:
+    sent = 0
+    with to(patient) as connected:
+        with suppress(ConnectionError):
+            connected.sendall(begin)
+            while sent < 64 * MIB:
+                connected.sendall(more * (32768 // len(more)))
+                sent += 32768
+        everything(connected)
+    assert sent < 64 * MIB
+
+
+def test_large_headers_are_told_so(patient: uvicorn.Server) -> None:
+    with to(patient) as connected:
+        connected.sendall(GET + b"X: " + b"y" * Connection.most_header_bytes)
+        assert told(everything(connected)) == (431, "headers_too_large", "close")
+
+
+def test_what_is_no_http_is_a_problem(patient: uvicorn.Server) -> None:
+    with to(patient) as connected:
+        connected.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        assert told(everything(connected)) == (400, "bad_http", "close")
+
+
+def test_a_body_in_many_small_chunks_is_none_of_that(patient: uvicorn.Server) -> None:
+    count = 40_000  # their framing alone is far more than headers may be
+    with to(patient) as connected:
+        connected.sendall(b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        connected.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+        for _ in range(count // 1000):
+            connected.sendall(b"1\r\nx\r\n" * 1000)
+        connected.sendall(b"0\r\n\r\n")
+        assert everything(connected).endswith(b"\r\n\r\n%d" % count)
+
+
+def test_many_requests_share_a_connection(patient: uvicorn.Server) -> None:
+    with to(patient) as connected:
+        for size in (0, 3 * MIB, 1, 100_000):
+            head = f"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+            connected.sendall(head.encode() + bytes(size))
+            answer = b""
+            while not answer.endswith(f"\r\n\r\n{size}".encode()):
+                answer += connected.recv(65536)

@@ -1,0 +1,75 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from api.errors import add_error_handlers
+from api.timely import TimelyBody
+
+IDLE_SECONDS = 0.05
+
+
+class Wish(BaseModel):
+    name: str
+
+
+def answer_to(receive: Callable[[], Awaitable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What is sent to a client that sends JSON as `receive` does."""
+    app = FastAPI()
+    add_error_handlers(app)
+
+    @app.post("/")
+    async def wish(wish: Wish) -> str:
+        return wish.name
+
+    scope = {
+        **{"type": "http", "method": "POST", "path": "/", "query_string": b"", "state": {}},
+        "headers": [(b"content-type", b"application/json")],
+    }
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    timely = TimelyBody(app, idle_seconds=IDLE_SECONDS, least_bytes_per_second=1)
+    asyncio.run(timely(scope, receive, send))
+    return sent
+
+
+def test_a_body_that_stops_is_not_waited_for() -> None:
+    chunks = iter([{"type": "http.request", "body": b'{"na', "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        for chunk in chunks:
+            return chunk
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    start, body = answer_to(receive)
+    assert start["status"] == 408
+    assert (b"connection", b"close") in start["headers"]
+    assert b'"detail":"The request\'s body stopped, or came too slowly; send it again."' in body["body"]
+
+
+def test_once_the_body_is_there_the_client_may_wait_as_long_as_it_likes() -> None:
+    heard: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while not heard or heard[-1]["type"] != "http.disconnect":
+            heard.append(await receive())
+
+    async def receive() -> dict[str, Any]:
+        if not heard:
+            return {"type": "http.request", "body": b"{}"}
+        await asyncio.sleep(3 * IDLE_SECONDS)
+        return {"type": "http.disconnect"}
+
+    timely = TimelyBody(app, idle_seconds=IDLE_SECONDS, least_bytes_per_second=1)
+    asyncio.run(timely({"type": "http"}, receive, _nowhere))
+    assert [message["type"] for message in heard] == ["http.request", "http.disconnect"]
+
+
+async def _nowhere(_: Any) -> None:
+    pass

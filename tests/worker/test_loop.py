@@ -1,0 +1,44 @@
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from shared.errors import Unavailable
+from tests.logged import json_logs
+from worker.loop import run_rounds
+
+
+@pytest.fixture(autouse=True)
+def _our_own_signals() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_rounds_go_on_through_outages_and_bugs_until_a_signal(number: signal.Signals) -> None:
+    rounds: list[int] = []
+    written: list[int] = []
+
+    def round() -> None:
+        rounds.append(len(rounds))
+        if len(rounds) == 1:
+            raise Unavailable("The job store does not answer.")
+        if len(rounds) == 2:
+            raise ZeroDivisionError("inside")
+        if len(rounds) == 5:
+            os.kill(os.getpid(), number)
+
+    with json_logs() as log:
+        run_rounds("tester", round, write=lambda: written.append(len(rounds)))
+    assert rounds == [0, 1, 2, 3, 4]
+    assert written[0] == 1
+    assert [line["event"] for line in log.lines()] == [
+        "tester_started",
+        "round_broken_off",
+        "round_failed",
+        "tester_stopping",
+    ]
+    assert "ZeroDivisionError" in log.events("round_failed")[0]["exception"]

@@ -60,6 +60,7 @@ class Receiver:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.rest = bytearray()  # a request lives on for a while: its job is rung for, its answer sent
         self._hold.release()
 
     async def receive(

@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements
 ARGS ?=
+# Most tests wait for servers most of the time, so more of them at once than there are cores.
+AT_ONCE ?= 3
 # The first of these that is new enough builds the environment.
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -21,7 +23,7 @@ run: $(VENV)/.run-stamp ## Start everything here; ARGS="--port 0" passes argumen
 	@exec $(BIN)/python -m local $(ARGS)
 
 test: $(VENV)/.test-stamp ## All tests, over real servers; ARGS="tests/api -x" chooses
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.test-stamp ## Format, lint, types, walls
 	$(BIN)/ruff format --check .
@@ -33,8 +35,8 @@ format: $(VENV)/.test-stamp ## Put the source in its usual form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-faults: $(VENV)/.test-stamp ## 500 jobs while everything dies at random moments
-	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py $(ARGS)
+faults: $(VENV)/.test-stamp ## 500 jobs while everything dies at random moments; 200 in a worker of 512 MiB
+	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py tests/system/test_memory_limit.py $(ARGS)
 
 fuzz: $(VENV)/.test-stamp ## Damaged files of every format; ARGS="--count 20000 --seed 2"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)

@@ -1,0 +1,174 @@
+"""The worker in a control group of 512 MiB: no file makes the kernel kill it, honest or not."""
+
+import os
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from local.lifeline import Lifeline
+from local.processes import Command
+from shared.job import AudioInput, Job
+from shared.services import Services, connect
+from shared.settings import read_settings
+from tests.audio_files import audio_file
+from tests.hostile_files import KINDS as HOSTILE
+from tests.hostile_files import hostile_file
+from tests.made import a_job
+from tests.servers import S3Server, Server, ValkeyServer
+from tests.system.faults import KINDS as SONGS
+from tests.system.faults import QUICK
+from tests.system.test_faults import LONG
+
+LIMIT_BYTES = 512 << 20
+SONG_SECONDS = 70.0
+PATIENCE_SECONDS = 900
+
+
+def test_512_mib_hold_a_worker_of_two_children_whatever_it_is_given(
+    valkey: ValkeyServer, s3: S3Server
+) -> None:
+    files = [(kind, audio_file(kind, seconds=SONG_SECONDS)) for kind in SONGS]
+    files += [(f"hostile: {kind}", hostile_file(kind)) for kind in HOSTILE]
+    count = min(200, max(len(files), int(os.environ.get(LONG, "0"))))
+    with a_group(LIMIT_BYTES) as group, a_worker_in(group, valkey, s3) as (worker, services):
+        kinds = dict(submit(services, *files[number % len(files)]) for number in range(count))
+        ends = [finished(services, job_id) for job_id in kinds]
+        assert worker.pid in group.processes(), "the worker's main process did not survive"
+        tally: Counter[str] = Counter()
+        for job in ends:
+            kind = kinds[job.id]
+            tally[
+                f"{kind.partition(':')[0]} {job.state} {job.problem.code if job.problem else ''}".strip()
+            ] += 1
+            allowed = {"succeeded", "failed"} if kind.startswith("hostile") else {"succeeded"}
+            assert job.state in allowed, (kind, job)
+        print(f"\n{count} jobs, peak {group.peak_bytes() >> 20} MiB, killed {group.killed()}: {dict(tally)}")
+        assert group.killed() == 0, "the kernel had to kill"
+
+
+@dataclass(frozen=True)
+class Group:
+    """A memory control group, of version 1 or 2."""
+
+    folder: Path
+    is_v2: bool
+
+    def processes(self) -> set[int]:
+        return {int(line) for line in (self.folder / "cgroup.procs").read_text().split()}
+
+    def peak_bytes(self) -> int:
+        return int((self.folder / ("memory.peak" if self.is_v2 else "memory.max_usage_in_bytes")).read_text())
+
+    def killed(self) -> int:
+        """How many processes the kernel killed in it for want of memory."""
+        lines = (self.folder / ("memory.events" if self.is_v2 else "memory.oom_control")).read_text()
+        return int(dict(line.split() for line in lines.splitlines())["oom_kill"])
+
+
+@contextmanager
+def a_group(limit_bytes: int) -> Iterator[Group]:
+    """One without swap; skips where this machine lets us make none."""
+    root = Path("/sys/fs/cgroup")
+    is_v2 = (root / "cgroup.controllers").exists()
+    group = Group((root if is_v2 else root / "memory") / f"kammerton-{uuid.uuid4().hex[:8]}", is_v2)
+    try:
+        group.folder.mkdir()
+    except OSError as refused:
+        pytest.skip(f"control groups can't be made here: {refused}")
+    try:
+        limit, swap = (
+            ("memory.max", "memory.swap.max")
+            if is_v2
+            else ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+        )
+        try:
+            (group.folder / limit).write_text(str(limit_bytes))
+        except OSError as refused:
+            pytest.skip(f"memory can't be limited here: {refused}")
+        if (group.folder / swap).exists():
+            (group.folder / swap).write_text("0" if is_v2 else str(limit_bytes))
+        yield group
+    finally:
+        while group.processes():
+            time.sleep(0.05)
+        group.folder.rmdir()
+
+
+@contextmanager
+def a_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Iterator[tuple[Server, Services]]:
+    """Two children, as in docker-compose.yml, and a rescuer outside of the group."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    env = QUICK | {
+        "AWS_ACCESS_KEY_ID": s3.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+        "KAMMERTON_JOB_WALL_SECONDS": "40",
+        "KAMMERTON_LEASE_SECONDS": "15",
+        "KAMMERTON_REDIS_URL": valkey.url,
+        "KAMMERTON_REDIS_PREFIX": f"{name}:",
+        "KAMMERTON_S3_ENDPOINT_URL": s3.endpoint_url,
+        "KAMMERTON_S3_BUCKET": name,
+        "KAMMERTON_S3_REGION": s3.region,
+    }
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("KAMMERTON_", "AWS_"))}
+    python = [sys.executable, "-m"]
+    celery = [*python, "celery", "-A", "worker.main", "worker", "--without-mingle", "--without-gossip"]
+    join = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group.folder / "cgroup.procs")]
+    commands = (
+        Command(
+            "worker", [*join, *celery, "--queues", "interactive,batch", "--concurrency", "2"], clean | env
+        ),
+        Command("rescuer", [*python, "worker.rescuer"], clean | env),
+    )
+    with mock.patch.dict(os.environ, env):
+        services = connect(read_settings())
+        services.prepare()
+    lifeline = Lifeline()
+    worker, rescuer = (Server(command, answers=lambda: True, lifeline=lifeline) for command in commands)
+    try:
+        for server in (worker, rescuer):
+            server.start()
+        yield worker, services
+    finally:
+        for server in (worker, rescuer):
+            server.kill()
+        lifeline.close()
+
+
+def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
+    """Store, record and ring for one file; its job's id and its kind."""
+    job_id = uuid.uuid4().hex
+    now = time.time()
+    described = AudioInput(
+        filename=kind, media_type="application/octet-stream", size_bytes=len(audio), sha256="0" * 64
+    )
+    services.audio.put(job_id, audio, media_type="application/octet-stream")
+    services.jobs.add(
+        a_job(
+            job_id,
+            input=described,
+            created_at=now,
+            queued_at=now,
+            due_at=now,
+            attempts_allowed=6,
+            has_audio=True,
+        )
+    )
+    services.queue.submit(job_id, queue="interactive")
+    return job_id, kind
+
+
+def finished(services: Services, job_id: str) -> Job:
+    """Wait until it is final."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (job := services.jobs.get(job_id)).state.is_final:
+        assert time.monotonic() < deadline, f"{job} does not end"
+        time.sleep(0.2)
+    return job

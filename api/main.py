@@ -42,7 +42,7 @@ app = create_app(
         hosts=listed(settings.hosts),
         cors_origins=listed(settings.cors_origins),
         proxies=listed(settings.proxies),
-        storage_url=settings.s3_endpoint_url,
+        storage_url=settings.s3_public_url or settings.s3_endpoint_url,
     ),
     transitions=services.transitions,
     uploads=services.uploads,

@@ -71,6 +71,11 @@ def send(api: Api, size: int, *, until: int | None = None, stop: threading.Event
         return answer.status
 
 
+def load() -> str:
+    """Of the machine, also by others."""
+    return f"load {os.getloadavg()[0]:.1f}"
+
+
 def quietly(work: Callable[[], int]) -> int:
     try:
         return work()
@@ -206,9 +211,10 @@ def main(names: list[str]) -> None:
             "throughput": lambda: throughput(api, s3),
             "killed": lambda: killed(api),
         }
-        print(f"{os.cpu_count()} cores")
+        print(f"{os.cpu_count()} cores, {load()}")
         for name in names or list(runs):
             runs[name]()
+            print(f"  ({load()})", flush=True)
 
 
 if __name__ == "__main__":

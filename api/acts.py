@@ -38,7 +38,7 @@ class Acts:
     def cancel(self, job_id: str) -> Job:
         """Cancel at once if it waits, within two seconds if it runs. Raises Conflict, NotFound."""
         job = self.jobs.change(job_id, lambda job: job.cancel(now=time.time()))
-        if job.state is JobState.CANCELED and not self.keep_audio:
+        if job.state is JobState.CANCELED and job.source is None and not self.keep_audio:
             self._forget_audio(job)
         return job
 

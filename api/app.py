@@ -17,6 +17,7 @@ from api.admin_login import lead_to_login, login_router
 from api.admission import Admission
 from api.board import Board
 from api.budget import BufferBudget
+from api.callback import CheckUrl
 from api.direct import DirectUploads, direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
@@ -35,6 +36,7 @@ from api.rendering import assets
 from api.request_log import RequestLog
 from api.resumable import ResumableUploads
 from api.sessions import Sessions
+from api.source_url import AddressedJobs
 from api.submit import Submissions
 from api.terms import JobTerms
 from api.tus import tus_router
@@ -76,6 +78,7 @@ def create_app(
     claims: ClaimStore,
     direct: DirectStore,
     webhooks: WebhookActs,
+    check_source: CheckUrl,
     parts: PartStore,
     resumables: ResumableStore,
     terms: JobTerms,
@@ -87,7 +90,7 @@ def create_app(
 ) -> FastAPI:
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
 
-    `anonymous`: take jobs of callers without an API key.
+    `anonymous`: take jobs of callers without an API key. `check_source`: judges addresses to fetch from.
     """
 
     wakeups = Wakeups(transitions)
@@ -148,6 +151,11 @@ def create_app(
             wakeups=wakeups,
             submissions=submissions,
             direct=direct_uploads,
+            addressed=AddressedJobs(
+                submissions=submissions,
+                check_url=check_source,
+                counts_as_bytes=terms.source_counts_as_bytes,
+            ),
             webhooks=webhooks,
             forecast=forecast,
         )

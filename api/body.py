@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from api.form import FormReader
 from api.pace import Pace
-from api.signature import SNIFF_BYTES, looks_like_sound, what_it_is
 from shared.errors import BadRequest, UnsupportedMedia, UploadGone
+from shared.signature import SNIFF_BYTES, looks_like_sound, what_it_is
 
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"

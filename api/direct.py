@@ -5,28 +5,28 @@ import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from api.access import Caller, CurrentCaller
 from api.admission import CurrentShare, Share
 from api.body import audio_type, refuse_unless_sound
-from api.callback import CALLBACK_URL, EVENTS, CallbackWish
+from api.callback import CallbackWish
 from api.errors import documented
 from api.idempotency import IDEMPOTENCY_KEY, fingerprint
 from api.json_body import JSON, read_json
 from api.names import clean_filename
 from api.schemas import View
-from api.signature import SNIFF_BYTES
-from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, accepted
+from api.source_url import JobWishes, as_wished, same_wishes, with_wishes
+from api.submit import QueueName, Submissions, accepted
 from api.upload import too_large
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
 from shared.logs import bind, get_logger
+from shared.signature import SNIFF_BYTES
 from shared.upload_ports import DirectStore, Offer, PartStore
 
 _log = get_logger(__name__)
@@ -35,25 +35,11 @@ GRACE_SECONDS = 60.0
 """The record outlives the offer by so much, so that nobody submits a job that is being forgotten."""
 
 
-class UploadWish(BaseModel):
+class UploadWish(JobWishes):
     """What is going to be uploaded."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    filename: str | None = Field(default=None, max_length=1000, examples=["midnight.flac"])
     bytes: int = Field(gt=0, description="Exactly so many will be taken.", examples=[734_003_200])
     media_type: str = Field(default="application/octet-stream", max_length=100, examples=["audio/flac"])
-    start_seconds: float | None = Field(
-        default=None,
-        ge=0,
-        le=LATEST_START_SECONDS,
-        strict=True,
-        description="Where the window of 60 s begins.",
-    )
-    # no enum: its schema would refer to definitions that this one leaves behind
-    queue: Literal["interactive", "batch"] = Field(default="interactive", description=QUEUE)
-    callback_url: str | None = Field(default=None, description=CALLBACK_URL)
-    events: list[str] = Field(default=[], description=EVENTS)
 
 
 class SignedRequestView(View):
@@ -119,15 +105,16 @@ class DirectUploads:
             )
             return await once.answer(whole, answer)
 
-    async def submit(self, upload_id: str, caller: Caller) -> Response:
+    async def submit(self, upload_id: str, caller: Caller, wish: JobWishes) -> Response:
         """Let a worker have what was uploaded. Said twice, it does no more.
 
         Raises:
             NotFound: there is no such upload, or its time is over.
-            Conflict: not all of it is there.
+            Conflict: not all of it is there, or it was submitted with other wishes.
             UnsupportedMedia: it is no sound; it is deleted.
         """
-        return accepted(await run_in_threadpool(self._submit, upload_id, caller), with_secret=False)
+        job, with_secret = await run_in_threadpool(self._submit, upload_id, caller, wish)
+        return accepted(job, with_secret=with_secret)
 
     def _record(
         self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: Share
@@ -142,7 +129,7 @@ class DirectUploads:
             input=input,
             start_seconds=wish.start_seconds,
             caller=caller,
-            queue=QueueName(wish.queue),
+            queue=QueueName(wish.queue or QueueName.INTERACTIVE),
             expires_at=expires_at,
         )
         job = replace(job, callback=callback)
@@ -160,27 +147,26 @@ class DirectUploads:
         share.count(job_id, wish.bytes)
         return job, offer
 
-    def _submit(self, upload_id: str, caller: Caller) -> Job:
+    def _submit(self, upload_id: str, caller: Caller, wish: JobWishes) -> tuple[Job, bool]:
+        """The job, and whether the secret of its callback was made just now."""
         jobs = self.submissions.jobs
         job = jobs.get(upload_id)
         caller.check_changes(job)
         if job.state is JobState.CANCELED:
             raise Conflict("This upload was canceled; ask for a new one.")
+        wanted = with_wishes(job, wish, caller, check_url=self.submissions.check_url)
         if job.state is not JobState.AWAITING_UPLOAD:
-            return job
+            if not same_wishes(job, wanted):
+                raise Conflict("This upload was submitted already, and with other wishes.")
+            return job, False
         if _deadline(job) <= time.time():
             raise NotFound("The time for this upload is over; ask for a new one.")
         self._check(job)
         now = time.time()
-        job = jobs.change(
-            upload_id,
-            lambda job: (
-                job.submit(now=now, input=job.input) if job.state is JobState.AWAITING_UPLOAD else job
-            ),
-        )
+        job = jobs.change(upload_id, lambda job: submitted(as_wished(job, wanted), now=now))
         self.submissions.ring(job)
         _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
-        return job
+        return job, wish.callback_url is not None and job.callback == wanted.callback
 
     def _check(self, job: Job) -> None:
         audio, size_bytes = self.submissions.audio, job.input.size_bytes or 0

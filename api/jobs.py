@@ -8,10 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import CurrentCaller
-from api.admission import CurrentUpload
+from api.admission import CurrentShare, CurrentUpload
 from api.body import FORM, RAW
 from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
 from api.direct import DirectUploads
@@ -21,6 +20,7 @@ from api.idempotency import IDEMPOTENCY_KEY
 from api.json_body import JSON, is_json, read_json
 from api.rendering import wants_page
 from api.schemas import JobView
+from api.source_url import AddressedJobs, JobSource
 from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish
 from api.upload import CONTENT_DIGEST, COUNTED_BY_US
 from api.wakeups import Wakeups
@@ -32,14 +32,6 @@ from shared.ports import JobStore
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
-
-
-class JobSource(BaseModel):
-    """Audio that is somewhere else than in the request."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    upload_id: str = Field(max_length=128, description="Of POST /v1/uploads; a repetition does nothing more.")
 
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
@@ -85,6 +77,7 @@ def jobs_router(
     wakeups: Wakeups,
     submissions: Submissions,
     direct: DirectUploads,
+    addressed: AddressedJobs,
     webhooks: WebhookActs,
     forecast: Forecast,
 ) -> APIRouter:
@@ -108,6 +101,7 @@ def jobs_router(
         request: Request,
         caller: CurrentCaller,
         slot: CurrentUpload,
+        share: CurrentShare,
         filename: Annotated[
             str | None, Query(description="Name of a raw body.", examples=["song.mp3"])
         ] = None,
@@ -119,13 +113,12 @@ def jobs_router(
         callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
         events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
     ) -> Response:
-        """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON.
+        """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON: an
+        `upload_id`, or a `source_url` that a worker fetches it from.
 
-        It goes to storage as it arrives. The answer comes as soon as the job is recorded: follow `Location`.
+        What is sent goes to storage as it arrives. The answer comes as soon as the job is recorded: follow
+        `Location`.
         """
-        if is_json(request):
-            source, _ = await read_json(request, JobSource, pace=submissions.pace())
-            return await direct.submit(source.upload_id, caller)
         wish = Wish(
             filename=filename,
             start_seconds=start_seconds,
@@ -133,6 +126,12 @@ def jobs_router(
             callback_url=callback_url,
             events=tuple(events or ()),
         )
+        if is_json(request):
+            source, raw = await read_json(request, JobSource, pace=submissions.pace())
+            source = source.beside(wish)
+            if source.upload_id is not None:
+                return await direct.submit(source.upload_id, caller, source)
+            return await addressed.submit(request, caller, source, raw, share)
         answer = await submissions.upload(request, caller, wish, slot=slot)
         if wants_page(request):
             return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)

@@ -53,6 +53,7 @@ app = create_app(
         endpoints=services.endpoints,
         check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
     ),
+    check_source=lambda url: str(services.outbound.check(url, allow_http=settings.source_allow_http)),
     parts=services.parts,
     resumables=services.resumables,
     prepare=services.prepare,
@@ -85,5 +86,6 @@ app = create_app(
         direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
+        source_counts_as_bytes=settings.source_spool_bytes,
     ),
 )

@@ -24,13 +24,13 @@ from api.admission import Share
 from api.body import received, refuse_unless_sound
 from api.direct import GRACE_SECONDS, submitted
 from api.sender import PartSender, run
-from api.signature import SNIFF_BYTES
 from api.submit import Submissions
 from api.upload import Receiver
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.job import AudioInput, Job, JobState
 from shared.logs import bind, get_logger
 from shared.ports import AudioUpload
+from shared.signature import SNIFF_BYTES
 from shared.upload_ports import PartStore, Resumable, ResumableStore, Tail, UploadInfo
 
 _log = get_logger(__name__)

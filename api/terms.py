@@ -21,3 +21,5 @@ class JobTerms:
     upload_parts_in_flight: int = 2
     """Of one upload."""
     direct_upload_seconds: float = 3600
+    source_counts_as_bytes: int = 16 * MIB
+    """Of the day's bytes, for each address to fetch from."""

@@ -47,6 +47,17 @@ REASONS = (
     "sample_rate",
     "bad_samples",
     "too_many_crashes",
+    "source_away",
+    "source_refused",
+    "source_forbidden",
+    "source_not_found",
+    "source_redirects",
+    "source_bad_answer",
+    "source_changed",
+    "source_too_slow",
+    "unsupported_media",
+    "too_large",
+    "address_refused",
     "other",
 )
 _ENDS = [("succeeded", "none"), ("canceled", "none"), ("dead", "too_many_crashes")]
@@ -64,6 +75,9 @@ VERDICTS = Counter(
 )
 UPLOADED = Counter("kammerton_uploaded_bytes", "Bytes of the files of accepted jobs.", known=((),))
 READ = Counter("kammerton_storage_read_bytes", "Bytes fetched from storage.", known=((),))
+FETCHED = Counter(
+    "kammerton_source_read_bytes", "Bytes fetched from addresses that clients gave.", known=((),)
+)
 ERRORS = Counter(
     "kammerton_dependency_errors",
     "Calls to Redis or S3 that failed, retried ones included.",
@@ -88,7 +102,7 @@ LATENCY = Histogram(
     "kammerton_http_request_seconds", "From a request to its answer's end.", _SECONDS, ("route",)
 )
 
-COUNTERS = (FINISHED, ACCEPTED, REQUEUED, VERDICTS, UPLOADED, READ, ERRORS, WEBHOOKS, BUGS, REQUESTS)
+COUNTERS = (FINISHED, ACCEPTED, REQUEUED, VERDICTS, UPLOADED, READ, FETCHED, ERRORS, WEBHOOKS, BUGS, REQUESTS)
 HISTOGRAMS = (WAITING, DECODING, ANALYSING, TOTAL, MEMORY, LATENCY)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")

@@ -6,7 +6,7 @@
     │   ├── UploadStalled  ├── UploadGone
     │   ├── Unauthenticated  ├── Forbidden  └── LimitReached
     ├── Unanalysable    the job fails, another try can't help
-    │   ├── Undecodable ├── TooComplex  └── AudioMissing
+    │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away, or full: try again later
     │   └── QueueFull
@@ -19,6 +19,7 @@
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away: try again later
     ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
+    │   └── SourceAway  ask it again later, some times
     │   └── Overloaded  so are we ourselves, with other uploads
     └── LostLease       somebody else has the job now: stop, write nothing
 
@@ -153,6 +154,16 @@ class AudioMissing(Unanalysable):
     code = "audio_missing"
 
 
+class SourceRefused(Unanalysable):
+    """Raised when an address gives no audio. `retryable`: a person may find that it does, later."""
+
+    code = "source_refused"
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool = False) -> None:
+        super().__init__(message, code=code)
+        self.retryable = retryable
+
+
 class Crashed(KammertonError):
     """Raised when a decoder died under a file, which is one failed attempt."""
 
@@ -175,6 +186,16 @@ class Unreachable(KammertonError):
     """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
 
     code = "unreachable"
+
+
+class SourceAway(Unreachable):
+    """Raised when the server of a job's audio is away. `retry_after_seconds`: what it asks for."""
+
+    code = "source_away"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Overloaded(Unavailable):

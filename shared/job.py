@@ -3,18 +3,21 @@
     awaiting_upload ──submit──> queued ──start──> running ──succeed──> succeeded
                                   ^  ^              │  ├──fail──────> failed
                                   │  └──hand_back───┤  ├──give_up───> dead
-                                  │     lose_attempt┘  └──cancel────> canceled
+                                  │     lose_attempt┤  └──cancel────> canceled
+                                  │     postpone────┘
                                   └──retry── failed, dead
 
 All times are UNIX seconds. `attempts` only ever grows: it is the retry counter and the fencing token.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
 from shared.errors import Conflict, LostLease
 from shared.report import Report
+from shared.source import Source
 
 MAX_TIMELINE = 64
 
@@ -131,6 +134,9 @@ class Job:
     lease: Lease | None = None
     cancel_requested: bool = False
     has_audio: bool = True
+    """Whether it lies in our storage."""
+    source: Source | None = None
+    """Whose server has the audio instead."""
     multipart: str | None = None
     """While the upload is awaited: the store's name for it, where it comes in parts."""
     report: Report | None = None
@@ -179,6 +185,10 @@ class Job:
         """Keep the lease a while longer. Raises LostLease where it is somebody else's."""
         return replace(self, lease=replace(self._held(token), until=now + lease_seconds))
 
+    def know_size(self, size_bytes: int | None) -> Self:
+        """Its source said how large the file is."""
+        return replace(self, input=replace(self.input, size_bytes=size_bytes)) if size_bytes else self
+
     def succeed(
         self, token: int, report: Report, *, now: float, memory_peak_bytes: int | None = None
     ) -> Self:
@@ -211,6 +221,31 @@ class Job:
         """Queue again without the attempt counting: not the job's fault."""
         self._held(token)
         return self._queue_again(why, now, delay_seconds, attempts_allowed=self.attempts_allowed + 1)
+
+    def postpone(
+        self,
+        token: int,
+        problem: Problem,
+        *,
+        now: float,
+        pauses: Sequence[float],
+        least_seconds: float = 0.0,
+    ) -> Self:
+        """The audio's server is away: queue again without the attempt counting, once for each of the pauses;
+        then fail.
+        """
+        self._held(token)
+        if self.cancel_requested:
+            return self._enter(JobState.CANCELED, now, why=problem.message)
+        if self.source is None or self.source.misses >= len(pauses):
+            return self.fail(token, problem, now=now)
+        return self._queue_again(
+            problem.message,
+            now,
+            max(pauses[self.source.misses], least_seconds),
+            attempts_allowed=self.attempts_allowed + 1,
+            source=self.source.missed(),
+        )
 
     def crash(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
         """The lease holder saw its decoder die: queue again, or end as dead."""
@@ -246,15 +281,28 @@ class Job:
     def retry(self, *, now: float, attempts: int, why: str = "retried by hand") -> Self:
         """Queue a failed or dead job again, with so many further attempts."""
         self._require(JobState.FAILED, JobState.DEAD, verb="retried")
-        if not self.has_audio:
+        if not self.can_be_heard:
+            if self.source is not None:
+                raise Conflict("The address of this job was forgotten; send it again, as a new job.")
             raise Conflict("The audio of this job was deleted; upload the file again.")
         return self._queue_again(
-            why, now, 0.0, attempts_allowed=self.attempts + attempts, finished_at=None, problem=None
+            why,
+            now,
+            0.0,
+            attempts_allowed=self.attempts + attempts,
+            finished_at=None,
+            problem=None,
+            source=self.source.found_again() if self.source else None,
         )
 
     def forget_audio(self) -> Self:
         """The audio is no longer in storage."""
         return replace(self, has_audio=False)
+
+    @property
+    def can_be_heard(self) -> bool:
+        """Whether its audio is still to be had: from storage, or from an address that is remembered."""
+        return self.has_audio or (self.source is not None and self.source.url is not None)
 
     @property
     def wants_no_audio(self) -> bool:
@@ -287,7 +335,10 @@ class Job:
         if state.is_final:
             changes.setdefault("finished_at", now)
         timeline = (*self.timeline[:1], *self.timeline[1:][-(MAX_TIMELINE - 2) :], event)
-        return replace(self, state=state, timeline=timeline, **changes)
+        entered = replace(self, state=state, timeline=timeline, **changes)
+        if entered.source is not None and entered.wants_no_audio:
+            return replace(entered, source=entered.source.forget())
+        return entered
 
     def _held(self, token: int) -> Lease:
         if self.state is not JobState.RUNNING or self.lease is None or self.lease.token != token:

@@ -18,12 +18,17 @@ class View(BaseModel):
 
 
 class InputView(View):
-    """What was uploaded."""
+    """What was uploaded, or is fetched."""
 
     filename: str | None = Field(examples=["midnight.mp3"])
     media_type: str | None = Field(examples=["audio/mpeg"])
     bytes: int | None = Field(examples=[20_971_520])
     sha256: str | None = Field(description="Lower-case hexadecimal.", examples=["9f86d081884c7d65…"])
+    source: str | None = Field(
+        default=None,
+        description="The server that it is fetched from, without path and query; null for an upload.",
+        examples=["https://files.example.com"],
+    )
 
 
 class SpectrumView(View):
@@ -43,7 +48,7 @@ class AudioView(View):
     channels: int = Field(examples=[2])
     start_seconds: float = Field(description="Where the analysed window begins.", examples=[0.0])
     analysed_seconds: float = Field(examples=[60.0])
-    bytes_read: int = Field(description="Fetched from storage.", examples=[1_441_792])
+    bytes_read: int = Field(description="Of the file, by the decoder.", examples=[1_441_792])
     decode_seconds: float = Field(examples=[0.42])
     analysis_seconds: float = Field(examples=[0.31])
 
@@ -176,6 +181,7 @@ class JobView(View):
                 media_type=job.input.media_type,
                 bytes=job.input.size_bytes,
                 sha256=job.input.sha256,
+                source=job.source.server if job.source else None,
             ),
             report=ReportView.of(job.report) if job.report else None,
             problem=JobProblemView.model_validate(job.problem) if job.problem else None,

@@ -67,6 +67,7 @@ def configure_logs(*, log_format: str, log_level: str, log_filenames: bool = Fal
         "httpx",
         "httpx2",
         "httpcore",
+        "httpcore2",
     ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     for own_handlers in ("uvicorn", "uvicorn.error", "celery"):

@@ -5,6 +5,9 @@ that changes between the check and the connection changes nothing. Environment p
 """
 
 import base64
+import errno
+import os
+import select
 import socket
 import ssl
 import threading
@@ -25,6 +28,7 @@ Resolver = Callable[[str, int], Sequence[str]]
 
 _MOST_TRIED = 4
 _CONNECT_SECONDS = 5.0
+_PULSE_SECONDS = 0.25
 _LONGEST_PROXY_ANSWER_BYTES = 8 * 1024
 
 
@@ -39,11 +43,24 @@ class Deadline:
     """The end of everything, on the monotonic clock."""
 
     at: float
+    pulse: Callable[[], None] | None = None
+    """Called several times a second while we wait; what it raises ends the waiting."""
 
     @classmethod
-    def in_seconds(cls, seconds: float) -> "Deadline":
+    def in_seconds(cls, seconds: float, *, pulse: Callable[[], None] | None = None) -> "Deadline":
         """So many seconds from now."""
-        return cls(time.monotonic() + seconds)
+        return cls(time.monotonic() + seconds, pulse)
+
+    def within(self, seconds: float) -> "Deadline":
+        """The same, or an earlier one."""
+        return Deadline(min(self.at, time.monotonic() + seconds), self.pulse)
+
+    def wait(self) -> float:
+        """Seconds to wait at once: to the deadline, or to the next pulse. Raises as `left` and the pulse."""
+        if self.pulse is None:
+            return self.left()
+        self.pulse()
+        return min(self.left(), _PULSE_SECONDS)
 
     def left(self) -> float:
         """Seconds, more than none. Raises Unreachable when it has passed."""
@@ -68,7 +85,11 @@ def resolve(
     # getaddrinfo knows no time limit; a thread that it keeps ends by itself, with nobody listening
     thread = threading.Thread(target=ask, name="resolve", daemon=True)
     thread.start()
-    thread.join(deadline.left())
+    try:
+        while thread.is_alive():
+            thread.join(deadline.wait())
+    except Unreachable:
+        pass  # as below
     if not found:
         raise Unreachable("Its name was not resolved in time.", code="timeout")
     try:
@@ -115,9 +136,8 @@ class Dialer(httpcore2.NetworkBackend):
         raise Unreachable("No connection could be made.", code="connect_failed")
 
     def _connect(self, address: Address, port: int) -> socket.socket:
-        within = min(_CONNECT_SECONDS, self._deadline.left())
         if self._proxy is None:
-            return socket.create_connection((str(address), port), within)
+            return _connected(address, port, self._deadline.within(_CONNECT_SECONDS))
         return _through(self._proxy, address, port, self._deadline)
 
 
@@ -129,11 +149,14 @@ class _Stream(httpcore2.NetworkStream):
         self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._socket.settimeout(self._deadline.left())
-        try:
-            return self._socket.recv(max_bytes)
-        except OSError as error:
-            raise _failure(error) from error
+        while True:
+            self._socket.settimeout(self._deadline.wait())
+            try:
+                return self._socket.recv(max_bytes)
+            except TimeoutError:
+                continue  # the deadline decides whether there is another wait
+            except OSError as error:
+                raise _failure(error) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._socket.settimeout(self._deadline.left())
@@ -150,15 +173,53 @@ class _Stream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
+        wrapped = ssl_context.wrap_socket(
+            self._socket, server_hostname=server_hostname, do_handshake_on_connect=False
+        )
         try:
-            self._socket.settimeout(self._deadline.left())
-            wrapped = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
-        except (OSError, Unreachable) as error:
-            self._socket.close()
+            _shake_hands(wrapped, self._deadline)
+        except BaseException as error:
+            wrapped.close()
             if isinstance(error, OSError):
                 raise _failure(error) from error
             raise
         return _Stream(wrapped, self._deadline)
+
+
+def _shake_hands(wrapped: ssl.SSLSocket, deadline: Deadline) -> None:
+    while True:
+        wrapped.settimeout(deadline.wait())
+        try:
+            return wrapped.do_handshake()
+        except TimeoutError:
+            continue  # it goes on where it stood
+
+
+def _connected(address: Address, port: int, deadline: Deadline) -> socket.socket:
+    """A connection. Raises OSError, also TimeoutError; what the deadline's pulse raises comes through."""
+    connected = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+    try:
+        connected.setblocking(False)
+        began = connected.connect_ex((str(address), port))
+        if began not in (0, errno.EINPROGRESS):
+            raise OSError(began, os.strerror(began))
+        poll = select.poll()
+        poll.register(connected, select.POLLOUT)
+        while not poll.poll(1000 * _wait_to_connect(deadline)):
+            pass
+        failed = connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            raise OSError(failed, os.strerror(failed))
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _wait_to_connect(deadline: Deadline) -> float:
+    if deadline.at <= time.monotonic():
+        raise TimeoutError
+    return deadline.wait()
 
 
 def _failure(error: OSError) -> Unreachable:
@@ -180,14 +241,14 @@ def _through(proxy: str, address: Address, port: int, deadline: Deadline) -> soc
         pair = f"{unquote(way.username)}:{unquote(way.password or '')}"
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
     connected = socket.create_connection((way.hostname or "", way.port or 3128), deadline.left())
+    stream = _Stream(connected, deadline)
     try:
         connected.settimeout(deadline.left())
         connected.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = b""
         # byte by byte: what follows the answer belongs to the tunnel
         while not answer.endswith(b"\r\n\r\n"):
-            connected.settimeout(deadline.left())
-            byte = connected.recv(1)
+            byte = stream.read(1)
             answer += byte
             if not byte or len(answer) > _LONGEST_PROXY_ANSWER_BYTES:
                 raise ConnectionError("no answer of a proxy")

@@ -4,7 +4,7 @@ The only file that sends HTTP to addresses given by others. For webhooks and for
 """
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -103,14 +103,18 @@ class Outbound:
         timeout_seconds: float,
         max_bytes: int,
         allow_http: bool = False,
+        pulse: Callable[[], None] | None = None,
     ) -> Iterator[Incoming]:
-        """Like `send`, with the body in chunks. The deadline holds from the name to the last byte."""
+        """Like `send`, with the body in chunks. The deadline holds from the name to the last byte.
+
+        *pulse* is called several times a second while we wait; what it raises ends the request.
+        """
         target = self._rules.parse(url, allow_http=allow_http)
         dialer = Dialer(
             rules=self._rules,
             resolver=self._resolver,
             proxy=self._proxy,
-            deadline=Deadline.in_seconds(timeout_seconds),
+            deadline=Deadline.in_seconds(timeout_seconds, pulse=pulse),
         )
         address = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         sent = {"Host": target.authority, "Accept-Encoding": "identity", "Connection": "close"}

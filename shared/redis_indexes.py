@@ -31,7 +31,8 @@ def entries(job: Job) -> dict[tuple[str, str], float]:
     if job.input.sha256 is not None:
         found[f"sha256:{job.input.sha256}"] = created
     if job.state is JobState.QUEUED:
-        found[f"waiting:{job.queue}"] = job.queued_at or created
+        # what is put off waits from then on: else a pause would look like a queue that stands still
+        found[f"waiting:{job.queue}"] = max(job.queued_at or created, job.due_at or 0.0)
         found[f"due:{job.queue}"] = job.due_at or 0.0
     if job.lease is not None:
         found["leases"] = job.lease.until

@@ -166,7 +166,7 @@ class RedisJobStore:
         ]
         if old is None or new.state is not old.state or new.cancel_requested != old.cancel_requested:
             commands.append(self._transition(new.id, new.state))
-        if old is None:
+        if old is None or old.queue != new.queue:
             commands.append(["SADD", self._prefix + "queues", new.queue])
         for follower in self._followers:
             commands += follower(old, new)

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         3, ge=0, description="A worker that is told to stop hands its jobs back after so long."
     )
     stalled_seconds: float = Field(
-        90, gt=0, description="Work waits and none was started for so long: the worker is unhealthy."
+        150, gt=0, description="Work waits and none was started for so long: the worker is unhealthy."
     )
     job_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
     lease_seconds: float = Field(
@@ -97,6 +97,31 @@ class Settings(BaseSettings):
         None,
         pattern=r"^http://[^/?#]+/?$",
         description="Egress proxy for webhooks and source addresses, `http://[user:password@]host:port`.",
+    )
+    source_allow_http: bool = Field(False, description="Fetch audio from http:// addresses as well.")
+    source_spool_bytes: int = Field(
+        16 * MIB,
+        ge=1 * MIB,
+        description="So much of the beginning is fetched from a server without ranged requests, and held in "
+        "memory, bytes. An address counts as so much of its caller's bytes a day.",
+    )
+    source_read_bytes: int = Field(
+        128 * MIB,
+        ge=1 * MIB,
+        description="What one attempt fetches at most from a server with ranges, bytes.",
+    )
+    source_seconds: float = Field(
+        60,
+        gt=0,
+        le=600,
+        description="What one attempt waits for the server of its audio, altogether, seconds.",
+    )
+    source_answer_seconds: float = Field(
+        10, gt=0, le=60, description="A server that has not begun to answer after so long is away, seconds."
+    )
+    source_retry_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
+        (5, 30, 120, 600, 1800),
+        description="Pauses before a server that was away is asked again, seconds; then the job fails.",
     )
     webhook_allow_http: bool = Field(False, description="Deliver webhooks to http:// addresses as well.")
     webhook_timeout_seconds: float = Field(
@@ -157,7 +182,7 @@ class Settings(BaseSettings):
     def _networks(cls, given: object) -> object:
         return parse_networks(given) if isinstance(given, str) else given
 
-    @field_validator("webhook_retry_seconds", mode="before")
+    @field_validator("webhook_retry_seconds", "source_retry_seconds", mode="before")
     @classmethod
     def _pauses(cls, given: object) -> object:
         return [part.strip() for part in given.split(",")] if isinstance(given, str) else given
@@ -175,8 +200,11 @@ class Settings(BaseSettings):
     def _times_fit_together(self) -> Self:
         if self.lease_seconds < 2 * self.rescue_seconds:
             raise ValueError("KAMMERTON_LEASE_SECONDS must be at least twice KAMMERTON_RESCUE_SECONDS")
-        if self.stalled_seconds <= self.job_wall_seconds:
-            raise ValueError("KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS")
+        if self.stalled_seconds <= self.job_wall_seconds + self.source_seconds:
+            raise ValueError(
+                "KAMMERTON_STALLED_SECONDS must be more than KAMMERTON_JOB_WALL_SECONDS and "
+                "KAMMERTON_SOURCE_SECONDS together"
+            )
         return self
 
     @model_validator(mode="after")

@@ -160,7 +160,7 @@ class MemoryJobStore:
 
     def backlog(self, queue: str) -> Backlog:
         waiting = self._waiting(queue)
-        oldest = self.jobs[waiting[0]].queued_at if waiting else None
+        oldest = _waits_since(self.jobs[waiting[0]]) if waiting else None
         return Backlog(queue=queue, waiting=len(waiting), oldest_queued_at=oldest)
 
     def check(self) -> None:
@@ -172,7 +172,11 @@ class MemoryJobStore:
 
     def _waiting(self, queue: str) -> list[str]:
         jobs = [job for job in self.jobs.values() if job.state is JobState.QUEUED and job.queue == queue]
-        return [job.id for job in sorted(jobs, key=lambda job: (job.queued_at, job.id))]
+        return [job.id for job in sorted(jobs, key=lambda job: (_waits_since(job), job.id))]
+
+
+def _waits_since(job: Job) -> float:
+    return max(job.queued_at or job.created_at, job.due_at or 0.0)
 
 
 def _matches(job: Job, query: JobQuery) -> bool:

@@ -1,11 +1,22 @@
 """One job from start to finish, over ports. Knows no Celery: a test calls it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from shared.errors import Conflict, Crashed, LostLease, NotFound, Unanalysable, Unavailable
+from shared.errors import (
+    AudioMissing,
+    Conflict,
+    Crashed,
+    LostLease,
+    NotFound,
+    SourceAway,
+    SourceRefused,
+    Unanalysable,
+    Unavailable,
+)
 from shared.job import Job, Problem
 from shared.logs import bind, get_logger
 from shared.ports import AudioStore, JobStore
@@ -38,12 +49,30 @@ class Listen(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """Audio that is ready to be read."""
+
+    file: BinaryIO
+    size_bytes: int | None = None
+    """Of a file that is not ours, where its server says so."""
+
+
+class Fetch(Protocol):
+    """An address in, a seekable file out."""
+
+    def __call__(self, url: str, *, keep_going: Callable[[], None]) -> AbstractContextManager[Opened]:
+        """`keep_going` as in Listen. Raises SourceAway, Unanalysable; so does every read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How long things may take, in seconds."""
 
     lease_seconds: float
     retry_seconds: float
     keep_audio: bool
+    source_pauses: Sequence[float] = ()
+    """Before the server of a job's audio is asked again, where it was away."""
     give_up_seconds: float = 60
     """How long to try to write a result while the job store does not answer."""
 
@@ -61,6 +90,7 @@ def analyze(
     *,
     jobs: JobStore,
     audio: AudioStore,
+    fetch: Fetch,
     listen: Listen,
     worker: str,
     terms: Terms,
@@ -95,13 +125,14 @@ def analyze(
     _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
     pulse = _Pulse(job, jobs=jobs, terms=terms, stopping=stopping)
     try:
-        step = _attempt(job, audio=audio, listen=listen, pulse=pulse, terms=terms)
+        opened = _opened(job, audio=audio, fetch=fetch, pulse=pulse)
+        step = _attempt(job, opened=opened, listen=listen, pulse=pulse, terms=terms)
         ended = _write(jobs, job_id, step, terms)
     except (LostLease, NotFound):
         _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
         return None
     _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
-    if ended.wants_no_audio and not terms.keep_audio:
+    if ended.has_audio and ended.wants_no_audio and not terms.keep_audio:
         discard_audio(ended, jobs=jobs, audio=audio)
     return ended
 
@@ -115,8 +146,21 @@ def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
         _log.warning("audio_not_deleted", job_id=job.id, why=error.message)
 
 
+@contextmanager
+def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, pulse: "_Pulse") -> Iterator[Opened]:
+    """The audio, from our storage or from somebody else's server."""
+    if job.source is None:
+        with audio.open(job.id) as file:
+            yield Opened(file=file)
+    elif job.source.url is None:
+        raise AudioMissing("The address of this job was forgotten.")
+    else:
+        with fetch(job.source.url, keep_going=pulse) as opened:
+            yield opened
+
+
 def _attempt(
-    job: Job, *, audio: AudioStore, listen: Listen, pulse: "_Pulse", terms: Terms
+    job: Job, *, opened: AbstractContextManager[Opened], listen: Listen, pulse: "_Pulse", terms: Terms
 ) -> Callable[[Job], Job]:
     """Do the work; the answer is the step that records how it ended."""
     token = job.attempts
@@ -125,8 +169,8 @@ def _attempt(
         return time.time()
 
     try:
-        with audio.open(job.id) as file:
-            heard = listen(file, start_seconds=job.start_seconds, keep_going=pulse)
+        with opened as audio:
+            heard = listen(audio.file, start_seconds=job.start_seconds, keep_going=pulse)
     except _Canceled:
         return lambda job: job.confirm_cancel(token, now=now())
     except _Stopping:
@@ -134,13 +178,22 @@ def _attempt(
     except Unavailable as error:
         why = error.message
         return lambda job: job.hand_back(token, why, now=now(), delay_seconds=terms.retry_seconds)
+    except SourceAway as error:
+        problem = Problem(code=error.code, message=error.message, retryable=True)
+        least = error.retry_after_seconds
+        return lambda job: job.postpone(
+            token, problem, now=now(), pauses=terms.source_pauses, least_seconds=least
+        )
     except Crashed as error:
         why = error.message
         return lambda job: job.crash(token, why, now=now(), delay_seconds=terms.retry_seconds)
     except Unanalysable as error:
-        problem = Problem(code=error.code, message=error.message, retryable=False)
+        retryable = isinstance(error, SourceRefused) and error.retryable
+        problem = Problem(code=error.code, message=error.message, retryable=retryable)
         return lambda job: job.fail(token, problem, now=now())
-    return lambda job: job.succeed(token, heard.report, now=now(), memory_peak_bytes=heard.memory_peak_bytes)
+    return lambda job: job.know_size(audio.size_bytes).succeed(
+        token, heard.report, now=now(), memory_peak_bytes=heard.memory_peak_bytes
+    )
 
 
 def _write(jobs: JobStore, job_id: str, step: Callable[[Job], Job], terms: Terms) -> Job:

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
+from shared.counts import FETCHED, counted
 from shared.logs import bound, configure_logs
 from shared.services import connect
 from shared.settings import read_settings
@@ -14,6 +15,8 @@ from worker.drain import Drain
 from worker.heartbeat import announce, what_ails, worker_name
 from worker.limits import ChildLimits, choose_concurrency
 from worker.listen import listen_in_child
+from worker.remote_audio import fetch
+from worker.remote_wire import RemoteLimits
 from worker.spans import spans_of_attempt
 from worker.warm import warm_up
 
@@ -41,7 +44,7 @@ app.conf.update(
         available_cpus(),
         memory_limit_bytes=memory_limit_bytes(),
         parent_bytes=settings.worker_memory_bytes,
-        job_memory_bytes=settings.job_memory_bytes,
+        job_memory_bytes=settings.job_memory_bytes + settings.source_spool_bytes,
     ),
     worker_max_tasks_per_child=settings.worker_jobs_per_child,
 )
@@ -52,6 +55,20 @@ terms = Terms(
     lease_seconds=settings.lease_seconds,
     retry_seconds=settings.retry_seconds,
     keep_audio=settings.keep_audio,
+    source_pauses=settings.source_retry_seconds,
+)
+fetch_audio = partial(
+    fetch,
+    outbound=services.outbound,
+    limits=RemoteLimits(
+        whole_bytes=settings.max_upload_bytes,
+        read_bytes=settings.source_read_bytes,
+        spool_bytes=settings.source_spool_bytes,
+        seconds=settings.source_seconds,
+        silent_seconds=settings.source_answer_seconds,
+        allow_http=settings.source_allow_http,
+    ),
+    count=lambda size: services.books.tally.add(counted(FETCHED, amount=size)),
 )
 listen = partial(
     listen_in_child,
@@ -73,6 +90,7 @@ def analyze_audio(task: Any, job_id: str) -> None:
                 job_id,
                 jobs=services.jobs,
                 audio=services.audio,
+                fetch=fetch_audio,
                 listen=listen,
                 worker=worker_name(),
                 terms=terms,

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from shared.delivery import RESPONSE_BYTES, RETRY_SECONDS, Attempt, Delivery
 from shared.endpoint import Endpoint
@@ -16,11 +15,11 @@ from shared.logs import get_logger
 from shared.outbound import Answer
 from shared.webhook import EventType, signature
 from shared.webhook_ports import DeliveryStore, EndpointStore, HttpSender
+from worker.retry_after import retry_after_seconds
 
 _log = get_logger(__name__)
 
 _LEASE_SPARE_SECONDS = 15.0
-_LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +67,7 @@ class Notifier:
     def _attempt(self, delivery: Delivery, url: str) -> Delivery:
         began = self.clock()
         answer, attempt = self._send(delivery, url, began)
-        retry_after = retry_after_seconds(answer, now=self.clock()) if answer else 0.0
+        retry_after = retry_after_seconds(answer.status, answer.headers, now=self.clock()) if answer else 0.0
         if delivery.endpoint_id is not None:
             self._tell_endpoint(delivery.endpoint_id, attempt)
         chance = self.chance()
@@ -164,16 +163,3 @@ class Notifier:
             return
         if changed.disabled_at is not None:
             _log.warning("endpoint_disabled", endpoint_id=endpoint_id, why=changed.disabled_why)
-
-
-def retry_after_seconds(answer: Answer, *, now: float) -> float:
-    """How long the receiver wants to be left alone, if it says so: seconds, or an HTTP date."""
-    given = answer.headers.get("retry-after", "").strip()
-    if answer.status < 400 or not given:
-        return 0.0
-    if given.isdecimal() and given.isascii():
-        return min(float(given[:10]), _LONGEST_RETRY_AFTER_SECONDS)
-    try:
-        return min(max(parsedate_to_datetime(given).timestamp() - now, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
-    except (ValueError, OverflowError, TypeError):
-        return 0.0

@@ -1,6 +1,7 @@
 // The try-it page: drop or choose songs, watch them go up, read what they are tuned to.
 import { Refused, sendResumable, sendWhole } from "./upload.js";
 import { announce, follow, show } from "./song.js";
+import { nameOf, submitLink } from "./link.js";
 import { rememberKey } from "./watch.js";
 
 const AT_ONCE = 2;
@@ -21,7 +22,14 @@ input.addEventListener("change", () => {
   take(input.files);
   input.value = "";
 });
-form.addEventListener("submit", (event) => event.preventDefault());
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const link = document.querySelector("#link");
+  const url = link.value.trim();
+  if (!url) return link.focus();
+  link.value = "";
+  fetchLink(card(nameOf(url) || "A song by its link", ""), url);
+});
 
 for (const type of ["dragenter", "dragover"]) {
   document.addEventListener(type, (event) => {
@@ -42,17 +50,42 @@ document.addEventListener("drop", (event) => {
 
 function take(files) {
   for (const file of [...files]) {
-    const item = template.content.firstElementChild.cloneNode(true);
-    const card = item.querySelector(".song");
-    card.querySelector(".name").textContent = file.name;
-    card.querySelector(".size").textContent = inBytes(file.size);
-    songs.prepend(item);
-    const song = { file, card, startSeconds: form.elements.start_seconds.value };
-    card.querySelector(".again").onclick = () => queue(song);
-    card.querySelector(".dismiss").onclick = () => item.remove();
+    const song = { ...card(file.name, inBytes(file.size)), file };
+    song.card.querySelector(".again").onclick = () => queue(song);
     queue(song);
   }
   if (files.length) songs.firstElementChild.scrollIntoView({ block: "nearest" });
+}
+
+// A new song's card, the first of all.
+function card(name, size) {
+  const item = template.content.firstElementChild.cloneNode(true);
+  const card = item.querySelector(".song");
+  card.querySelector(".name").textContent = name;
+  card.querySelector(".size").textContent = size;
+  card.querySelector(".dismiss").onclick = () => item.remove();
+  songs.prepend(item);
+  return { file: { name }, card, startSeconds: form.elements.start_seconds.value };
+}
+
+async function fetchLink(song, url) {
+  const part = (name) => song.card.querySelector(name);
+  song.control = new AbortController();
+  part(".again").onclick = () => fetchLink(song, url);
+  part(".again").hidden = part(".dismiss").hidden = true;
+  part(".cancel").hidden = part("progress").hidden = false;
+  part(".cancel").onclick = () => song.control.abort();
+  part("progress").setAttribute("aria-label", `Progress of ${song.file.name}`);
+  part("progress").removeAttribute("value");
+  part(".status").textContent = "Asking for it…";
+  song.card.scrollIntoView({ block: "nearest" });
+  try {
+    song.card.dataset.job = await submitLink(url, { startSeconds: song.startSeconds, signal: song.control.signal });
+    keep();
+    follow(song.card);
+  } catch (error) {
+    stopped(song, song.control.signal.aborted ? "Canceled." : error.message, true);
+  }
 }
 
 function queue(song) {

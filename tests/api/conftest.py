@@ -70,7 +70,7 @@ class World:
 
 def public_only(url: str) -> str:
     """As the real one does it, in a world with one public name."""
-    known = {"hooks.example": ["93.184.215.14"]}
+    known = {"hooks.example": ["93.184.215.14"], "files.example": ["93.184.215.15"]}
     outbound = Outbound(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
     return str(outbound.check(url))
 
@@ -103,6 +103,7 @@ def a_world(**changes: Any) -> World:
         "resumables": resumables,
         "transitions": MemoryTransitions(jobs),
         "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
+        "check_source": public_only,
         "board": a_board(jobs, audio, workers, deliveries, endpoints, uploads),
         "sessions": Sessions(MemoryVault(), operator_password=OPERATOR, viewer_password=VIEWER),
         "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),

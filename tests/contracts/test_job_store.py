@@ -7,6 +7,7 @@ import pytest
 from shared.errors import BadRequest, Conflict, NotFound
 from shared.job import AudioInput, Job, JobState, Problem
 from shared.ports import JobQuery, JobStore
+from shared.source import Source
 from tests.made import a_job, a_report
 
 
@@ -193,3 +194,28 @@ def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None
         writer.join()
     with pytest.raises(NotFound):
         jobs.get("job-1")
+
+
+def test_a_job_that_is_put_off_waits_from_then_on(jobs: JobStore) -> None:
+    jobs.add(a_job("put-off", queued_at=1.0, due_at=500.0))
+    jobs.add(a_job("now", queued_at=100.0, due_at=100.0))
+    assert jobs.backlog("interactive").oldest_queued_at == 100.0
+    assert jobs.position(jobs.get("put-off")) == 1
+    jobs.remove("now")
+    assert jobs.backlog("interactive").oldest_queued_at == 500.0
+
+
+def test_a_job_may_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
+    jobs.add(a_job(state=JobState.AWAITING_UPLOAD, has_audio=False))
+    jobs.change(
+        "job-1",
+        lambda job: replace(job, queue="fresh").submit(now=5.0, input=job.input),
+    )
+    assert jobs.chores(now=6.0, limit=10).queued_due == ("job-1",)
+    assert (jobs.backlog("fresh").waiting, jobs.backlog("interactive").waiting) == (1, 0)
+
+
+def test_the_source_of_a_job_comes_back(jobs: JobStore) -> None:
+    source = Source.at("https://files.example:8443/song?signature=secret")
+    jobs.add(a_job(source=source, has_audio=False))
+    assert jobs.get("job-1").source == source

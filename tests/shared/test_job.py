@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from shared.errors import Conflict, KammertonError, LostLease
 from shared.job import MAX_TIMELINE, AudioInput, Job, JobState, Problem
+from shared.source import Source
 from tests.made import a_job, a_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
@@ -180,3 +181,60 @@ def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> No
         assert job.attempts <= job.attempts_allowed
         if before.state.is_final and job.state is not before.state:
             assert name == "retry"
+
+
+def fetched(**changes: Any) -> Job:
+    source = Source.at("https://files.example/song?signature=secret")
+    job = a_job(source=source, has_audio=False, attempts_allowed=1, **changes)
+    return job.start(worker="w", now=10, lease_seconds=15)
+
+
+AWAY = Problem(code="source_away", message="It answered 503.", retryable=True)
+PAUSES = (5.0, 60.0)
+
+
+def test_a_server_that_is_away_puts_the_job_off_without_burning_attempts_until_the_pauses_are_over() -> None:
+    job = fetched()
+    for attempt, pause in enumerate(PAUSES, start=1):
+        job = job.postpone(attempt, AWAY, now=20, pauses=PAUSES)
+        assert (job.state, job.due_at) == (JobState.QUEUED, 20 + pause)
+        assert job.timeline[-1].why == "It answered 503."
+        assert job.can_be_heard
+        job = job.start(worker="w", now=1000, lease_seconds=15)
+        assert job.state is JobState.RUNNING
+    job = job.postpone(3, AWAY, now=1001, pauses=PAUSES)
+    assert (job.state, job.problem) == (JobState.FAILED, AWAY)
+    assert job.can_be_heard
+    again = job.retry(now=1002, attempts=3)
+    assert again.source is not None
+    assert again.source.misses == 0
+
+
+def test_a_server_may_ask_for_a_longer_pause() -> None:
+    assert fetched().postpone(1, AWAY, now=20, pauses=PAUSES, least_seconds=90).due_at == 110
+
+
+def test_a_job_that_is_canceled_is_not_put_off() -> None:
+    job = fetched().cancel(now=11).postpone(1, AWAY, now=20, pauses=PAUSES)
+    assert job.state is JobState.CANCELED
+
+
+def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> None:
+    for ended in (
+        fetched().succeed(1, a_report(), now=11),
+        fetched().fail(1, PROBLEM, now=11),
+        fetched().cancel(now=11).confirm_cancel(1, now=12),
+    ):
+        assert ended.source is not None
+        assert (ended.source.url, ended.source.server) == (None, "https://files.example")
+        assert "secret" not in repr(ended)
+    dead = fetched().crash(1, "SIGSEGV", now=11, delay_seconds=0)
+    assert dead.state is JobState.DEAD
+    assert dead.can_be_heard
+    assert dead.retry(now=12, attempts=1).state is JobState.QUEUED
+
+
+def test_a_job_whose_address_is_forgotten_can_not_be_retried() -> None:
+    job = fetched().fail(1, PROBLEM, now=11)
+    with pytest.raises(Conflict, match="send it again"):
+        job.retry(now=12, attempts=1)

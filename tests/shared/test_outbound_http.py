@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 import pytest
 import trustme
@@ -186,6 +187,69 @@ def test_a_server_that_never_finishes_tls_is_given_up() -> None:
     with a_socket(hang) as port, pytest.raises(Unreachable) as unreachable:
         post(Outbound(rules=RULES), f"https://127.0.0.1:{port}/", seconds=0.5)
     assert unreachable.value.code == "timeout"
+
+
+def dawdle(*_: object) -> None:
+    """Longer than it is between two pulses."""
+    threading.Event().wait(0.6)
+
+
+def test_a_pulse_disturbs_neither_a_slow_handshake_nor_a_slow_body() -> None:
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("slow.example").configure_cert(tls)
+    tls.sni_callback = dawdle
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    pulses: list[int] = []
+
+    def slow(_: Got) -> Reply:
+        dawdle()
+        return 200, {}, b"thanks"
+
+    with (
+        a_receiver(slow, tls=tls) as receiver,
+        Outbound(rules=RULES, resolver=loopback, trust=trust).open(
+            "GET",
+            f"https://slow.example:{receiver.port}/",
+            headers={},
+            timeout_seconds=30,
+            max_bytes=1024,
+            pulse=lambda: pulses.append(1),
+        ) as incoming,
+    ):
+        assert b"".join(incoming.chunks) == b"thanks"
+    assert len(pulses) > 4
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_pulse_ends_a_connection_that_nobody_accepts() -> None:
+    pulses = itertools.count(1)
+
+    def stop() -> None:
+        if next(pulses) == 4:
+            raise Stop
+
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):  # what the kernel takes by itself; the next one waits
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        request = Outbound(rules=RULES).open(
+            "GET",
+            f"http://127.0.0.1:{full.getsockname()[1]}/",
+            headers={},
+            timeout_seconds=60,
+            max_bytes=1,
+            allow_http=True,
+            pulse=stop,
+        )
+        with pytest.raises(Stop), request:
+            raise AssertionError("it was answered")
 
 
 def test_a_body_that_trickles_is_cut_off_at_the_deadline() -> None:

@@ -1,16 +1,19 @@
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import pytest
 
-from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
-from shared.job import Job, JobState
+from shared.errors import Crashed, SourceAway, SourceRefused, TooComplex, Unavailable, Undecodable
+from shared.job import AudioInput, Job, JobState, Problem
+from shared.source import Source
 from tests.fakes import MemoryAudioStore, MemoryJobStore
 from tests.logged import json_logs
 from tests.made import a_job, a_report
-from worker.analyze import Heard, Terms, analyze
+from worker.analyze import Heard, Opened, Terms, analyze
 
 TERMS = Terms(lease_seconds=15, retry_seconds=5, keep_audio=False, give_up_seconds=5)
 
@@ -21,9 +24,26 @@ class World:
         self.audio = MemoryAudioStore()
         self.jobs.add(a_job(**changes))
         self.audio.objects["job-1"] = (b"song", 1.0)
+        self.remote: bytes | Exception = b"song"
+        self.asked: list[str] = []
 
     def run(self, listen: Callable[..., Heard], *, terms: Terms = TERMS) -> Job | None:
-        return analyze("job-1", jobs=self.jobs, audio=self.audio, listen=listen, worker="w", terms=terms)
+        return analyze(
+            "job-1",
+            jobs=self.jobs,
+            audio=self.audio,
+            fetch=self.fetch,
+            listen=listen,
+            worker="w",
+            terms=terms,
+        )
+
+    @contextmanager
+    def fetch(self, url: str, *, keep_going: Callable[[], None]) -> Iterator[Opened]:
+        self.asked.append(url)
+        if isinstance(self.remote, Exception):
+            raise self.remote
+        yield Opened(file=io.BytesIO(self.remote), size_bytes=len(self.remote))
 
     @property
     def job(self) -> Job:
@@ -102,7 +122,16 @@ def test_a_repeated_doorbell_does_nothing() -> None:
     assert world.run(raises(AssertionError())) is None
     assert world.job == before
     assert (
-        analyze("nobody", jobs=world.jobs, audio=world.audio, listen=hears, worker="w", terms=TERMS) is None
+        analyze(
+            "nobody",
+            jobs=world.jobs,
+            audio=world.audio,
+            fetch=world.fetch,
+            listen=hears,
+            worker="w",
+            terms=TERMS,
+        )
+        is None
     )
 
 
@@ -146,6 +175,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
         "job-1",
         jobs=world.jobs,
         audio=world.audio,
+        fetch=world.fetch,
         listen=listen,
         worker="w",
         terms=TERMS,
@@ -222,3 +252,66 @@ def test_every_line_of_an_attempt_has_the_id_of_the_request_that_made_the_job() 
         lines = log.lines()
     assert {line["event"] for line in lines} == {"attempt_started", "attempt_ended"}
     assert {(line["job_id"], line["request_id"]) for line in lines} == {("job-1", "r-1")}
+
+
+SONG_URL = "https://files.example/song?signature=t0psecret"
+PATIENT = Terms(lease_seconds=15, retry_seconds=5, keep_audio=False, source_pauses=(30.0, 60.0))
+
+
+def a_fetched_world(remote: bytes | Exception = b"song", **changes: Any) -> World:
+    source = {"source": Source.at(SONG_URL), "has_audio": False, "input": AudioInput()}
+    world = World(**source | changes)
+    world.audio.objects.clear()
+    world.remote = remote
+    return world
+
+
+def test_a_job_with_an_address_is_fetched_and_forgets_the_address_but_not_the_size() -> None:
+    world = a_fetched_world()
+    with json_logs() as logged:
+        world.run(hears)
+    assert world.job.state is JobState.SUCCEEDED
+    assert world.asked == [SONG_URL]
+    assert (world.job.input.size_bytes, world.job.source) == (
+        4,
+        Source(server="https://files.example", url=None),
+    )
+    assert "t0psecret" not in logged.text
+
+
+def test_a_server_that_is_away_puts_the_job_off_and_fails_it_when_patience_is_over() -> None:
+    world = a_fetched_world(SourceAway("It answered 503.", retry_after_seconds=45), attempts_allowed=1)
+    world.run(hears, terms=PATIENT)
+    job = world.job
+    assert (job.state, job.timeline[-1].why) == (JobState.QUEUED, "It answered 503.")
+    assert job.attempts < job.attempts_allowed
+    assert (job.due_at or 0) - (job.queued_at or 0) == 45
+    for _ in range(2):
+        world.jobs.change("job-1", lambda job: replace(job, due_at=0.0))
+        world.run(hears, terms=PATIENT)
+    assert (world.job.state, len(world.asked)) == (JobState.FAILED, 3)
+    assert world.job.problem == Problem(code="source_away", message="It answered 503.", retryable=True)
+    assert world.job.can_be_heard
+
+
+@pytest.mark.parametrize("retryable", [False, True])
+def test_an_address_that_gives_no_audio_fails_the_job_at_once(retryable: bool) -> None:
+    world = a_fetched_world(SourceRefused("Changed.", code="source_changed", retryable=retryable))
+    world.run(hears)
+    assert world.job.problem == Problem(code="source_changed", message="Changed.", retryable=retryable)
+    assert world.job.can_be_heard == retryable
+
+
+def test_an_address_that_is_forgotten_is_a_job_without_audio() -> None:
+    world = a_fetched_world(source=Source(server="https://files.example", url=None))
+    world.run(hears)
+    assert world.job.problem is not None
+    assert world.job.problem.code == "audio_missing"
+    assert world.asked == []
+
+
+def test_a_fetched_file_that_kills_its_decoder_costs_attempts() -> None:
+    world = a_fetched_world(attempts_allowed=1)
+    world.run(raises(Crashed("SIGSEGV")))
+    assert world.job.state is JobState.DEAD
+    assert world.job.can_be_heard

@@ -19,7 +19,8 @@ from tests.webhook_fakes import (
     a_delivery,
     an_endpoint,
 )
-from worker.notify import Notifier, SendingTerms, retry_after_seconds
+from worker.notify import Notifier, SendingTerms
+from worker.retry_after import retry_after_seconds
 
 NOW = 1_795_000_000.0
 
@@ -109,7 +110,7 @@ def test_retry_after_is_honoured(office: Office, status: int) -> None:
     ],
 )
 def test_any_retry_after_is_read_or_ignored(given: str, seconds: float) -> None:
-    assert retry_after_seconds(answer(503, retry_after=given), now=NOW) == pytest.approx(seconds, abs=1)
+    assert retry_after_seconds(503, {"retry-after": given}, now=NOW) == pytest.approx(seconds, abs=1)
 
 
 def test_the_same_id_and_body_are_sent_again_with_a_new_time_and_signature(office: Office) -> None:

@@ -1,0 +1,19 @@
+"""How long somebody else's server wants to be left alone, by its own words. Pure."""
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+_LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
+
+
+def retry_after_seconds(status: int, headers: Mapping[str, str], *, now: float) -> float:
+    """How long the server wants to be left alone, if it says so: seconds, or an HTTP date."""
+    given = headers.get("retry-after", "").strip()
+    if status < 400 or not given:
+        return 0.0
+    if given.isdecimal() and given.isascii():
+        return min(float(given[:10]), _LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        return min(max(parsedate_to_datetime(given).timestamp() - now, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+    except (ValueError, OverflowError, TypeError):
+        return 0.0

@@ -4,7 +4,7 @@ One API process (uvicorn, its defaults) before a real S3 server (SeaweedFS) and 
 machine. Memory is the API process's peak resident size (VmHWM, reset before each run) over its idle size.
 Caveats: client, API, S3 server and its disk share the same cores, so the ratios count, not the speeds; the
 throughput ratio compares with boto3's `upload_file` (ten threads, 8 MiB parts) of the same file in the same
-run, the better of two each.
+run, the best of four each.
 """
 
 import http.client
@@ -155,7 +155,7 @@ def throughput(api: Api, s3: S3Server) -> None:
         ).client("s3", endpoint_url=s3.endpoint_url, config=config)
         client.create_bucket(Bucket="throughput")
         times: dict[str, list[float]] = {"boto3": [], "api": []}
-        for _ in range(2):
+        for _ in range(4):
             for name in times:
                 began = time.perf_counter()
                 if name == "boto3":

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
 from shared.access_ports import KeyStore
+from shared.batch import Batch
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.job import Job
 from shared.keys import Scope, check_token, key_id_of, with_included
@@ -48,19 +49,20 @@ class Caller:
             raise Unauthenticated(_HOW)
         raise Forbidden(f"This API key lacks the scope {scope}.")
 
-    def check_sees(self, job: Job) -> None:
-        """Raise NotFound unless this job is theirs, or everybody's are. Others' jobs don't exist."""
+    def check_sees(self, thing: Job | Batch) -> None:
+        """Raise NotFound unless this is theirs, or everybody's is. Others' jobs and batches don't exist."""
         self.require(Scope.JOBS_READ)
-        self._check(job, Scope.ADMIN_READ)
+        self._check(thing, Scope.ADMIN_READ)
 
-    def check_changes(self, job: Job) -> None:
-        """Raise NotFound unless they may cancel, retry or delete this job."""
+    def check_changes(self, thing: Job | Batch) -> None:
+        """Raise NotFound unless they may cancel, retry or delete this."""
         self.require(Scope.JOBS_WRITE)
-        self._check(job, Scope.ADMIN_WRITE)
+        self._check(thing, Scope.ADMIN_WRITE)
 
-    def _check(self, job: Job, scope: Scope) -> None:
-        if job.owner != self.key_id and scope not in self.scopes:
-            raise NotFound("There is no such job. It may have expired.")
+    def _check(self, thing: Job | Batch, scope: Scope) -> None:
+        if thing.owner != self.key_id and scope not in self.scopes:
+            what = "batch" if isinstance(thing, Batch) else "job"
+            raise NotFound(f"There is no such {what}. It may have expired.")
 
 
 ANYBODY = Caller(key_id=None, scopes=frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE}))

@@ -40,27 +40,28 @@ class Admission:
         self._limits = limits
         self._bytes = Quota(name="bytes", most=limits.bytes_per_day or _NO_MOST, window_seconds=_DAY_SECONDS)
 
-    def check_backlog(self) -> None:
-        """Raise QueueFull where a new job would wait too long."""
-        if sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues) >= self._limits.queue_most:
+    def check_backlog(self, *, jobs: int = 1) -> None:
+        """Raise QueueFull where so many new jobs would wait too long."""
+        waiting = sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues)
+        if waiting + jobs > self._limits.queue_most:
             raise QueueFull("Too many jobs are waiting already; try again in some minutes.")
 
-    def check_jobs(self, subject: str) -> None:
-        """Raise LimitReached where too many of the subject's jobs wait."""
+    def check_jobs(self, subject: str, *, jobs: int = 1) -> None:
+        """Raise LimitReached where too many of the subject's jobs would wait with so many new ones."""
         most = self._limits.jobs_queued
         if most is None:
             return
         held = self._limiter.places("jobs", subject)
         left = len(held)
         for job_id in held:
-            if left < most:
+            if left + jobs <= most:
                 return
             if not self._waits(job_id):
                 self._limiter.let_go("jobs", subject, job_id)
                 left -= 1
-        if left >= most:
+        if left + jobs > most:
             raise LimitReached(
-                f"{most} of your jobs are waiting; send more when some of them are done.",
+                f"{left} of your jobs are waiting, of {most} that may; send more when some of them are done.",
                 code="too_many_jobs",
                 retry_after_seconds=5,
             )
@@ -188,10 +189,13 @@ class Share:
         self._admission = admission
         self._subject = subject
 
-    def admit(self, declared: int) -> None:
-        """Raises LimitReached, QueueFull, Unavailable."""
-        self._admission.check_backlog()
-        self._admission.check_jobs(self._subject)
+    def admit(self, declared: int, *, jobs: int = 1, counted_jobs: int = 0) -> None:
+        """Let so many jobs come, beside some that were counted before and now begin to wait for a worker.
+
+        Raises LimitReached, QueueFull, Unavailable.
+        """
+        self._admission.check_backlog(jobs=jobs + counted_jobs)
+        self._admission.check_jobs(self._subject, jobs=jobs)
         self._admission.check_bytes(self._subject, declared)
 
     def count(self, job_id: str, declared: int) -> None:

@@ -15,6 +15,9 @@ from api.admin_api import admin_api_router
 from api.admin_keys import keys_router
 from api.admin_login import lead_to_login, login_router
 from api.admission import Admission
+from api.batch_acts import BatchActs
+from api.batch_items import BatchItems
+from api.batches import batches_router
 from api.board import Board
 from api.budget import BufferBudget
 from api.callback import CheckUrl
@@ -27,6 +30,7 @@ from api.health import health_router
 from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
 from api.jobs import jobs_router
+from api.known import KnownSongs
 from api.limits import Limits, RequestLimit
 from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
@@ -45,12 +49,20 @@ from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
 from api.webhooks import webhooks_router
 from shared.access_ports import CountStore, KeyStore, Limiter
+from shared.batch_ports import BatchStore
 from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
 from shared.traces import Traces
-from shared.upload_ports import ClaimStore, DirectStore, PartStore, ResumableStore, UploadRegistry
+from shared.upload_ports import (
+    ClaimStore,
+    DirectStore,
+    PartStore,
+    Recall,
+    ResumableStore,
+    UploadRegistry,
+)
 
 _log = get_logger(__name__)
 
@@ -62,6 +74,7 @@ _BODY_BYTES = 1024 * 1024
 def create_app(
     *,
     jobs: JobStore,
+    batches: BatchStore,
     audio: AudioStore,
     queue: JobQueue,
     workers: WorkerRegistry,
@@ -76,6 +89,7 @@ def create_app(
     transitions: Transitions,
     uploads: UploadRegistry,
     claims: ClaimStore,
+    recall: Recall | None,
     direct: DirectStore,
     webhooks: WebhookActs,
     check_source: CheckUrl,
@@ -91,6 +105,7 @@ def create_app(
     """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
 
     `anonymous`: take jobs of callers without an API key. `check_source`: judges addresses to fetch from.
+    `recall`: None where every upload is analysed.
     """
 
     wakeups = Wakeups(transitions)
@@ -110,6 +125,7 @@ def create_app(
         budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
         in_flight=in_flight,
         idempotency=Idempotency(claims),
+        known=KnownSongs(recall=recall, window_seconds=terms.window_seconds),
         check_url=webhooks.check_url,
     )
     resumable_uploads = ResumableUploads(
@@ -117,6 +133,10 @@ def create_app(
     )
     direct_uploads = DirectUploads(
         store=direct, parts=parts, submissions=submissions, seconds=terms.direct_upload_seconds
+    )
+
+    addressed_jobs = AddressedJobs(
+        submissions=submissions, check_url=check_source, counts_as_bytes=terms.source_counts_as_bytes
     )
 
     @asynccontextmanager
@@ -151,11 +171,7 @@ def create_app(
             wakeups=wakeups,
             submissions=submissions,
             direct=direct_uploads,
-            addressed=AddressedJobs(
-                submissions=submissions,
-                check_url=check_source,
-                counts_as_bytes=terms.source_counts_as_bytes,
-            ),
+            addressed=addressed_jobs,
             webhooks=webhooks,
             forecast=forecast,
         )
@@ -173,6 +189,17 @@ def create_app(
         forget_webhooks=webhooks.deliveries.forget,
     )
     app.include_router(acts_router(acts))
+    app.include_router(
+        batches_router(
+            BatchActs(
+                batches=batches,
+                items=BatchItems(direct=direct_uploads, addressed=addressed_jobs),
+                acts=acts,
+                webhooks=webhooks,
+                forecast=forecast,
+            )
+        )
+    )
     app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
     app.include_router(reference_router())
     recognize = recognizer(sessions)

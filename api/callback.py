@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from api.access import Caller
 from shared.errors import AddressRefused, BadRequest, Unreachable
 from shared.job import Callback
-from shared.webhook import JOB_EVENTS, new_secret, parse_events
+from shared.webhook import DEFAULT_EVENTS, JOB_EVENTS, EventType, new_secret, parse_events
 
 CheckUrl = Callable[[str], str]
 """From an address to its normal form, if it may be called now. Blocking. Raises AddressRefused."""
@@ -33,9 +33,16 @@ class CallbackWish:
         names = tuple(name.strip() for name in given if name.strip())
         return cls(fields.get("callback_url", "").strip() or (url or "").strip() or None, names)
 
-    def grant(self, caller: Caller, *, check_url: CheckUrl) -> Callback | None:
+    def grant(
+        self,
+        caller: Caller,
+        *,
+        check_url: CheckUrl,
+        known: tuple[EventType, ...] = JOB_EVENTS,
+        default: tuple[EventType, ...] = DEFAULT_EVENTS,
+    ) -> Callback | None:
         """The callback, if one is wanted. Blocking. Raises BadRequest, AddressRefused."""
-        events = parse_events(self.events)
+        events = parse_events(self.events, known=known, default=default)
         if self.url is None:
             if self.events:
                 raise BadRequest("`events` says what to tell; `callback_url` must say whom.")

@@ -147,20 +147,23 @@ class DirectUploads:
         share.count(job_id, wish.bytes)
         return job, offer
 
+    def ready(self, upload_id: str, caller: Caller) -> Job:
+        """An upload that is whole and sound and was not submitted yet. Blocking. Raises as `submit` does."""
+        job = self._found(upload_id, caller)
+        if job.state is not JobState.AWAITING_UPLOAD:
+            raise Conflict("This upload was submitted already: it is the job of the same id.")
+        self._check(job)
+        return job
+
     def _submit(self, upload_id: str, caller: Caller, wish: JobWishes) -> tuple[Job, bool]:
         """The job, and whether the secret of its callback was made just now."""
         jobs = self.submissions.jobs
-        job = jobs.get(upload_id)
-        caller.check_changes(job)
-        if job.state is JobState.CANCELED:
-            raise Conflict("This upload was canceled; ask for a new one.")
+        job = self._found(upload_id, caller)
         wanted = with_wishes(job, wish, caller, check_url=self.submissions.check_url)
         if job.state is not JobState.AWAITING_UPLOAD:
             if not same_wishes(job, wanted):
                 raise Conflict("This upload was submitted already, and with other wishes.")
             return job, False
-        if _deadline(job) <= time.time():
-            raise NotFound("The time for this upload is over; ask for a new one.")
         self._check(job)
         now = time.time()
         job = jobs.change(upload_id, lambda job: submitted(as_wished(job, wanted), now=now))
@@ -168,7 +171,16 @@ class DirectUploads:
         _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
         return job, wish.callback_url is not None and job.callback == wanted.callback
 
+    def _found(self, upload_id: str, caller: Caller) -> Job:
+        job = self.submissions.jobs.get(upload_id)
+        caller.check_changes(job)
+        if job.state is JobState.CANCELED:
+            raise Conflict("This upload was canceled; ask for a new one.")
+        return job
+
     def _check(self, job: Job) -> None:
+        if _deadline(job) <= time.time():
+            raise NotFound("The time for this upload is over; ask for a new one.")
         audio, size_bytes = self.submissions.audio, job.input.size_bytes or 0
         if job.multipart is not None:
             self.parts.join(job.id, multipart=job.multipart, size_bytes=size_bytes)

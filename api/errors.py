@@ -28,6 +28,7 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.UnsupportedMedia: 415,
     errors.UploadStalled: 408,
     errors.KeyReused: 422,
+    errors.BadItem: 422,
     errors.WrongVersion: 412,
     errors.UploadGone: 400,
     errors.Rejected: 400,
@@ -37,16 +38,16 @@ _STATUS: dict[type[errors.KammertonError], int] = {
 
 
 def problem(
-    status: int, code: str, detail: str, headers: dict[str, str] | None = None, limit_bytes: int | None = None
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: int | None
 ) -> JSONResponse:
-    """An answer as RFC 9457 has it."""
+    """An answer as RFC 9457 has it. `more`: further fields of a ProblemView."""
     view = ProblemView(
         type=f"urn:kammerton:problem:{code}",
         title=HTTPStatus(status).phrase,
         status=status,
         code=code,
         detail=detail,
-        limit_bytes=limit_bytes,
+        **more,
     )
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS), **(headers or {})}
@@ -74,13 +75,13 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(errors.KammertonError)
     async def ours(request: Request, error: errors.KammertonError) -> Response:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        limit_bytes = error.limit_bytes if isinstance(error, errors.TooLarge) else None
+        more = {name: getattr(error, name, None) for name in ("limit_bytes", "item")}
         wait = (
             {"Retry-After": str(error.retry_after_seconds)}
             if isinstance(error, errors.LimitReached)
             else None
         )
-        answer = problem(status, error.code, error.message, wait, limit_bytes=limit_bytes)
+        answer = problem(status, error.code, error.message, wait, **more)
         return _answer(request, answer, error.message)
 
     @app.exception_handler(RequestValidationError)

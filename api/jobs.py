@@ -1,7 +1,5 @@
 """Submit a recording, read its job. The whole public API on one screen."""
 
-import hashlib
-import math
 import time
 from typing import Annotated
 
@@ -18,6 +16,7 @@ from api.errors import documented
 from api.forecast import Forecast
 from api.idempotency import IDEMPOTENCY_KEY
 from api.json_body import JSON, is_json, read_json
+from api.polling import POLLED, polled
 from api.rendering import wants_page
 from api.schemas import JobView
 from api.source_url import AddressedJobs, JobSource
@@ -140,11 +139,7 @@ def jobs_router(
     @router.get(
         "/{job_id}",
         summary="Read a job",
-        responses={
-            200: {"headers": {name: {"schema": {"type": "string"}} for name in ("ETag", "Retry-After")}},
-            304: {"description": "Nothing has changed since the given ETag."},
-            **documented(404, 422, 503),
-        },
+        responses={**POLLED, **documented(404, 422, 503)},
         response_model=JobDetailView,
     )
     async def read(
@@ -163,13 +158,8 @@ def jobs_router(
         wait_seconds = await run_in_threadpool(forecast.wait_seconds, job, position)
         view = JobView.of(job, queue_position=position, queue_wait_seconds=wait_seconds)
         told = await run_in_threadpool(webhooks.of_job, job)
-        content = JobDetailView.beside(view, told).model_dump_json().encode()
-        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
-        if not job.state.is_final:
-            headers["Retry-After"] = str(min(30, math.ceil(1 + (wait_seconds or 0))))
-        if if_none_match is not None and headers["ETag"] in if_none_match:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type="application/json", headers=headers)
+        again = None if job.state.is_final else 1 + (wait_seconds or 0)
+        return polled(JobDetailView.beside(view, told), if_none_match, again_seconds=again)
 
     return router
 

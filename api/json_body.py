@@ -21,13 +21,15 @@ def is_json(request: Request) -> bool:
     return request.headers.get("content-type", "").split(";")[0].strip().lower() == JSON
 
 
-async def read_json(request: Request, model: type[Model], *, pace: Pace) -> tuple[Model, bytes]:
+async def read_json(
+    request: Request, model: type[Model], *, pace: Pace, most_bytes: int = _LONGEST_BYTES
+) -> tuple[Model, bytes]:
     """The model, and the bytes that it came as. Raises BadRequest, TooLarge, RequestValidationError."""
     raw = bytearray()
     async for chunk in received(request, pace):
         raw += chunk
-        if len(raw) > _LONGEST_BYTES:
-            raise TooLarge(f"JSON is taken up to {_LONGEST_BYTES:,} bytes here.", limit_bytes=_LONGEST_BYTES)
+        if len(raw) > most_bytes:
+            raise TooLarge(f"JSON is taken up to {most_bytes:,} bytes here.", limit_bytes=most_bytes)
     try:
         return model.model_validate_json(bytes(raw)), bytes(raw)
     except ValidationError as error:

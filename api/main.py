@@ -21,6 +21,7 @@ configure_logs(
 services = connect(settings, process="api")
 app = create_app(
     jobs=services.jobs,
+    batches=services.batches,
     audio=services.audio,
     queue=services.queue,
     workers=services.workers,
@@ -47,6 +48,7 @@ app = create_app(
     transitions=services.transitions,
     uploads=services.uploads,
     claims=services.claims,
+    recall=services.recall if settings.reuse_reports else None,
     direct=services.direct,
     webhooks=WebhookActs(
         deliveries=services.deliveries,
@@ -86,6 +88,7 @@ app = create_app(
         direct_upload_seconds=settings.direct_upload_seconds,
         attempts=settings.job_attempts,
         keep_seconds=settings.keep_seconds,
+        window_seconds=settings.window_seconds,
         source_counts_as_bytes=settings.source_spool_bytes,
     ),
 )

@@ -33,3 +33,6 @@ class ProblemView(View):
     limit_bytes: int | None = Field(
         default=None, description="With 413: the largest file that is taken.", examples=[2_147_483_648]
     )
+    item: int | None = Field(
+        default=None, description="With 422 of a batch: which item is meant, from 0.", examples=[3]
+    )

@@ -17,6 +17,7 @@ from api.budget import BufferBudget
 from api.callback import CallbackWish, CheckUrl
 from api.idempotency import Idempotency, Once, fingerprint
 from api.in_flight import InFlight, UploadsInFlight
+from api.known import KnownSongs
 from api.names import clean_filename
 from api.pace import Pace
 from api.terms import JobTerms
@@ -68,6 +69,7 @@ class Submissions:
     budget: BufferBudget
     in_flight: UploadsInFlight
     idempotency: Idempotency
+    known: KnownSongs
     check_url: CheckUrl
 
     async def upload(self, request: Request, caller: Caller, wish: Wish, *, slot: UploadSlot) -> Response:
@@ -103,9 +105,10 @@ class Submissions:
                 )
             answer = accepted(job)
             await once.answer(_whole(once, job), answer)
-        await slot.count_job(job.id)
-        await run_in_threadpool(self.ring, job)
-        _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
+        if not job.state.is_final:
+            await slot.count_job(job.id)
+            await run_in_threadpool(self.ring, job)
+        _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes, cached=job.cached)
         return answer
 
     def pace(self) -> Pace:
@@ -172,10 +175,12 @@ class Submissions:
         asked = _callback_wish(body, wish)
         job: Job | None = None
 
-        def check(received: Received) -> None:
+        async def check(received: Received) -> bool:
             nonlocal job
             _require_digest(promised, body, received)
-            job = self._job(upload.info.id, body, received, wish=wish, caller=caller)
+            new = self._job(upload.info.id, body, received, wish=wish, caller=caller)
+            job = await self.known.answered(new)
+            return job.has_audio
 
         await receiver.receive(
             body.chunks,
@@ -242,7 +247,7 @@ class Submissions:
 
 def accepted(job: Job, *, with_secret: bool = True) -> JSONResponse:
     """202: follow Location. The secret of its callback is for the first answer alone."""
-    headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "1"}
+    headers = {"Location": f"/v1/jobs/{job.id}", "Retry-After": "0" if job.state.is_final else "1"}
     return JSONResponse(accepted_view(job, with_secret=with_secret).model_dump(mode="json"), 202, headers)
 
 

@@ -21,5 +21,7 @@ class JobTerms:
     upload_parts_in_flight: int = 2
     """Of one upload."""
     direct_upload_seconds: float = 3600
+    window_seconds: float = 60
+    """How much of it is listened to."""
     source_counts_as_bytes: int = 16 * MIB
     """Of the day's bytes, for each address to fetch from."""

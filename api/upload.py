@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,6 +42,10 @@ class Target:
     audio: AudioStore
 
 
+async def _keep(_: Received) -> bool:
+    return True
+
+
 class Receiver:
     """One upload's share of the budget, from before its first byte. Use it as a context."""
 
@@ -68,10 +72,12 @@ class Receiver:
         chunks: AsyncIterator[bytes],
         *,
         target: Target,
-        check: Callable[[Received], None] = lambda _: None,
+        check: Callable[[Received], Awaitable[bool]] = _keep,
         progress: Callable[[int], None] = lambda _: None,
     ) -> Received:
-        """Store chunks as one object. What *check* raises is raised before the object is visible.
+        """Store chunks as one object, or nothing where *check* says that it needs not be kept.
+
+        What *check* raises is raised before the object is visible.
 
         Raises:
             BadRequest: there was no byte.
@@ -93,7 +99,9 @@ class Receiver:
             self._hold.send()
             await sender.hash(self.rest)
             received = Received(size_bytes=self.size_bytes, sha256=sender.digest.hexdigest())
-            check(received)
+            if not await check(received):
+                await _abort(sender, None)
+                return received
             if sender.upload is None:
                 put = True
                 await run(audio.put, key, self.rest, media_type=target.media_type)

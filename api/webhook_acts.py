@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from api.access import Caller
 from api.callback import CheckUrl, checked
+from shared.batch import Batch
 from shared.delivery import Delivery, DeliveryState
 from shared.endpoint import Endpoint
 from shared.errors import BadRequest, Conflict, NotFound, Unauthenticated
 from shared.job import Job
 from shared.logs import get_logger
-from shared.webhook import EventType, Secrets, event_body, parse_events
+from shared.webhook import ALL_ENDS, ALL_EVENTS, EventType, Secrets, event_body, parse_events
 from shared.webhook_ports import DeliveryQuery, DeliveryStore, EndpointStore
 
 _log = get_logger(__name__)
@@ -42,7 +43,7 @@ class WebhookActs:
             id="ep_" + secrets.token_hex(8),
             owner=owner,
             url=checked(url, check_url=self.check_url),
-            events=parse_events(events),
+            events=_parsed(events),
             description=_described(description),
             created_at=time.time(),
         )
@@ -72,7 +73,7 @@ class WebhookActs:
         if url is not None:
             changes["url"] = checked(url, check_url=self.check_url)
         if events is not None:
-            changes["events"] = parse_events(events)
+            changes["events"] = _parsed(events)
         if description is not None:
             changes["description"] = _described(description)
 
@@ -122,6 +123,12 @@ class WebhookActs:
         if job.callback is None and job.owner is None:
             return ()
         return self.deliveries.page(DeliveryQuery(job_id=job.id, limit=50))
+
+    def of_batch(self, batch: Batch) -> tuple[Delivery, ...]:
+        """What was sent about a batch, but not about its jobs."""
+        if batch.callback is None and batch.owner is None:
+            return ()
+        return self.deliveries.page(DeliveryQuery(batch_id=batch.id, limit=50))
 
     def redeliver(self, delivery_id: str, *, owner: str | None = None, job_id: str | None = None) -> Delivery:
         """Send one again, under its old id. Raises Conflict, NotFound."""
@@ -174,6 +181,10 @@ def owner_of(caller: Caller) -> str:
             "or give `callback_url` with each job."
         )
     return caller.key_id
+
+
+def _parsed(events: Sequence[str]) -> tuple[EventType, ...]:
+    return parse_events(events, known=ALL_EVENTS, default=ALL_ENDS)
 
 
 def _described(text: str | None) -> str | None:

@@ -39,7 +39,7 @@ class DeliveryView(View):
     id: str = Field(description="`webhook-id` of all its attempts.", examples=["msg_9f86d081884c7d65"])
     type: EventType
     to: str = Field(description="The receiver, without its path.", examples=["https://hooks.example.com"])
-    endpoint_id: str | None = Field(description="null: the job's `callback_url`.")
+    endpoint_id: str | None = Field(description="null: the `callback_url` of its job or batch.")
     state: DeliveryState
     created_at: Timestamp
     next_attempt_at: Timestamp | None
@@ -57,6 +57,7 @@ class DeliveryDetailView(DeliveryView):
     """One event on its way to one receiver, for the API key that set it up."""
 
     job_id: str | None
+    batch_id: str | None
     url: str
     attempts: list[AttemptDetailView]  # type: ignore[assignment]  # narrower, and these views are frozen
 
@@ -69,7 +70,13 @@ class DeliveryDetailView(DeliveryView):
             )
             for attempt in delivery.attempts
         ]
-        return cls(**_facts(delivery), job_id=delivery.job_id, url=delivery.url, attempts=attempts)
+        return cls(
+            **_facts(delivery),
+            job_id=delivery.job_id,
+            batch_id=delivery.batch_id,
+            url=delivery.url,
+            attempts=attempts,
+        )
 
 
 class DeliveryListView(View):

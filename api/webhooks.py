@@ -23,11 +23,11 @@ from api.webhook_views import (
     SecretView,
 )
 from shared.ports import JobStore
-from shared.webhook import JOB_EVENTS
+from shared.webhook import ALL_EVENTS
 
 _DAY = 24 * 3600
 _EVENTS = Field(
-    default=None, description=f"Any of {', '.join(JOB_EVENTS)}; by default all but `job.started`."
+    default=None, description=f"Any of {', '.join(ALL_EVENTS)}; by default all but `job.started`."
 )
 
 EndpointId = Annotated[str, Path(max_length=64)]

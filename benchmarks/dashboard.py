@@ -31,7 +31,8 @@ from shared.job import AudioInput, Event, Job, JobState, Problem
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_indexes import entries
-from shared.redis_jobs import _JOB, RedisJobStore
+from shared.redis_job_records import _JOB
+from shared.redis_jobs import RedisJobStore
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions

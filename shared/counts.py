@@ -66,6 +66,7 @@ PROCESSES = ("api", "worker", "rescuer", "notifier")
 
 FINISHED = Counter("kammerton_jobs_finished", "Jobs that ended.", ("state", "reason"), (*_ENDS, *_FAILURES))
 ACCEPTED = Counter("kammerton_jobs_accepted", "Jobs that were recorded.", known=((),))
+CACHED = Counter("kammerton_jobs_cached", "Jobs answered from an earlier analysis.", known=((),))
 REQUEUED = Counter("kammerton_jobs_requeued", "Attempts that ended without a result.", known=((),))
 VERDICTS = Counter(
     "kammerton_verdicts",
@@ -102,7 +103,20 @@ LATENCY = Histogram(
     "kammerton_http_request_seconds", "From a request to its answer's end.", _SECONDS, ("route",)
 )
 
-COUNTERS = (FINISHED, ACCEPTED, REQUEUED, VERDICTS, UPLOADED, READ, FETCHED, ERRORS, WEBHOOKS, BUGS, REQUESTS)
+COUNTERS = (
+    FINISHED,
+    ACCEPTED,
+    CACHED,
+    REQUEUED,
+    VERDICTS,
+    UPLOADED,
+    READ,
+    FETCHED,
+    ERRORS,
+    WEBHOOKS,
+    BUGS,
+    REQUESTS,
+)
 HISTOGRAMS = (WAITING, DECODING, ANALYSING, TOTAL, MEMORY, LATENCY)
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")

@@ -76,6 +76,7 @@ class Delivery:
     created_at: float
     owner: str | None = None
     job_id: str | None = None
+    batch_id: str | None = None
     endpoint_id: str | None = None
     """None: the callback of one job."""
     secret: str | None = field(default=None, repr=False)

@@ -1,9 +1,9 @@
-"""An address that hears of all jobs of one API key, until it is deleted or has failed for too long. Pure."""
+"""An address that hears of all jobs and batches of an API key, until it fails for too long. Pure."""
 
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from shared.webhook import DEFAULT_EVENTS, EventType
+from shared.webhook import ALL_ENDS, EventType
 
 DISABLED_AFTER_SECONDS = 3 * 24 * 3600.0
 """Of failures without one success between them."""
@@ -17,7 +17,7 @@ class Endpoint:
     owner: str
     """The API key's id."""
     url: str = field(repr=False)
-    events: tuple[EventType, ...] = DEFAULT_EVENTS
+    events: tuple[EventType, ...] = ALL_ENDS
     description: str | None = None
     created_at: float
     failing_since: float | None = None

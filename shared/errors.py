@@ -2,25 +2,17 @@
 
     KammertonError
     ├── Rejected        the client's turn: change the request
-    │   ├── BadRequest  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
-    │   ├── UploadStalled  ├── UploadGone
-    │   ├── Unauthenticated  ├── Forbidden  └── LimitReached
+    │   ├── BadRequest (AddressRefused)  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
+    │   ├── UploadStalled  ├── UploadGone  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
+    │   ├── KeyReused  ├── BadItem  └── WrongVersion
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed, another may not
     ├── Unavailable     a dependency is away, or full: try again later
-    │   └── QueueFull
-    │   ├── UploadStalled  ├── UploadGone  ├── AddressRefused
-    │   ├── Unauthenticated  └── Forbidden
-    │   ├── UploadStalled  ├── UploadGone
-    │   ├── Unauthenticated  ├── Forbidden  ├── KeyReused  └── WrongVersion
-    ├── Unanalysable    the job fails, another try can't help
-    │   ├── Undecodable ├── TooComplex  └── AudioMissing
-    ├── Crashed         this attempt failed, another may not
-    ├── Unavailable     a dependency is away: try again later
+    │   ├── QueueFull
+    │   └── Overloaded  so are we ourselves, with other uploads
     ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
     │   └── SourceAway  ask it again later, some times
-    │   └── Overloaded  so are we ourselves, with other uploads
     └── LostLease       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
@@ -122,6 +114,16 @@ class LimitReached(Rejected):
     def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: int = 1) -> None:
         super().__init__(message, code=code)
         self.retry_after_seconds = retry_after_seconds
+
+
+class BadItem(Rejected):
+    """Raised when one item of a batch can't be a job. `item`: its place in the request, from 0."""
+
+    code = "bad_item"
+
+    def __init__(self, item: int, why: Rejected) -> None:
+        super().__init__(f"items[{item}]: {why.message}")
+        self.item = item
 
 
 class WrongVersion(Rejected):

@@ -6,6 +6,7 @@
                                   │     lose_attempt┤  └──cancel────> canceled
                                   │     postpone────┘
                                   └──retry── failed, dead
+    queued ──answer──> succeeded, before it is recorded: the same bytes were analysed before
 
 All times are UNIX seconds. `attempts` only ever grows: it is the retry counter and the fencing token.
 """
@@ -32,7 +33,7 @@ class JobState(StrEnum):
     RUNNING = "running"
     """Entered by a worker that took the lease; left by that worker, or by the rescuer when it expires."""
     SUCCEEDED = "succeeded"
-    """Entered by the lease holder, with a report."""
+    """Entered by the lease holder, with a report; or at once, with the report of an earlier analysis."""
     FAILED = "failed"
     """Entered by the lease holder, with a problem of the recording."""
     CANCELED = "canceled"
@@ -114,6 +115,7 @@ class Job:
     start_seconds: float | None = None
     """Where the window begins; None: the first 60 s, with a second look where those are inconclusive."""
     owner: str | None = None
+    batch_id: str | None = None
     callback: Callback | None = None
     request_id: str | None = None
     traceparent: str | None = None
@@ -140,6 +142,8 @@ class Job:
     multipart: str | None = None
     """While the upload is awaited: the store's name for it, where it comes in parts."""
     report: Report | None = None
+    cached: bool = False
+    """Whether the report is that of an earlier analysis of the same bytes."""
     problem: Problem | None = None
     timeline: tuple[Event, ...] = ()
 
@@ -149,6 +153,13 @@ class Job:
         return self._enter(
             JobState.QUEUED, now, input=input, queued_at=now, due_at=now, has_audio=True, multipart=None
         )
+
+    def answer(self, report: Report, *, now: float) -> Self:
+        """End a new job with what an earlier analysis of the same bytes has found; no audio is kept."""
+        self._require(JobState.QUEUED, verb="answered")
+        unseen = replace(self, timeline=(), queued_at=None, due_at=None)
+        why = "answered from an earlier analysis of the same bytes"
+        return unseen._enter(JobState.SUCCEEDED, now, why=why, report=report, cached=True, has_audio=False)
 
     def expect_parts(self, multipart: str) -> Self:
         """The store calls the awaited upload so."""

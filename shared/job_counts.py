@@ -24,9 +24,10 @@ def counts_of(old: Job | None, new: Job) -> dict[str, float]:
     fields: dict[str, float] = {}
     if old is not None and old.state is new.state:
         return fields
-    if new.state is JobState.QUEUED and (old is None or old.state is JobState.AWAITING_UPLOAD):
-        fields |= counts.counted(counts.ACCEPTED)
-        fields |= counts.counted(counts.UPLOADED, amount=float(new.input.size_bytes or 0))
+    if old is None and new.cached:
+        fields |= _accepted(new) | counts.counted(counts.CACHED) | _ended(new)
+    elif new.state is JobState.QUEUED and (old is None or old.state is JobState.AWAITING_UPLOAD):
+        fields |= _accepted(new)
     elif new.state is JobState.QUEUED and old is not None and old.state is JobState.RUNNING:
         fields |= counts.counted(counts.REQUEUED)
     elif new.state is JobState.RUNNING and new.started_at is not None and new.queued_at is not None:
@@ -35,6 +36,11 @@ def counts_of(old: Job | None, new: Job) -> dict[str, float]:
     elif new.state.is_final:
         fields |= _ended(new)
     return fields
+
+
+def _accepted(job: Job) -> dict[str, float]:
+    size_bytes = float(job.input.size_bytes or 0)
+    return counts.counted(counts.ACCEPTED) | counts.counted(counts.UPLOADED, amount=size_bytes)
 
 
 def _ended(job: Job) -> dict[str, float]:
@@ -48,6 +54,7 @@ def _ended(job: Job) -> dict[str, float]:
         fields |= counts.measured(counts.MEMORY, float(memory))
     if job.report is not None and job.state is JobState.SUCCEEDED:
         fields |= counts.counted(counts.VERDICTS, job.report.tuning.verdict)
+    if job.report is not None and job.state is JobState.SUCCEEDED and not job.cached:
         fields |= counts.measured(counts.DECODING, job.report.audio.decode_seconds)
         fields |= counts.measured(counts.ANALYSING, job.report.audio.analysis_seconds)
     return fields

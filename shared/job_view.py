@@ -116,7 +116,7 @@ class EventView(View):
     def of(cls, event: Event) -> Self:
         """The view of one line."""
         return cls(
-            at=_time(event.at),
+            at=time_of(event.at),
             state=event.state,
             attempt=event.attempt,
             worker=event.worker,
@@ -158,6 +158,14 @@ class JobView(View):
     input: InputView
     report: ReportView | None
     problem: JobProblemView | None
+    cached: bool = Field(
+        description="Whether the report is that of an earlier analysis of the same bytes.", examples=[False]
+    )
+    batch_id: str | None = Field(
+        description="The batch that it came with. Null also for a caller without an API key: there its id is "
+        "the permission to the whole batch.",
+        examples=[None],
+    )
     timeline: list[EventView]
     links: LinksView
 
@@ -169,10 +177,10 @@ class JobView(View):
         return cls(
             id=job.id,
             state=job.state,
-            created_at=_time(job.created_at),
-            started_at=_maybe(job.started_at),
-            finished_at=_maybe(job.finished_at),
-            expires_at=_maybe(job.expires_at),
+            created_at=time_of(job.created_at),
+            started_at=maybe_time(job.started_at),
+            finished_at=maybe_time(job.finished_at),
+            expires_at=maybe_time(job.expires_at),
             attempts=job.attempts,
             queue_position=queue_position,
             queue_wait_seconds=queue_wait_seconds,
@@ -185,6 +193,8 @@ class JobView(View):
             ),
             report=ReportView.of(job.report) if job.report else None,
             problem=JobProblemView.model_validate(job.problem) if job.problem else None,
+            cached=job.cached,
+            batch_id=job.batch_id if job.owner is not None else None,
             timeline=[EventView.of(event) for event in job.timeline],
             links=LinksView(
                 self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"
@@ -192,9 +202,11 @@ class JobView(View):
         )
 
 
-def _time(at: float) -> datetime:
+def time_of(at: float) -> datetime:
+    """UNIX seconds as a time to show, to the millisecond."""
     return datetime.fromtimestamp(round(at, 3), UTC)
 
 
-def _maybe(at: float | None) -> datetime | None:
-    return None if at is None else _time(at)
+def maybe_time(at: float | None) -> datetime | None:
+    """The same of what may not have happened yet."""
+    return None if at is None else time_of(at)

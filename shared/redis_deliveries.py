@@ -4,7 +4,7 @@ event:{id}, outbox    what webhook_outbox.py writes: JSON, and a sorted set by t
 delivery:{id}         hash: version, record (JSON)
 due:{server}          sorted set of what is pending for one server, by the time it is due
 servers               sorted set of servers by a time not later than the first in their due:{server}
-job:{id}, endpoint:{id}, owner:{id}    sorted sets by creation: the logs
+job:{id}, batch:{id}, endpoint:{id}, owner:{id}    sorted sets by creation: the logs
 """
 
 import json
@@ -123,16 +123,16 @@ class RedisDeliveryStore:
         )[:limit]
         return tuple(self._present([(server, delivery_id) for _, _, server, delivery_id in ranked]))
 
-    def forget(self, job_id: str) -> None:
-        """Delete every delivery about a job. What else lists them passes over what is not there."""
-        log = f"{self._prefix}job:{job_id}"
+    def forget(self, subject_id: str) -> None:
+        """Delete every delivery about a job or batch. What else lists them passes over what is not there."""
+        logs = [f"{self._prefix}{kind}:{subject_id}" for kind in ("job", "batch")]
         with _translated():
-            ids = cast(list[str], self._client.zrange(log, 0, -1))
+            ids = [one for log in logs for one in cast(list[str], self._client.zrange(log, 0, -1))]
         found = self._records(ids)
         with _translated(), self._client.pipeline(transaction=True) as pipe:
             for delivery in found:
                 pipe.zrem(self._due(delivery.server), delivery.id)
-            pipe.delete(log, *(self._name(delivery_id) for delivery_id in ids))
+            pipe.delete(*logs, *(self._name(delivery_id) for delivery_id in ids))
             pipe.execute()
 
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
@@ -141,6 +141,7 @@ class RedisDeliveryStore:
             f"{kind}:{value}"
             for kind, value in (
                 ("job", query.job_id),
+                ("batch", query.batch_id),
                 ("endpoint", query.endpoint_id),
                 ("owner", query.owner),
             )
@@ -211,7 +212,12 @@ class RedisDeliveryStore:
         else:
             commands.append(["ZREM", due, new.id])
         if old is None:
-            logs = {"job": new.job_id, "endpoint": new.endpoint_id, "owner": new.owner}
+            logs = {
+                "job": new.job_id,
+                "batch": new.batch_id,
+                "endpoint": new.endpoint_id,
+                "owner": new.owner,
+            }
             for log in (f"{self._prefix}{kind}:{value}" for kind, value in logs.items() if value):
                 commands += [
                     ["ZADD", log, repr(new.created_at), new.id],

@@ -2,6 +2,7 @@
 
 all, state:{s}, owner:{o}, reason:{code}, worker:{w}, sha256:{hex}    by creation: lists
 waiting:{queue}   by the time of queueing: position, depth, age of the oldest
+recall:{what}     by the end of an analysis: what the same song of the same caller is answered from
 due:{queue}, leases, unwanted, expiry    by when the rescuer should look
 words             by name alone: each word of each filename, newest first
 """
@@ -11,6 +12,7 @@ import unicodedata
 
 from shared.job import Job, JobState
 from shared.ports import JobQuery
+from shared.recall import recalled_as
 
 _MOST_WORDS = 12
 _LONGEST_WORD = 40
@@ -38,6 +40,8 @@ def entries(job: Job) -> dict[tuple[str, str], float]:
         found["leases"] = job.lease.until
     if job.has_audio and job.wants_no_audio:
         found["unwanted"] = job.finished_at or created
+    if (key := recalled_as(job)) is not None:
+        found[f"recall:{key}"] = job.finished_at or created
     if job.expires_at is not None:
         found["expiry"] = job.expires_at
     members = {(index, job.id): score for index, score in found.items()}

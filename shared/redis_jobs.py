@@ -1,57 +1,48 @@
 """JobStore in Redis or Valkey: one hash a job, sorted sets as indexes, one script for every change.
 
-job:{id}          hash: version, record (JSON without the report), report (JSON)
-{index}           see shared/redis_indexes.py
-queues            set of the names of all queues that ever had a job
-transitions       stream of the last ten thousand changes of state
+How a change is written: shared/redis_job_records.py, and of a batch's job shared/redis_batch_records.py.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 import redis
-from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
 from shared.errors import BadRequest, Conflict, NotFound, Unavailable
 from shared.job import Job
 from shared.ports import Backlog, Chores, JobPage, JobQuery
-from shared.redis_indexes import entries, index_of
-from shared.report import Report
+from shared.redis_indexes import index_of
+from shared.redis_job_records import Follower, JobRecords, parse_job
+from shared.redis_records import Change, Records, translated
 
-# One round trip, one decision: the change applies to the version it was made from, or not at all.
-_APPLY = """
-if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
-for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
-return 1
-"""
 _TRIES = 50
 _SCAN = 200
 _TIES = 5
 """Read beyond a page's end: jobs of the cursor's own moment come again."""
 _MOST_SCANNED = 5000
-_MOST_TRANSITIONS = 10_000
 
-_JOB = TypeAdapter(Job)
-_REPORT = TypeAdapter(Report)
-
-
-Follower = Callable[[Job | None, Job], list[list[str]]]
-"""From a job before and after a change to Redis commands (full key names) that must happen with it, or not
-at all: what follows from a job is written in the same breath as the job. Pure."""
+Companion = Callable[[Job | None, Job | None], Change | None]
+"""From a job before and after a change (None: it is removed) to a change of another record that must happen
+with it, or not at all. May read; is asked again where somebody was faster."""
 
 
 class RedisJobStore:
     """The one record of every job."""
 
-    def __init__(self, client: "redis.Redis", *, prefix: str, followers: Sequence[Follower] = ()) -> None:
+    def __init__(
+        self,
+        client: "redis.Redis",
+        *,
+        prefix: str,
+        followers: Sequence[Follower] = (),
+        companions: Sequence[Companion] = (),
+    ) -> None:
         self._client = client
         self._prefix = prefix
-        self._followers = followers
-        self._apply = client.register_script(_APPLY)
+        self.records = JobRecords(prefix=prefix, followers=followers)
+        self._companions = companions
+        self._records = Records(client)
 
     def add(self, job: Job) -> None:
         """Record a new job. Raises Conflict if its id is taken."""
@@ -60,11 +51,11 @@ class RedisJobStore:
 
     def get(self, job_id: str) -> Job:
         """The job as it is now. Raises NotFound."""
-        with _translated():
+        with translated():
             record, report = cast(
-                list[str | None], self._client.hmget(self._name(job_id), "record", "report")
+                list[str | None], self._client.hmget(self.records.name(job_id), "record", "report")
             )
-        return _parse(record, report)
+        return parse_job(record, report)
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step atomically, again if somebody was faster."""
@@ -85,12 +76,8 @@ class RedisJobStore:
                 job = self.get(job_id)
             except NotFound:
                 return
-            commands = [["DEL", self._name(job_id)]]
-            commands += [["ZREM", self._prefix + index, member] for index, member in entries(job)]
-            commands.append(self._transition(job.id, "removed"))
-            with _translated():
-                if self._apply(keys=[self._name(job_id)], args=[str(job.version), json.dumps(commands)]):
-                    return
+            if self._apply(self.records.removed(job), job, None):
+                return
         raise Unavailable("This job changes too fast; try again.")
 
     def page(self, query: JobQuery) -> JobPage:
@@ -111,7 +98,7 @@ class RedisJobStore:
 
     def chores(self, *, now: float, limit: int) -> Chores:
         """What is overdue at `now`."""
-        with _translated():
+        with translated():
             queues = cast(set[str], self._client.smembers(self._prefix + "queues"))
             indexes = ["leases", "unwanted", "expiry", *(f"due:{queue}" for queue in sorted(queues))]
             with self._client.pipeline(transaction=False) as pipe:
@@ -127,14 +114,14 @@ class RedisJobStore:
 
     def position(self, job: Job) -> int | None:
         """How many jobs of its queue stand before a queued job."""
-        with _translated():
+        with translated():
             rank = self._client.zrank(self._prefix + f"waiting:{job.queue}", job.id)
         return None if rank is None else int(cast(int, rank))
 
     def backlog(self, queue: str) -> Backlog:
         """How much waits in a queue, and since when."""
         name = self._prefix + f"waiting:{queue}"
-        with _translated(), self._client.pipeline(transaction=False) as pipe:
+        with translated(), self._client.pipeline(transaction=False) as pipe:
             pipe.zcard(name)
             pipe.zrange(name, 0, 0, withscores=True)
             waiting, oldest = pipe.execute()
@@ -142,41 +129,17 @@ class RedisJobStore:
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
-        with _translated():
+        with translated():
             self._client.ping()
 
-    def _name(self, job_id: str) -> str:
-        return f"{self._prefix}job:{job_id}"
-
     def _save(self, old: Job | None, new: Job) -> bool:
-        name = self._name(new.id)
-        record = _JOB.dump_json(replace(new, report=None)).decode()
-        commands: list[list[Any]] = [["HSET", name, "version", str(new.version), "record", record]]
-        if new.report is None:
-            commands.append(["HDEL", name, "report"])
-        elif old is None or new.report != old.report:
-            commands.append(["HSET", name, "report", _REPORT.dump_json(new.report).decode()])
-        before = entries(old) if old else {}
-        after = entries(new)
-        commands += [["ZREM", self._prefix + where[0], where[1]] for where in before if where not in after]
-        commands += [
-            ["ZADD", self._prefix + where[0], repr(score), where[1]]
-            for where, score in after.items()
-            if before.get(where) != score
-        ]
-        if old is None or new.state is not old.state or new.cancel_requested != old.cancel_requested:
-            commands.append(self._transition(new.id, new.state))
-        if old is None or old.queue != new.queue:
-            commands.append(["SADD", self._prefix + "queues", new.queue])
-        for follower in self._followers:
-            commands += follower(old, new)
-        with _translated():
-            expected = str(old.version) if old else ""
-            return bool(self._apply(keys=[name], args=[expected, json.dumps(commands)]))
+        return self._apply(self.records.changed(old, new), old, new)
 
-    def _transition(self, job_id: str, state: str) -> list[str]:
-        stream, most = self._prefix + "transitions", str(_MOST_TRANSITIONS)
-        return ["XADD", stream, "MAXLEN", "~", most, "*", "id", job_id, "state", state]
+    def _apply(self, change: Change, old: Job | None, new: Job | None) -> bool:
+        for companion in self._companions:
+            beside = companion(old, new)
+            change = change if beside is None else change.beside(beside)
+        return self._records.apply(change)
 
     def _batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
         """The next jobs of the narrowest index, strictly after the cursor."""
@@ -185,7 +148,7 @@ class RedisJobStore:
         oldest = query.created_after if query.created_after is not None else "-inf"
         skip = 0
         while True:
-            with _translated():
+            with translated():
                 rows: Any = self._client.zrange(
                     self._prefix + name,
                     newest,
@@ -197,17 +160,17 @@ class RedisJobStore:
                     num=min(_SCAN, query.limit + _TIES) if exact else _SCAN,
                 )
             fresh = [job_id for job_id, score in rows if after is None or (score, job_id) < after]
-            jobs = self._records(fresh)
+            jobs = self._parsed(fresh)
             if jobs or not rows:
                 return jobs
             skip += len(rows)
 
-    def _records(self, job_ids: list[str]) -> list[Job]:
-        with _translated(), self._client.pipeline(transaction=False) as pipe:
+    def _parsed(self, job_ids: list[str]) -> list[Job]:
+        with translated(), self._client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
-                pipe.hget(self._name(job_id), "record")
+                pipe.hget(self.records.name(job_id), "record")
             records = pipe.execute()
-        return [_JOB.validate_json(record) for record in records if record is not None]
+        return [parse_job(record) for record in records if record is not None]
 
 
 def _matches(job: Job, query: JobQuery) -> bool:
@@ -221,13 +184,6 @@ def _matches(job: Job, query: JobQuery) -> bool:
     )
 
 
-def _parse(record: str | None, report: str | None) -> Job:
-    if record is None:
-        raise NotFound("There is no such job. It may have expired.")
-    job = _JOB.validate_json(record)
-    return replace(job, report=_REPORT.validate_json(report)) if report else job
-
-
 def _parse_cursor(cursor: str | None, newest: float | None) -> tuple[float | str, tuple[float, str] | None]:
     if cursor is None:
         return (newest if newest is not None else "+inf"), None
@@ -236,11 +192,3 @@ def _parse_cursor(cursor: str | None, newest: float | None) -> tuple[float | str
         return float(score), (float(score), job_id)
     except ValueError:
         raise BadRequest("This cursor is not one of ours; start again without one.") from None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The job store does not answer; try again later.") from error

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+ANALYSIS_VERSION = "2"
+"""Of what `worker/tuning.py` answers: reports of another version are no answer to the same bytes."""
+
 
 class Verdict(StrEnum):
     """The short answer to the question that people ask."""
@@ -88,6 +91,8 @@ class AudioFacts:
     """Fetched from storage."""
     decode_seconds: float
     analysis_seconds: float
+    window_seconds: float | None = None
+    """How much was to be listened to at most; None in reports from before this was noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

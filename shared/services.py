@@ -7,6 +7,7 @@ from functools import partial
 from celery import Celery
 
 from shared.access_ports import CountStore, KeyStore, Limiter
+from shared.batch_ports import BatchStore
 from shared.bookkeeper import Bookkeeper
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.counts import ERRORS, READ, Tally, counted
@@ -15,6 +16,8 @@ from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.redis_batch_records import BatchRecords
+from shared.redis_batches import RedisBatchStore
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
 from shared.redis_counts import RedisCountStore
@@ -25,6 +28,7 @@ from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
 from shared.redis_promises import broken_promises
+from shared.redis_recall import RedisRecall
 from shared.redis_resumables import RedisResumableStore
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
@@ -35,7 +39,14 @@ from shared.s3_direct import S3DirectStore
 from shared.s3_parts import S3PartStore
 from shared.settings import Settings
 from shared.traces import Traces, open_traces
-from shared.upload_ports import ClaimStore, DirectStore, PartStore, ResumableStore, UploadRegistry
+from shared.upload_ports import (
+    ClaimStore,
+    DirectStore,
+    PartStore,
+    Recall,
+    ResumableStore,
+    UploadRegistry,
+)
 from shared.webhook_outbox import WebhookOutbox
 from shared.webhook_ports import DeliveryStore, EndpointStore
 
@@ -49,6 +60,7 @@ class Services:
     parts: PartStore
     resumables: ResumableStore
     jobs: JobStore
+    batches: BatchStore
     queue: JobQueue
     workers: WorkerRegistry
     keys: KeyStore
@@ -59,6 +71,7 @@ class Services:
     transitions: Transitions
     uploads: UploadRegistry
     claims: ClaimStore
+    recall: Recall
     overview: Overview
     history: History
     controls: Controls
@@ -100,6 +113,13 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
     )
     cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
+    batches = BatchRecords(client, prefix=prefix)
+    jobs = RedisJobStore(
+        client,
+        prefix=prefix,
+        followers=[WebhookOutbox(prefix=prefix), JobCounts(prefix=prefix), count_changes(prefix)],
+        companions=[batches.beside],
+    )
     return Services(
         audio=audio,
         broken_promises=partial(broken_promises, client),
@@ -116,11 +136,9 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
             prefix=settings.s3_prefix,
             part_bytes=settings.direct_part_bytes,
         ),
-        jobs=RedisJobStore(
-            client,
-            prefix=prefix,
-            followers=[WebhookOutbox(prefix=prefix), JobCounts(prefix=prefix), count_changes(prefix)],
-        ),
+        jobs=jobs,
+        batches=RedisBatchStore(client, jobs=jobs.records, batches=batches),
+        recall=RedisRecall(client, prefix=prefix, jobs=jobs),
         deliveries=RedisDeliveryStore(client, prefix=prefix),
         endpoints=RedisEndpointStore(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=prefix),

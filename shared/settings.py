@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         24 * 3600, gt=0, description="How long a job is kept after it was made, seconds."
     )
     keep_audio: bool = Field(False, description="Keep the audio of finished jobs until they expire.")
+    reuse_reports: bool = Field(
+        True,
+        description="Answer an upload of the same bytes from the report of the caller's earlier job, "
+        "as long as that is kept.",
+    )
     rescue_seconds: float = Field(2, gt=0, description="Pause between two rounds of the rescuer, seconds.")
     orphan_seconds: float = Field(
         60, gt=0, description="Storage that no job and no living upload names is removed after so long."

@@ -53,7 +53,7 @@ class Bucket:
     at: float
     """Where it begins, UNIX seconds."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """`accepted`, `started`, `requeued` and the final states."""
+    """`accepted`, `started`, `requeued`, the final states, `cached`: answered from an earlier analysis."""
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Of failed and dead jobs: the codes of their problems."""
     verdicts: Mapping[str, int] = field(default_factory=dict)
@@ -68,7 +68,8 @@ class Bucket:
 def happened(old: Job | None, new: Job) -> list[tuple[float, list[str]]]:
     """What a change of a job adds to history: when, and the names of the counters to raise."""
     if old is None:
-        return [(new.created_at, ["count:accepted"])]
+        at_once = [(event.at, ["count:cached", *_ended(event, new)]) for event in new.timeline if new.cached]
+        return [(new.created_at, ["count:accepted"]), *at_once]
     known = set(old.timeline)
     return [(event.at, _counters(event, old, new)) for event in new.timeline if event not in known]
 
@@ -146,9 +147,14 @@ def _counters(event: Event, old: Job, new: Job) -> list[str]:
         case JobState.RUNNING:
             since = max(old.queued_at or 0.0, old.due_at or 0.0) or event.at
             return ["count:started", _measured("waiting", event.at - since)]
-    found = [f"count:{event.state}"]
+    found = _ended(event, new)
     if old.state is JobState.RUNNING and old.started_at is not None:
         found.append(_measured("running", event.at - old.started_at))
+    return found
+
+
+def _ended(event: Event, new: Job) -> list[str]:
+    found = [f"count:{event.state}"]
     if event.memory_peak_bytes is not None:
         found.append(_measured("memory", event.memory_peak_bytes))
     if new.problem is not None:

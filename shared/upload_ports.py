@@ -1,4 +1,5 @@
-"""What uploads need from outside: who sends now, who asked before, parts, and uploads that may pause.
+"""What uploads need from outside: who sends now, who asked before, what was heard before, parts, and uploads
+that may pause.
 
 Every method may raise Unavailable.
 """
@@ -6,6 +7,8 @@ Every method may raise Unavailable.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from shared.report import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,13 @@ class ClaimStore(Protocol):
 
     def release(self, key: str, *, holder: str) -> None:
         """The holder has created nothing: forget its claim."""
+
+
+class Recall(Protocol):
+    """What earlier analyses have found; see shared/recall.py for the names. Written with their jobs."""
+
+    def report(self, key: str, *, now: float) -> Report | None:
+        """What the newest analysis under this name has found; None where its job is gone or has expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

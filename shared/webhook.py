@@ -21,7 +21,9 @@ from shared.job import Job, JobState
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 SECRET_BYTES = 32
 BODY_VERSION = "1"
-"""Of the whole body. `data` is the job as GET /v1/jobs/{id} shows it, without what is for drawing."""
+"""Of the whole body. `data` is the job as GET /v1/jobs/{id} shows it, without what is for drawing, or the
+batch as GET /v1/batches/{id} does, without names of files.
+"""
 _MOST_SECRETS = 3
 
 
@@ -33,6 +35,8 @@ class EventType(StrEnum):
     FAILED = "job.failed"
     DEAD = "job.dead"
     CANCELED = "job.canceled"
+    BATCH_COMPLETED = "batch.completed"
+    """Every job of a batch has ended, for the first time."""
     TEST = "webhook.test"
     """Sent by hand, to try a receiver."""
 
@@ -47,22 +51,29 @@ _OF_STATE = {
 JOB_EVENTS = tuple(_OF_STATE.values())
 DEFAULT_EVENTS = JOB_EVENTS[1:]
 """The ends; `job.started` comes only where it is asked for."""
+ALL_EVENTS = (*JOB_EVENTS, EventType.BATCH_COMPLETED)
+ALL_ENDS = (*DEFAULT_EVENTS, EventType.BATCH_COMPLETED)
 
 
 def event_between(old: Job | None, new: Job) -> EventType | None:
     """What a change of a job is to others, if anything."""
-    if old is None or old.state is new.state:
+    if old is not None and old.state is new.state:
         return None
     return _OF_STATE.get(new.state)
 
 
-def parse_events(names: Iterable[str]) -> tuple[EventType, ...]:
-    """Names of job events, in any order, each once; none: the default ones. Raises BadRequest."""
+def parse_events(
+    names: Iterable[str],
+    *,
+    known: tuple[EventType, ...] = JOB_EVENTS,
+    default: tuple[EventType, ...] = DEFAULT_EVENTS,
+) -> tuple[EventType, ...]:
+    """Names of events, in any order, each once; none: the default ones. Raises BadRequest."""
     wanted = {name.strip() for name in names if name.strip()}
-    unknown = wanted - set(JOB_EVENTS)
+    unknown = wanted - set(known)
     if unknown:
-        raise BadRequest(f"There is no event {min(unknown)[:50]}; there are: {', '.join(JOB_EVENTS)}.")
-    return tuple(event for event in JOB_EVENTS if event in wanted) or DEFAULT_EVENTS
+        raise BadRequest(f"There is no event {min(unknown)[:50]}; there are: {', '.join(known)}.")
+    return tuple(event for event in known if event in wanted) or default
 
 
 def event_body(event: EventType, data: dict[str, Any], *, at: float) -> str:

@@ -38,11 +38,16 @@ class WebhookOutbox:
         event = event_of(old, new)
         if event is None:
             return []
-        record = EVENT.dump_json(event).decode()
-        return [
-            ["SET", f"{self._prefix}hooks:event:{event.id}", record, "EX", str(EVENT_KEEP_SECONDS)],
-            ["ZADD", f"{self._prefix}hooks:outbox", repr(event.at), event.id],
-        ]
+        return recorded(event, prefix=self._prefix)
+
+
+def recorded(event: WebhookEvent, *, prefix: str) -> list[list[str]]:
+    """The commands that put one event into the outbox."""
+    record = EVENT.dump_json(event).decode()
+    return [
+        ["SET", f"{prefix}hooks:event:{event.id}", record, "EX", str(EVENT_KEEP_SECONDS)],
+        ["ZADD", f"{prefix}hooks:outbox", repr(event.at), event.id],
+    ]
 
 
 def event_of(old: Job | None, new: Job) -> WebhookEvent | None:

@@ -13,23 +13,26 @@ from shared.webhook import EventType, Secrets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent:
-    """Something that happened to a job and waits to be spread to all who want to know."""
+    """Something that happened to a job or a batch and waits to be spread to all who want to know."""
 
     id: str
     type: EventType
     at: float
-    job_id: str
     owner: str | None
     callback: Callback | None
-    """None where the job has none, or it does not want this event."""
+    """None where there is none, or it does not want this event."""
     body: str = field(repr=False)
+    job_id: str | None = None
+    batch_id: str | None = None
+    """One of the two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryQuery:
-    """Which deliveries to list, newest first. Exactly one of the first three is given."""
+    """Which deliveries to list, newest first. Exactly one of the first four is given."""
 
     job_id: str | None = None
+    batch_id: str | None = None
     endpoint_id: str | None = None
     owner: str | None = None
     since: float | None = None
@@ -38,7 +41,7 @@ class DeliveryQuery:
 
 
 class DeliveryStore(Protocol):
-    """The outbox: events that were written with their job's change, and the deliveries made of them."""
+    """The outbox: events that were written with what they tell of, and the deliveries made of them."""
 
     def events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
         """The oldest that are not spread yet."""
@@ -60,8 +63,8 @@ class DeliveryStore(Protocol):
     ) -> tuple[Delivery, ...]:
         """What is due, from as many servers as possible, at most so many from each; none from some."""
 
-    def forget(self, job_id: str) -> None:
-        """Delete every delivery about a job, and what it says, sent or not."""
+    def forget(self, subject_id: str) -> None:
+        """Delete every delivery about a job or a batch, and what it says, sent or not."""
 
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
         """A list of deliveries."""

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.errors import AudioMissing, Conflict, NotFound
+from shared.recall import recalled_as
+from shared.report import Report
 from shared.upload_ports import Answer, Claim, Offer, Resumable, SignedForm, SignedRequest, Tail, UploadInfo
-from tests.fakes import MemoryAudioStore
+from tests.fakes import MemoryAudioStore, MemoryJobStore
 
 
 @dataclass
@@ -51,6 +53,19 @@ class MemoryClaimStore:
 
     def _holds(self, key: str, holder: str) -> bool:
         return key in self.claims and self.claims[key].holder == holder
+
+
+@dataclass
+class MemoryRecall:
+    jobs: MemoryJobStore
+
+    def report(self, key: str, *, now: float) -> Report | None:
+        found = [
+            job
+            for job in self.jobs.jobs.values()
+            if recalled_as(job) == key and (job.expires_at or 0.0) > now
+        ]
+        return max(found, key=lambda job: job.finished_at or 0.0).report if found else None
 
 
 @dataclass

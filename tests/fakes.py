@@ -81,6 +81,7 @@ class MemoryJobStore:
         self.jobs: dict[str, Job] = {}
         self.transitions: list[tuple[str, str]] = []
         self.changes: list[tuple[Job | None, Job]] = []
+        self.observers: list[Callable[[Job | None, Job | None], None]] = []
         self.changed = threading.Condition(threading.RLock())
         self._lock = self.changed
 
@@ -89,7 +90,7 @@ class MemoryJobStore:
             if job.id in self.jobs:
                 raise Conflict("This job exists already.")
             self.jobs[job.id] = replace(job, version=1)
-            self.changes.append((None, self.jobs[job.id]))
+            self.noted(None, self.jobs[job.id])
             self._tell(job.id, job.state)
 
     def get(self, job_id: str) -> Job:
@@ -106,15 +107,23 @@ class MemoryJobStore:
                 new = replace(new, version=old.version + 1)
             self.jobs[job_id] = new
             if new != old:
-                self.changes.append((old, new))
+                self.noted(old, new)
             if new.state is not old.state or new.cancel_requested != old.cancel_requested:
                 self._tell(job_id, new.state)
             return new
 
     def remove(self, job_id: str) -> None:
         with self._lock:
-            if self.jobs.pop(job_id, None) is not None:
+            job = self.jobs.pop(job_id, None)
+            if job is not None:
                 self._tell(job_id, "removed")
+                for observe in self.observers:
+                    observe(job, None)
+
+    def noted(self, old: Job | None, new: Job) -> None:
+        self.changes.append((old, new))
+        for observe in self.observers:
+            observe(old, new)
 
     def page(self, query: JobQuery) -> JobPage:
         found = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)

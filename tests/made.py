@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.batch import Batch, Item
 from shared.job import AudioInput, Event, Job, JobState
 from shared.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
 
@@ -20,6 +21,16 @@ def a_job(job_id: str = "job-1", **changes: Any) -> Job:
         "timeline": (Event(at=1.0, state=JobState.QUEUED, attempt=0),),
     }
     return Job(**fields | changes)
+
+
+def a_batch(batch_id: str = "batch-1", *job_ids: str, **changes: Any) -> Batch:
+    fields: dict[str, Any] = {
+        "id": batch_id,
+        "created_at": 1.0,
+        "items": tuple(Item(job_id=job_id) for job_id in job_ids or ("job-1", "job-2")),
+        "keep_seconds": 100.0,
+    }
+    return Batch(**fields | changes)
 
 
 def a_report(**changes: Any) -> Report:
@@ -50,5 +61,6 @@ def a_report(**changes: Any) -> Report:
         bytes_read=1_441_792,
         decode_seconds=0.4,
         analysis_seconds=0.3,
+        window_seconds=60.0,
     )
     return Report(tuning=TuningReport(**tuning | changes), audio=audio)

@@ -100,15 +100,20 @@ class MemoryDeliveryStore:
         ranked = [(rank, one) for due in waiting.values() for rank, one in enumerate(due[:per_server])]
         return tuple(one for _, one in sorted(ranked, key=lambda pair: pair[0])[:limit])
 
-    def forget(self, job_id: str) -> None:
+    def forget(self, subject_id: str) -> None:
         with self._lock:
-            self.deliveries = {one.id: one for one in self.deliveries.values() if one.job_id != job_id}
+            self.deliveries = {
+                one.id: one
+                for one in self.deliveries.values()
+                if subject_id not in {one.job_id, one.batch_id}
+            }
 
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
         found = [
             one
             for one in self.deliveries.values()
             if (query.job_id is None or one.job_id == query.job_id)
+            and (query.batch_id is None or one.batch_id == query.batch_id)
             and (query.endpoint_id is None or one.endpoint_id == query.endpoint_id)
             and (query.owner is None or one.owner == query.owner)
             and (query.since is None or one.created_at >= query.since)

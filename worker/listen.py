@@ -88,6 +88,7 @@ def _hear(audio: BinaryIO, start_seconds: float, window_seconds: float) -> tuple
         bytes_read=0,
         decode_seconds=decoded - began,
         analysis_seconds=time.perf_counter() - decoded,
+        window_seconds=window_seconds,
     )
     return Report(tuning=tuning, audio=facts), recording
 

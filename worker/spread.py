@@ -1,4 +1,4 @@
-"""From one event to the deliveries that it means: one for the job's callback, one for each endpoint."""
+"""From one event to the deliveries that it means: one for a callback, one for each endpoint."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -65,6 +65,7 @@ def _delivery(
         created_at=now,
         owner=event.owner,
         job_id=event.job_id,
+        batch_id=event.batch_id,
         endpoint_id=endpoint.id if endpoint else None,
         secret=secret,
         state=state,

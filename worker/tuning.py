@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.report import Reason, Spectrum, TuningReport, Verdict
+from shared.report import ANALYSIS_VERSION, Reason, Spectrum, TuningReport, Verdict
 from worker.evidence import SEGMENT_SECONDS, Evidence, gather
 from worker.grid import GridFit, fit_grid, wrap
 from worker.lowband import LowBand, low_band
@@ -25,7 +25,6 @@ from worker.verdict import (
     nearest_standard,
 )
 
-ANALYSIS_VERSION = "2"
 WINDOWS_SECONDS = (0.37, 0.74)
 """The short one follows melodies, the long one tells bass notes apart; each alone does worse."""
 OVERLAP = 4

@@ -20,10 +20,12 @@ from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
 from shared.traces import NoTraces
+from tests.fake_batches import MemoryBatchStore
 from tests.fake_uploads import (
     MemoryClaimStore,
     MemoryDirectStore,
     MemoryPartStore,
+    MemoryRecall,
     MemoryResumableStore,
     MemoryUploadRegistry,
 )
@@ -59,6 +61,7 @@ class World:
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
     parts: MemoryPartStore | None = None
     resumables: MemoryResumableStore = field(default_factory=MemoryResumableStore)
+    batches: MemoryBatchStore | None = None
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -83,8 +86,10 @@ def a_world(**changes: Any) -> World:
     deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
     parts, resumables = MemoryPartStore(audio), MemoryResumableStore()
     direct = MemoryDirectStore(audio, parts)
+    batches = MemoryBatchStore(jobs, deliveries)
     fields: dict[str, Any] = {
         "jobs": jobs,
+        "batches": batches,
         "audio": audio,
         "queue": queue,
         "workers": workers,
@@ -92,6 +97,7 @@ def a_world(**changes: Any) -> World:
         "anonymous": True,
         "uploads": uploads,
         "claims": claims,
+        "recall": MemoryRecall(jobs),
         "limiter": MemoryLimiter(),
         "limits": Limits(),
         "traces": NoTraces(),
@@ -123,6 +129,7 @@ def a_world(**changes: Any) -> World:
         endpoints=endpoints,
         parts=parts,
         resumables=resumables,
+        batches=batches,
     )
 
 

@@ -14,7 +14,7 @@ from shared.keys import Scope
 from shared.ports import WorkerInfo
 from shared.upload_ports import Resumable
 from tests.api.conftest import a_world
-from tests.made import a_job
+from tests.made import a_batch, a_job
 from tests.webhook_fakes import a_delivery, an_endpoint
 
 SONG = b"RIFF" + bytes(100)
@@ -103,6 +103,11 @@ TABLE: dict[tuple[str, str], Row] = {
     ("DELETE", "/v1/jobs/{job_id}"): changes_one(204),
     ("POST", "/v1/jobs/{job_id}/cancel"): changes_one(409),
     ("POST", "/v1/jobs/{job_id}/retry"): changes_one(202),
+    ("POST", "/v1/batches"): makes(202, json={"items": [{"source_url": "https://hooks.example/a.wav"}]}),
+    ("GET", "/v1/batches"): own_list(),
+    ("GET", "/v1/batches/{batch_id}"): reads_one(),
+    ("POST", "/v1/batches/{batch_id}/cancel"): changes_one(200),
+    ("DELETE", "/v1/batches/{batch_id}"): changes_one(204),
     ("POST", "/v1/uploads"): makes(201, json=WISH),
     ("OPTIONS", "/v1/tus"): public(204),
     ("POST", "/v1/tus"): makes(201, headers=TUS | {"Upload-Length": "104"}),
@@ -230,10 +235,15 @@ class Asked:
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
         )
+        assert self.world.batches is not None
+        batched = a_job(f"in-{number}", owner=self.owner, batch_id=f"batch-{number}")
+        batch = a_batch(f"batch-{number}", batched.id, owner=self.owner)
+        self.world.batches.create(batch, [(None, batched)])
         now = time.time()
         self.world.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
         return {
             "job_id": ended.id,
+            "batch_id": batch.id,
             "upload_id": waiting.id,
             "endpoint_id": f"ep_{number}",
             "delivery_id": f"msg_{number}",

@@ -30,6 +30,7 @@ def test_a_form_becomes_a_queued_job_with_its_audio_in_storage(world: World) -> 
         "media_type": "audio/mpeg",
         "bytes": len(SONG),
         "sha256": hashlib.sha256(SONG).hexdigest(),
+        "source": None,
     }
     assert world.audio.objects[job["id"]][0] == SONG
     assert world.queue.messages == {"interactive": [job["id"]]}

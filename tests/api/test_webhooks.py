@@ -52,7 +52,13 @@ def test_an_address_is_registered_listed_changed_and_deleted(ask: Client) -> Non
     made = answer.json()
     assert answer.headers["location"] == f"/v1/webhooks/{made['id']}"
     assert (made["url"], made["description"], made["disabled_at"]) == (HOOK, "the shop", None)
-    assert made["events"] == ["job.succeeded", "job.failed", "job.dead", "job.canceled"]
+    assert made["events"] == [
+        "job.succeeded",
+        "job.failed",
+        "job.dead",
+        "job.canceled",
+        "batch.completed",
+    ]
     assert ask("GET", "").json() == {"webhooks": [made]}
     assert ask("GET", f"/{made['id']}").json() == made
     changed = ask("PATCH", f"/{made['id']}", json={"events": ["job.failed"]}).json()

@@ -11,16 +11,21 @@ import pytest
 import redis
 
 from shared.access_ports import CountStore, KeyStore, Limiter
+from shared.batch_ports import BatchStore
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.oversight import AuditLog, Controls, History, Overview, Vault
 from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.redis_batch_records import BatchRecords
+from shared.redis_batches import RedisBatchStore
 from shared.redis_claims import RedisClaimStore
 from shared.redis_client import connect_redis
 from shared.redis_counts import RedisCountStore
+from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_keys import RedisKeyStore
 from shared.redis_limits import RedisLimiter
 from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
+from shared.redis_recall import RedisRecall
 from shared.redis_resumables import RedisResumableStore
 from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
@@ -33,14 +38,18 @@ from shared.upload_ports import (
     ClaimStore,
     DirectStore,
     PartStore,
+    Recall,
     ResumableStore,
     SignedRequest,
     UploadRegistry,
 )
+from shared.webhook_ports import DeliveryStore
+from tests.fake_batches import MemoryBatchStore
 from tests.fake_uploads import (
     MemoryClaimStore,
     MemoryDirectStore,
     MemoryPartStore,
+    MemoryRecall,
     MemoryResumableStore,
     MemoryUploadRegistry,
 )
@@ -62,6 +71,7 @@ from tests.fakes_oversight import (
     MemoryVault,
 )
 from tests.servers import S3Server, ValkeyServer
+from tests.webhook_fakes import MemoryDeliveryStore
 
 KINDS = ("memory", "real")
 
@@ -82,7 +92,32 @@ def prefix() -> str:
 def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     if request.param == "memory":
         return MemoryJobStore()
-    return RedisJobStore(request.getfixturevalue("client"), prefix=prefix, followers=[count_changes(prefix)])
+    client = request.getfixturevalue("client")
+    return RedisJobStore(
+        client,
+        prefix=prefix,
+        followers=[count_changes(prefix)],
+        companions=[BatchRecords(client, prefix=prefix).beside],
+    )
+
+
+@pytest.fixture
+def deliveries(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> DeliveryStore:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryDeliveryStore()
+    return RedisDeliveryStore(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def batches(
+    request: pytest.FixtureRequest, jobs: JobStore, deliveries: DeliveryStore, prefix: str
+) -> BatchStore:
+    if isinstance(deliveries, MemoryDeliveryStore):
+        assert isinstance(jobs, MemoryJobStore)
+        return MemoryBatchStore(jobs, deliveries)
+    assert isinstance(jobs, RedisJobStore)
+    client = request.getfixturevalue("client")
+    return RedisBatchStore(client, jobs=jobs.records, batches=BatchRecords(client, prefix=prefix))
 
 
 @pytest.fixture
@@ -90,6 +125,13 @@ def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> 
     if isinstance(jobs, MemoryJobStore):
         return MemoryTransitions(jobs)
     return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
+
+
+@pytest.fixture
+def recall(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Recall:
+    if isinstance(jobs, MemoryJobStore):
+        return MemoryRecall(jobs)
+    return RedisRecall(request.getfixturevalue("client"), prefix=prefix, jobs=jobs)
 
 
 @pytest.fixture

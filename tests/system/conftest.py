@@ -72,11 +72,18 @@ def a_system(data_dir: Path, **environment: str) -> Iterator[System]:
     """Everything, on free ports, stopped with SIGTERM."""
     log = data_dir.parent / f"{data_dir.name}.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
+    # most tests send a song again to see it analysed again
+    settings = {"KAMMERTON_REUSE_REPORTS": "false"} | environment
     command = [sys.executable, "-m", "local", "--port", "0", "--data-dir", str(data_dir), "--workers", "2"]
     with (
         log.open("a") as stderr,
         subprocess.Popen(
-            command, cwd=ROOT, env=clean | environment, stdout=subprocess.PIPE, stderr=stderr, text=True
+            command,
+            cwd=ROOT,
+            env=clean | settings,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
         ) as launcher,
     ):
         try:

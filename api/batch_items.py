@@ -1,0 +1,76 @@
+"""From the items that a client names to the jobs that they become: judged one by one, recorded by none."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+from fastapi.concurrency import run_in_threadpool
+
+from api.access import Caller
+from api.batch_wish import NewBatch, NewItem
+from api.direct import DirectUploads, submitted
+from api.idempotency import new_id
+from api.source_url import AddressedJobs, JobSource, as_wished, with_wishes
+from shared.batch_ports import JobStep
+from shared.errors import BadItem, BadRequest, Conflict, NotFound, Rejected
+from shared.job import Callback
+
+_AT_ONCE = 8
+"""Looks at storage and at names of servers, which answer slowly and to many at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchItems:
+    """Judges items."""
+
+    direct: DirectUploads
+    addressed: AddressedJobs
+
+    async def steps(
+        self, wish: NewBatch, caller: Caller, *, batch_id: str, callback: Callback | None
+    ) -> list[JobStep]:
+        """What is to become of each item's job.
+
+        Raises:
+            BadItem: the first that can't be a job, by its place.
+            Unavailable: storage is away.
+        """
+        _refuse_repeated(wish)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def step(item: NewItem) -> JobStep:
+            async with places:
+                return await run_in_threadpool(self._step, item, wish, caller)
+
+        found = await asyncio.gather(*map(step, wish.items), return_exceptions=True)
+        steps = []
+        for index, one in enumerate(found):
+            if isinstance(one, Rejected):
+                raise BadItem(index, one) from one
+            if isinstance(one, BaseException):
+                raise one
+            old, new = one
+            steps.append((old, replace(new, batch_id=batch_id, callback=callback or new.callback)))
+        return steps
+
+    def _step(self, item: NewItem, wish: NewBatch, caller: Caller) -> JobStep:
+        if (item.upload_id is None) == (item.source_url is None):
+            raise BadRequest("Say where the audio is: either upload_id or source_url.")
+        source = JobSource(**item.model_dump(), queue=wish.queue)
+        if item.upload_id is None:
+            return None, self.addressed.new_job(new_id(), source, caller)
+        old = self.direct.ready(item.upload_id, caller)
+        if old.owner != caller.key_id:  # an operator may submit it, but not into a batch of its own
+            raise NotFound("There is no such upload.")
+        wanted = with_wishes(old, source, caller, check_url=self.direct.submissions.check_url)
+        return old, submitted(as_wished(old, wanted), now=time.time())
+
+
+def _refuse_repeated(wish: NewBatch) -> None:
+    first: dict[str, int] = {}
+    for index, item in enumerate(wish.items):
+        if item.upload_id is None:
+            continue
+        if item.upload_id in first:
+            raise BadItem(index, Conflict(f"This upload is items[{first[item.upload_id]}] already."))
+        first[item.upload_id] = index

@@ -1,0 +1,36 @@
+"""Whether a new job's song was analysed before, so that nothing must be kept of it. Can be turned off."""
+
+import time
+from dataclasses import dataclass
+
+from fastapi.concurrency import run_in_threadpool
+
+from shared.errors import Unavailable
+from shared.job import Job
+from shared.logs import get_logger
+from shared.recall import recall_key
+from shared.upload_ports import Recall
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSongs:
+    """Answers new jobs from earlier ones."""
+
+    recall: Recall | None
+    """None: every upload is analysed."""
+    window_seconds: float
+
+    async def answered(self, job: Job) -> Job:
+        """The same job, ended if its caller's earlier job has the report of the same bytes."""
+        key = recall_key(job, window_seconds=self.window_seconds)
+        if self.recall is None or key is None:
+            return job
+        now = time.time()
+        try:
+            report = await run_in_threadpool(self.recall.report, key, now=now)
+        except Unavailable as error:
+            _log.warning("not_recalled", why=error.message)
+            return job
+        return job if report is None else job.answer(report, now=now)

@@ -1,0 +1,150 @@
+"""Several jobs that somebody wants done as one, and what became of each. Pure: time comes in as an argument.
+
+    running ──last job ends──> completed ──a failed job is retried──> running ──> completed
+
+It is completed for the first time once; later completions are told to nobody. All times are UNIX seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from shared.job import Callback, Job, JobState
+
+MOST_ITEMS = 100
+"""They are recorded in one script that holds everybody up, and each one's storage is looked at before."""
+
+
+class BatchState(StrEnum):
+    """Where a batch stands."""
+
+    RUNNING = "running"
+    """Some job waits or runs."""
+    COMPLETED = "completed"
+    """Every job has ended, or is gone."""
+
+
+class ItemState(StrEnum):
+    """Where a batch's item stands: as its job does."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DEAD = "dead"
+    CANCELED = "canceled"
+    GONE = "gone"
+    """Its job was deleted, or has expired; what it found is forgotten with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an item's job ended."""
+
+    state: ItemState
+    verdict: str | None = None
+    a4_hz: float | None = None
+    confidence: float | None = None
+    problem: str | None = None
+    """The code of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One job of a batch."""
+
+    job_id: str
+    filename: str | None = None
+    outcome: Outcome | None = None
+    """None: the job waits or runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch as it is recorded. Its items' order is the client's."""
+
+    id: str
+    created_at: float
+    items: tuple[Item, ...]
+    keep_seconds: float
+    """How long after its end the batch is remembered."""
+    owner: str | None = None
+    name: str | None = None
+    callback: Callback | None = None
+    fingerprint: str | None = None
+    """Of the request that made it."""
+    version: int = 0
+    """Raised by the store on every change; a change of an old version is refused."""
+    completed_at: float | None = None
+    """When all jobs had ended for the first time."""
+    settled_at: float | None = None
+    """When all jobs had ended, if they have."""
+    deleting: bool = False
+    """Whether nobody wants to hear of it any more."""
+
+    def see(self, job_id: str, job: Job | None, *, now: float) -> Self:
+        """One of its jobs is so now, or is gone."""
+        outcome = Outcome(state=ItemState.GONE) if job is None else _outcome(job)
+        items = tuple(
+            replace(item, outcome=outcome) if item.job_id == job_id else item for item in self.items
+        )
+        if any(item.outcome is None for item in items):
+            return replace(self, items=items, settled_at=None)
+        return replace(
+            self,
+            items=items,
+            settled_at=now if self.settled_at is None else self.settled_at,
+            completed_at=now if self.completed_at is None else self.completed_at,
+        )
+
+    def delete(self) -> Self:
+        """Its jobs are being deleted: say nothing of them any more."""
+        return replace(self, deleting=True)
+
+    @property
+    def state(self) -> BatchState:
+        """Where it stands now; `completed_at` stays through retries."""
+        return BatchState.RUNNING if self.settled_at is None else BatchState.COMPLETED
+
+    @property
+    def expires_at(self) -> float | None:
+        """When it is forgotten; None while a job waits or runs."""
+        return None if self.settled_at is None else self.settled_at + self.keep_seconds
+
+    @property
+    def open_ids(self) -> tuple[str, ...]:
+        """Of the jobs that wait or run."""
+        return tuple(item.job_id for item in self.items if item.outcome is None)
+
+    def states(self, live: Mapping[str, ItemState]) -> tuple[ItemState, ...]:
+        """Of the items, in their order, where those that are open stand as *live* says."""
+        return tuple(
+            item.outcome.state if item.outcome else live.get(item.job_id, ItemState.QUEUED)
+            for item in self.items
+        )
+
+
+def live_state(job: Job) -> ItemState:
+    """Where a job's item stands."""
+    return ItemState.QUEUED if job.state is JobState.AWAITING_UPLOAD else ItemState(job.state.value)
+
+
+def matters(old: Job | None, new: Job | None) -> str | None:
+    """The batch that a change of a job makes a difference to, if there is one."""
+    before, after = (one is not None and one.state.is_final for one in (old, new))
+    job = new or old
+    return job.batch_id if job is not None and (new is None or before != after) else None
+
+
+def _outcome(job: Job) -> Outcome | None:
+    if not job.state.is_final:
+        return None
+    tuning = job.report.tuning if job.report else None
+    return Outcome(
+        state=live_state(job),
+        verdict=tuning.verdict if tuning else None,
+        a4_hz=tuning.a4_hz if tuning else None,
+        confidence=tuning.confidence if tuning else None,
+        problem=job.problem.code if job.problem else None,
+    )

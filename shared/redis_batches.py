@@ -1,0 +1,132 @@
+"""BatchStore in Redis or Valkey. A batch is written with its jobs in one script, or nothing of it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import redis
+
+from shared.batch import Batch, ItemState, live_state
+from shared.batch_ports import BatchPage, JobStep
+from shared.errors import BadRequest, Conflict, NotFound, Unavailable
+from shared.redis_batch_records import BatchRecords, parse_batch
+from shared.redis_job_records import JobRecords, parse_job
+from shared.redis_records import Records, translated
+
+_TRIES = 50
+_MOST_SWEPT = 20
+
+
+class RedisBatchStore:
+    """Every batch, until it is forgotten by time to live."""
+
+    def __init__(self, client: "redis.Redis", *, jobs: JobRecords, batches: BatchRecords) -> None:
+        self._client = client
+        self._jobs = jobs
+        self._batches = batches
+        self._records = Records(client)
+
+    def create(self, batch: Batch, steps: Sequence[JobStep]) -> None:
+        """Record a batch with all its jobs, or nothing of it."""
+        change = self._batches.changed(None, batch)
+        for old, new in steps:
+            version = old.version + 1 if old else 1
+            change = change.beside(self._jobs.changed(old, replace(new, version=version)))
+        if not self._records.apply(change):
+            raise Conflict("This batch exists already, or one of its uploads was just used or removed.")
+        if batch.owner is not None:
+            self._sweep(batch.owner)
+
+    def get(self, batch_id: str) -> Batch:
+        """The batch as it is now."""
+        return self._batches.get(batch_id)
+
+    def look(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
+        """The batch, and where its open jobs stand."""
+        ids = self.get(batch_id).open_ids
+        with translated(), self._client.pipeline(transaction=False) as pipe:
+            for job_id in ids:
+                pipe.hget(self._jobs.name(job_id), "record")
+            found = dict(zip(ids, pipe.execute(), strict=True))
+        # read last: what has ended meanwhile stands in it, with what it found
+        batch = self.get(batch_id)
+        live = {job_id: live_state(parse_job(record)) for job_id, record in found.items() if record}
+        return batch, {job_id: live[job_id] for job_id in batch.open_ids if job_id in live}
+
+    def change(self, batch_id: str, step: Callable[[Batch], Batch]) -> Batch:
+        """Apply a pure step atomically, again if somebody was faster."""
+        for _ in range(_TRIES):
+            old = self.get(batch_id)
+            new = step(old)
+            if new == old or self._records.apply(self._batches.changed(old, new)):
+                return new
+        raise Unavailable("This batch changes too fast; try again.")
+
+    def remove(self, batch_id: str) -> None:
+        """Forget the batch alone."""
+        with suppress(NotFound):
+            for _ in range(_TRIES):
+                if self._records.apply(self._batches.removed(self.get(batch_id))):
+                    return
+            raise Unavailable("This batch changes too fast; try again.")
+
+    def page(self, owner: str, *, cursor: str | None, limit: int) -> BatchPage:
+        """An API key's batches, newest first. A page may be short and still have a cursor."""
+        newest, after = _parse_cursor(cursor)
+        with translated():
+            rows: Any = self._client.zrange(
+                self._batches.listed(owner),
+                newest,
+                "-inf",
+                desc=True,
+                byscore=True,
+                withscores=True,
+                offset=0,
+                num=limit + 1 + self._ties(owner, after),
+            )
+            fresh = [(score, batch_id) for batch_id, score in rows if (score, batch_id) < after]
+            found = self._read([batch_id for _, batch_id in fresh[:limit]])
+        if len(fresh) <= limit:
+            return BatchPage(batches=found, cursor=None)
+        score, batch_id = fresh[limit - 1]
+        return BatchPage(batches=found, cursor=f"{score!r}:{batch_id}")
+
+    def _ties(self, owner: str, after: tuple[float, str]) -> int:
+        """How many stand at the cursor's own moment: they come again."""
+        if math.isinf(after[0]):
+            return 0
+        name = self._batches.listed(owner)
+        return int(self._client.zcount(name, after[0], after[0]))
+
+    def _read(self, ids: Sequence[str]) -> tuple[Batch, ...]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for batch_id in ids:
+                pipe.hget(self._batches.name(batch_id), "record")
+            return tuple(parse_batch(record) for record in pipe.execute() if record is not None)
+
+    def _sweep(self, owner: str) -> None:
+        """Each new one takes more that were forgotten off its owner's list than it adds."""
+        name = self._batches.listed(owner)
+        with suppress(Unavailable), translated():
+            oldest: Any = self._client.zrange(name, 0, _MOST_SWEPT - 1)
+            with self._client.pipeline(transaction=False) as pipe:
+                for batch_id in oldest:
+                    pipe.exists(self._batches.name(batch_id))
+                gone = [one for one, there in zip(oldest, pipe.execute(), strict=True) if not there]
+            if gone:
+                self._client.zrem(name, *gone)
+
+
+def _parse_cursor(cursor: str | None) -> tuple[float | str, tuple[float, str]]:
+    if cursor is None:
+        return "+inf", (math.inf, "")
+    score, _, batch_id = cursor.partition(":")
+    try:
+        at = float(score)
+    except ValueError:
+        at = math.nan
+    if not math.isfinite(at):
+        raise BadRequest("This cursor is not one of ours; start again without one.")
+    return at, (at, batch_id)

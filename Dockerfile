@@ -27,10 +27,6 @@ RUN python -m venv --without-pip /opt/venv \
 
 
 FROM python AS api
-# Parts of uploads, megabytes each, go back to the system when they are sent. By itself glibc learns
-# from the first one to keep the next ones, in a heap for each thread.
-ENV MALLOC_ARENA_MAX=2 \
-    MALLOC_MMAP_THRESHOLD_=262144
 COPY --from=api-packages /opt/venv /opt/venv
 COPY --from=api-packages /app/shared shared
 COPY --from=api-packages /app/api api

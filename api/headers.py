@@ -13,6 +13,23 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from api.errors import problem
 
 _READABLE = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_TUS_REQUEST = (
+    "Tus-Resumable",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+    "X-HTTP-Method-Override",
+)
+_TUS_ANSWER = (
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Resumable",
+    "Tus-Version",
+    "Upload-Expires",
+    "Upload-Length",
+    "Upload-Metadata",
+    "Upload-Offset",
+)
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -36,15 +53,17 @@ def add_web(app: FastAPI, web: Web) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=web.cors_origins,
-            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE"),
+            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
             allow_headers=(
                 "Authorization",
+                "Content-Digest",
                 "Content-Type",
                 "Idempotency-Key",
                 "If-None-Match",
                 "X-Request-ID",
+                *_TUS_REQUEST,
             ),
-            expose_headers=_READABLE,
+            expose_headers=(*_READABLE, *_TUS_ANSWER),
             max_age=3600,
         )
     if web.hosts:

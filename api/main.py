@@ -3,7 +3,7 @@
 from api.app import create_app
 from api.board import Board
 from api.headers import Web
-from api.heap import return_large_blocks
+from api.heap import return_what_is_free
 from api.limits import Limits
 from api.sessions import Sessions
 from api.terms import JobTerms
@@ -13,7 +13,7 @@ from shared.logs import configure_logs
 from shared.services import connect
 from shared.settings import listed, read_settings
 
-return_large_blocks()
+return_what_is_free()
 settings = read_settings()
 configure_logs(
     log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
@@ -43,7 +43,7 @@ app = create_app(
         hosts=listed(settings.hosts),
         cors_origins=listed(settings.cors_origins),
         proxies=listed(settings.proxies),
-        storage_url=settings.s3_endpoint_url,
+        storage_url=settings.s3_public_url or settings.s3_endpoint_url,
     ),
     transitions=services.transitions,
     uploads=services.uploads,

@@ -296,9 +296,10 @@ class _Writer:
         )
 
     async def write(self, chunks: AsyncIterator[bytes]) -> None:
-        seed = await run_in_threadpool(self._read_tail)
+        if tail := self._state.tail:
+            await self._receiver.seed(tail.size_bytes, partial(self._read_tail, tail))
         try:
-            async for part, hold in self._receiver.full_parts(chunks, seed=seed):
+            async for part, hold in self._receiver.full_parts(chunks):
                 await self._sender.send(part, hold)
                 del part
             if self._state.offset + self._receiver.size_bytes == self._state.length:
@@ -345,11 +346,9 @@ class _Writer:
             multipart = started
         return _Parts(self._uploads.parts, self._job.id, multipart)
 
-    def _read_tail(self) -> bytes:
-        if self._state.tail is None:
-            return b""
-        with self._audio.open(self._state.tail.key) as file:
-            return file.read()
+    def _read_tail(self, tail: Tail, into: bytearray) -> None:
+        with self._audio.open(tail.key) as file:
+            file.readinto(into)  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
 
     def _leave_tail(self) -> None:
         """A new object before the old one goes; if somebody else has the upload, ours is nobody's."""

@@ -11,7 +11,7 @@ from api.budget import Hold
 from shared.ports import AudioUpload
 
 
-async def run(work: Callable[..., None], *args: object, **named: object) -> None:
+async def run(work: Callable[..., object], *args: object, **named: object) -> None:
     """Call something that blocks, in a thread."""
     await to_thread.run_sync(partial(work, *args, **named))
 

@@ -64,6 +64,7 @@ class Receiver:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.rest = bytearray()  # a request lives on for a while: its job is rung for, its answer sent
         self._hold.release()
 
     async def receive(
@@ -125,15 +126,17 @@ class Receiver:
             yield chunk
             progress(self.size_bytes)
 
-    async def full_parts(
-        self, chunks: AsyncIterator[bytes], *, seed: bytes = b""
-    ) -> AsyncIterator[tuple[bytearray, Hold]]:
+    async def seed(self, size_bytes: int, fill: Callable[[bytearray], object]) -> None:
+        """Let *fill* write the bytes, less than a part, that stand before the first chunk."""
+        await self._make_room(size_bytes)
+        self.rest = bytearray(size_bytes)
+        await run(fill, self.rest)
+
+    async def full_parts(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytearray, Hold]]:
         """Full parts, each once a byte beyond it has come; what is left stays in `rest`.
 
-        Whoever takes a part takes over its hold. *seed* stands before the chunks.
+        Whoever takes a part takes over its hold.
         """
-        await self._make_room(len(seed))
-        self.rest = bytearray(seed)
         async for chunk in chunks:
             view = memoryview(chunk)
             while view:

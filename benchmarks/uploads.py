@@ -4,7 +4,7 @@ One API process (`python -m api.serve`) before a real S3 server (SeaweedFS) and 
 machine. Memory is the API process's peak resident size (VmHWM, reset before each run) over its idle size.
 Caveats: client, API, S3 server and its disk share the same cores, so the ratios count, not the speeds; the
 throughput ratio compares with boto3's `upload_file` (ten threads, 8 MiB parts) of the same file in the same
-run, the better of two each.
+run, the best of four each.
 """
 
 import http.client
@@ -69,6 +69,11 @@ def send(api: Api, size: int, *, until: int | None = None, stop: threading.Event
         body = json.loads(answer.read())
         assert answer.status != 202 or body["input"]["bytes"] == size
         return answer.status
+
+
+def load() -> str:
+    """Of the machine, also by others."""
+    return f"load {os.getloadavg()[0]:.1f}"
 
 
 def quietly(work: Callable[[], int]) -> int:
@@ -150,7 +155,7 @@ def throughput(api: Api, s3: S3Server) -> None:
         ).client("s3", endpoint_url=s3.endpoint_url, config=config)
         client.create_bucket(Bucket="throughput")
         times: dict[str, list[float]] = {"boto3": [], "api": []}
-        for _ in range(2):
+        for _ in range(4):
             for name in times:
                 began = time.perf_counter()
                 if name == "boto3":
@@ -206,9 +211,10 @@ def main(names: list[str]) -> None:
             "throughput": lambda: throughput(api, s3),
             "killed": lambda: killed(api),
         }
-        print(f"{os.cpu_count()} cores")
+        print(f"{os.cpu_count()} cores, {load()}")
         for name in names or list(runs):
             runs[name]()
+            print(f"  ({load()})", flush=True)
 
 
 if __name__ == "__main__":

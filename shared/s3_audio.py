@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_CHUNK_BYTES = 64 * 1024
+"""Of an answer on its way into the caller's memory."""
+
 
 def connect_s3(
     *,
@@ -256,14 +259,21 @@ class RangedReader(io.RawIOBase):
         wanted = min(len(view), self._size - self._at)
         if wanted <= 0:
             return 0
+        got = 0
         with translated():
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=self._name, Range=f"bytes={self._at}-{self._at + wanted - 1}"
             )
-            got = answer["Body"].read(wanted)
-        view[: len(got)] = got
-        self._at += len(got)
-        return len(got)
+            for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
+                view[got : got + len(chunk)] = chunk
+                got += len(chunk)
+        self._at += got
+        return got
+
+    def readall(self) -> bytes:
+        """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
+        rest = bytearray(max(0, self._size - self._at))
+        return bytes(memoryview(rest)[: self.readinto(rest)])
 
 
 def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:

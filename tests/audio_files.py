@@ -63,7 +63,17 @@ def audio_file(kind: str, *, seconds: float = 1.0) -> bytes:
         return soundfile_bytes(
             tone(seconds, rate=rate), rate=rate, container=container, codec=codec, **options
         )
-    return _ffmpeg_bytes(kind, seconds)
+    return _ffmpeg_bytes(kind, tone(seconds, rate=_FFMPEG[kind][3], channels=1), rate=_FFMPEG[kind][3])
+
+
+def encoded(kind: str, sound: NDArray[np.float32], *, rate: int) -> bytes:
+    """Encode (frames, 1) as one of `KINDS`; libsndfile's take only rates that they know."""
+    if kind in LIBSNDFILE:
+        container, codec, _, options = LIBSNDFILE[kind]
+        return soundfile_bytes(
+            np.repeat(sound, 2, axis=1), rate=rate, container=container, codec=codec, **options
+        )
+    return _ffmpeg_bytes(kind, sound, rate=rate)
 
 
 def tone(
@@ -122,22 +132,21 @@ def video() -> bytes:
     return file.getvalue()
 
 
-def _ffmpeg_bytes(kind: str, seconds: float) -> bytes:
-    muxer, options, encoder, rate, layout = _FFMPEG[kind]
+def _ffmpeg_bytes(kind: str, sound: NDArray[np.float32], *, rate: int) -> bytes:
+    muxer, options, encoder, its_rate, layout = _FFMPEG[kind]
     # A real file, because FFmpeg moves an index to the front by reading what it wrote.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "audio")
         with av.open(str(path), "w", format=muxer, options=options) as container:
-            stream = container.add_stream(encoder, rate=rate)
+            stream = container.add_stream(encoder, rate=its_rate)
             assert isinstance(stream, AudioStream)
             stream.layout = layout
             if encoder == "wmav2":
                 stream.bit_rate = 128_000  # its default is one that it refuses
-            sound = tone(seconds, rate=rate, channels=1).reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(sound, format="flt", layout="mono")
+            frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="flt", layout="mono")
             frame.sample_rate = rate
             fitting = av.AudioResampler(
-                format=stream.format.name, layout=layout, rate=rate, frame_size=stream.frame_size or 1024
+                format=stream.format.name, layout=layout, rate=its_rate, frame_size=stream.frame_size or 1024
             )
             for piece in (*fitting.resample(frame), *fitting.resample(None)):
                 container.mux(stream.encode(piece))

@@ -80,6 +80,19 @@ def test_pages_of_other_origins_are_let_in_by_setting_alone(world: World) -> Non
     assert preflight.status_code == 200
 
 
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
+def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
+    client = a_world(web=Web(cors_origins=("https://app.test",))).client
+    asked = {
+        "Origin": "https://app.test",
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "tus-resumable,upload-length,upload-metadata,upload-offset",
+    }
+    assert client.options("/v1/tus/x", headers=asked).status_code == 200
+    told = client.head("/v1/tus/x", headers={"Origin": "https://app.test"}).headers
+    assert {"Upload-Offset", "Location"} <= set(told["Access-Control-Expose-Headers"].split(", "))
+
+
 def test_a_proxy_is_believed_by_setting_alone() -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
     believed = TestClient(with_page(Web(proxies=("192.0.2.1",))).app, client=("192.0.2.1", 5))

@@ -215,3 +215,28 @@ def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed
     assert {data for data, _ in audio.objects.values()} == {body}
     assert len(audio.objects) == 8
     assert audio.part_bytes <= most_held <= 2 * audio.part_bytes
+
+
+def test_what_an_earlier_request_left_is_read_back_within_the_budget() -> None:
+    audio = MemoryAudioStore()
+    left = bytes(range(256)) * 1000
+    held: list[int] = []
+
+    async def scene() -> bytes:
+        budget = BufferBudget(audio.part_bytes, part_bytes=audio.part_bytes)
+
+        def fill(room: bytearray) -> None:
+            held.append(budget.held_bytes)
+            room[:] = left
+
+        async def more() -> AsyncIterator[bytes]:
+            yield b"more"
+
+        pace = Pace(idle_seconds=60, least_bytes_per_second=1)
+        async with Receiver(budget=budget, pace=pace, terms=terms()) as receiver:
+            await receiver.seed(len(left), fill)
+            assert [part async for part in receiver.full_parts(more())] == []
+            return bytes(receiver.rest)
+
+    assert asyncio.run(scene()) == left + b"more"
+    assert held[0] >= len(left)

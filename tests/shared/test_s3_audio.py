@@ -55,3 +55,20 @@ def test_bytes_read_from_s3_are_told_and_a_missing_object_is_no_error(s3: S3Serv
         store.delete("nobody")
     assert (sum(read), told) == (50, [])
     client.close()
+
+
+def test_reading_all_of_an_object_asks_storage_once(s3: S3Server) -> None:
+    read: list[int] = []
+    keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
+    with mock.patch.dict(os.environ, keys):
+        client = connect_s3(endpoint_url=s3.endpoint_url, region=s3.region, on_read=read.append)
+        store = S3AudioStore(client, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="", part_bytes=5 * 1024 * 1024)
+        store.prepare()
+        audio = os.urandom(1_000_000)
+        store.put("a", audio, media_type="audio/wav")
+        with store.open("a") as file:
+            file.seek(1000)
+            assert file.read() == audio[1000:]
+            assert file.read() == b""
+    assert read == [len(audio) - 1000]
+    client.close()

@@ -15,6 +15,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
+    "--disable-features=LocalNetworkAccessChecks",  # tests are all on this machine, and nobody clicks "allow"
 ]
 
 

@@ -14,12 +14,16 @@ from unittest import mock
 import httpx2
 import psutil
 import pytest
+from playwright.sync_api import Browser
 
 from shared.ports import StoredAudio
 from shared.s3_audio import S3AudioStore, connect_s3
+from tests.system.browser import a_browser, chromium_path
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15
+SOME_ORIGIN = "http://pages.localhost:1"
+"""Of web pages that may call the shared system."""
 
 
 @dataclass
@@ -100,5 +104,18 @@ def a_system(data_dir: Path, **environment: str) -> Iterator[System]:
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One for all tests that leave it as they found it."""
-    with a_system(tmp_path_factory.mktemp("system") / "data") as running:
+    settings = {"KAMMERTON_CORS_ORIGINS": SOME_ORIGIN, "KAMMERTON_DIRECT_PART_BYTES": str(5 * 1024 * 1024)}
+    with a_system(tmp_path_factory.mktemp("system") / "data", **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for the session: while Playwright is at work, nothing else may run an event loop."""
+    if chromium_path() is None:
+        message = "no Chromium: on Debian and Ubuntu, apt install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with a_browser() as running:
         yield running

@@ -75,15 +75,15 @@ def test_the_check_that_the_original_service_was_verified_with(system: System) -
     assert report["audio"]["analysed_seconds"] == pytest.approx(60.0)
 
 
-def test_of_two_gigabytes_only_the_window_is_read(system: System) -> None:
-    seconds = 2_000_000_000 // (44_100 * 4)
+def test_of_a_long_recording_only_the_window_is_read(system: System) -> None:
+    seconds = 300_000_000 // (44_100 * 4)
     answer = system.client.post(
         "/v1/jobs", content=a_wave(440.0, seconds=seconds), headers={"Content-Type": "audio/wav"}, timeout=300
     )
     assert answer.status_code == 202, answer.text
     job = system.finished(answer.headers["location"])
     assert job["state"] == "succeeded"
-    assert job["input"]["bytes"] > 1_999_000_000
+    assert job["input"]["bytes"] > 299_000_000
     assert job["report"]["audio"]["bytes_read"] <= 60 * 44_100 * 4 + 2 * MIB
 
 

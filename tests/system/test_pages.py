@@ -6,13 +6,12 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.system.browser import a_browser, chromium_path
 from tests.system.conftest import System, a_system
 from tests.system.music import a_song
 from tests.system.seeds import a_failed_webhook, dead_job, the_store
@@ -26,14 +25,6 @@ expect.set_options(timeout=PATIENCE_MS)
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     passwords = {"KAMMERTON_ADMIN_PASSWORD": OPERATOR, "KAMMERTON_VIEWER_PASSWORD": VIEWER}
     with a_system(tmp_path_factory.mktemp("pages") / "data", **passwords) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if chromium_path() is None:
-        _skip_or_fail()
-    with a_browser() as running:
         yield running
 
 
@@ -82,13 +73,6 @@ def paused(stage: System, operator: Page) -> Iterator[None]:
     pause(operator, "interactive")
     yield
     resume(operator, "interactive")
-
-
-def _skip_or_fail() -> NoReturn:
-    message = "no Chromium: on Debian and Ubuntu, apt install chromium"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 def log_in(page: Page, password: str) -> None:

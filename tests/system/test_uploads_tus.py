@@ -1,6 +1,5 @@
 """Resumable uploads with clients that others wrote, and with an API that is killed meanwhile."""
 
-import hashlib
 import random
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from tests.servers import S3Server, ValkeyServer
 from tests.system.an_api import Api, an_api
 
 MIB = 1024 * 1024
-SONG = b"fLaC" + random.Random(7).randbytes(23 * MIB)
+SONG = b"fLaC" + random.Random(7).randbytes(13 * MIB)
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = TUS | {"Content-Type": "application/offset+octet-stream"}
 JS = Path(__file__).parent / "tus_client.mjs"
@@ -38,7 +37,7 @@ def arrived_whole(api: Api, url: str) -> None:
     job = httpx2.get(f"{api.url}/v1/jobs/{job_id}").json()
     assert (job["state"], job["input"]["bytes"]) == ("queued", len(SONG))
     with api.audio.open(job_id) as stored:
-        assert hashlib.sha256(stored.read()).digest() == hashlib.sha256(SONG).digest()
+        assert stored.read() == SONG
     assert api.stored() == {(each, False) for each in api.accepted()}
 
 
@@ -56,11 +55,11 @@ def test_tuspy_goes_on_after_the_api_was_killed(api: Api, song: Path) -> None:
     client = TusClient(f"{api.url}/v1/tus")
     with song.open("rb") as file:
         uploader = client.uploader(file_stream=file, chunk_size=4 * MIB)
-        uploader.upload(stop_at=12 * MIB)
+        uploader.upload(stop_at=8 * MIB)
         api.server.kill()
         api.server.start()
         again = client.uploader(file_stream=file, chunk_size=4 * MIB, url=uploader.url)
-        assert again.offset == 12 * MIB
+        assert again.offset == 8 * MIB
         again.upload()
     arrived_whole(api, str(uploader.url))
 
@@ -70,18 +69,18 @@ def test_an_api_killed_in_the_middle_of_a_request_keeps_its_full_parts(api: Api)
     url = api.url + created.headers["location"]
 
     def body() -> Iterator[bytes]:
-        for at in range(0, 18 * MIB, MIB):
+        for at in range(0, 12 * MIB, MIB):
             yield SONG[at : at + MIB]
         while httpx2.head(url, headers=TUS).headers["upload-offset"] == "0":
             pass
         api.server.kill()
-        yield SONG[18 * MIB :]
+        yield SONG[12 * MIB :]
 
     with pytest.raises(httpx2.TransportError):
         httpx2.patch(url, content=body(), headers=CHUNK | {"Upload-Offset": "0"}, timeout=60)
     api.server.start()
     offset = int(httpx2.head(url, headers=TUS).headers["upload-offset"])
-    assert offset in (5 * MIB, 10 * MIB, 15 * MIB)
+    assert offset in (5 * MIB, 10 * MIB)
     rest = httpx2.patch(
         url, content=SONG[offset:], headers=CHUNK | {"Upload-Offset": str(offset)}, timeout=60
     )

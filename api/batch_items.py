@@ -36,21 +36,17 @@ class BatchItems:
             Unavailable: storage is away.
         """
         _refuse_repeated(wish)
-        places = asyncio.Semaphore(_AT_ONCE)
-
-        async def step(item: NewItem) -> JobStep:
-            async with places:
-                return await run_in_threadpool(self._step, item, wish, caller)
-
-        found = await asyncio.gather(*map(step, wish.items), return_exceptions=True)
-        steps = []
-        for index, one in enumerate(found):
-            if isinstance(one, Rejected):
-                raise BadItem(index, one) from one
-            if isinstance(one, BaseException):
-                raise one
-            old, new = one
-            steps.append((old, replace(new, batch_id=batch_id, callback=callback or new.callback)))
+        steps: list[JobStep] = []
+        for start in range(0, len(wish.items), _AT_ONCE):  # behind a bad item nobody is asked
+            some = wish.items[start : start + _AT_ONCE]
+            looks = [run_in_threadpool(self._step, item, wish, caller) for item in some]
+            for found in await asyncio.gather(*looks, return_exceptions=True):
+                if isinstance(found, Rejected):
+                    raise BadItem(len(steps), found) from found
+                if isinstance(found, BaseException):
+                    raise found
+                old, new = found
+                steps.append((old, replace(new, batch_id=batch_id, callback=callback or new.callback)))
         return steps
 
     def _step(self, item: NewItem, wish: NewBatch, caller: Caller) -> JobStep:

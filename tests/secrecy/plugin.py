@@ -21,12 +21,14 @@ import pytest
 from shared.logs import configure_logs
 from tests.secrecy.logs import keep_log, log_path
 from tests.secrecy.search import Found, Search, read_secrets
-from tests.secrecy.sitecustomize import FOLDER, install
+from tests.secrecy.sitecustomize import FILE_NAME, FOLDER, install
 
 HERE = Path(__file__).parent
 _RESULT = pytest.StashKey[tuple[str, list[Found]]]()
 _OWNED = pytest.StashKey[Path]()
 _numbers = itertools.count()
+_CLIENT = "-of-a-client-"
+"""In the name of the log of a script or of curl: clients may well say their own files' names."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,10 +69,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     secrets = read_secrets(folder / "secrets")
     search, found, size = Search(secrets), [], 0
+    search_clients = Search([secret for secret in secrets if secret.what != FILE_NAME])
     logs = [log for log in sorted((folder / "logs").iterdir()) if log.exists()]
     for log in logs:
         size += log.stat().st_size
-        found += search.log(log)
+        found += (search_clients if _CLIENT in log.name else search).log(log)
     told = f"secrets and file names: {len(secrets)}; logs: {len(logs)}, {size / 1e6:.1f} MB"
     session.config.stash[_RESULT] = (told, found)
     if found:
@@ -106,7 +109,8 @@ class Followed(subprocess.Popen[Any]):
     def __init__(self, args: Any, *more: Any, stdout: Any = None, stderr: Any = None, **options: Any) -> None:
         command = [args] if isinstance(args, (str, bytes, os.PathLike)) else [*args]
         words = " ".join(os.fsdecode(word) for word in command[:4])
-        self._label = f"{next(_numbers)}-{re.sub(r'[^a-zA-Z0-9.]+', '-', words)[-60:]}"
+        whose = _CLIENT if _is_client(command) else "-"
+        self._label = f"{next(_numbers)}{whose}{re.sub(r'[^a-zA-Z0-9.]+', '-', words)[-60:]}"
         with contextlib.ExitStack() as stack:
             options |= {"stdout": self._kept(stdout, stack), "stderr": self._kept(stderr, stack)}
             super().__init__(args, *more, **options)
@@ -128,6 +132,12 @@ class Followed(subprocess.Popen[Any]):
         if isinstance(name, (str, os.PathLike)) and stream not in (sys.stdout, sys.stderr):
             _link(Path(name), log)
         return stream
+
+
+def _is_client(command: list[Any]) -> bool:
+    words = [Path(os.fsdecode(word)) for word in command[:4]]
+    scripts = {word.name for word in words if word.suffix in {".py", ".mjs", ".sh"}}
+    return words[0].name == "curl" or bool(scripts - {"lifeline.py"})
 
 
 def _link(written: Path, log: Path) -> None:

@@ -134,7 +134,7 @@ HOSTILE = [
     "https://unknown.example/",
     # credentials, and hosts that parsers disagree about
     "https://user@good.example/",
-    "https://user:password@good.example/",
+    "https://user:opensesame@good.example/",
     "https://good.example@127.0.0.1/",
     "https://127.0.0.1#@good.example/",
     "https://127.0.0.1\\@good.example/",

@@ -211,6 +211,8 @@ def main(names: list[str]) -> None:
             "throughput": lambda: throughput(api, s3),
             "killed": lambda: killed(api),
         }
+        if unknown := set(names) - set(runs):
+            sys.exit(f"No such measurement: {', '.join(sorted(unknown))}. There are {', '.join(runs)}.")
         print(f"{os.cpu_count()} cores, {load()}")
         for name in names or list(runs):
             runs[name]()

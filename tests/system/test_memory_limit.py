@@ -50,9 +50,8 @@ def test_512_mib_hold_a_worker_of_two_children_whatever_it_is_given(
             ] += 1
             allowed = {"succeeded", "failed"} if kind.startswith("hostile") else {"succeeded"}
             assert job.state in allowed, (kind, job)
-        print(
-            f"\n{count} jobs, peak {group.peak_bytes() >> 20} MiB with cache, killed {group.killed()}: {dict(tally)}"
-        )
+        peak = f"{group.peak_bytes() >> 20} MiB with page cache"
+        print(f"\n{count} jobs, peak {peak}, killed {group.killed()}: {dict(tally)}")
         assert group.killed() == 0, "the kernel had to kill"
 
 

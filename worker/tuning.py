@@ -58,7 +58,7 @@ def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRepo
     long = find_partials(low, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
     if long.frames:
         heard = heard + gather(long, segments)
-    fit = fit_grid(heard.counts)
+    fit = fit_grid(heard.counts, heard.placed)
     if fit is None:
         return _without_partials(Reason.NOISE_LIKE, spectrum=picture)
     return _report(low, short, heard, fit, picture)
@@ -130,7 +130,7 @@ def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
     scale = find_unequal_scale(heard.counts)
     if scale is not None:
         heard = straightened(heard, scale)
-        fit = fit_grid(heard.counts) or fit
+        fit = fit_grid(heard.counts, heard.placed) or fit
     drift = _drift(heard, fit)
     drift_range = _range(drift)
     scatter = scatter_of(heard.counts, fit.cents)
@@ -172,7 +172,7 @@ def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
     """Tuning of each ten seconds relative to the whole, None where too little was heard."""
     found: list[float | None] = []
     for index in range(heard.counts.shape[1]):
-        local = fit_grid(heard.counts[:, index : index + 1])
+        local = fit_grid(heard.counts[:, index : index + 1], heard.placed[:, index : index + 1])
         clear = local is not None and local.share > 0.1 and local.rival < 0.85 and local.note_error < 5.0
         found.append(round(wrap(local.cents - fit.cents), 2) if local is not None and clear else None)
     return tuple(found)

@@ -31,8 +31,10 @@ MOST_TOLD = 5.0
 """However much the other signs say, notes off the grid and a wide interval still count."""
 QUARTER = 0.2
 """Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
-FLOOR_CENTS = 0.8
-"""Instruments keep their tuning no better than this, and the pitch of one note is no better defined."""
+FLOOR_CENTS = 1.1
+"""A note's pitch is no better defined: struck or sounding on, its fundamental or where its energy lies."""
+TONE_FLOOR_CENTS = 0.8
+"""One lasting tone is meant no better than this."""
 
 LEAD_SHARE = 0.65
 """In the longer window: of tones without vibrato the strongest peak holds 0.72 of the power and more, of
@@ -111,7 +113,7 @@ def judge(found: Findings) -> Judgement:
 
 def judge_tone(error_cents: float, *, pure: bool, drift_range: float) -> Judgement:
     """How surely one tone alone tells the tuning of its nearest note."""
-    error = math.hypot(FLOOR_CENTS, error_cents, drift_range / 6.0)
+    error = math.hypot(TONE_FLOOR_CENTS, error_cents, drift_range / 6.0)
     within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
     return Judgement(
         confidence=round(within * (TONE_ODDS if pure else RINGING_ODDS), 4),

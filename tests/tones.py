@@ -57,6 +57,21 @@ def melody(
     return out.astype(np.float32)
 
 
+def struck(a4_hz: float, *, sharp_cents: float, seconds: float = 20.0, rate: int = RATE) -> Samples:
+    """A line of struck notes that begin sharp by so much and settle within a quarter of a second."""
+    random = np.random.default_rng(11)
+    size = int(0.8 * rate)
+    time = np.arange(size) / rate
+    glide = sharp_cents * np.maximum(0.0, 1.0 - time / 0.25)
+    fade = np.minimum(1.0, time / 0.005) * np.exp(-2.0 * time) * np.minimum(1.0, (0.8 - time) / 0.02)
+    out = []
+    for _ in range(int(seconds / 0.8)):
+        hz = a4_hz * 2 ** (random.choice(MAJOR) / 12 - 0.75) * 2 ** (glide / 1200)
+        turns = 2 * math.pi * np.cumsum(hz) / rate
+        out.append(0.2 * fade * sum(np.sin(h * turns) / h for h in range(1, 7)))
+    return np.concatenate(out).astype(np.float32)
+
+
 def chorus(a4_hz: float, *, seconds: float = 20.0, rate: int = RATE, vibrato_cents: float = 0.0) -> Samples:
     """Two voices, the lower in longer notes."""
     upper = melody(a4_hz, seconds=seconds, rate=rate, vibrato_cents=vibrato_cents)

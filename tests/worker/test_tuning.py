@@ -63,6 +63,12 @@ def test_stiff_strings_are_judged_by_their_fundamentals() -> None:
     assert abs(off(measure_tuning(tones.melody(440.0, stretch=4e-4), RATE), 440.0)) < 1.0
 
 
+def test_a_struck_string_has_the_pitch_that_it_settles_on() -> None:
+    """Struck hard it begins a few cents sharp, and the beginning is most of a short note."""
+    report = measure_tuning(tones.struck(440.0, sharp_cents=10.0), tones.RATE)
+    assert report.deviation_440_cents == pytest.approx(0.0, abs=0.8)
+
+
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000, 96000])
 def test_any_sample_rate_gives_the_same_tuning(rate: int) -> None:
     report = measure_tuning(tones.melody(436.0, rate=rate, seconds=8), rate)

@@ -120,6 +120,37 @@ def test_other_scales_have_no_tempered_tuning(steps: int) -> None:
     assert report.verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_one_drum_struck_again_and_again_has_no_tuning(seed: int) -> None:
+    assert measure_tuning(tones.tom(seed=seed), RATE).reason is not None
+
+
+@pytest.mark.parametrize("per_second", [3.0, 3.7, 4.9, 5.5, 6.3, 8.0])
+def test_chirps_have_no_tuning(per_second: float) -> None:
+    assert measure_tuning(tones.chirps(per_second=per_second), RATE).reason is not None
+
+
+def test_seven_notes_that_lie_anywhere_are_never_sure() -> None:
+    told = []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        scale = random.uniform(0, 1200, 7)
+        report = measure_tuning(tones.melody(440.0, notes=list(random.choice(scale, 40))), RATE)
+        if report.reason is None:
+            told.append(report.confidence)
+    assert len(told) <= 2
+    assert max(told, default=0.0) < 0.5
+
+
+def test_a_fast_melody_is_heard_under_clanging_metal_that_has_no_tuning_itself() -> None:
+    metal = tones.clang()
+    melody = 0.3 * tones.melody(437.0, seconds=40, note_seconds=0.15)
+    assert measure_tuning(metal, RATE).reason is not None
+    report = measure_tuning(melody + metal, RATE)
+    assert report.confidence > 0.8
+    assert abs(off(report, 437.0)) < 2.0
+
+
 def test_a_piece_that_moves_from_440_to_432_has_no_one_tuning() -> None:
     halves = [tones.chorus(440.0, seconds=30), tones.chorus(432.0, seconds=30)]
     report = measure_tuning(np.concatenate(halves), RATE)

@@ -9,6 +9,8 @@ from worker.evidence import BINS
 
 PLACES = np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS
 """Cents from the A440 grid of each bin's middle, shape (BINS,)."""
+_STEP = 100.0 / BINS
+_AROUND = (np.arange(BINS) - BINS // 2) * _STEP
 COARSE_CENTS = 10.0
 CLOSE_CENTS = 8.0
 """Width of the robust mean that finds the peak from the fullest place: catches a skewed peak whole."""
@@ -39,16 +41,19 @@ def _refined(counts: NDArray[np.float64], start: float, *widths: float) -> NDArr
 
     Under Lorentzians of these widths, one after the other.
     """
-    cents = np.full((len(counts), 1), start)
+    middle = round((start - PLACES[0]) / _STEP)
+    turned = np.roll(counts, BINS // 2 - middle, axis=1)
+    origin = PLACES[0] + middle * _STEP
+    cents = np.full((len(counts), 1), start - origin)
     for width in widths:
         for _ in range(12):
-            rest = (PLACES - cents + 50.0) % 100.0 - 50.0
-            near = counts / (1.0 + (rest / width) ** 2) ** 2
+            rest = _AROUND - cents
+            near = turned / (1.0 + (rest / width) ** 2) ** 2
             step = (near * rest).sum(axis=1) / np.maximum(near.sum(axis=1), 1e-300)
             cents += 1.4 * step[:, None]
             if float(np.abs(step).max()) < 5e-3:
                 break
-    return np.asarray(cents[:, 0], np.float64)
+    return np.asarray(origin + cents[:, 0], np.float64)
 
 
 def _width_of(counts: NDArray[np.float64], cents: float) -> float:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evidence import Evidence, steadiness
+from worker.evidence import Evidence
 from worker.partials import HIGHEST_HZ, LOWEST_HZ, Partials
 from worker.temperaments import UnequalScale
+from worker.tones import steadiness
 
 TOP_HZ = 1500.0
 """Fundamentals above are rare, and their overtones lie beyond what the low band keeps."""
@@ -35,7 +36,7 @@ _COLUMNS = math.ceil((1200.0 * math.log2(HIGHEST_HZ / LOWEST_HZ) + 50.0) / CELL_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tones:
+class StandingTones:
     """Steady tones, one entry a frame; arrays of shape (n,)."""
 
     cents: NDArray[np.float64]
@@ -57,7 +58,7 @@ class Tones:
         return _agreeing(np.bincount(note, turn.real, 128) + 1j * np.bincount(note, turn.imag, 128))
 
 
-def find_tones(partials: Partials) -> Tones:
+def find_standing_tones(partials: Partials) -> StandingTones:
     """Partials that stand still till the next frame under overtones of their own."""
     table = np.empty((CHUNK + 1) * _COLUMNS, np.float32)
     found = [
@@ -66,7 +67,7 @@ def find_tones(partials: Partials) -> Tones:
     ]
     mine = np.concatenate(found) if found else np.zeros(0, np.int64)
     weight = steadiness(partials)[mine]
-    return Tones(cents=partials.cents[mine][weight > 0.0], weight=weight[weight > 0.0])
+    return StandingTones(cents=partials.cents[mine][weight > 0.0], weight=weight[weight > 0.0])
 
 
 def _tones_between(partials: Partials, start: int, table: NDArray[np.float32]) -> NDArray[np.int64]:

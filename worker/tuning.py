@@ -16,7 +16,7 @@ from worker.evidence import SEGMENT_SECONDS, Evidence, gather
 from worker.grid import GridFit, fit_grid, wrap
 from worker.lone_tone import LoneTone, find_lone_tone
 from worker.lowband import LowBand, low_band
-from worker.notes import agreeing_cells, find_tones
+from worker.notes import agreeing_cells, find_standing_tones
 from worker.partials import Partials, find_partials
 from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
 from worker.scatter import scatter_of
@@ -143,7 +143,7 @@ def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
             agreement=heard.agreement,
             strength=heard.strength,
             cells=agreeing_cells(heard),
-            tones=find_tones(partials).agreeing(scale),
+            tones=find_standing_tones(partials).agreeing(scale),
             rival=fit.rival,
             quarter=fit.quarter,
             note_error=math.hypot(fit.note_error, scatter.error_cents, scale.doubt_cents if scale else 0.0),

@@ -8,13 +8,13 @@ import pytest
 from tests import tones
 from tests.tones import RATE, Samples
 from worker.lowband import low_band
-from worker.notes import Tones, find_tones
+from worker.notes import StandingTones, find_standing_tones
 from worker.partials import find_partials
 from worker.temperaments import EVERY_KEY, UnequalScale
 
 
-def heard(samples: Samples) -> Tones:
-    return find_tones(find_partials(low_band(samples, RATE), window_seconds=0.37, overlap=4))
+def heard(samples: Samples) -> StandingTones:
+    return find_standing_tones(find_partials(low_band(samples, RATE), window_seconds=0.37, overlap=4))
 
 
 def test_the_notes_of_a_melody_agree_wherever_its_grid_lies() -> None:
@@ -46,8 +46,8 @@ def test_notes_that_lie_anywhere_do_not_agree() -> None:
 
 
 def test_a_note_that_sounds_often_is_one_note() -> None:
-    once = Tones(cents=np.array([0.0, 700.0]), weight=np.ones(2))
-    often = Tones(cents=np.array([0.0] * 9 + [700.0] * 9), weight=np.ones(18))
+    once = StandingTones(cents=np.array([0.0, 700.0]), weight=np.ones(2))
+    often = StandingTones(cents=np.array([0.0] * 9 + [700.0] * 9), weight=np.ones(18))
     assert once.agreeing() == pytest.approx(2.0)
     assert often.agreeing() == pytest.approx(2.0)
 
@@ -55,12 +55,12 @@ def test_a_note_that_sounds_often_is_one_note() -> None:
 def test_the_steps_of_an_unequal_scale_count_as_equal() -> None:
     just = EVERY_KEY["just"] - EVERY_KEY["just"][0]
     scale = UnequalScale(name="just", cents_over_a=just, a_cents=-20.0, doubt_cents=0.0)
-    notes = Tones(cents=np.concatenate([just - 20.0, just - 1220.0]), weight=np.ones(24))
+    notes = StandingTones(cents=np.concatenate([just - 20.0, just - 1220.0]), weight=np.ones(24))
     assert notes.agreeing() < 18.0
     assert notes.agreeing(scale) == pytest.approx(24.0)
 
 
 def test_nothing_heard_is_no_note() -> None:
-    silent = Tones(cents=np.zeros(0), weight=np.zeros(0))
+    silent = StandingTones(cents=np.zeros(0), weight=np.zeros(0))
     assert silent.agreeing() == 0.0
     assert heard(np.zeros(RATE // 2, np.float32) + tones.noise(seconds=0.5)).agreeing() == 0.0

@@ -57,6 +57,21 @@ def melody(
     return out.astype(np.float32)
 
 
+def struck(a4_hz: float, *, sharp_cents: float, seconds: float = 20.0, rate: int = RATE) -> Samples:
+    """A line of struck notes that begin sharp by so much and settle within a quarter of a second."""
+    random = np.random.default_rng(11)
+    size = int(0.8 * rate)
+    time = np.arange(size) / rate
+    glide = sharp_cents * np.maximum(0.0, 1.0 - time / 0.25)
+    fade = np.minimum(1.0, time / 0.005) * np.exp(-2.0 * time) * np.minimum(1.0, (0.8 - time) / 0.02)
+    out = []
+    for _ in range(int(seconds / 0.8)):
+        hz = a4_hz * 2 ** (random.choice(MAJOR) / 12 - 0.75) * 2 ** (glide / 1200)
+        turns = 2 * math.pi * np.cumsum(hz) / rate
+        out.append(0.2 * fade * sum(np.sin(h * turns) / h for h in range(1, 7)))
+    return np.concatenate(out).astype(np.float32)
+
+
 def chorus(a4_hz: float, *, seconds: float = 20.0, rate: int = RATE, vibrato_cents: float = 0.0) -> Samples:
     """Two voices, the lower in longer notes."""
     upper = melody(a4_hz, seconds=seconds, rate=rate, vibrato_cents=vibrato_cents)
@@ -84,6 +99,43 @@ def drums(*, seconds: float = 20.0, rate: int = RATE) -> Samples:
         at = int(start * rate)
         out[at : at + time.size] += 0.1 * hit
     return out.astype(np.float32)
+
+
+def tom(*, seed: int, seconds: float = 15.0, rate: int = RATE) -> Samples:
+    """One drum struck again and again: five inharmonic modes and the noise of the stick."""
+    random = np.random.default_rng(seed)
+    base = random.uniform(80, 260)
+    out = np.zeros(int(seconds * rate))
+    time = np.arange(int(0.4 * rate)) / rate
+    for start in np.arange(0.0, seconds - 0.5, random.uniform(0.2, 0.6)):
+        hit = sum(
+            np.exp(-time * 10 * k) * np.sin(2 * math.pi * base * k * time) for k in (1, 1.59, 2.14, 2.3, 2.65)
+        )
+        hit += 0.7 * random.standard_normal(time.size) * np.exp(-time * 25)
+        at = int(start * rate)
+        out[at : at + time.size] += 0.1 * hit
+    return out.astype(np.float32)
+
+
+def clang(*, seconds: float = 40.0, rate: int = RATE, per_second: int = 24) -> Samples:
+    """Metal that is struck at random: four modes each, anywhere, that ring for a quarter of a second."""
+    random = np.random.default_rng(1)
+    out = np.zeros(int(seconds * rate))
+    time = np.arange(int(0.5 * rate)) / rate
+    for _ in range(int(per_second * seconds)):
+        at = int(random.integers(0, out.size - time.size))
+        out[at : at + time.size] += sum(
+            np.exp(-time * random.uniform(4, 20)) * np.sin(2 * math.pi * random.uniform(120, 3000) * time)
+            for _ in range(4)
+        )
+    return (0.1 * out).astype(np.float32)
+
+
+def chirps(*, per_second: float, seconds: float = 20.0, rate: int = RATE) -> Samples:
+    """Sines that glide from 2 to 3.5 kHz again and again, and are silent now and then."""
+    time = np.arange(int(seconds * rate)) / rate
+    hz = 2000 + 1500 * (time * per_second % 1)
+    return np.asarray(0.3 * np.sin(2 * math.pi * np.cumsum(hz) / rate) * (np.sin(2.5 * time) > 0), np.float32)
 
 
 def speech(*, seconds: float = 20.0, rate: int = RATE) -> Samples:

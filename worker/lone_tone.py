@@ -30,6 +30,8 @@ PURE = 0.98
 """Share of the power, with its overtones, in nine of ten frames: sines through codecs and in noise of
 -6 dB 0.99 and more, bowls up to 0.96."""
 OVERTONES = 8
+CLEAR_DB = 16.0
+"""Over the floor in the median frame: a sine in noise of -6 dB 26, the one stray peak of a chirp 10 to 11."""
 RINGS_SECONDS = 2.0
 """A drum's single stroke is over sooner."""
 
@@ -56,6 +58,8 @@ def find_lone_tone(partials: Partials, strongest_hz: float, segments: int) -> Lo
         return None
     cents = 1200.0 * np.log2(partials.hz / strongest_hz)
     mine = np.flatnonzero(np.abs(cents) < LINE_CENTS)
+    if np.median(partials.prominence_db[mine]) < CLEAR_DB:
+        return None
     starts = np.flatnonzero(np.diff(partials.frame, prepend=-1))
     loudest = np.maximum.reduceat(partials.level_db, starts)
     frame = partials.frame[starts]

@@ -12,7 +12,6 @@ NOTE_CENTS = 5.0
 """Width of one note's heap."""
 NEAR_CENTS = 35.0
 """Beyond lies chance: no singer who means this note."""
-ASTRAY_CENTS = 18.0
 FAINT = 0.002
 _AWAY = (PLACES - PLACES[0] + 50.0) % 100.0 - 50.0
 _KERNEL = np.fft.rfft(np.exp(-0.5 * (_AWAY / NOTE_CENTS) ** 2))
@@ -26,8 +25,6 @@ class Scatter:
     """Of those near the grid."""
     spread_cents: float
     """Median distance from their median: instruments 0.3 to 5, untrained singers 6 to 10."""
-    astray: float
-    """Share of them, by height, that lie over ASTRAY_CENTS off the grid."""
     error_cents: float
     """Standard error of their middle, were each note drawn anew."""
 
@@ -47,7 +44,6 @@ def scatter_of(counts: NDArray[np.float64], cents: float) -> Scatter:
     return Scatter(
         mean_cents=float((near * away).sum() / max(float(near.sum()), 1e-300)),
         spread_cents=spread,
-        astray=float(weight[np.abs(away) > ASTRAY_CENTS].sum()),
         # 1.4826 median deviations are one standard deviation of a normal distribution.
         error_cents=1.4826 * spread * float(np.sqrt((weight**2).sum())),
     )

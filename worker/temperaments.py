@@ -157,13 +157,18 @@ def straightened(heard: Evidence, scale: UnequalScale) -> Evidence:
     place += 100.0 * np.round((scale.a_cents - place) / 100.0)
     cents = 100.0 * np.arange(12)[:, None] + place + bend[:, None]
     index = np.round((cents + 50.0 - step / 2) / step).astype(np.int64) % (12 * BINS)
-    circle = np.moveaxis(heard.counts, 1, 0).reshape(-1, 12 * BINS)
+
+    def bent(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        circle = np.moveaxis(counts, 1, 0).reshape(-1, 12 * BINS)
+        return np.moveaxis(circle[:, index], 0, 1)
+
     resultant = heard.keys[0]
     pitch = 100.0 * (np.arange(resultant.size) - 69) + np.angle(resultant) * (50.0 / np.pi)
     away = (pitch[:, None] - scale.a_cents - scale.cents_over_a + 600.0) % 1200.0 - 600.0
     turn = np.exp(-2j * np.pi / 100.0 * bend[np.abs(away).argmin(axis=1)])
     return replace(
         heard,
-        counts=np.moveaxis(circle[:, index], 0, 1),
+        counts=bent(heard.counts),
+        placed=bent(heard.placed),
         keys=np.stack([resultant * turn, heard.keys[1]]),
     )

@@ -16,6 +16,7 @@ from worker.evidence import SEGMENT_SECONDS, Evidence, gather
 from worker.grid import GridFit, fit_grid, wrap
 from worker.lone_tone import LoneTone, find_lone_tone
 from worker.lowband import LowBand, low_band
+from worker.notes import agreeing_cells, find_standing_tones
 from worker.partials import Partials, find_partials
 from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
 from worker.scatter import scatter_of
@@ -58,7 +59,7 @@ def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRepo
     long = find_partials(low, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
     if long.frames:
         heard = heard + gather(long, segments)
-    fit = fit_grid(heard.counts)
+    fit = fit_grid(heard.counts, heard.placed)
     if fit is None:
         return _without_partials(Reason.NOISE_LIKE, spectrum=picture)
     return _report(low, short, heard, fit, picture)
@@ -83,7 +84,7 @@ def _report(
     strongest = dominant_hz(partials)
     note, note_cents = note_of(strongest) if strongest else (None, None)
     tone = find_lone_tone(partials, strongest, heard.counts.shape[1]) if strongest else None
-    reading = _as_tone(tone) if tone else _as_scale(heard, fit)
+    reading = _as_tone(tone) if tone else _as_scale(partials, heard, fit)
     a4_hz = 440.0 * 2.0 ** (reading.cents / 1200.0)
     judged = reading.judged
     remarks = {"clipped": low.clipped} | reading.remarks
@@ -125,12 +126,12 @@ def _as_tone(tone: LoneTone) -> _Reading:
     )
 
 
-def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
+def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
     """Equal steps, or unequal ones that fit better."""
     scale = find_unequal_scale(heard.counts)
     if scale is not None:
         heard = straightened(heard, scale)
-        fit = fit_grid(heard.counts) or fit
+        fit = fit_grid(heard.counts, heard.placed) or fit
     drift = _drift(heard, fit)
     drift_range = _range(drift)
     scatter = scatter_of(heard.counts, fit.cents)
@@ -141,13 +142,14 @@ def _as_scale(heard: Evidence, fit: GridFit) -> _Reading:
             evidence=heard.notes * heard.agreement**2,
             agreement=heard.agreement,
             strength=heard.strength,
+            cells=agreeing_cells(heard),
+            tones=find_standing_tones(partials).agreeing(scale),
             rival=fit.rival,
             quarter=fit.quarter,
             note_error=math.hypot(fit.note_error, scatter.error_cents, scale.doubt_cents if scale else 0.0),
             time_error=fit.time_error,
             drift_range=drift_range,
             lone_tone=lone,
-            astray=scatter.astray,
             lead_share=heard.lead_share,
             means_agreement=heard.means_agreement,
         )
@@ -172,7 +174,7 @@ def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
     """Tuning of each ten seconds relative to the whole, None where too little was heard."""
     found: list[float | None] = []
     for index in range(heard.counts.shape[1]):
-        local = fit_grid(heard.counts[:, index : index + 1])
+        local = fit_grid(heard.counts[:, index : index + 1], heard.placed[:, index : index + 1])
         clear = local is not None and local.share > 0.1 and local.rival < 0.85 and local.note_error < 5.0
         found.append(round(wrap(local.cents - fit.cents), 2) if local is not None and clear else None)
     return tuple(found)
@@ -181,14 +183,20 @@ def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
 def _range(drift: tuple[float | None, ...]) -> float:
     """The largest step between what comes before and after any moment, in cents.
 
-    Medians of two stretches or more on either side, where there are four: one stray is not a move.
+    Two stretches or more on either side, where there are four: one stray is not a move.
     """
     told = [value for value in drift if value is not None]
     least = 2 if len(told) >= 4 else 1
-    steps = [
-        abs(float(np.median(told[:at]) - np.median(told[at:]))) for at in range(least, len(told) - least + 1)
-    ]
-    return max(steps, default=0.0)
+    return max((_step(told[:at], told[at:]) for at in range(least, len(told) - least + 1)), default=0.0)
+
+
+def _step(before: list[float], after: list[float]) -> float:
+    """Between their medians; of two middle values the nearer counts, lest one stray make a step."""
+    return min(abs(a - b) for a in _middle(before) for b in _middle(after))
+
+
+def _middle(values: list[float]) -> list[float]:
+    return sorted(values)[(len(values) - 1) // 2 : len(values) // 2 + 1]
 
 
 def _without_partials(reason: Reason, *, spectrum: Spectrum | None = None) -> TuningReport:

@@ -63,6 +63,12 @@ def test_stiff_strings_are_judged_by_their_fundamentals() -> None:
     assert abs(off(measure_tuning(tones.melody(440.0, stretch=4e-4), RATE), 440.0)) < 1.0
 
 
+def test_a_struck_string_has_the_pitch_that_it_settles_on() -> None:
+    """Struck hard it begins a few cents sharp, and the beginning is most of a short note."""
+    report = measure_tuning(tones.struck(440.0, sharp_cents=10.0), tones.RATE)
+    assert report.deviation_440_cents == pytest.approx(0.0, abs=0.8)
+
+
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 48000, 96000])
 def test_any_sample_rate_gives_the_same_tuning(rate: int) -> None:
     report = measure_tuning(tones.melody(436.0, rate=rate, seconds=8), rate)
@@ -112,6 +118,37 @@ def test_what_is_not_music_has_no_tuning(make: Callable[[], Samples]) -> None:
 def test_other_scales_have_no_tempered_tuning(steps: int) -> None:
     report = measure_tuning(tones.melody(440.0, notes=tones.scale_of(steps), seconds=40), RATE)
     assert report.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_drum_struck_again_and_again_has_no_tuning(seed: int) -> None:
+    assert measure_tuning(tones.tom(seed=seed), RATE).reason is not None
+
+
+@pytest.mark.parametrize("per_second", [3.0, 3.7, 4.9, 5.5, 6.3, 8.0])
+def test_chirps_have_no_tuning(per_second: float) -> None:
+    assert measure_tuning(tones.chirps(per_second=per_second), RATE).reason is not None
+
+
+def test_seven_notes_that_lie_anywhere_are_never_sure() -> None:
+    told = []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        scale = random.uniform(0, 1200, 7)
+        report = measure_tuning(tones.melody(440.0, notes=list(random.choice(scale, 40))), RATE)
+        if report.reason is None:
+            told.append(report.confidence)
+    assert len(told) <= 2
+    assert max(told, default=0.0) < 0.5
+
+
+def test_a_fast_melody_is_heard_under_clanging_metal_that_has_no_tuning_itself() -> None:
+    metal = tones.clang()
+    melody = 0.3 * tones.melody(437.0, seconds=40, note_seconds=0.15)
+    assert measure_tuning(metal, RATE).reason is not None
+    report = measure_tuning(melody + metal, RATE)
+    assert report.confidence > 0.8
+    assert abs(off(report, 437.0)) < 2.0
 
 
 def test_a_piece_that_moves_from_440_to_432_has_no_one_tuning() -> None:

@@ -9,8 +9,8 @@ from worker.verdict import Findings, also_fits, judge, judge_tone, name_of, near
 def findings(**other: float) -> Findings:
     """Clear music, but for what is given."""
     clear = {
-        "evidence": 8.0, "agreement": 0.7, "strength": 800.0, "rival": 0.4, "quarter": 0.0,
-        "note_error": 0.3, "time_error": 0.2, "drift_range": 0.0,
+        "evidence": 8.0, "agreement": 0.7, "strength": 800.0, "cells": 30.0, "tones": 10.0, "rival": 0.4,
+        "quarter": 0.0, "note_error": 0.3, "time_error": 0.2, "drift_range": 0.0,
     }  # fmt: skip
     return Findings(**{**clear, **other}, lone_tone=False)
 
@@ -24,10 +24,36 @@ def test_clear_music_is_sure() -> None:
 
 @pytest.mark.parametrize(
     ("sign", "value"),
-    [("evidence", 0.1), ("strength", 20.0), ("quarter", 0.7), ("note_error", 16.0)],
+    [("strength", 20.0), ("quarter", 0.7), ("rival", 0.95), ("note_error", 16.0)],
 )
 def test_one_sign_that_is_plainly_wrong_ends_it(sign: str, value: float) -> None:
     assert judge(findings(**{sign: value})).reason is not None
+
+
+def test_no_sign_is_needed_where_the_others_tell_enough() -> None:
+    assert judge(findings(tones=0.0)).reason is None
+    assert judge(findings(cells=3.0)).reason is None
+    assert judge(findings(tones=0.0, cells=3.0, strength=200.0)).reason is Reason.NO_STABLE_PITCH
+
+
+def test_a_few_notes_are_enough_where_nothing_else_sounds() -> None:
+    few = {"cells": 3.0, "tones": 0.6, "strength": 300.0}
+    assert judge(findings(**few, agreement=0.7)).reason is not None
+    assert judge(findings(**few, agreement=0.95)).confidence > 0.8
+
+
+def test_no_steady_tone_says_less_where_tones_waver() -> None:
+    few = {"cells": 6.0, "tones": 0.1, "strength": 330.0, "means_agreement": 0.7}
+    assert (
+        judge(findings(**few, lead_share=0.9)).confidence < judge(findings(**few, lead_share=0.5)).confidence
+    )
+
+
+def test_the_interval_of_a_piece_that_moves_reaches_no_further_than_it_moves() -> None:
+    judged = judge(findings(note_error=13.0, time_error=12.0, drift_range=14.0))
+    assert judged.reason is None
+    assert 14.0 < judged.uncertainty_cents < 16.0
+    assert judge(findings(note_error=13.0, time_error=12.0)).reason is Reason.NO_STABLE_PITCH
 
 
 def test_deep_vibrato_whose_means_do_not_agree_ends_it() -> None:
@@ -46,7 +72,7 @@ def test_a_lone_tone_is_surer_than_a_ringing_one() -> None:
 
 
 def test_little_agreement_is_noise() -> None:
-    assert judge(findings(evidence=0.05, agreement=0.05)).reason is Reason.NOISE_LIKE
+    assert judge(findings(evidence=0.05, cells=0.5, tones=0.0)).reason is Reason.NOISE_LIKE
 
 
 def test_a_lasting_step_is_drift_and_never_sure() -> None:

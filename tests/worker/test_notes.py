@@ -1,0 +1,66 @@
+"""Steady tones with overtones: music has them on one grid, drums and voices that glide have none."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests import tones
+from tests.tones import RATE, Samples
+from worker.lowband import low_band
+from worker.notes import StandingTones, find_standing_tones
+from worker.partials import find_partials
+from worker.temperaments import EVERY_KEY, UnequalScale
+
+
+def heard(samples: Samples) -> StandingTones:
+    return find_standing_tones(find_partials(low_band(samples, RATE), window_seconds=0.37, overlap=4))
+
+
+def test_the_notes_of_a_melody_agree_wherever_its_grid_lies() -> None:
+    for a4_hz in (440.0, 432.0, 427.0):
+        assert heard(tones.melody(a4_hz)).agreeing() > 5.0
+
+
+def test_overtones_of_any_order_make_a_note() -> None:
+    time = np.arange(10 * RATE) / RATE
+    hollow = np.sum([np.sin(2 * math.pi * 330 * h * time) / h for h in (1, 3, 5, 6, 7)], axis=0)
+    assert heard(np.asarray(0.1 * hollow, np.float32)).cents.size > 50
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [tones.drums(), tones.speech(), tones.sweep(), tones.noise(), tones.tom(seed=2), tones.sine(440.0)],
+    ids=["drums", "speech", "sweep", "noise", "one tom", "sine"],
+)
+def test_what_has_no_steady_overtones_has_hardly_a_note(samples: Samples) -> None:
+    assert heard(samples).agreeing() < 2.5
+
+
+def test_notes_that_lie_anywhere_do_not_agree() -> None:
+    random = np.random.default_rng(4)
+    counts = [
+        heard(tones.melody(440.0, notes=list(random.uniform(0, 1200, 60)))).agreeing() for _ in range(6)
+    ]
+    assert np.median(counts) < 2.0
+
+
+def test_a_note_that_sounds_often_is_one_note() -> None:
+    once = StandingTones(cents=np.array([0.0, 700.0]), weight=np.ones(2))
+    often = StandingTones(cents=np.array([0.0] * 9 + [700.0] * 9), weight=np.ones(18))
+    assert once.agreeing() == pytest.approx(2.0)
+    assert often.agreeing() == pytest.approx(2.0)
+
+
+def test_the_steps_of_an_unequal_scale_count_as_equal() -> None:
+    just = EVERY_KEY["just"] - EVERY_KEY["just"][0]
+    scale = UnequalScale(name="just", cents_over_a=just, a_cents=-20.0, doubt_cents=0.0)
+    notes = StandingTones(cents=np.concatenate([just - 20.0, just - 1220.0]), weight=np.ones(24))
+    assert notes.agreeing() < 18.0
+    assert notes.agreeing(scale) == pytest.approx(24.0)
+
+
+def test_nothing_heard_is_no_note() -> None:
+    silent = StandingTones(cents=np.zeros(0), weight=np.zeros(0))
+    assert silent.agreeing() == 0.0
+    assert heard(np.zeros(RATE // 2, np.float32) + tones.noise(seconds=0.5)).agreeing() == 0.0

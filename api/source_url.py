@@ -8,8 +8,9 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.access import Caller
+from api.addresses import CheckUrl
 from api.admission import Share
-from api.callback import CALLBACK_URL, EVENTS, CallbackWish, CheckUrl
+from api.callback import CALLBACK_URL, EVENTS, CallbackWish
 from api.idempotency import Once, fingerprint
 from api.names import clean_filename
 from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish, accepted

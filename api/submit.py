@@ -10,11 +10,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from api.access import Caller
+from api.addresses import CheckUrl
 from api.admission import UploadSlot
 from api.bell import ring
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
-from api.callback import CallbackWish, CheckUrl
+from api.callback import CallbackWish
 from api.idempotency import Idempotency, Once, fingerprint
 from api.in_flight import InFlight, UploadsInFlight
 from api.known import KnownSongs

@@ -45,7 +45,6 @@ def offset_of(world: World, url: str) -> int:
 
 
 def parts_of(world: World) -> MemoryPartStore:
-    assert world.parts is not None
     return world.parts
 
 

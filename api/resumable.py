@@ -21,7 +21,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access import Caller
 from api.admission import Share
-from api.body import received, refuse_unless_sound
+from api.body import looked_at, received, refuse_unless_sound
 from api.direct import GRACE_SECONDS, submitted
 from api.sender import PartSender, run
 from api.submit import Submissions
@@ -182,7 +182,9 @@ class ResumableUploads:
             )
             try:
                 if offset == 0:
-                    chunks = await _sniffed(chunks)
+                    head, chunks = await looked_at(chunks)
+                    if len(head) == SNIFF_BYTES:  # of less, nobody can tell yet
+                        refuse_unless_sound(head)
                 await _Writer(state, receiver, holder, self).write(chunks)
             except UnsupportedMedia:
                 await run_in_threadpool(self._remove, state.job)
@@ -375,24 +377,6 @@ async def _limited(chunks: AsyncIterator[bytes], most: int, length: int) -> Asyn
         if most < 0:
             raise _beyond(length)
         yield chunk
-
-
-async def _sniffed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same chunks, once enough of them were looked at. Raises UnsupportedMedia."""
-    head = bytearray()
-    async for chunk in chunks:
-        head += chunk
-        if len(head) >= SNIFF_BYTES:
-            refuse_unless_sound(bytes(head[:SNIFF_BYTES]))
-            break
-
-    async def all_of_them() -> AsyncIterator[bytes]:
-        yield bytes(head)
-        head.clear()
-        async for chunk in chunks:
-            yield chunk
-
-    return all_of_them()
 
 
 def _beyond(length: int) -> TooLarge:

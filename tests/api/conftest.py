@@ -44,6 +44,7 @@ from tests.fakes import (
 )
 from tests.fakes_oversight import MemoryAuditLog, MemoryControls, MemoryHistory, MemoryOverview, MemoryVault
 from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
+from worker.rescue import Rescuer
 
 Part = TypeVar("Part", Stores, Rules, Addresses, Upkeep)
 
@@ -102,6 +103,19 @@ class World:
         )
         assert not changes, "no part of an app has these"
         self.client = TestClient(app, raise_server_exceptions=False)
+
+    def rescuer(self) -> Rescuer:
+        """Who mends what is left here."""
+        return Rescuer(
+            jobs=self.jobs,
+            audio=self.audio,
+            queue=self.queue,
+            uploads=self.uploads,
+            keep_audio=False,
+            lease_seconds=15,
+            retry_seconds=5,
+            orphan_seconds=60,
+        )
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""

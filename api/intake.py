@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from api.addresses import Addresses
+from api.arrived import Arrivals
 from api.budget import BufferBudget
 from api.direct import DirectUploads
 from api.idempotency import Idempotency
@@ -46,8 +47,9 @@ class Intake:
             submissions=submissions,
             resumable=ResumableUploads(
                 submissions=submissions,
-                parts=stores.parts,
-                store=stores.resumables,
+                arrivals=Arrivals(
+                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.resumables
+                ),
                 seconds=terms.direct_upload_seconds,
             ),
             direct=DirectUploads(

@@ -229,8 +229,10 @@ class Job:
         )
 
     def hand_back(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
-        """Queue again without the attempt counting: not the job's fault."""
+        """Queue again without the attempt counting: not the job's fault. A canceled one ends here."""
         self._held(token)
+        if self.cancel_requested:
+            return self._enter(JobState.CANCELED, now, why=why)
         return self._queue_again(why, now, delay_seconds, attempts_allowed=self.attempts_allowed + 1)
 
     def postpone(
@@ -302,6 +304,7 @@ class Job:
             0.0,
             attempts_allowed=self.attempts + attempts,
             finished_at=None,
+            cancel_requested=False,
             problem=None,
             source=self.source.found_again() if self.source else None,
         )

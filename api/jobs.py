@@ -25,8 +25,9 @@ from api.upload import CONTENT_DIGEST, COUNTED_BY_US
 from api.wakeups import Wakeups
 from api.webhook_acts import WebhookActs
 from api.webhook_views import AcceptedView, JobDetailView
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.ports import JobStore
+from shared.timeline import JobState
 
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0

@@ -25,9 +25,10 @@ from api.direct import GRACE_SECONDS, submitted
 from api.submit import Submissions
 from api.upload import Receiver
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from shared.job import AudioInput, JobState
+from shared.job import AudioInput
 from shared.logs import bind, get_logger
 from shared.signature import SNIFF_BYTES
+from shared.timeline import JobState
 from shared.upload_ports import Resumable, UploadInfo
 
 _log = get_logger(__name__)

@@ -16,10 +16,11 @@ from api.idempotency import Once, fingerprint
 from api.names import clean_filename
 from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish, accepted
 from shared.errors import AddressRefused, BadRequest, Conflict, KeyReused, Unreachable
-from shared.job import AudioInput, Job, JobState
+from shared.job import AudioInput, Job
 from shared.logs import bind, get_logger
 from shared.outbound import LONGEST_URL
 from shared.source import Source
+from shared.timeline import JobState
 
 _log = get_logger(__name__)
 

@@ -25,9 +25,10 @@ from api.terms import JobTerms
 from api.upload import Received, Receiver, Target, declared_sha256, too_large
 from api.webhook_views import accepted_view
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
-from shared.job import AudioInput, Callback, Event, Job, JobState
+from shared.job import AudioInput, Callback, Job
 from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
+from shared.timeline import Event, JobState
 from shared.upload_ports import UploadInfo
 
 _log = get_logger(__name__)

@@ -25,7 +25,7 @@ import redis
 import structlog
 from fastapi.testclient import TestClient
 
-from shared.job import AudioInput, Event, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_indexes import entries
@@ -36,6 +36,7 @@ from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
+from shared.timeline import Event, JobState
 from tests.api.conftest import OPERATOR, World
 from tests.servers import a_valkey
 

@@ -13,11 +13,12 @@ from typing import Any, cast
 import redis
 from pydantic import TypeAdapter
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, word_members, words_of
 from shared.redis_outage import outage
+from shared.timeline import JobState
 
 _translated = partial(outage, "The dashboard's store does not answer.")
 

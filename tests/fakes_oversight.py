@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, words_of
 from shared.statistics import Bucket, Span, bucket, happened
+from shared.timeline import JobState
 from tests.fakes import MemoryJobStore
 
 

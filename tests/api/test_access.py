@@ -7,8 +7,9 @@ from starlette.types import Message
 from starlette.types import Scope as Scope_
 
 from shared.errors import Unavailable
-from shared.job import JobState, Problem
+from shared.job import Problem
 from shared.keys import ApiKey, Scope
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.made import a_job
 

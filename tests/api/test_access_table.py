@@ -9,9 +9,10 @@ import pytest
 from starlette.routing import BaseRoute, Mount
 
 from api import admin_api
-from shared.job import AudioInput, JobState, Problem
+from shared.job import AudioInput, Problem
 from shared.keys import Scope
 from shared.ports import WorkerInfo
+from shared.timeline import JobState
 from shared.upload_ports import Resumable
 from tests.api.conftest import World
 from tests.made import a_batch, a_job

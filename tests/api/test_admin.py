@@ -10,11 +10,12 @@ from fastapi.testclient import TestClient
 
 from api.sessions import COOKIE, TRIES, Sessions
 from shared.delivery import Delivery, DeliveryState
-from shared.job import AudioInput, Event, JobState, Problem
+from shared.job import AudioInput, Problem
 from shared.keys import Scope
 from shared.outbound import Answer
 from shared.oversight import Order
 from shared.ports import WorkerInfo
+from shared.timeline import Event, JobState
 from shared.upload_ports import UploadInfo
 from shared.webhook import EventType
 from tests.api.conftest import OPERATOR, VIEWER, World

@@ -16,8 +16,9 @@ from api.limits import Limits
 from api.pace import Pace
 from shared.batch import MOST_ITEMS, Batch
 from shared.errors import Conflict, Overloaded, Unavailable
-from shared.job import AudioInput, JobState, Problem
+from shared.job import AudioInput, Problem
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.fakes import MemoryLimiter
 from tests.made import a_report

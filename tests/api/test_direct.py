@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.job import JobState
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import MOST_BYTES, World
 from tests.fakes import MemoryAudioStore
 

@@ -7,11 +7,12 @@ import pytest
 
 from api.terms import JobTerms
 from shared.errors import Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.job_counts import counts_of
 from shared.keys import Scope
 from shared.report import ANALYSIS_VERSION, Report
 from shared.statistics import happened
+from shared.timeline import JobState
 from shared.webhook_outbox import event_of
 from tests.api.conftest import MOST_BYTES, World
 from tests.made import a_report

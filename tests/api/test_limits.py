@@ -9,8 +9,8 @@ import pytest
 from api.admission import Admission, UploadSlot
 from api.limits import Limits, subject_of
 from shared.errors import LimitReached, Unavailable
-from shared.job import JobState
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.fakes import MemoryJobStore, MemoryLimiter
 from tests.made import a_job

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.job import JobState, Problem
+from shared.job import Problem
 from shared.report import Reason, Verdict
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.made import a_job, a_report
 from tests.markup import dangers

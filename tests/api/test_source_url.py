@@ -6,8 +6,8 @@ import pytest
 
 from api.limits import Limits
 from api.terms import JobTerms
-from shared.job import JobState
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import MOST_BYTES, World
 from tests.logged import json_logs
 from tests.shared.test_outbound import HOSTILE, OUTBOUND

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from shared.errors import Unavailable
-from shared.job import JobState
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import MOST_BYTES, World
 from tests.fake_uploads import MemoryPartStore
 from tests.fakes import MemoryAudioStore

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Conflict, KammertonError, LostLease
-from shared.job import MAX_TIMELINE, AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.source import Source
+from shared.timeline import MAX_TIMELINE, JobState
 from tests.made import a_job, a_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 import pytest
 
 from shared.errors import Crashed, SourceAway, SourceRefused, TooComplex, Unavailable, Undecodable
-from shared.job import AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.source import Source
+from shared.timeline import JobState
 from tests.fakes import MemoryAudioStore, MemoryJobStore
 from tests.logged import json_logs
 from tests.made import a_job, a_report

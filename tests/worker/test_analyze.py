@@ -29,15 +29,23 @@ class World:
         self.remote: bytes | Exception = b"song"
         self.asked: list[str] = []
 
-    def run(self, listen: Callable[..., Heard], *, terms: Terms = TERMS) -> Job | None:
+    def run(
+        self,
+        listen: Callable[..., Heard],
+        *,
+        job_id: str = "job-1",
+        terms: Terms = TERMS,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Job | None:
         return analyze(
-            "job-1",
+            job_id,
             jobs=self.jobs,
             audio=self.audio,
             fetch=self.fetch,
             listen=listen,
             worker="w",
             terms=terms,
+            stopping=stopping,
         )
 
     @contextmanager
@@ -123,18 +131,7 @@ def test_a_repeated_doorbell_does_nothing() -> None:
     before = world.job
     assert world.run(raises(AssertionError())) is None
     assert world.job == before
-    assert (
-        analyze(
-            "nobody",
-            jobs=world.jobs,
-            audio=world.audio,
-            fetch=world.fetch,
-            listen=hears,
-            worker="w",
-            terms=TERMS,
-        )
-        is None
-    )
+    assert world.run(hears, job_id="nobody") is None
 
 
 def test_a_cancel_while_running_stops_the_work() -> None:
@@ -173,16 +170,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
         keep_going()
         raise AssertionError("was never stopped")
 
-    analyze(
-        "job-1",
-        jobs=world.jobs,
-        audio=world.audio,
-        fetch=world.fetch,
-        listen=listen,
-        worker="w",
-        terms=TERMS,
-        stopping=lambda: True,
-    )
+    world.run(listen, stopping=lambda: True)
     assert world.job.state is JobState.QUEUED
     assert world.job.attempts < world.job.attempts_allowed
     assert (world.job.due_at or 0) <= time.time()

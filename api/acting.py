@@ -10,9 +10,9 @@ from api.acts import Acts
 from api.board import Board
 from api.visitors import Visitor
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import JobState
 from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
+from shared.timeline import JobState
 
 MOST_AT_ONCE = 1000
 """How many jobs one act changes; the answer says how many are left."""

@@ -14,9 +14,10 @@ from api.errors import documented
 from api.moments import Moment
 from api.schemas import JobPageView, JobView
 from shared.errors import NotFound, Unauthenticated, Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQuery, JobQueue, JobStore
+from shared.timeline import JobState
 
 _log = get_logger(__name__)
 

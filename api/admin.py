@@ -15,9 +15,9 @@ from api.pages import origin, song_context
 from api.rendering import page
 from api.visitors import Recognize, Visitor
 from shared.errors import NotFound
-from shared.job import JobState
 from shared.oversight import Order
 from shared.statistics import SPANS
+from shared.timeline import JobState
 from shared.webhook_ports import DeliveryQuery
 
 

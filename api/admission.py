@@ -17,9 +17,9 @@ from api.access import CurrentCaller
 from api.limits import Limits, subject_of
 from shared.access_ports import Limiter, Quota
 from shared.errors import LimitReached, NotFound, QueueFull, Unavailable
-from shared.job import JobState
 from shared.logs import get_logger
 from shared.ports import JobStore
+from shared.timeline import JobState
 
 _log = get_logger(__name__)
 

@@ -1,15 +1,14 @@
 """create_app: routers, error map, lifespan. Assembly only."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, FastAPI
 
 from api.access import Doorkeeper
 from api.acting import Operations
 from api.acts import Acts, acts_router
+from api.addresses import Addresses
 from api.admin import admin_router
 from api.admin_api import admin_api_router
 from api.admin_keys import keys_router
@@ -19,139 +18,52 @@ from api.batch_acts import BatchActs
 from api.batch_items import BatchItems
 from api.batches import batches_router
 from api.board import Board
-from api.budget import BufferBudget
-from api.callback import CheckUrl
-from api.direct import DirectUploads, direct_router
+from api.direct import direct_router
 from api.errors import add_error_handlers
 from api.events import events_router
 from api.forecast import Forecast
-from api.headers import Web, add_web
+from api.headers import add_web
 from api.health import health_router
-from api.idempotency import Idempotency
 from api.in_flight import UploadsInFlight
+from api.intake import Intake
 from api.jobs import jobs_router
-from api.known import KnownSongs
-from api.limits import Limits, RequestLimit
+from api.limits import RequestLimit
 from api.metrics import SharedNumbers, metrics_router
 from api.openapi import describe
 from api.pages import pages_router
 from api.reference import reference_router
 from api.rendering import assets
 from api.request_log import RequestLog
-from api.resumable import ResumableUploads
+from api.rules import Rules
 from api.sessions import Sessions
-from api.source_url import AddressedJobs
-from api.submit import Submissions
-from api.terms import JobTerms
 from api.timely import TimelyBody
 from api.tus import tus_router
+from api.upkeep import Upkeep, until_prepared
 from api.visitors import recognizer
 from api.wakeups import Wakeups, ending_on_signals
 from api.webhook_acts import WebhookActs
 from api.webhooks import webhooks_router
-from shared.access_ports import CountStore, KeyStore, Limiter
-from shared.batch_ports import BatchStore
-from shared.bookkeeper import Bookkeeper
-from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.traces import Traces
-from shared.upload_ports import (
-    ClaimStore,
-    DirectStore,
-    PartStore,
-    Recall,
-    ResumableStore,
-    UploadRegistry,
-)
+from shared.access_ports import KeyStore, Limiter
+from shared.stores import Stores
 
-_log = get_logger(__name__)
-
-_WRITE_SECONDS = 10
 _BODY_BYTES = 1024 * 1024
 """Of requests that are no upload."""
 
 
 def create_app(
-    *,
-    jobs: JobStore,
-    batches: BatchStore,
-    audio: AudioStore,
-    queue: JobQueue,
-    workers: WorkerRegistry,
-    keys: KeyStore,
-    anonymous: bool,
-    limiter: Limiter,
-    limits: Limits,
-    counts: CountStore,
-    books: Bookkeeper,
-    traces: Traces,
-    metrics_public: bool = False,
-    transitions: Transitions,
-    uploads: UploadRegistry,
-    claims: ClaimStore,
-    recall: Recall | None,
-    direct: DirectStore,
-    webhooks: WebhookActs,
-    check_source: CheckUrl,
-    parts: PartStore,
-    resumables: ResumableStore,
-    terms: JobTerms,
-    web: Web,
-    keep_audio: bool = False,
-    prepare: Callable[[], None] = lambda: None,
-    board: Board,
-    sessions: Sessions,
+    stores: Stores, *, rules: Rules, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
-    """The HTTP face over any adapters. `prepare` runs at start, until it succeeds.
-
-    `anonymous`: take jobs of callers without an API key. `check_source`: judges addresses to fetch from.
-    `recall`: None where every upload is analysed.
-    """
-
-    wakeups = Wakeups(transitions)
-    forecast = Forecast(
-        jobs=jobs,
-        workers=workers,
-        history=board.history,
-        controls=board.controls,
-        first_queue=limits.queues[0],
-    )
-    in_flight = UploadsInFlight(uploads)
-    submissions = Submissions(
-        jobs=jobs,
-        audio=audio,
-        queue=queue,
-        terms=terms,
-        budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=audio.part_bytes),
-        in_flight=in_flight,
-        idempotency=Idempotency(claims),
-        known=KnownSongs(recall=recall, window_seconds=terms.window_seconds),
-        check_url=webhooks.check_url,
-    )
-    resumable_uploads = ResumableUploads(
-        submissions=submissions, parts=parts, store=resumables, seconds=terms.direct_upload_seconds
-    )
-    direct_uploads = DirectUploads(
-        store=direct, parts=parts, submissions=submissions, seconds=terms.direct_upload_seconds
-    )
-
-    addressed_jobs = AddressedJobs(
-        submissions=submissions, check_url=check_source, counts_as_bytes=terms.source_counts_as_bytes
-    )
+    """The HTTP face over any adapters."""
+    wakeups = Wakeups(stores.transitions)
+    in_flight = UploadsInFlight(stores.uploads)
+    intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_until_prepared(prepare)), asyncio.create_task(wakeups.run())]
-        tasks.append(asyncio.create_task(_keep_writing(books, traces)))
-        tasks.append(asyncio.create_task(in_flight.beat_for_ever()))
-        tasks.append(asyncio.create_task(_until_prepared(sessions.prepare)))
-        with ending_on_signals(wakeups):
-            yield
-        for task in tasks:
-            task.cancel()
-        await run_in_threadpool(books.write)
-        await run_in_threadpool(traces.write)
+        others = wakeups.run(), in_flight.beat_for_ever(), until_prepared(sessions.prepare)
+        async with upkeep.beside(*others):
+            with ending_on_signals(wakeups):
+                yield
 
     app = FastAPI(
         title="Kammerton",
@@ -163,89 +75,109 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Doorkeeper(keys, anonymous=anonymous)
-    app.state.admission = Admission(limiter=limiter, jobs=jobs, limits=limits)
+    app.state.doorkeeper = Doorkeeper(stores.keys, anonymous=rules.anonymous)
+    app.state.admission = Admission(limiter=stores.limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
-    app.include_router(
-        jobs_router(
-            jobs=jobs,
-            wakeups=wakeups,
-            submissions=submissions,
-            direct=direct_uploads,
-            addressed=addressed_jobs,
-            webhooks=webhooks,
-            forecast=forecast,
-        )
-    )
-    app.include_router(direct_router(direct_uploads))
-    app.include_router(webhooks_router(webhooks, jobs=jobs))
-    app.include_router(tus_router(resumable_uploads))
-    app.include_router(events_router(jobs=jobs, wakeups=wakeups))
-    acts = Acts(
-        jobs=jobs,
-        audio=audio,
-        queue=queue,
-        attempts=terms.attempts,
-        keep_audio=keep_audio,
-        forget_webhooks=webhooks.deliveries.forget,
-    )
-    app.include_router(acts_router(acts))
-    app.include_router(
-        batches_router(
-            BatchActs(
-                batches=batches,
-                items=BatchItems(direct=direct_uploads, addressed=addressed_jobs),
-                acts=acts,
-                webhooks=webhooks,
-                forecast=forecast,
-            )
-        )
-    )
-    app.include_router(pages_router(jobs=jobs, max_upload_bytes=terms.max_upload_bytes, anonymous=anonymous))
-    app.include_router(reference_router())
-    recognize = recognizer(sessions)
-    operations = Operations(board=board, acts=acts)
     lead_to_login(app)
-    app.include_router(login_router(sessions))
-    app.include_router(admin_api_router(operations, wakeups=wakeups, recognize=recognize))
-    app.include_router(keys_router(operations, keys, recognize=recognize))
-    app.include_router(admin_router(operations, recognize=recognize))
-    app.mount("/static", assets())
-    app.include_router(health_router(jobs=jobs, audio=audio, workers=workers))
-    numbers = SharedNumbers(store=counts, jobs=jobs, workers=workers, queues=limits.queues)
-    app.include_router(
+    acts = Acts(
+        jobs=stores.jobs,
+        audio=stores.audio,
+        queue=stores.queue,
+        attempts=rules.terms.attempts,
+        keep_audio=rules.keep_audio,
+        forget_webhooks=stores.deliveries.forget,
+    )
+    batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
+    operations = Operations(board=_board(stores, rules), acts=acts)
+    for router in (
+        *_of_jobs(stores, intake=intake, batches=batches, wakeups=wakeups),
+        pages_router(
+            jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
+        ),
+        reference_router(),
+        *_of_the_dashboard(operations, keys=stores.keys, sessions=sessions, wakeups=wakeups),
+        health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
-            numbers=numbers,
-            books=books,
-            buffers_in_use=lambda: submissions.budget.held_bytes,
-            public=metrics_public,
-        )
-    )
-    describe(app, anonymous=anonymous)
-    if limits.requests_per_minute is not None:
-        app.add_middleware(RequestLimit, limiter=limiter, per_minute=limits.requests_per_minute)
-    app.add_middleware(
-        TimelyBody,
-        idle_seconds=2 * terms.upload_idle_seconds,
-        least_bytes_per_second=terms.upload_least_bytes_per_second,
-    )
-    add_web(app, web)
-    app.add_middleware(RequestLog, tally=books.tally, traces=traces)  # the last one added is the outermost
+            numbers=SharedNumbers(
+                store=stores.counts, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
+            ),
+            books=upkeep.books,
+            buffers_in_use=lambda: intake.submissions.budget.held_bytes,
+            public=rules.metrics_public,
+        ),
+    ):
+        app.include_router(router)
+    app.mount("/static", assets())
+    describe(app, anonymous=rules.anonymous)
+    _wrap(app, rules, limiter=stores.limiter, upkeep=upkeep)
     return app
 
 
-async def _keep_writing(books: Bookkeeper, traces: Traces) -> None:
-    while True:
-        await asyncio.sleep(_WRITE_SECONDS)
-        await run_in_threadpool(books.write)
-        await run_in_threadpool(traces.write)
+def _batch_acts(
+    stores: Stores, *, rules: Rules, addresses: Addresses, intake: Intake, acts: Acts
+) -> BatchActs:
+    return BatchActs(
+        batches=stores.batches,
+        items=BatchItems(direct=intake.direct, addressed=intake.addressed),
+        acts=acts,
+        webhooks=WebhookActs(
+            deliveries=stores.deliveries, endpoints=stores.endpoints, check_url=addresses.of_callbacks
+        ),
+        forecast=Forecast(
+            jobs=stores.jobs,
+            workers=stores.workers,
+            history=stores.history,
+            controls=stores.controls,
+            first_queue=rules.limits.queues[0],
+        ),
+    )
 
 
-async def _until_prepared(prepare: Callable[[], None]) -> None:
-    """Storage may come up after us."""
-    while True:
-        try:
-            return await run_in_threadpool(prepare)
-        except Unavailable as error:
-            _log.warning("storage_not_prepared", why=error.message)
-            await asyncio.sleep(2)
+def _of_jobs(stores: Stores, *, intake: Intake, batches: BatchActs, wakeups: Wakeups) -> Iterator[APIRouter]:
+    webhooks = batches.webhooks
+    yield jobs_router(intake, jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
+    yield direct_router(intake.direct)
+    yield webhooks_router(webhooks, jobs=stores.jobs)
+    yield tus_router(intake.resumable)
+    yield events_router(jobs=stores.jobs, wakeups=wakeups)
+    yield acts_router(batches.acts)
+    yield batches_router(batches)
+
+
+def _of_the_dashboard(
+    operations: Operations, *, keys: KeyStore, sessions: Sessions, wakeups: Wakeups
+) -> Iterator[APIRouter]:
+    recognize = recognizer(sessions)
+    yield login_router(sessions)
+    yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
+    yield keys_router(operations, keys, recognize=recognize)
+    yield admin_router(operations, recognize=recognize)
+
+
+def _board(stores: Stores, rules: Rules) -> Board:
+    return Board(
+        jobs=stores.jobs,
+        audio=stores.audio,
+        workers=stores.workers,
+        overview=stores.overview,
+        history=stores.history,
+        controls=stores.controls,
+        audit=stores.audit,
+        deliveries=stores.deliveries,
+        endpoints=stores.endpoints,
+        uploads=stores.uploads,
+        queues=rules.limits.queues,
+    )
+
+
+def _wrap(app: FastAPI, rules: Rules, *, limiter: Limiter, upkeep: Upkeep) -> None:
+    """What every request goes through; the last one added is the outermost."""
+    if rules.limits.requests_per_minute is not None:
+        app.add_middleware(RequestLimit, limiter=limiter, per_minute=rules.limits.requests_per_minute)
+    app.add_middleware(
+        TimelyBody,
+        idle_seconds=2 * rules.terms.upload_idle_seconds,
+        least_bytes_per_second=rules.terms.upload_least_bytes_per_second,
+    )
+    add_web(app, rules.web)
+    app.add_middleware(RequestLog, tally=upkeep.books.tally, traces=upkeep.traces)

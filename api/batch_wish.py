@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.callback import CALLBACK_URL
-from api.submit import LATEST_START_SECONDS, QUEUE
+from api.source_url import ONE_SOURCE, Filename, SourceUrl, StartSeconds
+from api.submit import QUEUE
 from shared.batch import MOST_ITEMS
-from shared.outbound import LONGEST_URL
 from shared.webhook import ALL_EVENTS
 
 _LONGEST_NAME = 200
@@ -23,26 +23,12 @@ BATCH_EVENTS = (
 class NewItem(BaseModel):
     """One recording of a batch."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"oneOf": [{"required": ["upload_id"]}, {"required": ["source_url"]}]},
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=ONE_SOURCE)
 
     upload_id: str | None = Field(default=None, max_length=128, description="Of POST /v1/uploads.")
-    source_url: str | None = Field(
-        default=None,
-        max_length=LONGEST_URL,
-        description="Where a worker is to fetch the audio: https, on a public address, without redirects.",
-        examples=["https://files.example.com/midnight.flac"],
-    )
-    filename: str | None = Field(default=None, max_length=1000, examples=["midnight.flac"])
-    start_seconds: float | None = Field(
-        default=None,
-        ge=0,
-        le=LATEST_START_SECONDS,
-        strict=True,
-        description="Where the window of 60 s begins.",
-    )
+    source_url: SourceUrl = None
+    filename: Filename = None
+    start_seconds: StartSeconds = None
 
 
 class NewBatch(BaseModel):

@@ -11,11 +11,12 @@ from pydantic import Field
 
 from api.webhook_acts import webhook_warnings
 from shared.errors import Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.job_view import Timestamp, View
 from shared.oversight import AuditLog, Controls, History, Order, Overview
 from shared.ports import AudioStore, JobPage, JobQuery, JobStore, WorkerInfo, WorkerRegistry
 from shared.statistics import SPANS, Bucket, Quantiles, Span, total
+from shared.timeline import JobState
 from shared.upload_ports import UploadInfo, UploadRegistry
 from shared.webhook_ports import DeliveryStore, EndpointStore
 

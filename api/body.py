@@ -69,22 +69,28 @@ async def _reach_file(request: Request, pace: Pace) -> Body:
 
 async def _of_sound(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same chunks, once the first of them were looked at. Raises UnsupportedMedia, BadRequest."""
-    head = bytearray()
-    async for chunk in chunks:
-        head += chunk
-        if len(head) >= SNIFF_BYTES:
-            break
+    head, chunks = await looked_at(chunks)
     if not head:
         raise BadRequest("The upload is empty; send the bytes of an audio file.", code="empty_upload")
-    refuse_unless_sound(bytes(head[:SNIFF_BYTES]))
+    refuse_unless_sound(head)
+    return chunks
+
+
+async def looked_at(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The first `SNIFF_BYTES`, or all where there are fewer; and the same chunks, from the beginning."""
+    begun = bytearray()
+    async for chunk in chunks:
+        begun += chunk
+        if len(begun) >= SNIFF_BYTES:
+            break
 
     async def all_of_them() -> AsyncIterator[bytes]:
-        yield bytes(head)
-        head.clear()
+        yield bytes(begun)
+        begun.clear()
         async for chunk in chunks:
             yield chunk
 
-    return all_of_them()
+    return bytes(begun[:SNIFF_BYTES]), all_of_them()
 
 
 def refuse_unless_sound(head: bytes) -> None:

@@ -1,15 +1,13 @@
 """The callback that a request asks for: judged before a byte is stored, with a secret for who has no key."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.access import Caller
+from api.addresses import CheckUrl
 from shared.errors import AddressRefused, BadRequest, Unreachable
 from shared.job import Callback
 from shared.webhook import DEFAULT_EVENTS, JOB_EVENTS, EventType, new_secret, parse_events
-
-CheckUrl = Callable[[str], str]
-"""From an address to its normal form, if it may be called now. Blocking. Raises AddressRefused."""
 
 CALLBACK_URL = "Where to POST what becomes of the job: https, on a public address."
 EVENTS = f"What to tell, separated by commas: {', '.join(JOB_EVENTS)}. By default all but `job.started`."

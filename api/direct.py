@@ -24,9 +24,10 @@ from api.source_url import JobWishes, as_wished, same_wishes, with_wishes
 from api.submit import QueueName, Submissions, accepted
 from api.upload import too_large
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
-from shared.job import AudioInput, Job, JobState
+from shared.job import AudioInput, Job
 from shared.logs import bind, get_logger
 from shared.signature import SNIFF_BYTES
+from shared.timeline import JobState
 from shared.upload_ports import DirectStore, Offer, PartStore
 
 _log = get_logger(__name__)

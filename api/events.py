@@ -22,8 +22,9 @@ from api.jobs import JobId
 from api.schemas import EventView, JobView
 from api.wakeups import Listener, Wakeups
 from shared.errors import NotFound, Unavailable
-from shared.job import Event, Job, JobState
+from shared.job import Job
 from shared.ports import JobStore
+from shared.timeline import Event, JobState
 
 EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter: nginx, don't hold back

@@ -9,8 +9,8 @@ from fastapi import Query
 
 from api.moments import Moment
 from shared.errors import BadRequest
-from shared.job import JobState
 from shared.ports import JobQuery
+from shared.timeline import JobState
 
 SINCE_SECONDS = {"hour": 3600, "day": 86_400, "week": 7 * 86_400}
 

@@ -4,10 +4,11 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.oversight import Controls, History
 from shared.ports import JobStore, WorkerRegistry
 from shared.statistics import SPANS, total
+from shared.timeline import JobState
 
 _KNOWN_SECONDS = 5.0
 """What is known of workers and run times is looked up so often, however many clients ask."""

@@ -11,22 +11,23 @@ from api.access import CurrentCaller
 from api.admission import CurrentShare, CurrentUpload
 from api.body import FORM, RAW
 from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
-from api.direct import DirectUploads
 from api.errors import documented
 from api.forecast import Forecast
 from api.idempotency import IDEMPOTENCY_KEY
+from api.intake import Intake
 from api.json_body import JSON, is_json, read_json
 from api.polling import POLLED, polled
 from api.rendering import wants_page
 from api.schemas import JobView
-from api.source_url import AddressedJobs, JobSource
-from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish
+from api.source_url import JobSource
+from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Wish
 from api.upload import CONTENT_DIGEST, COUNTED_BY_US
 from api.wakeups import Wakeups
 from api.webhook_acts import WebhookActs
 from api.webhook_views import AcceptedView, JobDetailView
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.ports import JobStore
+from shared.timeline import JobState
 
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
@@ -71,14 +72,7 @@ JobId = Annotated[str, Path(max_length=128, description="The job's id.")]
 
 
 def jobs_router(
-    *,
-    jobs: JobStore,
-    wakeups: Wakeups,
-    submissions: Submissions,
-    direct: DirectUploads,
-    addressed: AddressedJobs,
-    webhooks: WebhookActs,
-    forecast: Forecast,
+    intake: Intake, *, jobs: JobStore, wakeups: Wakeups, webhooks: WebhookActs, forecast: Forecast
 ) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -126,12 +120,12 @@ def jobs_router(
             events=tuple(events or ()),
         )
         if is_json(request):
-            source, raw = await read_json(request, JobSource, pace=submissions.pace())
+            source, raw = await read_json(request, JobSource, pace=intake.submissions.pace())
             source = source.beside(wish)
             if source.upload_id is not None:
-                return await direct.submit(source.upload_id, caller, source)
-            return await addressed.submit(request, caller, source, raw, share)
-        answer = await submissions.upload(request, caller, wish, slot=slot)
+                return await intake.direct.submit(source.upload_id, caller, source)
+            return await intake.addressed.submit(request, caller, source, raw, share)
+        answer = await intake.submissions.upload(request, caller, wish, slot=slot)
         if wants_page(request):
             return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)
         return answer

@@ -1,13 +1,14 @@
 """`python -m api.serve` runs this: Settings → Services → create_app. Nobody imports it."""
 
+from api.addresses import Addresses
 from api.app import create_app
-from api.board import Board
 from api.headers import Web
 from api.heap import return_what_is_free
 from api.limits import Limits
+from api.rules import Rules
 from api.sessions import Sessions
 from api.terms import JobTerms
-from api.webhook_acts import WebhookActs
+from api.upkeep import Upkeep
 from shared.celery_queue import QUEUES
 from shared.logs import configure_logs
 from shared.services import connect
@@ -20,75 +21,48 @@ configure_logs(
 )
 services = connect(settings, process="api")
 app = create_app(
-    jobs=services.jobs,
-    batches=services.batches,
-    audio=services.audio,
-    queue=services.queue,
-    workers=services.workers,
-    keys=services.keys,
-    anonymous=settings.anonymous,
-    limiter=services.limiter,
-    counts=services.counts,
-    books=services.books,
-    traces=services.traces,
-    metrics_public=settings.metrics_public,
-    limits=Limits(
-        requests_per_minute=settings.requests_per_minute if settings.limits else None,
-        bytes_per_day=settings.bytes_per_day if settings.limits else None,
-        uploads_at_once=settings.uploads_at_once if settings.limits else None,
-        jobs_queued=settings.jobs_queued if settings.limits else None,
-        queue_most=settings.queue_most,
+    services,
+    rules=Rules(
+        terms=JobTerms(
+            max_upload_bytes=settings.max_upload_bytes,
+            upload_idle_seconds=settings.upload_idle_seconds,
+            upload_least_bytes_per_second=settings.upload_least_bytes_per_second,
+            upload_wait_seconds=settings.upload_wait_seconds,
+            upload_buffer_bytes=settings.upload_buffer_bytes,
+            upload_parts_in_flight=settings.upload_parts_in_flight,
+            direct_upload_seconds=settings.direct_upload_seconds,
+            attempts=settings.job_attempts,
+            keep_seconds=settings.keep_seconds,
+            window_seconds=settings.window_seconds,
+            source_counts_as_bytes=settings.source_spool_bytes,
+        ),
+        limits=Limits(
+            requests_per_minute=settings.requests_per_minute if settings.limits else None,
+            bytes_per_day=settings.bytes_per_day if settings.limits else None,
+            uploads_at_once=settings.uploads_at_once if settings.limits else None,
+            jobs_queued=settings.jobs_queued if settings.limits else None,
+            queue_most=settings.queue_most,
+            queues=QUEUES,
+        ),
+        web=Web(
+            hosts=listed(settings.hosts),
+            cors_origins=listed(settings.cors_origins),
+            proxies=listed(settings.proxies),
+            storage_url=settings.s3_public_url or settings.s3_endpoint_url,
+        ),
+        anonymous=settings.anonymous,
+        metrics_public=settings.metrics_public,
+        keep_audio=settings.keep_audio,
+        reuse_reports=settings.reuse_reports,
     ),
-    web=Web(
-        hosts=listed(settings.hosts),
-        cors_origins=listed(settings.cors_origins),
-        proxies=listed(settings.proxies),
-        storage_url=settings.s3_public_url or settings.s3_endpoint_url,
-    ),
-    transitions=services.transitions,
-    uploads=services.uploads,
-    claims=services.claims,
-    recall=services.recall if settings.reuse_reports else None,
-    direct=services.direct,
-    webhooks=WebhookActs(
-        deliveries=services.deliveries,
-        endpoints=services.endpoints,
-        check_url=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
-    ),
-    check_source=lambda url: str(services.outbound.check(url, allow_http=settings.source_allow_http)),
-    parts=services.parts,
-    resumables=services.resumables,
-    prepare=services.prepare,
-    board=Board(
-        jobs=services.jobs,
-        audio=services.audio,
-        workers=services.workers,
-        overview=services.overview,
-        history=services.history,
-        controls=services.controls,
-        audit=services.audit,
-        deliveries=services.deliveries,
-        endpoints=services.endpoints,
-        uploads=services.uploads,
-        queues=QUEUES,
+    addresses=Addresses(
+        of_callbacks=lambda url: str(services.outbound.check(url, allow_http=settings.webhook_allow_http)),
+        of_sources=lambda url: str(services.outbound.check(url, allow_http=settings.source_allow_http)),
     ),
     sessions=Sessions(
         services.vault,
         operator_password=settings.admin_password.get_secret_value() if settings.admin_password else None,
         viewer_password=settings.viewer_password.get_secret_value() if settings.viewer_password else None,
     ),
-    keep_audio=settings.keep_audio,
-    terms=JobTerms(
-        max_upload_bytes=settings.max_upload_bytes,
-        upload_idle_seconds=settings.upload_idle_seconds,
-        upload_least_bytes_per_second=settings.upload_least_bytes_per_second,
-        upload_wait_seconds=settings.upload_wait_seconds,
-        upload_buffer_bytes=settings.upload_buffer_bytes,
-        upload_parts_in_flight=settings.upload_parts_in_flight,
-        direct_upload_seconds=settings.direct_upload_seconds,
-        attempts=settings.job_attempts,
-        keep_seconds=settings.keep_seconds,
-        window_seconds=settings.window_seconds,
-        source_counts_as_bytes=settings.source_spool_bytes,
-    ),
+    upkeep=Upkeep(books=services.books, traces=services.traces, prepare=services.prepare),
 )

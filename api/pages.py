@@ -14,8 +14,9 @@ from api.access import identify
 from api.events import stage
 from api.rendering import page
 from shared.errors import NotFound
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.ports import JobStore
+from shared.timeline import JobState
 
 _TUS = "/v1/tus"
 """Resumable uploads: with them, a large file can be paused."""

@@ -27,6 +27,16 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """One form that a request's content may have."""
+
+    media_types: tuple[str, ...]
+    description: str
+    fields: tuple[Parameter, ...]
+    """None, where the content is no object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one address."""
 
@@ -36,10 +46,8 @@ class Operation:
     summary: str
     description: str
     parameters: tuple[Parameter, ...]
-    bodies: tuple[str, ...]
-    """Media types that it takes."""
-    fields: tuple[Parameter, ...]
-    """Of a JSON or form body."""
+    bodies: tuple[Body, ...]
+    """Of which a caller chooses one."""
     answers: tuple[tuple[str, str], ...]
     example: str | None
     """What a right answer looks like, as JSON."""
@@ -82,8 +90,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, Operation]]:
                         _parameter(document, one)
                         for one in found.get("parameters", item.get("parameters", []))
                     ),
-                    bodies=tuple(content),
-                    fields=tuple(_fields(document, content)),
+                    bodies=tuple(_bodies(document, content)),
                     answers=tuple(
                         (status, _resolved(document, answer).get("description", ""))
                         for status, answer in found.get("responses", {}).items()
@@ -106,22 +113,29 @@ def _parameter(document: Mapping[str, Any], given: Mapping[str, Any]) -> Paramet
     )
 
 
-def _fields(document: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Parameter]:
-    """The fields of the first body that is an object."""
-    for body in content.values():
-        schema = _resolved(document, body.get("schema", {}))
-        if "properties" not in schema:
+def _bodies(document: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Body]:
+    """Media types with the same schema are one."""
+    schemas = [_resolved(document, body.get("schema", {})) for body in content.values()]
+    for number, schema in enumerate(schemas):
+        if schema in schemas[:number]:
             continue
-        for name, given in schema["properties"].items():
-            one = _resolved(document, given)
-            yield Parameter(
-                name=name,
-                place="body",
-                kind=_kind(document, one),
-                required=name in schema.get("required", []),
-                description=given.get("description") or one.get("description", ""),
-            )
-        return
+        yield Body(
+            media_types=tuple(name for name, one in zip(content, schemas, strict=True) if one == schema),
+            description="" if "properties" in schema else schema.get("description", "The bytes themselves."),
+            fields=tuple(_fields(document, schema)),
+        )
+
+
+def _fields(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[Parameter]:
+    for name, given in schema.get("properties", {}).items():
+        one = _resolved(document, given)
+        yield Parameter(
+            name=name,
+            place="body",
+            kind=_kind(document, one),
+            required=name in schema.get("required", []),
+            description=given.get("description") or one.get("description", ""),
+        )
 
 
 def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:

@@ -1,25 +1,45 @@
 """Jobs whose audio somebody else's server has. The address is judged and recorded here, and never called."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.access import Caller
+from api.addresses import CheckUrl
 from api.admission import Share
-from api.callback import CALLBACK_URL, EVENTS, CallbackWish, CheckUrl
+from api.callback import CALLBACK_URL, EVENTS, CallbackWish
 from api.idempotency import Once, fingerprint
 from api.names import clean_filename
 from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish, accepted
 from shared.errors import AddressRefused, BadRequest, Conflict, KeyReused, Unreachable
-from shared.job import AudioInput, Job, JobState
+from shared.job import AudioInput, Job
 from shared.logs import bind, get_logger
 from shared.outbound import LONGEST_URL
 from shared.source import Source
+from shared.timeline import JobState
 
 _log = get_logger(__name__)
+
+
+Filename = Annotated[str | None, Field(max_length=1000, examples=["midnight.flac"])]
+StartSeconds = Annotated[
+    float | None,
+    Field(ge=0, le=LATEST_START_SECONDS, strict=True, description="Where the window of 60 s begins."),
+]
+SourceUrl = Annotated[
+    str | None,
+    Field(
+        max_length=LONGEST_URL,
+        description="Where a worker is to fetch the audio: https, on a public address, without redirects.",
+        examples=["https://files.example.com/midnight.flac"],
+    ),
+]
+ONE_SOURCE: JsonDict = {"oneOf": [{"required": ["upload_id"]}, {"required": ["source_url"]}]}
+"""Of a wish's schema."""
 
 
 class JobWishes(BaseModel):
@@ -27,14 +47,8 @@ class JobWishes(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    filename: str | None = Field(default=None, max_length=1000, examples=["midnight.flac"])
-    start_seconds: float | None = Field(
-        default=None,
-        ge=0,
-        le=LATEST_START_SECONDS,
-        strict=True,
-        description="Where the window of 60 s begins.",
-    )
+    filename: Filename = None
+    start_seconds: StartSeconds = None
     # no enum: its schema would refer to definitions that this one leaves behind
     queue: Literal["interactive", "batch"] | None = Field(default=None, description=QUEUE)
     callback_url: str | None = Field(default=None, description=CALLBACK_URL)
@@ -44,10 +58,7 @@ class JobWishes(BaseModel):
 class JobSource(JobWishes):
     """Audio that is somewhere else than in the request."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"oneOf": [{"required": ["upload_id"]}, {"required": ["source_url"]}]},
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra=ONE_SOURCE)
 
     upload_id: str | None = Field(
         default=None,
@@ -55,12 +66,7 @@ class JobSource(JobWishes):
         description="Of POST /v1/uploads; a repetition does nothing more. What is said here beside it goes "
         "before what was said there.",
     )
-    source_url: str | None = Field(
-        default=None,
-        max_length=LONGEST_URL,
-        description="Where a worker is to fetch the audio: https, on a public address, without redirects.",
-        examples=["https://files.example.com/midnight.flac"],
-    )
+    source_url: SourceUrl = None
 
     def beside(self, wish: Wish) -> "JobSource":
         """The same with what the query says, where the body says nothing. Raises BadRequest."""

@@ -10,11 +10,12 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
 from api.access import Caller
+from api.addresses import CheckUrl
 from api.admission import UploadSlot
 from api.bell import ring
 from api.body import FORM, Body, open_body, refuse_media_type
 from api.budget import BufferBudget
-from api.callback import CallbackWish, CheckUrl
+from api.callback import CallbackWish
 from api.idempotency import Idempotency, Once, fingerprint
 from api.in_flight import InFlight, UploadsInFlight
 from api.known import KnownSongs
@@ -24,9 +25,10 @@ from api.terms import JobTerms
 from api.upload import Received, Receiver, Target, declared_sha256, too_large
 from api.webhook_views import accepted_view
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
-from shared.job import AudioInput, Callback, Event, Job, JobState
+from shared.job import AudioInput, Callback, Job
 from shared.logs import bind, bound_field, get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
+from shared.timeline import Event, JobState
 from shared.upload_ports import UploadInfo
 
 _log = get_logger(__name__)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from api.access import Caller
-from api.callback import CheckUrl, checked
+from api.addresses import CheckUrl
+from api.callback import checked
 from shared.batch import Batch
 from shared.delivery import Delivery, DeliveryState
 from shared.endpoint import Endpoint

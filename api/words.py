@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.report import Reason, Report, TuningReport, Verdict
+from shared.timeline import JobState
 
 _SAME_CENTS = 2.0
 _HAIR_CENTS = 6.0

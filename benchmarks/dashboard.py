@@ -25,9 +25,7 @@ import redis
 import structlog
 from fastapi.testclient import TestClient
 
-from api.board import Board
-from api.sessions import Sessions
-from shared.job import AudioInput, Event, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_indexes import entries
@@ -38,8 +36,8 @@ from shared.redis_statistics import RedisHistory, count_changes
 from shared.redis_transitions import RedisTransitions
 from shared.redis_uploads import RedisUploadRegistry
 from shared.redis_workers import RedisWorkerRegistry
-from tests.api.conftest import OPERATOR, a_world
-from tests.fakes import MemoryAudioStore
+from shared.timeline import Event, JobState
+from tests.api.conftest import OPERATOR, World
 from tests.servers import a_valkey
 
 FEW, MANY, ROUNDS = 100, 100_000, 40
@@ -168,30 +166,19 @@ def a_job(number: int, chance: random.Random, *, at: float) -> Job:
 
 
 def app_over(client: "redis.Redis", prefix: str) -> TestClient:
-    jobs = RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)])
-    audio, workers = MemoryAudioStore(), RedisWorkerRegistry(client, prefix=prefix)
-    changes: dict[str, Any] = {
-        "jobs": jobs,
-        "workers": workers,
-        "transitions": RedisTransitions(client, prefix=prefix),
-        "sessions": Sessions(
-            RedisVault(client, prefix=prefix), operator_password=OPERATOR, viewer_password=None
-        ),
-        "board": Board(
-            jobs=jobs,
-            audio=audio,
-            workers=workers,
-            overview=RedisOverview(client, prefix=prefix),
-            history=RedisHistory(client, prefix=prefix),
-            controls=RedisControls(client, prefix=prefix),
-            audit=RedisAuditLog(client, prefix=prefix),
-            deliveries=RedisDeliveryStore(client, prefix=prefix),
-            endpoints=RedisEndpointStore(client, prefix=prefix),
-            uploads=RedisUploadRegistry(client, prefix=prefix),
-            queues=("interactive", "batch"),
-        ),
-    }
-    app = a_world(**changes).client
+    app = World(
+        jobs=RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)]),
+        workers=RedisWorkerRegistry(client, prefix=prefix),
+        transitions=RedisTransitions(client, prefix=prefix),
+        vault=RedisVault(client, prefix=prefix),
+        overview=RedisOverview(client, prefix=prefix),
+        history=RedisHistory(client, prefix=prefix),
+        controls=RedisControls(client, prefix=prefix),
+        audit=RedisAuditLog(client, prefix=prefix),
+        deliveries=RedisDeliveryStore(client, prefix=prefix),
+        endpoints=RedisEndpointStore(client, prefix=prefix),
+        uploads=RedisUploadRegistry(client, prefix=prefix),
+    ).client
     app.headers.update({"Accept": "text/html", "Sec-Fetch-Site": "same-origin"})
     assert app.post("/admin/login", data={"password": OPERATOR}).status_code == 200
     return app

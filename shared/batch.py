@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from shared.job import Callback, Job, JobState
+from shared.job import Callback, Job
+from shared.timeline import JobState
 
 MOST_ITEMS = 100
 """They are recorded in one script that holds everybody up, and each one's storage is looked at before."""

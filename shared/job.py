@@ -13,41 +13,12 @@ All times are UNIX seconds. `attempts` only ever grows: it is the retry counter 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Self
 
 from shared.errors import Conflict, LostLease
 from shared.report import Report
 from shared.source import Source
-
-MAX_TIMELINE = 64
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    AWAITING_UPLOAD = "awaiting_upload"
-    """Made by POST /v1/uploads; left when its audio has arrived, or by expiry."""
-    QUEUED = "queued"
-    """Entered by submit, retry, or an attempt that is to be repeated; left when a worker starts it."""
-    RUNNING = "running"
-    """Entered by a worker that took the lease; left by that worker, or by the rescuer when it expires."""
-    SUCCEEDED = "succeeded"
-    """Entered by the lease holder, with a report; or at once, with the report of an earlier analysis."""
-    FAILED = "failed"
-    """Entered by the lease holder, with a problem of the recording."""
-    CANCELED = "canceled"
-    """Entered by the client; at once if queued, by the lease holder if running."""
-    DEAD = "dead"
-    """Entered when an attempt is over and no more are allowed: the job killed its worker too often."""
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing but a manual retry changes the job any more."""
-        return self in _FINAL
-
-
-_FINAL = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.DEAD}
+from shared.timeline import Event, JobState, continued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +60,6 @@ class Lease:
     """The attempt's number. Later leases have greater tokens."""
     worker: str
     until: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One line of a job's timeline."""
-
-    at: float
-    state: JobState
-    attempt: int
-    worker: str | None = None
-    memory_peak_bytes: int | None = None
-    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +188,10 @@ class Job:
         )
 
     def hand_back(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
-        """Queue again without the attempt counting: not the job's fault."""
+        """Queue again without the attempt counting: not the job's fault. A canceled one ends here."""
         self._held(token)
+        if self.cancel_requested:
+            return self._enter(JobState.CANCELED, now, why=why)
         return self._queue_again(why, now, delay_seconds, attempts_allowed=self.attempts_allowed + 1)
 
     def postpone(
@@ -302,6 +263,7 @@ class Job:
             0.0,
             attempts_allowed=self.attempts + attempts,
             finished_at=None,
+            cancel_requested=False,
             problem=None,
             source=self.source.found_again() if self.source else None,
         )
@@ -345,8 +307,7 @@ class Job:
         changes.setdefault("expires_at", now + self.keep_seconds if state.is_final else None)
         if state.is_final:
             changes.setdefault("finished_at", now)
-        timeline = (*self.timeline[:1], *self.timeline[1:][-(MAX_TIMELINE - 2) :], event)
-        entered = replace(self, state=state, timeline=timeline, **changes)
+        entered = replace(self, state=state, timeline=continued(self.timeline, event), **changes)
         if entered.source is not None and entered.wants_no_audio:
             return replace(entered, source=entered.source.forget())
         return entered

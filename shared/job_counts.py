@@ -4,7 +4,8 @@ Written with the change itself, so that the numbers are exact: whatever dies, an
 """
 
 from shared import counts
-from shared.job import Job, JobState
+from shared.job import Job
+from shared.timeline import JobState
 
 
 class JobCounts:

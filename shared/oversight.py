@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.ports import JobQuery
 from shared.statistics import Bucket, Span
+from shared.timeline import JobState
 
 
 class Overview(Protocol):

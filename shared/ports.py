@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
-from shared.job import Job, JobState
+from shared.job import Job
+from shared.timeline import JobState
 
 
 class AudioUpload(Protocol):

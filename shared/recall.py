@@ -5,8 +5,9 @@ Callers without an API key count as one: what a report says follows from the byt
 
 import hashlib
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.report import ANALYSIS_VERSION
+from shared.timeline import JobState
 
 
 def recall_key(job: Job, *, window_seconds: float) -> str | None:

@@ -13,9 +13,8 @@ from shared.batch_ports import BatchPage, JobStep
 from shared.errors import BadRequest, Conflict, NotFound, Unavailable
 from shared.redis_batch_records import BatchRecords, parse_batch
 from shared.redis_job_records import JobRecords, parse_job
-from shared.redis_records import Records, translated
+from shared.redis_records import Records, translated, until_written
 
-_TRIES = 50
 _MOST_SWEPT = 20
 
 
@@ -57,20 +56,23 @@ class RedisBatchStore:
 
     def change(self, batch_id: str, step: Callable[[Batch], Batch]) -> Batch:
         """Apply a pure step atomically, again if somebody was faster."""
-        for _ in range(_TRIES):
+
+        def write() -> Batch | None:
             old = self.get(batch_id)
             new = step(old)
-            if new == old or self._records.apply(self._batches.changed(old, new)):
-                return new
-        raise Unavailable("This batch changes too fast; try again.")
+            return new if new == old or self._records.apply(self._batches.changed(old, new)) else None
+
+        return until_written("This batch changes", write)
 
     def remove(self, batch_id: str) -> None:
         """Forget the batch alone."""
+
+        def write() -> Batch | None:
+            batch = self.get(batch_id)
+            return batch if self._records.apply(self._batches.removed(batch)) else None
+
         with suppress(NotFound):
-            for _ in range(_TRIES):
-                if self._records.apply(self._batches.removed(self.get(batch_id))):
-                    return
-            raise Unavailable("This batch changes too fast; try again.")
+            until_written("This batch changes", write)
 
     def page(self, owner: str, *, cursor: str | None, limit: int) -> BatchPage:
         """An API key's batches, newest first. A page may be short and still have a cursor."""

@@ -1,15 +1,15 @@
 """ClaimStore in Redis: one hash an Idempotency-Key, forgotten by time to live."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
+from shared.redis_outage import outage
 from shared.upload_ports import Answer, Claim
+
+_translated = partial(outage, "The store of Idempotency-Keys does not answer; try again later.")
 
 _CLAIM = """
 local until_, answer, head = unpack(redis.call('HMGET', KEYS[1], 'until', 'answer', 'head'))
@@ -79,11 +79,3 @@ class RedisClaimStore:
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}claim:{key}"
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The store of Idempotency-Keys does not answer; try again later.") from error

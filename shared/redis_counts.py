@@ -4,13 +4,14 @@ counts        field → number
 counts:seen   process → UNIX seconds
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 
 import redis
-from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
+from shared.redis_outage import outage
+
+_translated = partial(outage, "The store of counts does not answer; try again later.")
 
 
 class RedisCountStore:
@@ -40,11 +41,3 @@ class RedisCountStore:
         with _translated():
             found = self._client.hgetall(self._seen)
         return {str(process): float(at) for process, at in found.items()}
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The store of counts does not answer; try again later.") from error

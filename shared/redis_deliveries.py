@@ -9,25 +9,23 @@ job:{id}, batch:{id}, endpoint:{id}, owner:{id}    sorted sets by creation: the 
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
 from shared.delivery import Delivery, DeliveryState
-from shared.errors import NotFound, Unavailable
+from shared.errors import NotFound
+from shared.redis_outage import outage
+from shared.redis_records import Change, Records, next_version, until_written
 from shared.webhook_outbox import EVENT
 from shared.webhook_ports import DeliveryQuery, WebhookEvent
 
-# Each record changes from the version it was read at, or not at all; `spread` also needs its event.
-_APPLY = """
-if (redis.call('HGET', KEYS[1], 'version') or '') ~= ARGV[1] then return 0 end
-for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
-return 1
-"""
+_translated = partial(outage, "The store of webhooks does not answer; try again later.")
+
+# As shared/redis_records.py applies a change, but from an event that waits, or not at all.
 _SPREAD = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
 for _, command in ipairs(cjson.decode(ARGV[2])) do redis.call(unpack(command)) end
@@ -40,7 +38,6 @@ return redis.call('ZADD', KEYS[1], first[2], ARGV[1])
 """
 KEEP_SECONDS = 7 * 24 * 3600
 """After its last change, so that one is kept beyond all of its attempts."""
-_TRIES = 20
 _MOST_SERVERS = 1000
 _MOST_LOGGED = 10_000
 
@@ -53,7 +50,7 @@ class RedisDeliveryStore:
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
         self._client = client
         self._prefix = prefix + "hooks:"
-        self._apply = client.register_script(_APPLY)
+        self._changes = Records(client, translated=_translated)
         self._spread = client.register_script(_SPREAD)
         self._settle = client.register_script(_SETTLE)
 
@@ -92,15 +89,13 @@ class RedisDeliveryStore:
 
     def change(self, delivery_id: str, step: Callable[[Delivery], Delivery]) -> Delivery:
         """Apply a pure step atomically, again if somebody was faster."""
-        for _ in range(_TRIES):
+
+        def write() -> Delivery | None:
             old = self.get(delivery_id)
-            new = step(old)
-            if new == old:
-                return old
-            new = replace(new, version=old.version + 1)
-            if self._save(old, new):
-                return new
-        raise Unavailable("This delivery changes too fast; try again.")
+            new = next_version(old, step(old))
+            return new if new is old or self._save(old, new) else None
+
+        return until_written("This delivery changes", write)
 
     def due(
         self, *, now: float, per_server: int, without: Collection[str], limit: int
@@ -189,10 +184,8 @@ class RedisDeliveryStore:
             return cast(list[str | None], pipe.execute())
 
     def _save(self, old: Delivery | None, new: Delivery) -> bool:
-        expected = str(old.version) if old else ""
-        commands = json.dumps(self._written(old, new))
-        with _translated():
-            saved = bool(self._apply(keys=[self._name(new.id)], args=[expected, commands]))
+        versions = {self._name(new.id): str(old.version) if old else ""}
+        saved = self._changes.apply(Change(versions=versions, commands=self._written(old, new)))
         if saved and old is not None:
             self._look_again(new.server)
         return saved
@@ -231,11 +224,3 @@ class RedisDeliveryStore:
 
     def _due(self, server: str) -> str:
         return f"{self._prefix}due:{server}"
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The store of webhooks does not answer; try again later.") from error

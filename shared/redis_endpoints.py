@@ -6,17 +6,20 @@ hooks:secrets             hash: owner → JSON
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
 from shared.endpoint import Endpoint
-from shared.errors import NotFound, Unavailable
+from shared.errors import NotFound
+from shared.redis_outage import outage
+from shared.redis_records import until_written
 from shared.webhook import Secrets
+
+_translated = partial(outage, "The store of webhooks does not answer; try again later.")
 
 # A field changes from the value it was read with, or not at all.
 _SWAP = """
@@ -24,7 +27,6 @@ if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
-_TRIES = 20
 
 _ENDPOINT = TypeAdapter(Endpoint)
 _SECRETS = TypeAdapter(Secrets)
@@ -52,15 +54,15 @@ class RedisEndpointStore:
 
     def change(self, endpoint_id: str, step: Callable[[Endpoint], Endpoint]) -> Endpoint:
         """Apply a pure step atomically, again if somebody was faster."""
-        for _ in range(_TRIES):
+
+        def write() -> Endpoint | None:
             record = self._record(endpoint_id)
             old = _ENDPOINT.validate_json(record)
             new = step(old)
-            if new == old or self._swapped(
-                self._endpoints, endpoint_id, record, _ENDPOINT.dump_json(new).decode()
-            ):
-                return new
-        raise Unavailable("This endpoint changes too fast; try again.")
+            after = _ENDPOINT.dump_json(new).decode()
+            return new if new == old or self._swapped(self._endpoints, endpoint_id, record, after) else None
+
+        return until_written("This endpoint changes", write)
 
     def remove(self, endpoint_id: str) -> None:
         """Forget it, whether it is there or not."""
@@ -87,16 +89,18 @@ class RedisEndpointStore:
 
     def secrets(self, owner: str, step: Callable[[Secrets], Secrets] = lambda secrets: secrets) -> Secrets:
         """What the key's webhooks are signed with, after a step; made at the first look."""
-        for _ in range(_TRIES):
+
+        def write() -> Secrets | None:
             with _translated():
                 record = cast(str | None, self._client.hget(self._secrets, owner))
             old = _SECRETS.validate_json(record) if record else Secrets.new(now=time.time())
             new = step(old)
             if record and new == old:
                 return old
-            if self._swapped(self._secrets, owner, record or "", _SECRETS.dump_json(new).decode()):
-                return new
-        raise Unavailable("These secrets change too fast; try again.")
+            after = _SECRETS.dump_json(new).decode()
+            return new if self._swapped(self._secrets, owner, record or "", after) else None
+
+        return until_written("These secrets change", write)
 
     def _record(self, endpoint_id: str) -> str:
         with _translated():
@@ -116,11 +120,3 @@ class RedisEndpointStore:
 def _oldest_first(records: list[str]) -> tuple[Endpoint, ...]:
     found = [_ENDPOINT.validate_json(record) for record in records]
     return tuple(sorted(found, key=lambda endpoint: (endpoint.created_at, endpoint.id)))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The store of webhooks does not answer; try again later.") from error

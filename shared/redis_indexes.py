@@ -10,9 +10,10 @@ words             by name alone: each word of each filename, newest first
 import re
 import unicodedata
 
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.ports import JobQuery
 from shared.recall import recalled_as
+from shared.timeline import JobState
 
 _MOST_WORDS = 12
 _LONGEST_WORD = 40

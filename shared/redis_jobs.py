@@ -4,19 +4,19 @@ How a change is written: shared/redis_job_records.py, and of a batch's job share
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, cast
 
 import redis
 
-from shared.errors import BadRequest, Conflict, NotFound, Unavailable
+from shared.errors import BadRequest, Conflict, NotFound
 from shared.job import Job
 from shared.ports import Backlog, Chores, JobPage, JobQuery
 from shared.redis_indexes import index_of
 from shared.redis_job_records import Follower, JobRecords, parse_job
-from shared.redis_records import Change, Records, translated
+from shared.redis_records import Change, Records, next_version, translated, until_written
 
-_TRIES = 50
 _SCAN = 200
 _TIES = 5
 """Read beyond a page's end: jobs of the cursor's own moment come again."""
@@ -59,26 +59,23 @@ class RedisJobStore:
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step atomically, again if somebody was faster."""
-        for _ in range(_TRIES):
+
+        def write() -> Job | None:
             old = self.get(job_id)
-            new = step(old)
-            if new == old:
-                return old
-            new = replace(new, version=old.version + 1)
-            if self._save(old, new):
-                return new
-        raise Unavailable("This job changes too fast; try again.")
+            new = next_version(old, step(old))
+            return new if new is old or self._save(old, new) else None
+
+        return until_written("This job changes", write)
 
     def remove(self, job_id: str) -> None:
         """Forget the job, whether it is there or not."""
-        for _ in range(_TRIES):
-            try:
-                job = self.get(job_id)
-            except NotFound:
-                return
-            if self._apply(self.records.removed(job), job, None):
-                return
-        raise Unavailable("This job changes too fast; try again.")
+
+        def write() -> Job | None:
+            job = self.get(job_id)
+            return job if self._apply(self.records.removed(job), job, None) else None
+
+        with suppress(NotFound):
+            until_written("This job changes", write)
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs, newest first. A page may be short and still have a cursor."""

@@ -4,17 +4,18 @@ keys           id → JSON
 keys:revoked   id → UNIX seconds
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
-from shared.errors import Conflict, NotFound, Unavailable
+from shared.errors import Conflict, NotFound
 from shared.keys import ApiKey
+from shared.redis_outage import outage
+
+_translated = partial(outage, "The store of API keys does not answer; try again later.")
 
 _KEY = TypeAdapter(ApiKey)
 
@@ -65,11 +66,3 @@ class RedisKeyStore:
 def _parse(record: Any, revoked_at: Any) -> ApiKey:
     key = _KEY.validate_json(record)
     return key if revoked_at is None else replace(key, revoked_at=float(revoked_at))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The store of API keys does not answer; try again later.") from error

@@ -6,18 +6,18 @@ places:{kind}:{subject}  place → UNIX seconds, by the server's clock
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import redis
 from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
-from redis.exceptions import RedisError
 
 from shared.access_ports import Allowance, Quota
-from shared.errors import Unavailable
+from shared.redis_outage import outage
+
+_translated = partial(outage, "The counters of limits do not answer; try again later.")
 
 # ARGV: the place, the most places, for how many seconds
 _HOLD = """
@@ -96,11 +96,3 @@ def _item(quota: Quota) -> RateLimitItemPerSecond:
 
 def _until(at: float) -> int:
     return max(1, math.ceil(at - time.time()))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The counters of limits do not answer; try again later.") from error

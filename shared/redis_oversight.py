@@ -5,20 +5,22 @@ audit             stream of acts, the last ten thousand or so
 vault:{name}, attempts:{name}
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, word_members, words_of
+from shared.redis_outage import outage
+from shared.timeline import JobState
+
+_translated = partial(outage, "The dashboard's store does not answer.")
 
 _JOB = TypeAdapter(Job)
 _ENTRY = TypeAdapter(AuditEntry)
@@ -185,11 +187,3 @@ class RedisVault:
 def _has_all(job: Job, words: list[str]) -> bool:
     names = words_of(job.input.filename or "")
     return all(any(name.startswith(word) for name in names) for word in words)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The dashboard's store does not answer.") from error

@@ -1,15 +1,13 @@
 """Recall in Redis: reads the index that RedisJobStore writes with each success and each removal."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 import redis
-from redis.exceptions import RedisError
 
-from shared.errors import NotFound, Unavailable
+from shared.errors import NotFound
 from shared.ports import JobStore
 from shared.recall import recalled_as
+from shared.redis_records import translated
 from shared.report import Report
 
 _MOST_LOOKED_AT = 3
@@ -26,7 +24,7 @@ class RedisRecall:
 
     def report(self, key: str, *, now: float) -> Report | None:
         """What the newest analysis under this name has found, unless it is forgotten."""
-        with _translated():
+        with translated():
             ids = cast(
                 list[str],
                 self._client.zrange(f"{self._prefix}recall:{key}", 0, _MOST_LOOKED_AT - 1, desc=True),
@@ -39,11 +37,3 @@ class RedisRecall:
             if recalled_as(job) == key and (job.expires_at or 0.0) > now:
                 return job.report
         return None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The job store does not answer; try again later.") from error

@@ -1,15 +1,19 @@
 """Records in Redis that change together, each from the version it was read at, or not at all."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import redis
-from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
+from shared.redis_outage import outage
+
+translated = partial(outage, "The job store does not answer; try again later.")
+"""Around whatever asks for jobs or batches."""
 
 # One round trip, one decision. A record that is not there has the version ''.
 _APPLY = """
@@ -19,6 +23,21 @@ end
 for _, command in ipairs(cjson.decode(ARGV[1])) do redis.call(unpack(command)) end
 return 1
 """
+_TRIES = 50
+
+
+class Versioned(Protocol):
+    """A record of ours: frozen, and numbered by its changes."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def version(self) -> int:
+        """Raised by every change."""
+
+
+Record = TypeVar("Record")
+Numbered = TypeVar("Numbered", bound=Versioned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +58,15 @@ class Change:
 class Records:
     """Applies changes."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(
+        self, client: "redis.Redis", *, translated: Callable[[], AbstractContextManager[None]] = translated
+    ) -> None:
         self._apply = client.register_script(_APPLY)
+        self._translated = translated
 
     def apply(self, change: Change) -> bool:
         """Whether everything was still so, and is changed now. Raises Unavailable."""
-        with translated():
+        with self._translated():
             return bool(
                 self._apply(
                     keys=list(change.versions), args=[json.dumps(change.commands), *change.versions.values()]
@@ -52,10 +74,18 @@ class Records:
             )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """What the server's silence means to others."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The job store does not answer; try again later.") from error
+def until_written(what: str, write: Callable[[], Record | None]) -> Record:
+    """Call *write*, which reads, decides and writes, until it is not None: nobody was faster.
+
+    Raises Unavailable, in a sentence about *what* it is that changes.
+    """
+    for _ in range(_TRIES):
+        written = write()
+        if written is not None:
+            return written
+    raise Unavailable(f"{what} too fast; try again.")
+
+
+def next_version(old: Numbered, new: Numbered) -> Numbered:
+    """The new record with its number, or the old one if nothing has changed."""
+    return old if new == old else replace(new, version=old.version + 1)

@@ -1,15 +1,16 @@
 """ResumableStore in Redis: one hash an upload, forgotten by time to live."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
-from shared.errors import NotFound, Unavailable
+from shared.errors import NotFound
+from shared.redis_outage import outage
 from shared.upload_ports import Resumable, Tail
+
+_translated = partial(outage, "The store of resumable uploads does not answer; try again later.")
 
 KEPT_SECONDS = 8 * 24 * 3600
 """Longer than any upload may take; the job's own expiry comes first."""
@@ -88,11 +89,3 @@ def _parse(upload_id: str, found: Any) -> Resumable:
         holder=holder,
         tail=_TAIL.validate_json(tail) if tail else None,
     )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The store of resumable uploads does not answer; try again later.") from error

@@ -8,10 +8,9 @@ Written with the change of the job itself, so a count is neither lost nor made t
 from typing import Any
 
 import redis
-from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
 from shared.job import Job
+from shared.redis_outage import outage
 from shared.statistics import SPANS, Bucket, Span, bucket, happened
 
 
@@ -41,13 +40,10 @@ class RedisHistory:
         """The buckets of a span, old to new; the last one is not over yet."""
         last = int(now // span.bucket_seconds) * span.bucket_seconds
         times = [last - (span.buckets - 1 - number) * span.bucket_seconds for number in range(span.buckets)]
-        try:
-            with self._client.pipeline(transaction=False) as pipe:
-                for at in times:
-                    pipe.hgetall(_name(self._prefix, span, at))
-                found: list[dict[str, str]] = pipe.execute()
-        except (RedisError, OSError) as error:
-            raise Unavailable("The history does not answer.") from error
+        with outage("The history does not answer."), self._client.pipeline(transaction=False) as pipe:
+            for at in times:
+                pipe.hgetall(_name(self._prefix, span, at))
+            found: list[dict[str, str]] = pipe.execute()
         return tuple(
             bucket(float(at), {name: int(number) for name, number in counters.items()})
             for at, counters in zip(times, found, strict=True)

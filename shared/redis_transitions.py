@@ -1,14 +1,16 @@
 """Transitions in Redis: the stream that RedisJobStore writes with every change of state."""
 
+from functools import partial
 from typing import Any, cast
 
 import redis
-from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
 from shared.ports import Transition
+from shared.redis_outage import outage
 
 _MOST = 500
+
+_translated = partial(outage, "The stream of changes does not answer.")
 
 
 class RedisTransitions:
@@ -20,20 +22,16 @@ class RedisTransitions:
 
     def newest(self) -> str:
         """The cursor of what was written last."""
-        try:
+        with _translated():
             last: Any = self._client.xrevrange(self._stream, count=1)
-        except (RedisError, OSError) as error:
-            raise Unavailable("The stream of changes does not answer.") from error
         return cast(str, last[0][0]) if last else "0-0"
 
     def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
         """What was written after a cursor. The wait must be shorter than the client's patience."""
-        try:
+        with _translated():
             answer: Any = self._client.xread(
                 {self._stream: cursor}, count=_MOST, block=max(1, int(wait_seconds * 1000))
             )
-        except (RedisError, OSError) as error:
-            raise Unavailable("The stream of changes does not answer.") from error
         entries = answer[0][1] if answer else []
         return tuple(
             Transition(cursor=entry_id, job_id=fields["id"], state=fields["state"])

@@ -1,15 +1,16 @@
 """UploadRegistry in Redis: one key an upload, forgotten by time to live."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import redis
 from pydantic import TypeAdapter
-from redis.exceptions import RedisError
 
-from shared.errors import Unavailable
+from shared.redis_outage import outage
 from shared.upload_ports import UploadInfo
+
+_translated = partial(outage, "The upload registry does not answer; try again later.")
 
 FORGOTTEN_SECONDS = 30
 
@@ -52,11 +53,3 @@ class RedisUploadRegistry:
 
     def _name(self, upload_id: str) -> str:
         return f"{self._prefix}upload:{upload_id}"
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable("The upload registry does not answer; try again later.") from error

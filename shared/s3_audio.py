@@ -1,6 +1,5 @@
 """AudioStore in any S3. The only file that knows boto3."""
 
-import io
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.errors import AudioMissing, Unavailable
 from shared.logs import get_logger
 from shared.ports import AudioUpload, StoredAudio
+from shared.seekable import SeekableFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -224,39 +224,19 @@ class _S3Upload:
             return self.upload_id
 
 
-class RangedReader(io.RawIOBase):
+class RangedReader(SeekableFile):
     """One object as a seekable file: every read is one ranged GET."""
 
     def __init__(self, client: "S3Client", bucket: str, name: str, size_bytes: int) -> None:
-        super().__init__()
+        super().__init__(size_bytes)
         self._client = client
         self._bucket = bucket
         self._name = name
-        self._size = size_bytes
-        self._at = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move without touching storage."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """Bytes from the beginning."""
-        return self._at
 
     def readinto(self, buffer: Any) -> int:
         """Fill what one ranged GET gives. Raises AudioMissing, Unavailable."""
         view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._size - self._at)
+        wanted = min(len(view), self.size_bytes - self._at)
         if wanted <= 0:
             return 0
         got = 0
@@ -272,7 +252,7 @@ class RangedReader(io.RawIOBase):
 
     def readall(self) -> bytes:
         """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
-        rest = bytearray(max(0, self._size - self._at))
+        rest = bytearray(max(0, self.size_bytes - self._at))
         return bytes(memoryview(rest)[: self.readinto(rest)])
 
 

@@ -6,16 +6,13 @@ from functools import partial
 
 from celery import Celery
 
-from shared.access_ports import CountStore, KeyStore, Limiter
-from shared.batch_ports import BatchStore
 from shared.bookkeeper import Bookkeeper
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.counts import ERRORS, READ, Tally, counted
 from shared.job_counts import JobCounts
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
-from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
+from shared.oversight import Vault
 from shared.redis_batch_records import BatchRecords
 from shared.redis_batches import RedisBatchStore
 from shared.redis_claims import RedisClaimStore
@@ -38,47 +35,18 @@ from shared.s3_audio import S3AudioStore, connect_s3
 from shared.s3_direct import S3DirectStore
 from shared.s3_parts import S3PartStore
 from shared.settings import Settings
+from shared.stores import Stores
 from shared.traces import Traces, open_traces
-from shared.upload_ports import (
-    ClaimStore,
-    DirectStore,
-    PartStore,
-    Recall,
-    ResumableStore,
-    UploadRegistry,
-)
 from shared.webhook_outbox import WebhookOutbox
-from shared.webhook_ports import DeliveryStore, EndpointStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
-    """Everything from outside, behind its port."""
+class Services(Stores):
+    """Everything from outside, behind its port, and what a process has of its own."""
 
-    audio: AudioStore
-    direct: DirectStore
-    parts: PartStore
-    resumables: ResumableStore
-    jobs: JobStore
-    batches: BatchStore
-    queue: JobQueue
-    workers: WorkerRegistry
-    keys: KeyStore
-    limiter: Limiter
-    counts: CountStore
+    vault: Vault
     books: Bookkeeper
     """What this process counts by itself; somebody must call `write`."""
-    transitions: Transitions
-    uploads: UploadRegistry
-    claims: ClaimStore
-    recall: Recall
-    overview: Overview
-    history: History
-    controls: Controls
-    audit: AuditLog
-    vault: Vault
-    deliveries: DeliveryStore
-    endpoints: EndpointStore
     traces: Traces
     celery: Celery
     outbound: Outbound

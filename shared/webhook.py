@@ -16,7 +16,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 from shared.errors import BadRequest
-from shared.job import Job, JobState
+from shared.job import Job
+from shared.timeline import JobState
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 SECRET_BYTES = 32

@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -15,6 +15,7 @@ from tests.servers import S3Server, ValkeyServer, a_valkey, an_s3
 
 pytest_plugins = ["tests.secrecy.plugin"]
 
+Server = TypeVar("Server")
 JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
 
 
@@ -25,21 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(a_valkey())
-        except CannotStart as missing:
-            _skip_or_fail(missing)
+    with _started(a_valkey()) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(an_s3())
-        except CannotStart as missing:
-            _skip_or_fail(missing)
+    with _started(an_s3()) as server:
         yield server
 
 
@@ -55,6 +48,16 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except (AssertionError, subprocess.SubprocessError) as missing:
         _skip_or_fail(missing)
     return folder
+
+
+@contextmanager
+def _started(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(server)
+        except CannotStart as missing:
+            _skip_or_fail(missing)
+        yield started
 
 
 def _skip_or_fail(missing: Exception) -> NoReturn:

@@ -11,9 +11,10 @@ from typing import BinaryIO
 
 from shared.access_ports import Allowance, Quota
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.keys import ApiKey
 from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
+from shared.timeline import JobState
 
 
 @dataclass

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from api.board import Board
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.oversight import AuditEntry, Order
 from shared.ports import JobQuery
 from shared.redis_indexes import index_of, words_of
 from shared.statistics import Bucket, Span, bucket, happened
-from tests.fake_uploads import MemoryUploadRegistry
-from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
-from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
+from shared.timeline import JobState
+from tests.fakes import MemoryJobStore
 
 
 @dataclass
@@ -120,26 +118,3 @@ class MemoryVault:
 
     def forgive(self, name: str) -> None:
         self.attempts.pop(name, None)
-
-
-def a_board(
-    jobs: MemoryJobStore,
-    audio: MemoryAudioStore,
-    workers: MemoryWorkerRegistry,
-    deliveries: MemoryDeliveryStore | None = None,
-    endpoints: MemoryEndpointStore | None = None,
-    uploads: MemoryUploadRegistry | None = None,
-) -> Board:
-    return Board(
-        jobs=jobs,
-        audio=audio,
-        workers=workers,
-        overview=MemoryOverview(jobs),
-        history=MemoryHistory(jobs),
-        controls=MemoryControls(),
-        audit=MemoryAuditLog(),
-        deliveries=deliveries or MemoryDeliveryStore(),
-        endpoints=endpoints or MemoryEndpointStore(),
-        uploads=uploads or MemoryUploadRegistry(),
-        queues=("interactive", "batch"),
-    )

@@ -3,8 +3,9 @@
 from typing import Any
 
 from shared.batch import Batch, Item
-from shared.job import AudioInput, Event, Job, JobState
+from shared.job import AudioInput, Job
 from shared.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
+from shared.timeline import Event, JobState
 
 
 def a_job(job_id: str = "job-1", **changes: Any) -> Job:

@@ -61,11 +61,11 @@ def test_a_variable_of_a_process_of_a_process():
 
 def test_what_a_client_sends():
     headers = {"Idempotency-Key": "our-own-key-1"}
-    worlds.a_world().client.post("/v1/jobs", content=b"RIFF", headers=headers)
+    worlds.World().client.post("/v1/jobs", content=b"RIFF", headers=headers)
     get_logger("x").info("asked", by="our-own-key-1")
 
 def test_a_file_name():
-    worlds.a_world().client.post("/v1/jobs", files={"file": ("our wedding.mp3", b"RIFF")})
+    worlds.World().client.post("/v1/jobs", files={"file": ("our wedding.mp3", b"RIFF")})
     get_logger("x").info("uploaded", what="our wedding.mp3")
 """
 HARMLESS = """

@@ -21,11 +21,10 @@ from shared.job import Job, Problem
 from shared.logs import bind, get_logger
 from shared.ports import AudioStore, JobStore
 from shared.report import Report
+from worker.aside import Aside
+from worker.pulse import Canceled, Pulse, Stopping
 
 _log = get_logger(__name__)
-
-_LOOK_SECONDS = 0.5
-"""How often a running job is asked whether it was canceled: cancel promises two seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +76,6 @@ class Terms:
     """How long to try to write a result while the job store does not answer."""
 
 
-class _Canceled(Exception):
-    """The client wants no result any more."""
-
-
-class _Stopping(Exception):
-    """This worker was told to stop, and the time to finish is over."""
-
-
 def analyze(
     job_id: str,
     *,
@@ -123,18 +114,19 @@ def analyze(
         _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
         return job
     _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
-    pulse = _Pulse(job, jobs=jobs, terms=terms, stopping=stopping)
+    pulse = Pulse(job, jobs=jobs, lease_seconds=terms.lease_seconds, stopping=stopping)
     try:
-        opened = _opened(job, audio=audio, fetch=fetch, pulse=pulse)
-        step = _attempt(job, opened=opened, listen=listen, pulse=pulse, terms=terms)
-        ended = _write(jobs, job_id, step, terms)
+        with Aside(pulse) as aside:
+            opened = _opened(job, audio=audio, fetch=fetch, aside=aside)
+            step = _attempt(job, opened=opened, listen=listen, pulse=pulse, terms=terms)
+            ended = _write(jobs, job_id, step, terms)
+            _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
+            if ended.has_audio and ended.wants_no_audio and not terms.keep_audio:
+                discard_audio(ended, jobs=jobs, audio=audio)
+            return ended
     except (LostLease, NotFound):
         _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
         return None
-    _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
-    if ended.has_audio and ended.wants_no_audio and not terms.keep_audio:
-        discard_audio(ended, jobs=jobs, audio=audio)
-    return ended
 
 
 def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
@@ -147,20 +139,20 @@ def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
 
 
 @contextmanager
-def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, pulse: "_Pulse") -> Iterator[Opened]:
+def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, aside: Aside) -> Iterator[Opened]:
     """The audio, from our storage or from somebody else's server."""
     if job.source is None:
-        with audio.open(job.id) as file:
+        with aside.opened(lambda: audio.open(job.id)) as file:
             yield Opened(file=file)
     elif job.source.url is None:
         raise AudioMissing("The address of this job was forgotten.")
     else:
-        with fetch(job.source.url, keep_going=pulse) as opened:
+        with fetch(job.source.url, keep_going=aside.keep_going) as opened:
             yield opened
 
 
 def _attempt(
-    job: Job, *, opened: AbstractContextManager[Opened], listen: Listen, pulse: "_Pulse", terms: Terms
+    job: Job, *, opened: AbstractContextManager[Opened], listen: Listen, pulse: Pulse, terms: Terms
 ) -> Callable[[Job], Job]:
     """Do the work; the answer is the step that records how it ended."""
     token = job.attempts
@@ -171,9 +163,9 @@ def _attempt(
     try:
         with opened as audio:
             heard = listen(audio.file, start_seconds=job.start_seconds, keep_going=pulse)
-    except _Canceled:
+    except Canceled:
         return lambda job: job.confirm_cancel(token, now=now())
-    except _Stopping:
+    except Stopping:
         return lambda job: job.hand_back(token, "its worker was told to stop", now=now(), delay_seconds=0)
     except Unavailable as error:
         why = error.message
@@ -206,45 +198,3 @@ def _write(jobs: JobStore, job_id: str, step: Callable[[Job], Job], terms: Terms
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
-
-
-class _Pulse:
-    """Called all the time while a job runs: renews the lease, notices that the job was canceled or lost."""
-
-    def __init__(self, job: Job, *, jobs: JobStore, terms: Terms, stopping: Callable[[], bool]) -> None:
-        self._job_id = job.id
-        self._token = job.attempts
-        self._jobs = jobs
-        self._terms = terms
-        self._stopping = stopping
-        self._next_look = time.monotonic() + _LOOK_SECONDS
-        self._next_renewal = time.monotonic() + terms.lease_seconds / 3
-        self._lost_at = time.monotonic() + terms.lease_seconds
-
-    def __call__(self) -> None:
-        """Raises _Canceled, _Stopping, LostLease."""
-        now = time.monotonic()
-        if self._stopping():
-            raise _Stopping
-        if now < self._next_look:
-            return
-        self._next_look = now + _LOOK_SECONDS
-        try:
-            job = self._renew() if now >= self._next_renewal else self._jobs.get(self._job_id)
-        except Unavailable:
-            if now > self._lost_at:
-                raise LostLease("The job store was away for longer than the lease.") from None
-            return
-        if now >= self._next_renewal:
-            self._next_renewal = now + self._terms.lease_seconds / 3
-            self._lost_at = now + self._terms.lease_seconds
-        if job.attempts != self._token:
-            raise LostLease("Another worker has the job.")
-        if job.cancel_requested:
-            raise _Canceled
-
-    def _renew(self) -> Job:
-        return self._jobs.change(
-            self._job_id,
-            lambda job: job.renew(self._token, now=time.time(), lease_seconds=self._terms.lease_seconds),
-        )

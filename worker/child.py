@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] # ships no types
 
 from shared.errors import Unanalysable
+from shared.seekable import SeekableFile
 from worker.limits import ChildLimits, apply_limits, be_the_first_to_go, die_with_parent
 
 if TYPE_CHECKING:
@@ -102,38 +103,18 @@ def _traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))[-MAX_TRACEBACK_CHARS:]
 
 
-class _ParentsAudio(io.RawIOBase):
+class _ParentsAudio(SeekableFile):
     """The audio, as bytes asked of the parent one range at a time."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise OSError(22, "seek before the start")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
-        wanted = min(len(view), MAX_READ_BYTES, self._size - self._position)
+        wanted = min(len(view), MAX_READ_BYTES, self.size_bytes - self._at)
         if wanted <= 0:
             return 0
-        _write(FRAME.pack(READ, self._position, wanted))
+        _write(FRAME.pack(READ, self._at, wanted))
         (length,) = LENGTH.unpack(_receive(memoryview(bytearray(LENGTH.size))))
         _receive(view[:length])
-        self._position += length
+        self._at += length
         return int(length)
 
 

@@ -3,7 +3,6 @@
 Where they are not, its beginning, fetched no further than the decoder asks and held in bounded memory.
 """
 
-import io
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from shared.errors import SourceRefused, Undecodable
 from shared.outbound_http import Incoming, Outbound
+from shared.seekable import SeekableFile
 from shared.signature import SNIFF_BYTES, looks_like_sound, what_it_is
 from worker.analyze import Opened
 from worker.remote_answer import Part, Version, bad_answer, changed, declared_bytes, part_of
@@ -77,29 +77,8 @@ def _of_sound(audio: "_RemoteAudio") -> BinaryIO:
     return cast(BinaryIO, audio)
 
 
-class _RemoteAudio(io.RawIOBase):
-    """What both ways have in common: a position, and a size that is known."""
-
-    size_bytes = 0
-    _at = 0
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def tell(self) -> int:
-        """Bytes from the beginning."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is fetched."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size_bytes}[whence]
-        self._at = max(0, base + offset)
-        return self._at
+class _RemoteAudio(SeekableFile):
+    """What both ways have in common: read piece by piece, until enough is read."""
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill the buffer as far as the file goes."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shared.errors import Conflict, NotFound, Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.logs import get_logger
 from shared.ports import AudioStore, JobQueue, JobStore
+from shared.timeline import JobState
 from shared.upload_ports import UploadRegistry
 from worker.analyze import discard_audio
 

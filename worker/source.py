@@ -1,8 +1,9 @@
 """A file object as a decoder may see it: bytes and positions, no name, and an end to a fruitless search."""
 
-import io
 import os
 from typing import TYPE_CHECKING, BinaryIO
+
+from shared.seekable import SeekableFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -12,17 +13,16 @@ MAX_BARREN_BYTES = 128 << 20
 _UNREAD_BYTES = 1 << 16
 
 
-class Source(io.RawIOBase):
+class Source(SeekableFile):
     """The bytes of a file object and nothing else of it: no name whose ending a decoder could believe.
 
     Remembers what the file object raised, since a C library that reads through us loses it.
     """
 
     def __init__(self, audio: BinaryIO) -> None:
+        super().__init__(audio.seek(0, os.SEEK_END))
         self._audio = audio
         self._start = 0
-        self._size = audio.seek(0, os.SEEK_END)
-        self._position = 0
         self._handed_out = 0
         self._barren_bytes = 0
         self.patience_bytes = MAX_BARREN_BYTES
@@ -31,7 +31,7 @@ class Source(io.RawIOBase):
     @property
     def has_more(self) -> bool:
         """True if a good part of the file has not been read yet."""
-        return self._size - self._handed_out > _UNREAD_BYTES
+        return self.size_bytes - self._handed_out > _UNREAD_BYTES
 
     @property
     def gave_up(self) -> bool:
@@ -44,35 +44,14 @@ class Source(io.RawIOBase):
 
     def begin_at(self, offset: int) -> None:
         """From here on be the file without its first *offset* bytes, if it has more."""
-        if offset < self._size:
-            self._start, self._size = offset, self._size - offset
-        self._position = 0
+        if offset < self.size_bytes:
+            self._start, self.size_bytes = offset, self.size_bytes - offset
+        self._at = 0
 
     def raise_failure(self) -> None:
         """Raise what the file object raised, if it did."""
         if self._failure is not None:
             raise self._failure
-
-    def readable(self) -> bool:
-        """True: this is for reading."""
-        return True
-
-    def seekable(self) -> bool:
-        """True: any byte can be next."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, in bytes."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as files do."""
-        # Only arithmetic: libsndfile seeks to the end and back for every length it asks for.
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise OSError(22, "seek before the start")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         """Fill *buffer* as far as the file goes; nothing more after a failure or a fruitless search."""
@@ -80,13 +59,13 @@ class Source(io.RawIOBase):
         if self.gave_up or self._failure is not None:
             return 0  # the end of the file, to a decoder
         try:
-            self._audio.seek(self._start + self._position)
+            self._audio.seek(self._start + self._at)
             data = self._audio.read(len(view))
         except BaseException as error:
             self._failure = error
             return 0
         view[: len(data)] = data
-        self._position += len(data)
+        self._at += len(data)
         self._handed_out += len(data)
         self._barren_bytes += len(data)
         return len(data)

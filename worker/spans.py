@@ -1,7 +1,8 @@
 """From what is recorded of a job or a delivery to the spans of its trace. Pure."""
 
 from shared.delivery import Delivery
-from shared.job import Job, JobState
+from shared.job import Job
+from shared.timeline import JobState
 from shared.traces import Place, Span, Value, new_place, parse_place
 
 

@@ -2,23 +2,26 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import pytest
 from fastapi.testclient import TestClient
 
+from api.addresses import Addresses
 from api.app import create_app
 from api.headers import Web
 from api.limits import Limits
+from api.rules import Rules
 from api.sessions import Sessions
 from api.terms import JobTerms
-from api.webhook_acts import WebhookActs
+from api.upkeep import Upkeep
 from shared.bookkeeper import Bookkeeper
 from shared.counts import Tally
 from shared.keys import Scope, issue_key
 from shared.outbound import OutboundRules
 from shared.outbound_http import Outbound
+from shared.stores import Stores
 from shared.traces import NoTraces
 from tests.fake_batches import MemoryBatchStore
 from tests.fake_uploads import (
@@ -39,29 +42,80 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
-from tests.fakes_oversight import MemoryVault, a_board
+from tests.fakes_oversight import MemoryAuditLog, MemoryControls, MemoryHistory, MemoryOverview, MemoryVault
 from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
+from worker.rescue import Rescuer
+
+Part = TypeVar("Part", Stores, Rules, Addresses, Upkeep)
 
 OPERATOR, VIEWER = "let me work", "let me look"
 MOST_BYTES = 12 * 1024 * 1024
 
 
-@dataclass
 class World:
-    client: TestClient
-    jobs: MemoryJobStore
-    audio: MemoryAudioStore
-    queue: MemoryJobQueue
-    workers: MemoryWorkerRegistry
-    keys: MemoryKeyStore = field(default_factory=MemoryKeyStore)
-    uploads: MemoryUploadRegistry = field(default_factory=MemoryUploadRegistry)
-    claims: MemoryClaimStore = field(default_factory=MemoryClaimStore)
-    direct: MemoryDirectStore | None = None
-    deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
-    endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
-    parts: MemoryPartStore | None = None
-    resumables: MemoryResumableStore = field(default_factory=MemoryResumableStore)
-    batches: MemoryBatchStore | None = None
+    """Fakes, and an app over them."""
+
+    def __init__(self, **changes: Any) -> None:
+        """Each of `changes` replaces the field of its name, in whichever of the app's parts has it."""
+        self.jobs, self.audio, self.queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
+        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
+        self.claims = MemoryClaimStore()
+        self.uploads, self.resumables = MemoryUploadRegistry(), MemoryResumableStore()
+        self.parts = MemoryPartStore(self.audio)
+        self.direct = MemoryDirectStore(self.audio, self.parts)
+        self.deliveries, self.endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
+        self.batches = MemoryBatchStore(self.jobs, self.deliveries)
+        self.controls, self.audit = MemoryControls(), MemoryAuditLog()
+        stores = Stores(
+            jobs=self.jobs,
+            batches=self.batches,
+            queue=self.queue,
+            transitions=MemoryTransitions(self.jobs),
+            workers=self.workers,
+            audio=self.audio,
+            direct=self.direct,
+            parts=self.parts,
+            resumables=self.resumables,
+            uploads=self.uploads,
+            claims=self.claims,
+            recall=MemoryRecall(self.jobs),
+            keys=self.keys,
+            limiter=MemoryLimiter(),
+            counts=counts,
+            overview=MemoryOverview(self.jobs),
+            history=MemoryHistory(self.jobs),
+            controls=self.controls,
+            audit=self.audit,
+            deliveries=self.deliveries,
+            endpoints=self.endpoints,
+        )
+        terms = JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+        rules = Rules(terms=terms, limits=Limits(), web=Web(), anonymous=True)
+        addresses = Addresses(of_callbacks=public_only, of_sources=public_only)
+        books = Bookkeeper(counts, tally=Tally(), process="api")
+        vault = changes.pop("vault", MemoryVault())
+        app = create_app(
+            _changed(stores, changes),
+            rules=_changed(rules, changes),
+            addresses=_changed(addresses, changes),
+            sessions=Sessions(vault, operator_password=OPERATOR, viewer_password=VIEWER),
+            upkeep=_changed(Upkeep(books=books, traces=NoTraces()), changes),
+        )
+        assert not changes, "no part of an app has these"
+        self.client = TestClient(app, raise_server_exceptions=False)
+
+    def rescuer(self) -> Rescuer:
+        """Who mends what is left here."""
+        return Rescuer(
+            jobs=self.jobs,
+            audio=self.audio,
+            queue=self.queue,
+            uploads=self.uploads,
+            keep_audio=False,
+            lease_seconds=15,
+            retry_seconds=5,
+            orphan_seconds=60,
+        )
 
     def token(self, *scopes: Scope, **changes: Any) -> str:
         """A new key's token."""
@@ -78,64 +132,14 @@ def public_only(url: str) -> str:
     return str(outbound.check(url))
 
 
-def a_world(**changes: Any) -> World:
-    """An app over fakes; `changes` go to create_app."""
-    jobs, audio, queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-    workers, keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
-    uploads, claims = MemoryUploadRegistry(), MemoryClaimStore()
-    deliveries, endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
-    parts, resumables = MemoryPartStore(audio), MemoryResumableStore()
-    direct = MemoryDirectStore(audio, parts)
-    batches = MemoryBatchStore(jobs, deliveries)
-    fields: dict[str, Any] = {
-        "jobs": jobs,
-        "batches": batches,
-        "audio": audio,
-        "queue": queue,
-        "workers": workers,
-        "keys": keys,
-        "anonymous": True,
-        "uploads": uploads,
-        "claims": claims,
-        "recall": MemoryRecall(jobs),
-        "limiter": MemoryLimiter(),
-        "limits": Limits(),
-        "traces": NoTraces(),
-        "counts": counts,
-        "books": Bookkeeper(counts, tally=Tally(), process="api"),
-        "web": Web(),
-        "direct": direct,
-        "parts": parts,
-        "resumables": resumables,
-        "transitions": MemoryTransitions(jobs),
-        "webhooks": WebhookActs(deliveries=deliveries, endpoints=endpoints, check_url=public_only),
-        "check_source": public_only,
-        "board": a_board(jobs, audio, workers, deliveries, endpoints, uploads),
-        "sessions": Sessions(MemoryVault(), operator_password=OPERATOR, viewer_password=VIEWER),
-        "terms": JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60),
-    }
-    client = TestClient(create_app(**fields | changes), raise_server_exceptions=False)
-    return World(
-        client,
-        jobs,
-        audio,
-        queue,
-        workers,
-        keys,
-        uploads,
-        claims,
-        direct,
-        deliveries=deliveries,
-        endpoints=endpoints,
-        parts=parts,
-        resumables=resumables,
-        batches=batches,
-    )
+def _changed(part: Part, changes: dict[str, Any]) -> Part:
+    known = {field.name for field in fields(part)}
+    return replace(part, **{name: changes.pop(name) for name in known & changes.keys()})
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    made = a_world()
+    made = World()
     with made.client:
         yield made
 
@@ -143,6 +147,6 @@ def world() -> Iterator[World]:
 @pytest.fixture
 def closed_world() -> Iterator[World]:
     """Nobody comes in without an API key."""
-    made = a_world(anonymous=False)
+    made = World(anonymous=False)
     with made.client:
         yield made

@@ -7,9 +7,10 @@ from starlette.types import Message
 from starlette.types import Scope as Scope_
 
 from shared.errors import Unavailable
-from shared.job import JobState, Problem
+from shared.job import Problem
 from shared.keys import ApiKey, Scope
-from tests.api.conftest import World, a_world
+from shared.timeline import JobState
+from tests.api.conftest import World
 from tests.made import a_job
 
 SONG = b"RIFF" + bytes(100)
@@ -163,7 +164,7 @@ def test_health_asks_nobody_for_a_key(closed_world: World) -> None:
 
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_the_document_says_whether_a_key_is_needed(anonymous: bool) -> None:
-    document = a_world(anonymous=anonymous).client.get("/openapi.json").json()
+    document = World(anonymous=anonymous).client.get("/openapi.json").json()
     submit = document["paths"]["/v1/jobs"]["post"]
     assert ({} in submit["security"]) is anonymous
     assert {"401", "403"} <= set(submit["responses"])

@@ -9,11 +9,12 @@ import pytest
 from starlette.routing import BaseRoute, Mount
 
 from api import admin_api
-from shared.job import AudioInput, JobState, Problem
+from shared.job import AudioInput, Problem
 from shared.keys import Scope
 from shared.ports import WorkerInfo
+from shared.timeline import JobState
 from shared.upload_ports import Resumable
-from tests.api.conftest import a_world
+from tests.api.conftest import World
 from tests.made import a_batch, a_job
 from tests.webhook_fakes import a_delivery, an_endpoint
 
@@ -205,7 +206,7 @@ class Asked:
     """One world, with one thing of everything that the owner has, made anew for each question."""
 
     def __init__(self, *, anonymous: bool) -> None:
-        self.world = a_world(anonymous=anonymous)
+        self.world = World(anonymous=anonymous)
         self.tokens = {name: self.world.token(*scopes) for name, scopes in CALLERS.items()}
         self.tokens["wrong"] = "kam_" + "0" * 12 + "_" + "0" * 64
         self.tokens["revoked"] = self.world.token(*Scope)
@@ -235,7 +236,6 @@ class Asked:
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
         )
-        assert self.world.batches is not None
         batched = a_job(f"in-{number}", owner=self.owner, batch_id=f"batch-{number}")
         batch = a_batch(f"batch-{number}", batched.id, owner=self.owner)
         self.world.batches.create(batch, [(None, batched)])
@@ -256,7 +256,7 @@ class Asked:
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
-    app: Any = a_world().client.app
+    app: Any = World().client.app
     assert set(routes(app.routes)) == set(TABLE)
 
 

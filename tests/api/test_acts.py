@@ -2,7 +2,8 @@ import pytest
 from fastapi import Request
 
 from api.access import Caller, Scope, current_caller
-from shared.job import AudioInput, JobState, Problem
+from shared.job import AudioInput, Problem
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.made import a_job, a_report
 

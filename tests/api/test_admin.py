@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.board import Board
 from api.sessions import COOKIE, TRIES, Sessions
 from shared.delivery import Delivery, DeliveryState
-from shared.job import AudioInput, Event, JobState, Problem
+from shared.job import AudioInput, Problem
 from shared.keys import Scope
 from shared.outbound import Answer
 from shared.oversight import Order
 from shared.ports import WorkerInfo
+from shared.timeline import Event, JobState
 from shared.upload_ports import UploadInfo
 from shared.webhook import EventType
-from tests.api.conftest import OPERATOR, VIEWER, World, a_world
-from tests.fakes import MemoryAudioStore, MemoryJobStore, MemoryWorkerRegistry
-from tests.fakes_oversight import MemoryVault, a_board
+from tests.api.conftest import OPERATOR, VIEWER, World
+from tests.fakes import MemoryJobStore
+from tests.fakes_oversight import MemoryVault
 from tests.made import a_job, a_report
 from tests.markup import dangers
 from tests.webhook_fakes import MemoryHttpSender, a_delivery, an_endpoint
@@ -33,22 +33,16 @@ NO_AUDIO = Problem(code="no_audio", message="There is no audio.", retryable=Fals
 
 
 @pytest.fixture
-def jobs() -> MemoryJobStore:
-    return MemoryJobStore()
-
-
-@pytest.fixture
-def board(jobs: MemoryJobStore) -> Board:
-    return a_board(jobs, MemoryAudioStore(), MemoryWorkerRegistry())
-
-
-@pytest.fixture
-def world(jobs: MemoryJobStore, board: Board) -> Iterator[World]:
-    made = a_world(jobs=jobs, board=board)
-    made.jobs = jobs
+def world() -> Iterator[World]:
+    made = World()
     with made.client:
         made.client.headers.update(HTML)
         yield made
+
+
+@pytest.fixture
+def jobs(world: World) -> MemoryJobStore:
+    return world.jobs
 
 
 def log_in(world: World, password: str = OPERATOR, **more: str) -> TestClient:
@@ -171,15 +165,15 @@ ACTS = [
 
 
 @pytest.mark.parametrize(("path", "data"), ACTS)
-def test_a_viewer_is_refused_each_act(world: World, board: Board, path: str, data: dict[str, str]) -> None:
+def test_a_viewer_is_refused_each_act(world: World, path: str, data: dict[str, str]) -> None:
     world.jobs.add(dead("job-1"))
-    board.workers.beat(a_worker())
+    world.workers.beat(a_worker())
     answer = log_in(world, VIEWER).post(path, data=data)
     assert answer.status_code == 403
     assert "log in as operator" in answer.text
     assert world.jobs.get("job-1").state is JobState.DEAD
-    assert (board.controls.paused(), board.controls.orders()) == (frozenset(), {})
-    assert board.audit.latest(limit=1) == ()
+    assert (world.controls.paused(), world.controls.orders()) == (frozenset(), {})
+    assert world.audit.latest(limit=1) == ()
 
 
 @pytest.mark.parametrize(("path", "data"), [*ACTS, ("/admin/logout", {})])
@@ -194,7 +188,7 @@ def test_a_viewer_is_refused_each_act(world: World, board: Board, path: str, dat
     ],
 )
 def test_no_other_site_can_act_with_an_operators_cookie(
-    world: World, board: Board, path: str, data: dict[str, str], headers: dict[str, str | None]
+    world: World, path: str, data: dict[str, str], headers: dict[str, str | None]
 ) -> None:
     world.jobs.add(dead("job-1"))
     client = log_in(world)
@@ -205,21 +199,21 @@ def test_no_other_site_can_act_with_an_operators_cookie(
             client.headers[name] = value
     assert client.post(path, data=data).status_code == 403
     assert world.jobs.get("job-1").state is JobState.DEAD
-    assert board.audit.latest(limit=1) == ()
+    assert world.audit.latest(limit=1) == ()
 
 
-def test_an_old_browser_is_believed_by_its_origin(world: World, board: Board) -> None:
+def test_an_old_browser_is_believed_by_its_origin(world: World) -> None:
     client = log_in(world)
     del client.headers["Sec-Fetch-Site"]
     client.headers["Origin"] = "http://testserver"
     assert client.post("/admin/queues/batch", data={"act": "pause"}).status_code == 200
-    assert board.controls.paused() == {"batch"}
+    assert world.controls.paused() == {"batch"}
 
 
-def test_now_says_what_is_wrong_the_worst_first(world: World, board: Board) -> None:
+def test_now_says_what_is_wrong_the_worst_first(world: World) -> None:
     world.jobs.add(a_job("job-1", queued_at=time.time() - 100))
     world.jobs.add(dead("job-2"))
-    board.controls.pause("batch")
+    world.controls.pause("batch")
     page = log_in(world, VIEWER).get("/admin").text
     assert "<h1>No worker is alive: nothing will be analysed.</h1>" in page
     assert "The queue batch is paused." in page
@@ -227,29 +221,29 @@ def test_now_says_what_is_wrong_the_worst_first(world: World, board: Board) -> N
     assert "One job is dead." in page
 
 
-def test_now_shows_workers_and_their_memory(world: World, board: Board) -> None:
-    board.workers.beat(a_worker())
+def test_now_shows_workers_and_their_memory(world: World) -> None:
+    world.workers.beat(a_worker())
     page = log_in(world).get("/admin").text
     assert "The worker host:7 uses more than 90 % of its memory." in page
     assert 'href="/admin/jobs/job-1"' in page
     assert "Drain" in page
 
 
-def test_a_viewer_sees_no_levers(world: World, board: Board) -> None:
-    board.workers.beat(a_worker())
+def test_a_viewer_sees_no_levers(world: World) -> None:
+    world.workers.beat(a_worker())
     world.jobs.add(dead("job-1"))
     client = log_in(world, VIEWER)
     for path in [*PAGES, "/admin/jobs/job-1"]:
         assert not re.search(r'name="act"', client.get(path).text)
 
 
-def test_a_queue_is_paused_and_resumed(world: World, board: Board) -> None:
+def test_a_queue_is_paused_and_resumed(world: World) -> None:
     client = log_in(world, name="Ann")
     said = client.post("/admin/queues/batch", data={"act": "pause"}).text
     assert "The queue batch is paused." in said
     client.post("/admin/queues/batch", data={"act": "resume"})
-    assert board.controls.paused() == frozenset()
-    acts = [(entry.who, entry.act, entry.what) for entry in board.audit.latest(limit=9)]
+    assert world.controls.paused() == frozenset()
+    acts = [(entry.who, entry.act, entry.what) for entry in world.audit.latest(limit=9)]
     assert acts == [
         ("operator Ann", "resume", "queue batch"),
         ("operator Ann", "pause", "queue batch"),
@@ -258,14 +252,14 @@ def test_a_queue_is_paused_and_resumed(world: World, board: Board) -> None:
     assert client.post("/admin/queues/nonsense", data={"act": "pause"}).status_code == 404
 
 
-def test_a_worker_is_drained_and_put_back_to_work(world: World, board: Board) -> None:
-    board.workers.beat(a_worker())
+def test_a_worker_is_drained_and_put_back_to_work(world: World) -> None:
+    world.workers.beat(a_worker())
     client = log_in(world)
     client.post("/admin/workers/host:7", data={"act": "drain"})
-    assert board.controls.orders() == {"host:7": Order.DRAIN}
+    assert world.controls.orders() == {"host:7": Order.DRAIN}
     assert "draining" in client.get("/admin").text
     client.post("/admin/workers/host:7", data={"act": "resume"})
-    assert board.controls.orders() == {}
+    assert world.controls.orders() == {}
     assert client.post("/admin/workers/nobody", data={"act": "drain"}).status_code == 404
 
 
@@ -287,7 +281,7 @@ def test_a_finished_job_shows_its_report_and_pictures(world: World) -> None:
     assert page.count('role="img"') == 2
 
 
-def test_one_dead_job_is_retried_from_its_page(world: World, board: Board) -> None:
+def test_one_dead_job_is_retried_from_its_page(world: World) -> None:
     world.jobs.add(dead("job-1"))
     answer = log_in(world).post(
         "/admin/acts", data={"act": "retry", "ids": "job-1", "back": "/admin/jobs/job-1"}
@@ -295,11 +289,11 @@ def test_one_dead_job_is_retried_from_its_page(world: World, board: Board) -> No
     assert "One job was queued again." in answer.text
     assert world.jobs.get("job-1").state is JobState.QUEUED
     assert world.queue.messages == {"interactive": ["job-1"]}
-    (entry,) = board.audit.latest(limit=9)
+    (entry,) = world.audit.latest(limit=9)
     assert (entry.act, entry.what, entry.count) == ("retry", "job-1", 1)
 
 
-def test_all_that_match_are_retried_after_a_question(world: World, board: Board) -> None:
+def test_all_that_match_are_retried_after_a_question(world: World) -> None:
     for number in range(4):
         world.jobs.add(dead(f"job-{number}"))
     world.jobs.add(
@@ -314,7 +308,7 @@ def test_all_that_match_are_retried_after_a_question(world: World, board: Board)
     done = client.post(action[1], data={"act": "retry", "matching": "all", "back": "/admin/jobs"}).text
     assert "4 jobs were queued again." in done
     assert world.jobs.get("other").state is JobState.FAILED
-    (entry,) = board.audit.latest(limit=9)
+    (entry,) = world.audit.latest(limit=9)
     assert (entry.what, entry.count) == ("all with reason too_many_crashes", 4)
 
 
@@ -360,9 +354,9 @@ def test_jobs_are_searched_and_filtered(world: World) -> None:
     assert shown("since=hour") == set()
 
 
-def test_a_webhook_is_sent_again(world: World, board: Board) -> None:
+def test_a_webhook_is_sent_again(world: World) -> None:
     world.jobs.add(a_job())
-    board.deliveries.add(
+    world.deliveries.add(
         Delivery(
             id="msg_1",
             type=next(iter(EventType)),
@@ -380,10 +374,10 @@ def test_a_webhook_is_sent_again(world: World, board: Board) -> None:
     assert "example.org:443" in page
     assert "No attempt was answered." in page
     client.post("/admin/webhooks/msg_1", data={"back": "/admin/jobs/job-1"})
-    assert board.deliveries.get("msg_1").state is DeliveryState.PENDING
+    assert world.deliveries.get("msg_1").state is DeliveryState.PENDING
 
 
-def test_programs_do_the_same_with_a_key(world: World, board: Board) -> None:
+def test_programs_do_the_same_with_a_key(world: World) -> None:
     world.jobs.add(dead("job-1"))
     client = world.client
     client.headers.update({"Accept": "application/json", "Sec-Fetch-Site": "none"})
@@ -404,7 +398,7 @@ def test_programs_do_the_same_with_a_key(world: World, board: Board) -> None:
         "left": False,
     }
     assert client.post("/admin/api/queues/batch/pause", headers=writer).status_code == 204
-    assert board.controls.paused() == {"batch"}
+    assert world.controls.paused() == {"batch"}
     (pause, retry) = client.get("/admin/api/audit", headers=reader).json()
     assert (pause["act"], retry["act"], retry["count"]) == ("pause", "retry", 1)
     assert pause["who"].startswith("key ")
@@ -424,7 +418,7 @@ def test_unknown_pages_are_only_told_apart_after_the_login(world: World) -> None
     assert log_in(world).get("/admin/nonsense").status_code == 404
 
 
-def test_a_key_is_made_shown_once_and_revoked(world: World, board: Board) -> None:
+def test_a_key_is_made_shown_once_and_revoked(world: World) -> None:
     client = log_in(world, name="Ann")
     page = client.post("/admin/keys", data={"name": "for the app", "scopes": ["jobs:read"], "days": "9"}).text
     token = re.search(r"kam_[0-9a-f]{12}_[0-9a-f]{64}", page)
@@ -437,9 +431,9 @@ def test_a_key_is_made_shown_once_and_revoked(world: World, board: Board) -> Non
     assert client.get("/v1/jobs", headers=with_key).status_code == 200
     assert "The key was revoked." in client.post(f"/admin/keys/{key_id}/revoke").text
     assert client.get("/v1/jobs", headers=with_key).status_code == 401
-    acts = [(entry.who, entry.act) for entry in board.audit.latest(limit=9)]
+    acts = [(entry.who, entry.act) for entry in world.audit.latest(limit=9)]
     assert acts == [("operator Ann", "revoke key"), ("operator Ann", "make key")]
-    assert token[0] not in str(board.audit.latest(limit=9))
+    assert token[0] not in str(world.audit.latest(limit=9))
 
 
 def test_programs_make_and_end_keys_too(world: World) -> None:
@@ -453,30 +447,28 @@ def test_programs_make_and_end_keys_too(world: World) -> None:
     assert {key["name"] for key in client.get("/admin/api/keys", headers=writer).json()} == {"bot", "test"}
 
 
-def test_uploads_in_flight_are_shown(world: World, board: Board) -> None:
+def test_uploads_in_flight_are_shown(world: World) -> None:
     now = time.time()
     upload = UploadInfo(
         id="u", started_at=now - 5, seen_at=now, received_bytes=5_000_000, declared_bytes=9_000_000,
         filename="big.wav",
     )  # fmt: skip
-    board.uploads.beat([upload])
+    world.uploads.beat([upload])
     page = log_in(world, VIEWER).get("/admin").text
     assert "big.wav" in page
     assert "5.0 MB" in page
 
 
-def test_a_receiver_that_fails_for_three_days_is_disabled_and_the_dashboard_says_so(
-    world: World, board: Board
-) -> None:
+def test_a_receiver_that_fails_for_three_days_is_disabled_and_the_dashboard_says_so(world: World) -> None:
     begin, outbound = time.time() - 4 * 86_400, MemoryHttpSender()
     outbound.answer = Answer(status=500, headers={}, body=b"", is_internal=False)
-    board.endpoints.add(an_endpoint())
+    world.endpoints.add(an_endpoint())
     for day in range(4):
         assert "is disabled" not in log_in(world, VIEWER).get("/admin").text
-        board.deliveries.add(a_delivery(day, endpoint_id="ep_1", owner="key-1", secret=None))
+        world.deliveries.add(a_delivery(day, endpoint_id="ep_1", owner="key-1", secret=None))
         notifier = Notifier(
-            deliveries=board.deliveries,
-            endpoints=board.endpoints,
+            deliveries=world.deliveries,
+            endpoints=world.endpoints,
             outbound=outbound,
             terms=SendingTerms(timeout_seconds=15),
             clock=lambda day=day: begin + day * 86_400,  # type: ignore[misc]  # each day its own

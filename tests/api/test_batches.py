@@ -16,9 +16,10 @@ from api.limits import Limits
 from api.pace import Pace
 from shared.batch import MOST_ITEMS, Batch
 from shared.errors import Conflict, Overloaded, Unavailable
-from shared.job import AudioInput, JobState, Problem
+from shared.job import AudioInput, Problem
 from shared.keys import Scope
-from tests.api.conftest import World, a_world
+from shared.timeline import JobState
+from tests.api.conftest import World
 from tests.fakes import MemoryLimiter
 from tests.made import a_report
 from tests.webhook_fakes import a_delivery
@@ -36,7 +37,6 @@ def upload(world: World, *, token: str | None = None, arrive: bool = True, body:
     wish = {"bytes": len(body), "media_type": "audio/flac", "filename": "up.flac"}
     offer = world.client.post("/v1/uploads", json=wish, headers=bearing(token)).json()
     if arrive:
-        assert world.direct is not None
         world.direct.put(offer["requests"][0]["url"], body)
     return str(offer["upload_id"])
 
@@ -61,7 +61,6 @@ def end(world: World, job_id: str, *, well: bool = True) -> None:
 
 
 def only_batch(world: World) -> Batch:
-    assert world.batches is not None
     (batch,) = world.batches.batches.values()
     return batch
 
@@ -160,7 +159,6 @@ def test_one_bad_item_is_named_and_nothing_is_created(world: World, case: str) -
 
 
 def nothing_was_made(world: World, *uploads: str) -> None:
-    assert world.batches is not None
     assert world.batches.batches == {}
     assert set(world.jobs.jobs) == set(uploads)
     assert all(world.jobs.get(one).state is JobState.AWAITING_UPLOAD for one in uploads)
@@ -188,11 +186,10 @@ def test_what_is_no_sound_is_named_and_removed(world: World) -> None:
 
 
 def test_an_upload_that_changes_while_it_is_judged_is_judged_again(world: World) -> None:
-    assert world.batches is not None
     one, create_batch = upload(world), world.batches.create
 
     def too_late(batch: Any, steps: Any) -> None:
-        world.batches.create = create_batch  # type: ignore[union-attr, method-assign]
+        world.batches.create = create_batch  # type: ignore[method-assign]
         world.jobs.change(one, lambda job: job.cancel(now=time.time()))
         create_batch(batch, steps)
 
@@ -304,7 +301,6 @@ def test_events_of_jobs_make_each_job_call_back(world: World) -> None:
 def test_an_upload_keeps_its_own_callback(world: World) -> None:
     wish = {"bytes": len(SONG), "callback_url": HOOK}
     offer = world.client.post("/v1/uploads", json=wish).json()
-    assert world.direct is not None
     world.direct.put(offer["requests"][0]["url"], SONG)
     assert create(world, {"upload_id": offer["upload_id"]}).status_code == 202
     callback = world.jobs.get(offer["upload_id"]).callback
@@ -430,7 +426,6 @@ def test_a_batch_recorded_by_a_killed_process_is_found_again(world: World) -> No
 
 
 def test_a_store_that_goes_away_creates_nothing_and_a_lost_answer_is_no_loss(world: World) -> None:
-    assert world.batches is not None
     uploaded, create_batch = upload(world), world.batches.create
 
     def away(*_: Any) -> None:
@@ -448,7 +443,6 @@ def test_a_store_that_goes_away_creates_nothing_and_a_lost_answer_is_no_loss(wor
 
 
 def test_a_batch_that_is_refused_for_a_conflict_again_and_again_says_so(world: World) -> None:
-    assert world.batches is not None
 
     def never(*_: Any) -> None:
         raise Conflict("This batch exists already, or one of its uploads was just used or removed.")
@@ -466,7 +460,7 @@ def test_a_broken_bell_is_no_failure(world: World) -> None:
 
 
 def test_each_item_counts_as_a_job_that_waits() -> None:
-    world = a_world(limiter=MemoryLimiter(), limits=Limits(jobs_queued=4))
+    world = World(limiter=MemoryLimiter(), limits=Limits(jobs_queued=4))
     with world.client:
         uploaded = upload(world)
         too_many = create(world, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -479,14 +473,14 @@ def test_each_item_counts_as_a_job_that_waits() -> None:
 
 
 def test_a_batch_that_would_fill_the_queue_is_not_taken() -> None:
-    world = a_world(limits=Limits(queue_most=3))
+    world = World(limits=Limits(queue_most=3))
     with world.client:
         assert create(world, *[{"source_url": URL}] * 4).status_code == 503
         assert create(world, *[{"source_url": URL}] * 3).status_code == 202
 
 
 def test_addresses_count_against_the_bytes_of_a_day() -> None:
-    world = a_world(limiter=MemoryLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+    world = World(limiter=MemoryLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
     with world.client:
         assert create(world, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(world, *[{"source_url": URL}] * 2).status_code == 202

@@ -167,7 +167,6 @@ def test_a_direct_upload_names_its_callback_when_it_is_asked_for(world: World) -
     callback = only_job(world).callback
     assert (callback.url, callback.events) == (HOOK, ("job.failed",))
     assert offer["callback_secret"] == callback.secret
-    assert world.direct is not None
     world.direct.put(offer["requests"][0]["url"], b"ID3 song...")
     submitted = world.client.post("/v1/jobs", json={"upload_id": offer["upload_id"]})
     assert submitted.status_code == 202, submitted.text

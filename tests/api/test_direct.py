@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.job import JobState
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import MOST_BYTES, World
-from tests.fake_uploads import MemoryDirectStore
 from tests.fakes import MemoryAudioStore
-from worker.rescue import Rescuer
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 LONG = b"fLaC" + bytes(2 * MemoryAudioStore.part_bytes)
@@ -26,7 +24,6 @@ def ask(world: World, song: bytes = SONG, **more: Any) -> Any:
 
 
 def send(world: World, offer: Any, song: bytes) -> None:
-    assert isinstance(world.direct, MemoryDirectStore)
     for request in offer["requests"]:
         first = request["first_byte"]
         world.direct.put(request["url"], song[first : first + request["bytes"]])
@@ -156,16 +153,7 @@ def test_what_is_never_submitted_is_forgotten_with_all_its_bytes(
     offer = ask(world, song).json()
     if sent:
         send(world, offer, song)
-    rescuer = Rescuer(
-        jobs=world.jobs,
-        audio=world.audio,
-        queue=world.queue,
-        uploads=world.uploads,
-        keep_audio=False,
-        lease_seconds=15,
-        retry_seconds=5,
-        orphan_seconds=60,
-    )
+    rescuer = world.rescuer()
     rescuer.round(now=time.time() + 1800)
     assert world.jobs.jobs[offer["upload_id"]].state is JobState.AWAITING_UPLOAD
     assert bool(world.audio.objects or world.audio.uploads) == (sent or song is LONG)

@@ -11,7 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api import events
-from shared.job import Job, JobState
+from shared.job import Job
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.fakes import MemoryJobStore
 from tests.made import a_job, a_report

@@ -3,13 +3,13 @@ from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
 from api.headers import Web
-from tests.api.conftest import World, a_world
+from tests.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 
 
 def with_page(web: Web) -> TestClient:
-    client = a_world(web=web).client
+    client = World(web=web).client
 
     async def page(_: object) -> HTMLResponse:
         return HTMLResponse("<p>hello")
@@ -65,7 +65,7 @@ def test_only_known_names_are_answered(host: str, status: int) -> None:
 def test_pages_of_other_origins_are_let_in_by_setting_alone(world: World) -> None:
     origin = {"Origin": "https://app.test"}
     assert "Access-Control-Allow-Origin" not in world.client.get("/v1/jobs/x", headers=origin).headers
-    client = a_world(web=Web(cors_origins=("https://app.test",))).client
+    client = World(web=Web(cors_origins=("https://app.test",))).client
     allowed = client.get("/v1/jobs/x", headers=origin).headers
     assert allowed["Access-Control-Allow-Origin"] == "https://app.test"
     assert "Access-Control-Allow-Credentials" not in allowed
@@ -82,7 +82,7 @@ def test_pages_of_other_origins_are_let_in_by_setting_alone(world: World) -> Non
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
 def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
-    client = a_world(web=Web(cors_origins=("https://app.test",))).client
+    client = World(web=Web(cors_origins=("https://app.test",))).client
     asked = {
         "Origin": "https://app.test",
         "Access-Control-Request-Method": method,

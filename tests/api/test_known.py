@@ -7,13 +7,14 @@ import pytest
 
 from api.terms import JobTerms
 from shared.errors import Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
 from shared.job_counts import counts_of
 from shared.keys import Scope
 from shared.report import ANALYSIS_VERSION, Report
 from shared.statistics import happened
+from shared.timeline import JobState
 from shared.webhook_outbox import event_of
-from tests.api.conftest import MOST_BYTES, World, a_world
+from tests.api.conftest import MOST_BYTES, World
 from tests.made import a_report
 
 SONG = b"fLaC" + bytes(range(256)) * 40
@@ -102,7 +103,7 @@ def test_a_report_of_another_version_is_made_anew(world: World) -> None:
 
 
 def test_it_can_be_turned_off() -> None:
-    with (world := a_world(recall=None)).client:
+    with (world := World(reuse_reports=False)).client:
         analyse(world, send(world))
         assert send(world).json()["state"] == "queued"
 
@@ -111,7 +112,7 @@ def test_another_window_of_ours_is_another_question() -> None:
     terms = JobTerms(
         max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
     )
-    with (world := a_world(terms=terms)).client:
+    with (world := World(terms=terms)).client:
         analyse(world, send(world))
         assert send(world).json()["state"] == "queued"
 
@@ -121,7 +122,7 @@ def test_without_the_index_the_song_is_analysed() -> None:
         def report(self, key: str, *, now: float) -> Report | None:
             raise Unavailable("The job store does not answer; try again later.")
 
-    with (world := a_world(recall=Away())).client:
+    with (world := World(recall=Away())).client:
         analyse(world, send(world))
         assert send(world).json()["state"] == "queued"
 

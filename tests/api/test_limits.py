@@ -9,9 +9,9 @@ import pytest
 from api.admission import Admission, UploadSlot
 from api.limits import Limits, subject_of
 from shared.errors import LimitReached, Unavailable
-from shared.job import JobState
 from shared.keys import Scope
-from tests.api.conftest import World, a_world
+from shared.timeline import JobState
+from tests.api.conftest import World
 from tests.fakes import MemoryJobStore, MemoryLimiter
 from tests.made import a_job
 
@@ -25,7 +25,7 @@ def limiter() -> MemoryLimiter:
 
 
 def limited(limiter: MemoryLimiter, **limits: Any) -> World:
-    return a_world(limiter=limiter, limits=Limits(**limits))
+    return World(limiter=limiter, limits=Limits(**limits))
 
 
 def bearing(token: str) -> dict[str, str]:

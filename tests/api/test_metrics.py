@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 from shared.job_counts import counts_of
 from shared.keys import Scope
 from shared.ports import WorkerInfo
-from tests.api.conftest import World, a_world
+from tests.api.conftest import World
 from tests.fakes import MemoryCountStore
 from tests.made import a_job, a_report
 from tests.promtool import find_promtool
@@ -31,7 +31,7 @@ def store() -> MemoryCountStore:
 @pytest.fixture
 def open_world(store: MemoryCountStore) -> World:
     books = Bookkeeper(store, tally=Tally(), process="api")
-    return a_world(counts=store, books=books, metrics_public=True)
+    return World(counts=store, books=books, metrics_public=True)
 
 
 def read(world: World) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.job import JobState, Problem
+from shared.job import Problem
 from shared.report import Reason, Verdict
+from shared.timeline import JobState
 from tests.api.conftest import World
 from tests.made import a_job, a_report
 from tests.markup import dangers
@@ -126,3 +127,18 @@ def test_the_reference_names_every_route_with_its_parameters(world: World) -> No
             for parameter in operation.get("parameters", []):
                 assert f"<code>{parameter['name']}</code>" in page
     assert "midnight.mp3" in page
+
+
+def test_the_reference_tells_every_form_that_an_upload_may_have(world: World) -> None:
+    page = world.client.get("/docs").text
+    section = page[page.index("Upload a recording</h2>") :].partition("</section>")[0]
+    form, raw, json = re.split(r"Or as ", section.partition("Body as ")[2])
+    assert form.startswith("<code>multipart/form-data</code></p>")
+    assert set(re.findall(r'<th scope="row"><code>(\w+)', form)) == {
+        *("file", "start_seconds", "queue", "callback_url", "events")
+    }
+    assert raw.startswith(
+        "<code>audio/*</code> or <code>application/octet-stream</code>: The audio file.</p>"
+    )
+    assert json.startswith("<code>application/json</code></p>")
+    assert {"upload_id", "source_url"} <= set(re.findall(r'<th scope="row"><code>(\w+)', json))

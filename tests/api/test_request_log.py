@@ -5,7 +5,7 @@ import pytest
 from shared.job import Job
 from shared.keys import Scope
 from shared.traces import Span
-from tests.api.conftest import World, a_world
+from tests.api.conftest import World
 from tests.logged import Logged, json_logs
 
 SONG = b"RIFF" + bytes(100)
@@ -91,7 +91,7 @@ class Spans:
 
 def test_a_request_is_the_first_span_of_its_jobs_trace(log: Logged) -> None:
     spans = Spans()
-    world = a_world(traces=spans)
+    world = World(traces=spans)
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     answer = world.client.post("/v1/jobs?filename=wedding.mp3", content=SONG, headers={"traceparent": parent})
     (span,) = spans.held
@@ -104,7 +104,7 @@ def test_a_request_is_the_first_span_of_its_jobs_trace(log: Logged) -> None:
 
 def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> None:
     spans = Spans()
-    world = a_world(traces=spans)
+    world = World(traces=spans)
     for path in ("/v1/jobs/x", "/nothing", "/healthz"):
         world.client.get(path, headers={"traceparent": "nonsense"})
     assert [(span.name, span.parent) for span in spans.held] == [

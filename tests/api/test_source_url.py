@@ -6,10 +6,9 @@ import pytest
 
 from api.limits import Limits
 from api.terms import JobTerms
-from shared.job import JobState
 from shared.keys import Scope
-from tests.api.conftest import MOST_BYTES, World, a_world
-from tests.fake_uploads import MemoryDirectStore
+from shared.timeline import JobState
+from tests.api.conftest import MOST_BYTES, World
 from tests.logged import json_logs
 from tests.shared.test_outbound import HOSTILE, OUTBOUND
 
@@ -64,7 +63,7 @@ def test_one_key_does_not_see_what_another_fetches(world: World) -> None:
 
 
 def test_what_webhooks_do_not_call_is_not_fetched_from_either() -> None:
-    world = a_world(check_source=lambda url: str(OUTBOUND.check(url)))
+    world = World(of_sources=lambda url: str(OUTBOUND.check(url)))
     with world.client:
         for url in HOSTILE:
             answer = submit(world, url)
@@ -137,10 +136,10 @@ def test_an_address_counts_against_the_days_bytes_and_the_jobs_that_wait() -> No
         keep_seconds=60,
         source_counts_as_bytes=1000,
     )
-    world = a_world(limits=Limits(bytes_per_day=2500), terms=terms)
+    world = World(limits=Limits(bytes_per_day=2500), terms=terms)
     with world.client:
         assert [submit(world).status_code for _ in range(3)] == [202, 202, 429]
-    world = a_world(limits=Limits(jobs_queued=2))
+    world = World(limits=Limits(jobs_queued=2))
     with world.client:
         assert [submit(world).status_code for _ in range(3)] == [202, 202, 429]
         assert len(world.jobs.jobs) == 2
@@ -155,7 +154,6 @@ def test_a_canceled_job_forgets_its_address(world: World) -> None:
 
 def an_offer(world: World, **wish: Any) -> str:
     offer = world.client.post("/v1/uploads", json={"bytes": 8, "media_type": "audio/mpeg", **wish}).json()
-    assert isinstance(world.direct, MemoryDirectStore)
     world.direct.put(offer["requests"][0]["url"], b"ID3 song")
     return str(offer["upload_id"])
 

@@ -14,7 +14,7 @@ from api.terms import JobTerms
 from api.upload import Receiver, Target
 from shared.errors import Overloaded, Unavailable
 from shared.job import Job
-from tests.api.conftest import MOST_BYTES, World, a_world
+from tests.api.conftest import MOST_BYTES, World
 from tests.fakes import MemoryAudioStore
 
 SONG = b"fLaC" + bytes(range(256)) * 40
@@ -61,7 +61,7 @@ class Untouchable(MemoryAudioStore):
 def test_what_can_be_refused_early_never_touches_storage(
     content: bytes, headers: dict[str, str], status: int
 ) -> None:
-    world = a_world(audio=Untouchable())
+    world = World(audio=Untouchable())
     with world.client as client:
         answer = client.post("/v1/jobs", content=content, headers=headers)
     assert answer.status_code == status, answer.text

@@ -8,12 +8,11 @@ import httpx2
 import pytest
 
 from shared.errors import Unavailable
-from shared.job import JobState
 from shared.keys import Scope
+from shared.timeline import JobState
 from tests.api.conftest import MOST_BYTES, World
 from tests.fake_uploads import MemoryPartStore
 from tests.fakes import MemoryAudioStore
-from worker.rescue import Rescuer
 
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = TUS | {"Content-Type": "application/offset+octet-stream"}
@@ -45,7 +44,6 @@ def offset_of(world: World, url: str) -> int:
 
 
 def parts_of(world: World) -> MemoryPartStore:
-    assert world.parts is not None
     return world.parts
 
 
@@ -272,16 +270,7 @@ def test_a_process_killed_between_the_last_byte_and_the_job_is_made_good_by_the_
 def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(world: World) -> None:
     url = begin(world, len(LONG)).headers["location"]
     assert patch(world, url, 0, LONG[: PART + 100]).status_code == 204
-    rescuer = Rescuer(
-        jobs=world.jobs,
-        audio=world.audio,
-        queue=world.queue,
-        uploads=world.uploads,
-        keep_audio=False,
-        lease_seconds=15,
-        retry_seconds=5,
-        orphan_seconds=60,
-    )
+    rescuer = world.rescuer()
     rescuer.round(now=time.time() + 1800)
     assert offset_of(world, url) == PART + 100
     rescuer.round(now=time.time() + 3700)

@@ -3,8 +3,9 @@
 import pytest
 
 from api import words
-from shared.job import JobState, Problem
+from shared.job import Problem
 from shared.report import Reason, Verdict
+from shared.timeline import JobState
 from tests.made import a_job, a_report
 
 

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 from unittest import mock
 
 import httpx2
@@ -75,6 +76,8 @@ from tests.webhook_fakes import MemoryDeliveryStore
 
 KINDS = ("memory", "real")
 
+Store = TypeVar("Store")
+
 
 @pytest.fixture
 def client(valkey: ValkeyServer) -> Iterator["redis.Redis"]:
@@ -86,6 +89,43 @@ def client(valkey: ValkeyServer) -> Iterator["redis.Redis"]:
 @pytest.fixture
 def prefix() -> str:
     return f"t{uuid.uuid4().hex[:8]}:"
+
+
+def _fake_and_real(fake: Callable[[], Store], real: Callable[..., Store]) -> Callable[..., Store]:
+    """A fixture of a port whose adapter needs nothing but Redis."""
+
+    def store(request: pytest.FixtureRequest, prefix: str) -> Store:
+        return fake() if request.param == "memory" else real(request.getfixturevalue("client"), prefix=prefix)
+
+    return pytest.fixture(params=KINDS)(store)
+
+
+def _over_the_same_jobs(
+    fake: Callable[[MemoryJobStore], Store], real: Callable[..., Store]
+) -> Callable[..., Store]:
+    """A fixture of a port that reads what `jobs` has written, in the fake or in Redis."""
+
+    def store(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Store:
+        if isinstance(jobs, MemoryJobStore):
+            return fake(jobs)
+        return real(request.getfixturevalue("client"), prefix=prefix)
+
+    return pytest.fixture(store)
+
+
+controls: Callable[..., Controls] = _fake_and_real(MemoryControls, RedisControls)
+audit: Callable[..., AuditLog] = _fake_and_real(MemoryAuditLog, RedisAuditLog)
+vault: Callable[..., Vault] = _fake_and_real(MemoryVault, RedisVault)
+uploads: Callable[..., UploadRegistry] = _fake_and_real(MemoryUploadRegistry, RedisUploadRegistry)
+claims: Callable[..., ClaimStore] = _fake_and_real(MemoryClaimStore, RedisClaimStore)
+workers: Callable[..., WorkerRegistry] = _fake_and_real(MemoryWorkerRegistry, RedisWorkerRegistry)
+keys: Callable[..., KeyStore] = _fake_and_real(MemoryKeyStore, RedisKeyStore)
+count_store: Callable[..., CountStore] = _fake_and_real(MemoryCountStore, RedisCountStore)
+limiter: Callable[..., Limiter] = _fake_and_real(MemoryLimiter, RedisLimiter)
+resumables: Callable[..., ResumableStore] = _fake_and_real(MemoryResumableStore, RedisResumableStore)
+transitions: Callable[..., Transitions] = _over_the_same_jobs(MemoryTransitions, RedisTransitions)
+overview: Callable[..., Overview] = _over_the_same_jobs(MemoryOverview, RedisOverview)
+history: Callable[..., History] = _over_the_same_jobs(MemoryHistory, RedisHistory)
 
 
 @pytest.fixture(params=KINDS)
@@ -121,94 +161,10 @@ def batches(
 
 
 @pytest.fixture
-def transitions(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Transitions:
-    if isinstance(jobs, MemoryJobStore):
-        return MemoryTransitions(jobs)
-    return RedisTransitions(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture
 def recall(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Recall:
     if isinstance(jobs, MemoryJobStore):
         return MemoryRecall(jobs)
     return RedisRecall(request.getfixturevalue("client"), prefix=prefix, jobs=jobs)
-
-
-@pytest.fixture
-def overview(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Overview:
-    if isinstance(jobs, MemoryJobStore):
-        return MemoryOverview(jobs)
-    return RedisOverview(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture
-def history(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> History:
-    if isinstance(jobs, MemoryJobStore):
-        return MemoryHistory(jobs)
-    return RedisHistory(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def controls(request: pytest.FixtureRequest, prefix: str) -> Controls:
-    if request.param == "memory":
-        return MemoryControls()
-    return RedisControls(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def audit(request: pytest.FixtureRequest, prefix: str) -> AuditLog:
-    if request.param == "memory":
-        return MemoryAuditLog()
-    return RedisAuditLog(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def vault(request: pytest.FixtureRequest, prefix: str) -> Vault:
-    if request.param == "memory":
-        return MemoryVault()
-    return RedisVault(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def uploads(request: pytest.FixtureRequest, prefix: str) -> UploadRegistry:
-    if request.param == "memory":
-        return MemoryUploadRegistry()
-    return RedisUploadRegistry(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def claims(request: pytest.FixtureRequest, prefix: str) -> ClaimStore:
-    if request.param == "memory":
-        return MemoryClaimStore()
-    return RedisClaimStore(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def workers(request: pytest.FixtureRequest, prefix: str) -> WorkerRegistry:
-    if request.param == "memory":
-        return MemoryWorkerRegistry()
-    return RedisWorkerRegistry(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def keys(request: pytest.FixtureRequest, prefix: str) -> KeyStore:
-    if request.param == "memory":
-        return MemoryKeyStore()
-    return RedisKeyStore(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def count_store(request: pytest.FixtureRequest, prefix: str) -> CountStore:
-    if request.param == "memory":
-        return MemoryCountStore()
-    return RedisCountStore(request.getfixturevalue("client"), prefix=prefix)
-
-
-@pytest.fixture(params=KINDS)
-def limiter(request: pytest.FixtureRequest, prefix: str) -> Limiter:
-    if request.param == "memory":
-        return MemoryLimiter()
-    return RedisLimiter(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)
@@ -259,13 +215,6 @@ def direct(audio: AudioStore, parts: PartStore) -> DirectStore:
     assert isinstance(audio, MemoryAudioStore)
     assert isinstance(parts, MemoryPartStore)
     return MemoryDirectStore(audio, parts)
-
-
-@pytest.fixture(params=KINDS)
-def resumables(request: pytest.FixtureRequest, prefix: str) -> ResumableStore:
-    if request.param == "memory":
-        return MemoryResumableStore()
-    return RedisResumableStore(request.getfixturevalue("client"), prefix=prefix)
 
 
 @pytest.fixture

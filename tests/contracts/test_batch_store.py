@@ -10,9 +10,10 @@ import pytest
 from shared.batch import Batch, BatchState, ItemState
 from shared.batch_ports import BatchStore
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import AudioInput, Callback, Job, JobState, Problem
+from shared.job import AudioInput, Callback, Job, Problem
 from shared.ports import JobStore
 from shared.redis_batches import RedisBatchStore
+from shared.timeline import JobState
 from shared.webhook import EventType
 from shared.webhook_ports import DeliveryStore
 from tests.made import a_batch, a_job, a_report

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.ports import JobQuery, JobStore
 from shared.source import Source
+from shared.timeline import JobState
 from tests.made import a_job, a_report
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from shared.job import AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.oversight import AuditEntry, AuditLog, Controls, History, Order, Overview, Vault
 from shared.ports import JobQuery, JobStore
 from shared.statistics import SPANS, total
+from shared.timeline import JobState
 from tests.made import a_job, a_report
 
 HOUR = SPANS[0]

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Conflict, KammertonError, LostLease
-from shared.job import MAX_TIMELINE, AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.source import Source
+from shared.timeline import MAX_TIMELINE, JobState
 from tests.made import a_job, a_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
@@ -79,6 +80,16 @@ def test_a_running_job_is_canceled_by_its_worker() -> None:
 
 def test_a_canceled_job_whose_worker_vanished_is_not_run_again() -> None:
     assert running().cancel(now=11).lose_attempt("gone", now=30).state is JobState.CANCELED
+
+
+def test_a_canceled_job_that_is_handed_back_is_not_run_again() -> None:
+    job = running().cancel(now=11).hand_back(1, "storage away", now=12, delay_seconds=0)
+    assert (job.state, job.timeline[-1].why) == (JobState.CANCELED, "storage away")
+
+
+def test_a_cancel_that_came_too_late_does_not_end_a_retry() -> None:
+    failed = running().cancel(now=11).fail(1, PROBLEM, now=12)
+    assert not failed.retry(now=13, attempts=1).cancel_requested
 
 
 def test_a_queued_job_is_canceled_at_once() -> None:
@@ -179,6 +190,7 @@ def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> No
         assert (job.expires_at is not None) == job.state.is_final
         assert (job.report is not None) == (job.state is JobState.SUCCEEDED)
         assert job.attempts <= job.attempts_allowed
+        assert not (job.state is JobState.QUEUED and job.cancel_requested)
         if before.state.is_final and job.state is not before.state:
             assert name == "retry"
 

@@ -1,8 +1,9 @@
 from dataclasses import replace
 
 from shared import counts
-from shared.job import AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.job_counts import JobCounts, counts_of
+from shared.timeline import JobState
 from tests.made import a_job, a_report
 
 

@@ -24,6 +24,7 @@ OPERATOR = "screenshots"
 
 def main() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
+    taken: list[Path] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         a_system(Path(folder) / "data", KAMMERTON_ADMIN_PASSWORD=OPERATOR) as system,
@@ -49,15 +50,14 @@ def main() -> None:
         for look, scheme, width in LOOKS:
             for name, path in pages.items():
                 if not wanted or name in wanted:
-                    shoot(browser, system, name, path, look=look, scheme=scheme, width=width)
-    shrink()
+                    taken.append(shoot(browser, system, name, path, look=look, scheme=scheme, width=width))
+    shrink(taken)
 
 
-def shrink() -> None:
+def shrink(files: list[Path]) -> None:
     """A third of the size and no difference to the eye, where pngquant is installed."""
     pngquant = shutil.which("pngquant")
     if pngquant is not None:
-        files = [str(file) for file in TARGET.glob("*.png")]
         subprocess.run([pngquant, "--force", "--skip-if-larger", "--ext", ".png", *files], check=False)
 
 
@@ -84,7 +84,7 @@ def a_noise() -> bytes:
 
 def shoot(
     browser: Browser, system: System, name: str, path: str, *, look: str, scheme: str, width: int
-) -> None:
+) -> Path:
     context = browser.new_context(
         base_url=str(system.client.base_url),
         color_scheme="dark" if scheme == "dark" else "light",
@@ -103,8 +103,10 @@ def shoot(
         )
     page.goto(path)
     page.wait_for_timeout(600)
-    page.screenshot(path=TARGET / f"{name}-{look}.png", full_page=name not in {"jobs", "api"})
+    file = TARGET / f"{name}-{look}.png"
+    page.screenshot(path=file, full_page=name not in {"jobs", "api"})
     context.close()
+    return file
 
 
 def log_in(page: Page) -> None:

@@ -9,12 +9,13 @@ from dataclasses import replace
 import psutil
 
 from shared.delivery import Attempt, Delivery, DeliveryState
-from shared.job import AudioInput, Event, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.redis_client import connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_jobs import RedisJobStore
 from shared.redis_statistics import count_changes
 from shared.report import Verdict
+from shared.timeline import Event, JobState
 from shared.webhook import EventType
 from tests.made import a_report
 from tests.system.conftest import System

@@ -18,11 +18,12 @@ import pytest
 
 from local.ports import Ports
 from shared.errors import Conflict, LostLease, NotFound
-from shared.job import Job, JobState, Problem
+from shared.job import Job, Problem
 from shared.keys import Scope
 from shared.ports import JobQuery
 from shared.redis_client import connect_redis
 from shared.redis_jobs import RedisJobStore
+from shared.timeline import JobState
 from tests.made import a_report
 from tests.secrecy.logs import secrets_so_far
 from tests.secrecy.search import Search

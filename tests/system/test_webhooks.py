@@ -19,11 +19,12 @@ import standardwebhooks
 
 from shared.delivery import Delivery, DeliveryState, delivery_id
 from shared.errors import Unavailable
-from shared.job import Callback, Job, JobState
+from shared.job import Callback, Job
 from shared.redis_client import connect_redis
 from shared.redis_deliveries import RedisDeliveryStore
 from shared.redis_endpoints import RedisEndpointStore
 from shared.redis_jobs import RedisJobStore
+from shared.timeline import JobState
 from shared.webhook import new_secret
 from shared.webhook_outbox import WebhookOutbox, event_of
 from shared.webhook_ports import DeliveryQuery

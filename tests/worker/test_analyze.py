@@ -1,4 +1,5 @@
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +9,9 @@ from typing import Any, BinaryIO
 import pytest
 
 from shared.errors import Crashed, SourceAway, SourceRefused, TooComplex, Unavailable, Undecodable
-from shared.job import AudioInput, Job, JobState, Problem
+from shared.job import AudioInput, Job, Problem
 from shared.source import Source
+from shared.timeline import JobState
 from tests.fakes import MemoryAudioStore, MemoryJobStore
 from tests.logged import json_logs
 from tests.made import a_job, a_report
@@ -27,15 +29,23 @@ class World:
         self.remote: bytes | Exception = b"song"
         self.asked: list[str] = []
 
-    def run(self, listen: Callable[..., Heard], *, terms: Terms = TERMS) -> Job | None:
+    def run(
+        self,
+        listen: Callable[..., Heard],
+        *,
+        job_id: str = "job-1",
+        terms: Terms = TERMS,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Job | None:
         return analyze(
-            "job-1",
+            job_id,
             jobs=self.jobs,
             audio=self.audio,
             fetch=self.fetch,
             listen=listen,
             worker="w",
             terms=terms,
+            stopping=stopping,
         )
 
     @contextmanager
@@ -121,18 +131,7 @@ def test_a_repeated_doorbell_does_nothing() -> None:
     before = world.job
     assert world.run(raises(AssertionError())) is None
     assert world.job == before
-    assert (
-        analyze(
-            "nobody",
-            jobs=world.jobs,
-            audio=world.audio,
-            fetch=world.fetch,
-            listen=hears,
-            worker="w",
-            terms=TERMS,
-        )
-        is None
-    )
+    assert world.run(hears, job_id="nobody") is None
 
 
 def test_a_cancel_while_running_stops_the_work() -> None:
@@ -171,16 +170,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
         keep_going()
         raise AssertionError("was never stopped")
 
-    analyze(
-        "job-1",
-        jobs=world.jobs,
-        audio=world.audio,
-        fetch=world.fetch,
-        listen=listen,
-        worker="w",
-        terms=TERMS,
-        stopping=lambda: True,
-    )
+    world.run(listen, stopping=lambda: True)
     assert world.job.state is JobState.QUEUED
     assert world.job.attempts < world.job.attempts_allowed
     assert (world.job.due_at or 0) <= time.time()
@@ -244,6 +234,46 @@ def test_the_whole_object_is_never_read_by_us() -> None:
     world.audio.open = lambda key: Watched(b"song")  # type: ignore[method-assign]
     world.run(lambda *_, **__: Heard(report=a_report(), memory_peak_bytes=1))
     assert world.job.state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("blocked", ["open", "read"])
+def test_a_job_is_canceled_while_our_own_storage_keeps_silent(blocked: str) -> None:
+    world = World()
+
+    def until_the_end_is_recorded(*_: Any) -> Any:
+        world.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
+        with world.jobs.changed:
+            over = world.jobs.changed.wait_for(lambda: world.job.state.is_final, timeout=60)
+        raise Unavailable("Nobody hears this." if over else "The read was waited for.")
+
+    class Silent(io.BytesIO):
+        readinto = until_the_end_is_recorded
+
+    if blocked == "open":
+        world.audio.open = until_the_end_is_recorded  # type: ignore[method-assign, assignment]
+    else:
+        world.audio.open = lambda key: Silent(b"song")  # type: ignore[method-assign]
+    ended = world.run(hears)
+    assert ended is not None
+    assert ended.state is JobState.CANCELED
+    assert world.audio.objects == {}
+    assert "aside" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_lease_is_kept_while_our_own_storage_keeps_silent() -> None:
+    world = World()
+
+    class Slow(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            lease, patience = world.job.lease, time.monotonic() + 60
+            while world.job.lease == lease:
+                assert time.monotonic() < patience
+                time.sleep(0.01)
+            return super().readinto(buffer)
+
+    world.audio.open = lambda key: Slow(b"song")  # type: ignore[method-assign]
+    world.run(lambda audio, **_: hears(io.BytesIO(audio.read(4))), terms=replace(TERMS, lease_seconds=6))
+    assert (world.job.state, world.job.attempts) == (JobState.SUCCEEDED, 1)
 
 
 def test_every_line_of_an_attempt_has_the_id_of_the_request_that_made_the_job() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from shared.errors import Unavailable
-from shared.job import Job, JobState
+from shared.job import Job
+from shared.timeline import JobState
 from shared.upload_ports import UploadInfo
 from tests.fake_uploads import MemoryUploadRegistry
 from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore

@@ -1,0 +1,132 @@
+"""What has arrived of an upload that may go on: storage is asked for it, and nobody else knows.
+
+Full parts are parts of an S3 upload; what is too short for one is an object of its own, the tail. Blocking.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from shared.errors import AudioMissing, Conflict, NotFound
+from shared.job import Job
+from shared.ports import AudioStore, AudioUpload, JobStore
+from shared.signature import SNIFF_BYTES
+from shared.upload_ports import PartStore, Resumable, ResumableStore, Tail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """How far one upload is."""
+
+    job: Job
+    resumable: Resumable
+    parts: int
+    tail: Tail | None
+    offset: int
+
+    @property
+    def length(self) -> int:
+        """Bytes in all, as they were declared."""
+        return self.job.input.size_bytes or 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of a started object, as an AudioUpload that is never aborted: it is to go on later."""
+
+    store: PartStore
+    key: str
+    multipart: str
+
+    def write(self, part: bytes | bytearray, *, number: int) -> None:
+        self.store.write(self.key, part, multipart=self.multipart, number=number)
+
+    def finish(self) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrivals:
+    """Of all uploads that may go on."""
+
+    jobs: JobStore
+    audio: AudioStore
+    parts: PartStore
+    store: ResumableStore
+
+    def of(self, job: Job, resumable: Resumable) -> Arrived:
+        """Everything without a gap."""
+        sizes: tuple[int, ...] = ()
+        if job.multipart is not None:
+            try:
+                sizes = self.parts.sizes(job.id, multipart=job.multipart)
+            except AudioMissing:
+                # joined by a process that died before it could say so
+                sizes = (job.input.size_bytes or 0,)
+        tail = resumable.tail if resumable.tail and resumable.tail.after_parts == len(sizes) else None
+        offset = sum(sizes) + (tail.size_bytes if tail else 0)
+        return Arrived(job=job, resumable=resumable, parts=len(sizes), tail=tail, offset=offset)
+
+    def continued(self, job: Job) -> AudioUpload:
+        """Start the object, or go on with it; to be asked once for each request."""
+        multipart = job.multipart
+        if multipart is None:
+            started = self.parts.start(job.id, media_type=job.input.media_type or "")
+            self.jobs.change(job.id, lambda job: job.expect_parts(started))
+            multipart = started
+        return _Parts(self.parts, job.id, multipart)
+
+    def read_tail(self, tail: Tail, into: bytearray) -> None:
+        """Fill a buffer of its size."""
+        with self.audio.open(tail.key) as file:
+            file.readinto(into)  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
+
+    def leave_tail(self, before: Arrived, rest: bytes | bytearray, *, after_parts: int, holder: str) -> None:
+        """A new object before the old one goes; if somebody else has the upload, ours is nobody's.
+
+        Raises Conflict if so.
+        """
+        new = None
+        if rest:
+            key = f"{before.job.id}.{holder}"
+            new = Tail(key=key, after_parts=after_parts, size_bytes=len(rest))
+            self.audio.put(key, rest, media_type="application/octet-stream")
+        kept = self.store.leave_tail(before.job.id, holder=holder, tail=new)
+        superseded = before.resumable.tail if kept else new
+        if superseded is not None:
+            self.audio.delete(superseded.key)
+        if not kept:
+            raise Conflict(
+                "Another request has taken this upload over; ask how far it is.", code="taken_over"
+            )
+
+    def join(self, job: Job) -> None:
+        """Make one object of the parts, if there are parts."""
+        if job.multipart is not None:
+            self.parts.join(job.id, multipart=job.multipart, size_bytes=job.input.size_bytes or 0)
+
+    def look(self, job: Job) -> tuple[int, bytes]:
+        """The size and the first bytes of a whole object. Raises AudioMissing."""
+        with self.audio.open(job.id) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            return size, file.read(SNIFF_BYTES)
+
+    def forget(self, job_id: str) -> None:
+        """What is beside the object: it is whole, or gone."""
+        with contextlib.suppress(NotFound):
+            tail = self.store.get(job_id).tail
+            if tail is not None:
+                self.audio.delete(tail.key)
+        self.store.remove(job_id)
+
+    def remove(self, job: Job) -> None:
+        """The record first: what storage holds without one is an orphan, should we die here."""
+        self.jobs.remove(job.id)
+        if job.multipart is not None:
+            self.parts.abort(job.id, multipart=job.multipart)
+        self.audio.delete(job.id)
+        self.forget(job.id)

@@ -1,0 +1,90 @@
+"""One request's bytes of an upload that goes on, after those of the requests before it."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import anyio
+from fastapi.concurrency import run_in_threadpool
+
+from api.arrived import Arrivals, Arrived
+from api.sender import PartSender, run
+from api.upload import Receiver
+from shared.errors import Unavailable, UnsupportedMedia
+from shared.logs import get_logger
+from shared.ports import AudioUpload
+
+_log = get_logger(__name__)
+
+
+class Continuation:
+    """Writes full parts as they come, and leaves the rest as the tail."""
+
+    def __init__(
+        self,
+        before: Arrived,
+        receiver: Receiver,
+        *,
+        arrivals: Arrivals,
+        holder: str,
+        parts_in_flight: int,
+    ) -> None:
+        """*holder*: this request; another may take the upload over from it."""
+        self._before = before
+        self._job = before.job
+        self._receiver = receiver
+        self._arrivals = arrivals
+        self._holder = holder
+        self._sender = PartSender(self._begin, parts_in_flight=parts_in_flight, sent=before.parts)
+
+    async def write(self, chunks: AsyncIterator[bytes]) -> None:
+        """All of them. What came before a failure is kept, as far as it is without a gap.
+
+        Raises what *chunks* raise, and Conflict where another request has taken the upload over.
+        """
+        if tail := self._before.tail:
+            await self._receiver.seed(tail.size_bytes, partial(self._arrivals.read_tail, tail))
+        try:
+            async for part, hold in self._receiver.full_parts(chunks):
+                await self._sender.send(part, hold)
+                del part
+            if self._before.offset + self._receiver.size_bytes == self._before.length:
+                await self._end()
+            else:
+                await self._sender.landed()
+                await run(self._leave_tail)
+        except UnsupportedMedia:
+            raise
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._keep_what_came()
+            raise
+
+    async def _end(self) -> None:
+        """The last part may be short; a small file needs no parts at all."""
+        rest = self._receiver.rest
+        if self._sender.number == 0 and self._job.multipart is None:
+            media_type = self._job.input.media_type or ""
+            await run(self._arrivals.audio.put, self._job.id, rest, media_type=media_type)
+            return
+        await self._sender.landed()
+        if rest:
+            upload: AudioUpload | None = self._sender.upload
+            if upload is None:
+                upload = await run_in_threadpool(self._begin)
+            await run(upload.write, rest, number=self._sender.number + 1)
+
+    async def _keep_what_came(self) -> None:
+        if not await self._sender.settled():
+            return
+        try:
+            await run(self._leave_tail)
+        except Unavailable as error:
+            _log.warning("tail_not_kept", why=error.message)
+
+    def _begin(self) -> AudioUpload:
+        return self._arrivals.continued(self._job)
+
+    def _leave_tail(self) -> None:
+        self._arrivals.leave_tail(
+            self._before, self._receiver.rest, after_parts=self._sender.number, holder=self._holder
+        )

@@ -1,0 +1,50 @@
+"""Where a job stands, and how it came there. Which moves there are: shared/job.py. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_TIMELINE = 64
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    """Made by POST /v1/uploads; left when its audio has arrived, or by expiry."""
+    QUEUED = "queued"
+    """Entered by submit, retry, or an attempt that is to be repeated; left when a worker starts it."""
+    RUNNING = "running"
+    """Entered by a worker that took the lease; left by that worker, or by the rescuer when it expires."""
+    SUCCEEDED = "succeeded"
+    """Entered by the lease holder, with a report; or at once, with the report of an earlier analysis."""
+    FAILED = "failed"
+    """Entered by the lease holder, with a problem of the recording."""
+    CANCELED = "canceled"
+    """Entered by the client; at once if queued, by the lease holder if running."""
+    DEAD = "dead"
+    """Entered when an attempt is over and no more are allowed: the job killed its worker too often."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing but a manual retry changes the job any more."""
+        return self in _FINAL
+
+
+_FINAL = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.DEAD}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of a job's timeline."""
+
+    at: float
+    state: JobState
+    attempt: int
+    worker: str | None = None
+    memory_peak_bytes: int | None = None
+    why: str | None = None
+
+
+def continued(timeline: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
+    """With one line more: of too many, the first and the latest are kept."""
+    return (*timeline[:1], *timeline[1:][-(MAX_TIMELINE - 2) :], event)

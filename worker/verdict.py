@@ -17,7 +17,8 @@ WIDEST_CENTS = 24.0
 RIGHT_CENTS = 3.0
 """An answer this close is right: a tenth of the way from 432 to 440."""
 RIVAL = 0.9
-"""A second grid as good as the first: quarter-tone scales, engines, chance; of music 1 in 100 at most."""
+"""A second grid as good as the first: quarter-tone scales, engines, random tones, chance; of real music 3 in
+100, most of it doubtful by the other signs too."""
 QUARTER = 0.2
 """Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
 FLOOR_CENTS = 1.1

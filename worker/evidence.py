@@ -5,20 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.overtones import STRETCH_CENTS, octave_of, roots_of, stretch_of
-from worker.partials import Partials
-from worker.peak_table import lay_out
-from worker.tones import Tones, find_tones
+from worker.overtones import STRETCH_CENTS, octave_of
+from worker.readings import Readings
 
 BINS = 400
 """A quarter of a cent each, over one semitone."""
 SEGMENT_SECONDS = 10.0
-OWN = 0.75
-"""A peak that may be an overtone more likely is one: its reading as a note of its own counts a quarter."""
-SETTLED_FRAMES = 4
-"""A tone counts full once it was there for so many frames: struck strings begin up to 2 cents sharp."""
-YOUNGEST = 0.1
-"""A tone's first frame counts a tenth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,54 +64,21 @@ def _participation(weight: NDArray[np.float64]) -> float:
     return float(weight.sum() ** 2 / max(float((weight**2).sum()), 1e-300))
 
 
-def gather(partials: Partials, segments: int) -> Evidence:
-    """Count every partial where its fundamental would lie, over all series it may belong to.
+def gather(window: Readings, stretch: NDArray[np.float64], segments: int) -> Evidence:
+    """Count every tone where its fundamental would lie, over all series it may belong to.
 
     Overtone h lies 1200 log2(h) cents over its fundamental, off the tempered grid by +2, -14, -31 ...
-    cents for h = 3, 5, 7. A peak with another peak at hz / h in its frame may be that overtone or a note
-    of its own; its weight is shared among the possible readings. Right readings pile up at the tuning,
-    wrong ones scatter, so neither overtones nor chords pull the answer.
+    cents for h = 3, 5, 7, and `stretch` (see `stretch_of`) further up. Right readings pile up at the
+    tuning, wrong ones scatter, so neither overtones nor chords pull the answer.
     """
-    tones = find_tones(partials)
-    table = lay_out(tones.cents, tones.frame, partials.frames)
-    roots = roots_of(table)
-    settled = np.clip((table.age(SETTLED_FRAMES) - 1.0) / (SETTLED_FRAMES - 1), YOUNGEST, 1.0)
-    segment = np.minimum(
-        (tones.frame * (partials.hop_seconds / SEGMENT_SECONDS)).astype(np.int64), segments - 1
-    )
-    counts, placed = _fundamentals(tones, roots, settled, segment, segments)
-    seconds = np.count_nonzero(np.bincount(tones.frame)) * partials.hop_seconds
-    return Evidence(
-        counts=counts,
-        placed=placed,
-        keys=_keys(tones, roots),
-        strength=float(tones.weight.sum()) / seconds if seconds else 0.0,
-        lead_share=tones.lead_share,
-        means_agreement=tones.means_agreement,
-    )
-
-
-def _fundamentals(
-    tones: Tones,
-    roots: NDArray[np.int32],
-    settled: NDArray[np.float64],
-    segment: NDArray[np.int64],
-    segments: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`counts` and `placed` of Evidence."""
-    cents = tones.cents
-    shared = (roots >= 0).sum(axis=0)
-    # Overtones 2, 4 and 8 lie on the grid by themselves: read as a note they would only add the stretch.
-    own = np.where(shared == 1, 1.0, np.where((roots[[1, 3, 7]] >= 0).any(axis=0), 0.0, 1.0 - OWN))
-    reading = tones.weight / (shared - 1.0 + own)
-    stretch = stretch_of(cents, roots, reading * settled)[octave_of(cents)]
+    segment = np.minimum((window.seconds / SEGMENT_SECONDS).astype(np.int64), segments - 1)
+    per = stretch[octave_of(window.cents)]
     counts, placed = np.zeros((2, 12 * segments * BINS))
-    for order, lower in enumerate(roots, start=1):
+    for order, lower in enumerate(window.roots, start=1):
         mine = np.flatnonzero(lower >= 0)
-        below = lower[mine]
-        root = cents[mine] - 1200.0 * np.log2(order)
-        root -= np.minimum(stretch[below] * (order**2 - 1), STRETCH_CENTS)
-        part = reading[mine] * (own[mine] if order == 1 else 1.0)
+        root = window.cents[mine] - 1200.0 * np.log2(order)
+        root -= np.minimum(per[lower[mine]] * (order**2 - 1), STRETCH_CENTS)
+        part = window.part[mine] * (window.own[mine] if order == 1 else 1.0)
         note = np.floor(root / 100.0 + 0.5)
         place = (root - 100.0 * note + 50.0) * (BINS / 100.0) - 0.5
         row = ((note.astype(np.int64) % 12) * segments + segment[mine]) * BINS
@@ -127,19 +86,26 @@ def _fundamentals(
         above = place - bin_
         left, right = row + bin_ % BINS, row + (bin_ + 1) % BINS
         counts += np.bincount(np.where(above < 0.5, left, right), part, counts.size)
-        part *= settled[mine]
+        part *= window.settled[mine]
         above *= part
         placed += np.bincount(left, part - above, placed.size)
         placed += np.bincount(right, above, placed.size)
-    shape = (12, segments, BINS)
-    return counts.reshape(shape), placed.reshape(shape)
+    seconds = window.sounding_seconds
+    return Evidence(
+        counts=counts.reshape(12, segments, BINS),
+        placed=placed.reshape(12, segments, BINS),
+        keys=_keys(window),
+        strength=float(window.weight.sum()) / seconds if seconds else 0.0,
+        lead_share=window.lead_share,
+        means_agreement=window.means_agreement,
+    )
 
 
-def _keys(tones: Tones, roots: NDArray[np.int32]) -> NDArray[np.complex128]:
-    """`keys` of Evidence: partials that may be an overtone off the grid hardly count."""
-    alone = np.where((roots[[2, 4, 5, 6, 8, 9]] >= 0).any(axis=0), 0.05, 1.0) * tones.weight
-    key = np.clip(np.round(tones.cents / 100.0).astype(np.int64) + 69, 0, 127)
-    turn = alone * np.exp(2j * np.pi / 100.0 * tones.cents)
+def _keys(window: Readings) -> NDArray[np.complex128]:
+    """`keys` of Evidence: tones that may be an overtone off the grid hardly count."""
+    alone = np.where((window.roots[[2, 4, 5, 6, 8, 9]] >= 0).any(axis=0), 0.05, 1.0) * window.weight
+    key = np.clip(np.round(window.cents / 100.0).astype(np.int64) + 69, 0, 127)
+    turn = alone * np.exp(2j * np.pi / 100.0 * window.cents)
     return np.stack(
         [
             np.bincount(key, turn.real, 128) + 1j * np.bincount(key, turn.imag, 128),

@@ -1,12 +1,13 @@
-"""Which series a partial may belong to, and how far this recording's overtones are stretched."""
+"""How far this recording's overtones are stretched."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.peak_table import LOWEST_CENTS, PeakTable
+from worker.peak_table import LOWEST_CENTS
+from worker.readings import Readings
 
-HARMONICS = 12
-"""Overtones 2..12 count as measurements of their fundamental. 8 to 24 score alike."""
 STRETCH_CENTS = 16.0
 """Strings stretch overtones by a few cents (Fletcher 1964: 866 B h**2); more is another note."""
 STRETCH_WIDTH_CENTS = 4.0
@@ -15,8 +16,8 @@ PIANO_CENTS = np.array([0.1, 0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 """Cents per (h**2 - 1) of a small piano's strings, by octave over C1: doubled with each over C3."""
 STIFFNESSES = np.concatenate([[0.0], np.geomspace(0.05, 2.0, 20)])
 """In pianos: winds, bowed strings and synthesizers have none."""
-DOUBT = 0.01
-"""A whole piano's stiffness must fit better than none by this fraction."""
+DECISIVE = 0.03
+"""A stiffness that fits so much worse than the best weighs 1/e of it where the search begins: no jumps."""
 _ORDERS = np.arange(2, 7)
 _PLACES = np.linspace(-STRETCH_CENTS, STRETCH_CENTS, 65)
 _STEP = _PLACES[1] - _PLACES[0]
@@ -27,21 +28,7 @@ _FIT = np.exp(
 ).reshape(-1, STIFFNESSES.size)
 
 
-def roots_of(table: PeakTable) -> NDArray[np.int32]:
-    """For each order and partial: the peak of its frame that would be its fundamental, or -1.
-
-    Shape (HARMONICS, n); order 1 is the partial itself.
-    """
-    roots = np.empty((HARMONICS, table.cell.size), np.int32)
-    roots[0] = np.arange(table.cell.size)
-    for order in range(2, HARMONICS + 1):
-        roots[order - 1] = table.lower(1200.0 * np.log2(order))
-    return roots
-
-
-def stretch_of(
-    cents: NDArray[np.float64], roots: NDArray[np.int32], weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def stretch_of(windows: Sequence[Readings]) -> NDArray[np.float64]:
     """Cents that the overtones of a fundamental in each octave lie over it, per (h**2 - 1); shape (8,).
 
     A stiff string's overtone h lies about 866 B (h**2 - 1) cents over h times its fundamental (Fletcher
@@ -50,21 +37,28 @@ def stretch_of(
     are read over every lower one, the fourth over the second too: that raises the number by up to half,
     as those readings need.
     """
-    counts = np.zeros((_ORDERS.size, 8, _PLACES.size))
-    for row, order in zip(counts, _ORDERS, strict=True):
-        mine = np.flatnonzero(roots[order - 1] >= 0)
-        below = cents[roots[order - 1, mine]]
-        rest = cents[mine] - 1200.0 * np.log2(order) - below
-        place = np.round((np.clip(rest, _PLACES[0], _PLACES[-1]) - _PLACES[0]) / _STEP).astype(np.int64)
-        row += np.bincount(octave_of(below) * _PLACES.size + place, weight[mine], row.size).reshape(row.shape)
-    counts *= _TOLD
+    counts = sum((_counts(window) for window in windows), np.zeros((_ORDERS.size, 8, _PLACES.size)))
     score = counts.ravel() @ _FIT
-    stiffness = STIFFNESSES[int(np.argmax(score / max(float(score.max()), 1e-300) - DOUBT * STIFFNESSES))]
+    likely = np.exp((score / max(float(score.max()), 1e-300) - 1.0) / DECISIVE)
+    stiffness = float((likely * STIFFNESSES).sum() / likely.sum())
     piano = _PIANO[:, :, None]
     for _ in range(12):
         near = counts * np.exp(-0.5 * ((_PLACES - stiffness * piano) / STRETCH_WIDTH_CENTS) ** 2) * piano
         stiffness = max(0.0, float((near * _PLACES).sum()) / max(float((near * piano).sum()), 1e-300))
     return np.asarray(stiffness * PIANO_CENTS, np.float64)
+
+
+def _counts(window: Readings) -> NDArray[np.float64]:
+    """Weight by order, octave of the fundamental and distance from its multiple."""
+    counts = np.zeros((_ORDERS.size, 8, _PLACES.size))
+    weight = window.part * window.settled
+    for row, order in zip(counts, _ORDERS, strict=True):
+        mine = np.flatnonzero(window.roots[order - 1] >= 0)
+        below = window.cents[window.roots[order - 1, mine]]
+        rest = window.cents[mine] - 1200.0 * np.log2(order) - below
+        place = np.round((np.clip(rest, _PLACES[0], _PLACES[-1]) - _PLACES[0]) / _STEP).astype(np.int64)
+        row += np.bincount(octave_of(below) * _PLACES.size + place, weight[mine], row.size).reshape(row.shape)
+    return np.asarray(counts * _TOLD, np.float64)
 
 
 def octave_of(cents: NDArray[np.floating]) -> NDArray[np.int64]:

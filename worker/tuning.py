@@ -7,6 +7,8 @@ The story: `lowband` cleans and decimates, `partials` finds sine-like peaks in t
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,10 @@ from worker.grid import GridFit, fit_grid, wrap
 from worker.lone_tone import LoneTone, find_lone_tone
 from worker.lowband import LowBand, low_band
 from worker.notes import agreeing_cells, find_standing_tones
+from worker.overtones import stretch_of
 from worker.partials import Partials, find_partials
 from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
+from worker.readings import read
 from worker.scatter import scatter_of
 from worker.temperaments import find_unequal_scale, straightened
 from worker.verdict import (
@@ -54,11 +58,11 @@ def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRepo
         return _without_partials(Reason.SILENT)
     segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
     short = find_partials(low, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
-    heard = gather(short, segments)
-    picture = spectrum_of(short)
     long = find_partials(low, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
-    if long.frames:
-        heard = heard + gather(long, segments)
+    picture = spectrum_of(short)
+    windows = [read(short), read(long)] if long.frames else [read(short)]
+    stretch = stretch_of(windows)
+    heard = reduce(add, (gather(window, stretch, segments) for window in windows))
     fit = fit_grid(heard.counts, heard.placed)
     if fit is None:
         return _without_partials(Reason.NOISE_LIKE, spectrum=picture)

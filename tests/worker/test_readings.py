@@ -1,0 +1,40 @@
+import pytest
+
+from tests.worker.peaks import of_peaks
+from worker.readings import read
+
+FIFTH = 1901.955
+"""Cents from a tone to its third partial."""
+
+
+def test_a_tone_alone_is_a_note() -> None:
+    readings = read(of_peaks([(0, 0.0)]))
+    assert readings.part.tolist() == readings.weight.tolist()
+    assert readings.own.tolist() == [1.0]
+
+
+def test_a_third_partial_is_rather_an_overtone_than_a_note() -> None:
+    readings = read(of_peaks([(0, 0.0), (0, FIFTH)]))
+    assert readings.roots[2].tolist() == [-1, 0]
+    assert readings.own.tolist() == [1.0, 0.25]
+
+
+def test_an_octave_is_read_as_an_overtone_alone() -> None:
+    assert read(of_peaks([(0, 0.0), (0, 1200.0)])).own.tolist() == [1.0, 0.0]
+
+
+def test_the_readings_of_a_tone_weigh_what_it_weighs() -> None:
+    readings = read(of_peaks([(0, -1200.0), (0, 0.0), (0, FIFTH - 1200.0), (0, FIFTH)]))
+    orders = (readings.roots >= 0).sum(axis=0) - 1
+    assert readings.part * (orders + readings.own) == pytest.approx(readings.weight)
+
+
+def test_a_tone_settles_while_it_lasts() -> None:
+    readings = read(of_peaks([(frame, 0.0) for frame in range(6)]))
+    assert readings.settled == pytest.approx([0.1, 1 / 3, 2 / 3, 1.0, 1.0, 1.0])
+
+
+def test_nothing_makes_no_readings() -> None:
+    readings = read(of_peaks([]))
+    assert readings.cents.size == 0
+    assert readings.sounding_seconds == 0.0

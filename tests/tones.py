@@ -72,6 +72,15 @@ def struck(a4_hz: float, *, sharp_cents: float, seconds: float = 20.0, rate: int
     return np.concatenate(out).astype(np.float32)
 
 
+def siren(
+    low_hz: float, high_hz: float, *, per_second: float, seconds: float = 20.0, rate: int = RATE
+) -> Samples:
+    """A sine that wails between two pitches."""
+    time = np.arange(int(seconds * rate)) / rate
+    hz = low_hz + (high_hz - low_hz) * (0.5 + 0.5 * np.sin(2 * math.pi * per_second * time))
+    return np.asarray(0.3 * np.sin(2 * math.pi * np.cumsum(hz) / rate), np.float32)
+
+
 def chorus(a4_hz: float, *, seconds: float = 20.0, rate: int = RATE, vibrato_cents: float = 0.0) -> Samples:
     """Two voices, the lower in longer notes."""
     upper = melody(a4_hz, seconds=seconds, rate=rate, vibrato_cents=vibrato_cents)

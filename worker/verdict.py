@@ -42,6 +42,9 @@ LOUD_STRENGTH = 330.0
 """More strength says nothing more: engines and random tones have as much as an orchestra."""
 SILENT_TONES = 0.6
 """No steady tone at all speaks against music no more than this: sine-like flutes have none."""
+WAVERING_TONES = 2.0
+SIREN_TONES = 0.05
+"""Of 60 sirens without overtones each had 0; of singers 0.09 and more."""
 CLEAN_AGREEMENT = 0.8
 """A few clear notes and nothing else agree 0.9 to 1; what is no music, and is not faint, less than 0.85."""
 STRENGTH_ODDS = 1.92
@@ -137,14 +140,19 @@ def _log_odds(found: Findings) -> float:
     wavers = found.lead_share < LEAD_SHARE
     if (wavers and found.means_agreement < MEANS_AGREEMENT) or found.quarter > QUARTER or found.rival > RIVAL:
         return -4.0
-    # With vibrato a tone stands still at its turning points only, and there it tells nothing.
-    least = 1.0 if wavers else SILENT_TONES
+    clean = CLEAN_ODDS * math.log(max(found.agreement / CLEAN_AGREEMENT, 1.0))
+    # With vibrato few tones stand still, but that the means of the tones agree tells as much as two that do.
+    # A siren wavers too, and turns again and again at the same two pitches: it has no overtones.
+    if wavers and found.tones < SIREN_TONES:
+        least, clean = SILENT_TONES, 0.0
+    else:
+        least = WAVERING_TONES if wavers else SILENT_TONES
     return (
         NO_SIGN_ODDS
         + STRENGTH_ODDS * math.log(min(max(found.strength, 1e-6), LOUD_STRENGTH))
         + CELLS_ODDS * math.log(max(found.cells, 1e-3))
         + TONES_ODDS * math.log(max(found.tones, least))
-        + CLEAN_ODDS * math.log(max(found.agreement / CLEAN_AGREEMENT, 1.0))
+        + clean
     )
 
 

@@ -151,6 +151,15 @@ def test_a_fast_melody_is_heard_under_clanging_metal_that_has_no_tuning_itself()
     assert abs(off(report, 437.0)) < 2.0
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "per_second"), [(607, 926, 2.87), (507, 880, 0.75), (426, 921, 2.12)]
+)
+def test_a_siren_is_no_tune_of_its_turning_points(low: float, high: float, per_second: float) -> None:
+    report = measure_tuning(tones.siren(low, high, per_second=per_second), RATE)
+    assert report.reason is not None
+    assert report.confidence < 0.3
+
+
 def test_a_piece_that_moves_from_440_to_432_has_no_one_tuning() -> None:
     halves = [tones.chorus(440.0, seconds=30), tones.chorus(432.0, seconds=30)]
     report = measure_tuning(np.concatenate(halves), RATE)

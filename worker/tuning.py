@@ -24,6 +24,7 @@ from worker.partials import Partials, find_partials
 from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
 from worker.readings import read
 from worker.scatter import scatter_of
+from worker.settling import settling_of
 from worker.temperaments import find_unequal_scale, straightened
 from worker.verdict import (
     LEAD_SHARE,
@@ -60,7 +61,9 @@ def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRepo
     short = find_partials(low, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
     long = find_partials(low, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
     picture = spectrum_of(short)
-    windows = [read(short), read(long)] if long.frames else [read(short)]
+    windows = [read(short, strikes=True)]
+    if long.frames:
+        windows.append(read(long))
     stretch = stretch_of(windows)
     heard = reduce(add, (gather(window, stretch, segments) for window in windows))
     fit = fit_grid(heard.counts, heard.placed)
@@ -161,7 +164,7 @@ def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
     sure = judged.reason is None
     return _Reading(
         # Where every note is sung a little differently, their mean tells more than their fullest place.
-        cents=wrap(fit.cents + scatter.mean_cents) if sung else fit.cents,
+        cents=wrap(fit.cents + (scatter.mean_cents if sung else settling_of(heard, fit.cents))),
         drift=drift,
         judged=judged,
         remarks={

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tests.worker.peaks import of_peaks
 from worker.evidence import BINS, Evidence, gather
+from worker.overtones import octave_of
 from worker.readings import read
 
 PLACES = np.arange(BINS) / 4 - 49.875
@@ -15,10 +16,8 @@ THIRD = 1200.0 * np.log2(3)
 SIXTH = 1200.0 * np.log2(6)
 
 
-def gathered(
-    peaks: Sequence[tuple[int, float]], *, stretch: float = 0.0, segments: int = 1, strikes: bool = False
-) -> Evidence:
-    return gather(read(of_peaks(peaks), strikes=strikes), np.full(8, stretch), segments)
+def gathered(peaks: Sequence[tuple[int, float]], *, segments: int = 1, strikes: bool = False) -> Evidence:
+    return gather(read(of_peaks(peaks), strikes=strikes), np.zeros(8), segments)
 
 
 def middle(counts: NDArray[np.float64]) -> float:
@@ -61,8 +60,10 @@ def test_a_third_partial_measures_its_fundamental_and_may_be_a_note_of_its_own()
 
 
 def test_the_sixth_partial_of_a_stiff_string_measures_its_fundamental_exactly() -> None:
-    stretch = 14.0 / 35
-    placed = gathered([(0, 0.0), (0, SIXTH + 14.0)], stretch=stretch).placed[0, 0]
+    """By the stretch of the fundamental's octave, not its own."""
+    stretch = np.where(np.arange(8) == octave_of(np.zeros(1)), 14.0 / 35, 0.0)
+    readings = read(of_peaks([(0, 0.0), (0, SIXTH + 14.0)]))
+    placed = gather(readings, stretch, 1).placed[0, 0]
     assert placed[np.abs(PLACES) < 1.0].sum() == pytest.approx(placed.sum())
     assert middle(placed) == pytest.approx(0.0, abs=1e-6)
 
@@ -86,8 +87,9 @@ def test_two_windows_add_up_and_the_clearer_of_them_tells_about_vibrato() -> Non
     for name in ("counts", "placed", "lasting", "keys"):
         assert getattr(both, name) == pytest.approx(getattr(one, name) + getattr(other, name))
     assert both.strength == one.strength + other.strength
-    wavering = gathered([(frame, cents) for frame in range(3) for cents in (-30.0, 30.0)])
+    wavering = gathered([(frame, 9.0 * frame + side) for frame in range(4) for side in (-30.0, 30.0)])
     assert wavering.lead_share < 0.7
+    assert wavering.means_agreement < 0.9
     for sum_ in (one + wavering, wavering + one):
         assert sum_.lead_share == wavering.lead_share
         assert sum_.means_agreement == one.means_agreement

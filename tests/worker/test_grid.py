@@ -15,7 +15,7 @@ def fit(counts: NDArray[np.float64]) -> GridFit:
     return found
 
 
-@pytest.mark.parametrize("cents", [-49.9, -31.77, 0.0, 12.34, 49.9])
+@pytest.mark.parametrize("cents", [-49.99, -31.77, 0.0, 12.34, 49.99])
 def test_the_grid_is_found_wherever_it_lies(cents: float) -> None:
     found = fit(heaps([(note, 0, cents) for note in range(7)]))
     assert wrap(found.cents - cents) == pytest.approx(0.0, abs=0.01)
@@ -72,6 +72,12 @@ def test_settled_tones_tell_where_the_grid_lies_and_all_tones_which_one() -> Non
     found = fit_grid(every, settled)
     assert found is not None
     assert found.cents == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_grid_that_settles_across_the_middle_of_two_semitones_is_told_from_the_nearer_one() -> None:
+    found = fit_grid(heaps([(0, 0, 49.0)]), heaps([(0, 0, 51.0)]))
+    assert found is not None
+    assert found.cents == pytest.approx(-49.0, abs=0.1)
 
 
 def test_the_share_on_the_grid_is_what_chance_would_not_put_there() -> None:

@@ -45,6 +45,11 @@ def test_a_pitch_class_that_hardly_sounds_has_no_voice() -> None:
     assert scatter_of(heaps([*sung, (2, 0, 20.0, 0.003)]), 0.0) == scatter_of(heaps(sung), 0.0)
 
 
+def test_a_note_that_is_missed_now_and_then_lies_where_it_is_mostly_sung() -> None:
+    missed = heaps([(0, 0, 0.0), (0, 0, 20.0, 0.6), (4, 0, 0.0)])
+    assert scatter_of(missed, 0.0).mean_cents == pytest.approx(0.0, abs=0.2)
+
+
 def test_each_ten_seconds_are_sung_anew() -> None:
     once = scatter_of(heaps([(0, 0, -6.0), (4, 0, 0.0), (7, 0, 6.0)]), 0.0)
     again = scatter_of(
@@ -54,8 +59,8 @@ def test_each_ten_seconds_are_sung_anew() -> None:
 
 
 def test_what_is_everywhere_has_no_place() -> None:
-    """A drum in the pitch class of no note: the notes' mean stays theirs."""
-    counts = heaps([(0, 0, 5.0), (4, 0, 5.0)])
-    counts[8, 0] = 0.5 / counts.shape[2]
+    """A drum in the pitch class of no note, loud but hardly fuller anywhere: the notes' mean stays theirs."""
+    counts = heaps([(0, 0, 5.0), (4, 0, 5.0), (8, 0, 25.0, 0.01)])
+    counts[8, 0] += 2.0 / counts.shape[2]
     assert scatter_of(counts, 0.0).mean_cents == pytest.approx(5.0, abs=0.2)
     assert np.isfinite(scatter_of(counts, 0.0).error_cents)

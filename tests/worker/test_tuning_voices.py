@@ -50,7 +50,7 @@ def test_where_each_note_is_sung_elsewhere_the_answer_is_their_mean() -> None:
         notes = np.array(tones.MAJOR[:7]) * 100.0 + random.permutation(np.arange(-8.0, 17.0, 4.0))
         for vibrato in (35, 45):
             line = tones.melody(
-                440.0, notes=list(notes[order]), seconds=30, vibrato_cents=vibrato, note_seconds=0.6
+                440.0, notes=list(notes[order]), seconds=20, vibrato_cents=vibrato, note_seconds=0.6
             )
             errors.append(abs(off(measure_tuning(line, RATE), 440.0 * 2 ** (4.0 / 1200))))
     assert np.mean(errors) < 1.2

@@ -60,7 +60,7 @@ def test_a_voice_that_glides_is_no_note() -> None:
     assert standing(glide_cents=-8.0) == 0
 
 
-def test_a_piano_s_stretched_overtones_make_a_note_and_a_drum_s_modes_none() -> None:
+def test_a_pianos_stretched_overtones_make_a_note_and_a_drums_modes_none() -> None:
     assert standing(stray_cents=8.0) == 9
     assert standing(stray_cents=16.0) == 0
     assert standing(stray_cents=-16.0) == 0

@@ -51,7 +51,7 @@ def test_a_tone_that_dies_away_is_damped() -> None:
 
 
 @pytest.mark.parametrize("under_db", [6.0, 20.0, 40.0])
-def test_levels_are_those_of_the_sines_to_a_window_s_scallop(under_db: float) -> None:
+def test_levels_are_those_of_the_sines_but_for_the_windows_scallop(under_db: float) -> None:
     """A Hann window shows a sine between two bins up to 1.4 dB too low."""
     quiet = tones.sine(1000.0, seconds=4.0, level=0.3 * 10 ** (-under_db / 20))
     partials = heard(two(tones.sine(300.0, seconds=4.0), quiet))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-ANALYSIS_VERSION = "4"
+ANALYSIS_VERSION = "5"
 """Of what `worker/tuning.py` answers: reports of another version are no answer to the same bytes."""
 
 

@@ -22,6 +22,8 @@ class Evidence:
     readings alike: tells whether there is a grid, and which."""
     placed: NDArray[np.float64]
     """The same, each tone by how settled it is: tells where the grid lies."""
+    lasting: NDArray[np.float64]
+    """The same, by how long since it was struck: tells how far tones fall after their beginning."""
     keys: NDArray[np.complex128]
     """Sum of weight * exp(2j pi deviation / 100) of likely fundamentals per semitone; shape (2, 128):
     first the resultants, then the plain weights."""
@@ -38,6 +40,7 @@ class Evidence:
         return Evidence(
             counts=self.counts + other.counts,
             placed=self.placed + other.placed,
+            lasting=self.lasting + other.lasting,
             keys=self.keys + other.keys,
             strength=self.strength + other.strength,
             lead_share=min(self.lead_share, other.lead_share),
@@ -73,7 +76,7 @@ def gather(window: Readings, stretch: NDArray[np.float64], segments: int) -> Evi
     """
     segment = np.minimum((window.seconds / SEGMENT_SECONDS).astype(np.int64), segments - 1)
     per = stretch[octave_of(window.cents)]
-    counts, placed = np.zeros((2, 12 * segments * BINS))
+    counts, placed, lasting = np.zeros((3, 12 * segments * BINS))
     for order, lower in enumerate(window.roots, start=1):
         mine = np.flatnonzero(lower >= 0)
         root = window.cents[mine] - 1200.0 * np.log2(order)
@@ -86,19 +89,32 @@ def gather(window: Readings, stretch: NDArray[np.float64], segments: int) -> Evi
         above = place - bin_
         left, right = row + bin_ % BINS, row + (bin_ + 1) % BINS
         counts += np.bincount(np.where(above < 0.5, left, right), part, counts.size)
-        part *= window.settled[mine]
-        above *= part
-        placed += np.bincount(left, part - above, placed.size)
-        placed += np.bincount(right, above, placed.size)
+        _place(placed, left, right, above, part * window.settled[mine])
+        if window.lasting is not None:
+            _place(lasting, left, right, above, part * window.lasting[mine])
     seconds = window.sounding_seconds
     return Evidence(
         counts=counts.reshape(12, segments, BINS),
         placed=placed.reshape(12, segments, BINS),
+        lasting=lasting.reshape(12, segments, BINS),
         keys=_keys(window),
         strength=float(window.weight.sum()) / seconds if seconds else 0.0,
         lead_share=window.lead_share,
         means_agreement=window.means_agreement,
     )
+
+
+def _place(
+    into: NDArray[np.float64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    above: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> None:
+    """Share each weight out between two bins."""
+    further = above * weight
+    into += np.bincount(left, weight - further, into.size)
+    into += np.bincount(right, further, into.size)
 
 
 def _keys(window: Readings) -> NDArray[np.complex128]:

@@ -36,7 +36,7 @@ def _kernel(width: float) -> NDArray[np.complex128]:
 _COARSE = _kernel(COARSE_CENTS)
 
 
-def _refined(counts: NDArray[np.float64], start: float, *widths: float) -> NDArray[np.float64]:
+def robust_means(counts: NDArray[np.float64], start: float, *widths: float) -> NDArray[np.float64]:
     """The robust mean of each row of `counts`, shape (n, BINS), found from `start` cents; shape (n,).
 
     Under Lorentzians of these widths, one after the other.
@@ -95,9 +95,9 @@ def fit_grid(counts: NDArray[np.float64], placed: NDArray[np.float64]) -> GridFi
     smooth = np.fft.irfft(np.fft.rfft(plain) * _COARSE, BINS)
     top = int(np.argmax(smooth))
     best, middle = float(smooth[top]), float(np.median(smooth))
-    around = float(_refined(whole[None, :], float(PLACES[top]), COARSE_CENTS)[0])
+    around = float(robust_means(whole[None, :], float(PLACES[top]), COARSE_CENTS)[0])
     width = min(max(WIDTH * _width_of(whole, around), NARROWEST_CENTS), WIDEST_CENTS)
-    cents = float(_refined(whole[None, :], around, max(width, CLOSE_CENTS), width)[0])
+    cents = float(robust_means(whole[None, :], around, max(width, CLOSE_CENTS), width)[0])
     away = np.abs((PLACES - PLACES[top] + 50.0) % 100.0 - 50.0)
     inside = float(plain[np.abs((PLACES - cents + 50.0) % 100.0 - 50.0) <= 6.0].sum()) / total
     return GridFit(
@@ -116,5 +116,11 @@ def _jackknife(whole: NDArray[np.float64], parts: NDArray[np.float64], cents: fl
     n = len(weighty)
     if n < 2:
         return 0.0
-    moved = (_refined(whole - weighty, cents, width) - cents + 50.0) % 100.0 - 50.0
-    return float(np.sqrt((n - 1) / n * ((moved - moved.mean()) ** 2).sum()))
+    moved = (robust_means(whole - weighty, cents, width) - cents + 50.0) % 100.0 - 50.0
+    return jackknife_error(moved)
+
+
+def jackknife_error(left_out: NDArray[np.float64]) -> float:
+    """Standard error of what was measured again with each of its parts left out, shape (n,)."""
+    n = len(left_out)
+    return float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))

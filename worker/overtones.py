@@ -10,22 +10,23 @@ from worker.readings import Readings
 
 STRETCH_CENTS = 16.0
 """Strings stretch overtones by a few cents (Fletcher 1964: 866 B h**2); more is another note."""
-STRETCH_WIDTH_CENTS = 4.0
-"""Width of the robust mean over one recording's overtones."""
+STRETCH_WIDTH_CENTS = 5.0
+"""Width of the robust mean (Lorentzian, as in `grid`) over one recording's overtones."""
 PIANO_CENTS = np.array([0.1, 0.1, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
 """Cents per (h**2 - 1) of a small piano's strings, by octave over C1: doubled with each over C3."""
-STIFFNESSES = np.concatenate([[0.0], np.geomspace(0.05, 2.0, 20)])
-"""In pianos: winds, bowed strings and synthesizers have none."""
-DECISIVE = 0.03
-"""A stiffness that fits so much worse than the best weighs 1/e of it where the search begins: no jumps."""
+DOUBT = 0.03
+"""Share of the overtones that is taken to have no stretch: where few tell, they are believed less."""
 _ORDERS = np.arange(2, 7)
 _PLACES = np.linspace(-STRETCH_CENTS, STRETCH_CENTS, 65)
 _STEP = _PLACES[1] - _PLACES[0]
 _PIANO = (_ORDERS[:, None] ** 2 - 1) * PIANO_CENTS
 _TOLD = (_PIANO < STRETCH_CENTS)[:, :, None]
-_FIT = np.exp(
-    -0.5 * ((_PLACES[:, None] - STIFFNESSES * _PIANO[:, :, None, None]) / STRETCH_WIDTH_CENTS) ** 2
-).reshape(-1, STIFFNESSES.size)
+
+
+def _near(stiffness: float) -> NDArray[np.float64]:
+    """Weights of overtones for being where strings of this stiffness have them."""
+    rest = _PLACES - stiffness * _PIANO[:, :, None]
+    return np.asarray(1.0 / (1.0 + (rest / STRETCH_WIDTH_CENTS) ** 2) ** 2, np.float64)
 
 
 def stretch_of(windows: Sequence[Readings]) -> NDArray[np.float64]:
@@ -38,13 +39,16 @@ def stretch_of(windows: Sequence[Readings]) -> NDArray[np.float64]:
     as those readings need.
     """
     counts = sum((_counts(window) for window in windows), np.zeros((_ORDERS.size, 8, _PLACES.size)))
-    score = counts.ravel() @ _FIT
-    likely = np.exp((score / max(float(score.max()), 1e-300) - 1.0) / DECISIVE)
-    stiffness = float((likely * STIFFNESSES).sum() / likely.sum())
     piano = _PIANO[:, :, None]
-    for _ in range(12):
-        near = counts * np.exp(-0.5 * ((_PLACES - stiffness * piano) / STRETCH_WIDTH_CENTS) ** 2) * piano
-        stiffness = max(0.0, float((near * _PLACES).sum()) / max(float((near * piano).sum()), 1e-300))
+    none = DOUBT * float((counts * piano).sum())
+    stiffness = 0.0
+    for _ in range(100):
+        near = counts * _near(stiffness) * piano
+        found = float((near * _PLACES).sum()) / max(float((near * piano).sum()) + none, 1e-300)
+        step = max(0.0, stiffness + 1.5 * (found - stiffness)) - stiffness
+        stiffness += step
+        if abs(step) < 1e-3:
+            break
     return np.asarray(stiffness * PIANO_CENTS, np.float64)
 
 

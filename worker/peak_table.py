@@ -17,6 +17,8 @@ class PeakTable:
     """Finds the peaks of the same frame, or of the one before, at a given distance in pitch."""
 
     columns: int
+    place: NDArray[np.float64]
+    """Where each peak lies, in columns, shape (n,)."""
     cell: NDArray[np.int64]
     """Column of each peak, shape (n,)."""
     flat: NDArray[np.int64]
@@ -26,13 +28,23 @@ class PeakTable:
 
     def lower(self, cents: float) -> NDArray[np.int32]:
         """For each peak, the one of its frame that lies `cents` below it, or -1; shape (n,)."""
-        step = round(cents / CELL_CENTS)
-        return np.where(self.cell > step, self.peak[np.maximum(self.flat - step, 0)], np.int32(-1))
+        column = np.round(self.place - cents / CELL_CENTS).astype(np.int64)
+        found = self.peak[np.maximum(self.flat - self.cell + column, 0)]
+        return np.where(column > 0, found, np.int32(-1))
 
-    def age(self, most: int) -> NDArray[np.int64]:
-        """Frames in a row, this one included, in which a peak lay here; 1 to `most`, shape (n,)."""
+    def earlier(self) -> NDArray[np.int32]:
+        """For each peak, the one that lay there in the frame before, or -1; shape (n,)."""
         first = self.flat < self.columns
-        earlier = np.where(first, np.int32(-1), self.peak[np.maximum(self.flat - self.columns, 0)])
+        return np.where(first, np.int32(-1), self.peak[np.maximum(self.flat - self.columns, 0)])
+
+    def age(self, most: int, struck: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Frames in a row, this one included, in which a peak lay here; 1 to `most`, shape (n,).
+
+        Peaks that are `struck`, shape (n,), are young again.
+        """
+        earlier = self.earlier()
+        if struck is not None:
+            earlier[struck] = -1
         age = np.ones(self.cell.size, np.int64)
         at = earlier
         for _ in range(most - 1):
@@ -44,10 +56,11 @@ class PeakTable:
 
 def lay_out(cents: NDArray[np.float64], frame: NDArray[np.int32], frames: int) -> PeakTable:
     """The table of peaks at `cents` from 440 Hz in `frame`, both of shape (n,), of `frames` in all."""
-    cell = np.maximum(np.round((cents - LOWEST_CENTS) / CELL_CENTS).astype(np.int64), 0) + 2
+    place = np.maximum((cents - LOWEST_CENTS) / CELL_CENTS, 0.0) + 2.0
+    cell = np.round(place).astype(np.int64)
     columns = int(cell.max(initial=0)) + 3
     flat = frame.astype(np.int64) * columns + cell
     peak = np.full(frames * columns, -1, np.int32)
     for shift in (-1, 1, 0):
         peak[flat + shift] = np.arange(cents.size, dtype=np.int32)
-    return PeakTable(columns=columns, cell=cell, flat=flat, peak=peak)
+    return PeakTable(columns=columns, place=place, cell=cell, flat=flat, peak=peak)

@@ -170,5 +170,6 @@ def straightened(heard: Evidence, scale: UnequalScale) -> Evidence:
         heard,
         counts=bent(heard.counts),
         placed=bent(heard.placed),
+        lasting=bent(heard.lasting),
         keys=np.stack([resultant * turn, heard.keys[1]]),
     )

@@ -40,6 +40,8 @@ class Tones:
 
     cents: NDArray[np.float64]
     weight: NDArray[np.float64]
+    level_db: NDArray[np.float32]
+    """Of its strongest peak."""
     frame: NDArray[np.int32]
     lead_share: float
     means_agreement: float
@@ -59,7 +61,7 @@ def find_tones(partials: Partials) -> Tones:
     steady = weight / (1.0 + (partials.blur_cents / BLUR_CENTS) ** 2)
     steady /= 1.0 + (partials.damping / DAMPING_BINS) ** 2
     if cents.size < 2:
-        return _weighty(cents, steady, partials.frame, 1.0, 1.0)
+        return _weighty(cents, steady, partials.level_db, partials.frame, 1.0, 1.0)
     apart = (np.diff(cents) > CHAIN_CENTS) | (np.diff(partials.frame) != 0)
     starts = np.flatnonzero(np.concatenate([[True], apart]))
     power = 10.0 ** (partials.level_db.astype(np.float64) / 10.0)
@@ -74,12 +76,14 @@ def find_tones(partials: Partials) -> Tones:
     else:
         # A window shorter than two turns of the vibrato finds centroids that still wander: it counts less.
         count = lead * together**2
-    return _weighty(middle, count, partials.frame[starts], alone, together)
+    level = np.maximum.reduceat(partials.level_db, starts)
+    return _weighty(middle, count, level, partials.frame[starts], alone, together)
 
 
 def _weighty(
     cents: NDArray[np.float64],
     weight: NDArray[np.float64],
+    level_db: NDArray[np.float32],
     frame: NDArray[np.int32],
     lead_share: float,
     means_agreement: float,
@@ -88,6 +92,7 @@ def _weighty(
     return Tones(
         cents=cents[keep],
         weight=weight[keep],
+        level_db=level_db[keep],
         frame=frame[keep],
         lead_share=lead_share,
         means_agreement=means_agreement,

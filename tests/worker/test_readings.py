@@ -34,6 +34,17 @@ def test_a_tone_settles_while_it_lasts() -> None:
     assert readings.settled == pytest.approx([0.1, 1 / 3, 2 / 3, 1.0, 1.0, 1.0])
 
 
+def test_a_tone_that_is_struck_again_is_settled_but_does_not_last() -> None:
+    levels = [0.0, -1.0, -2.0, -3.0, 4.0, 3.0, 2.0]
+    readings = read(of_peaks([(frame, 0.0, level) for frame, level in enumerate(levels)]), strikes=True)
+    assert readings.settled.tolist()[3:] == [1.0, 1.0, 1.0, 1.0]
+    assert readings.lasting == pytest.approx([0.02, 0.2, 0.4, 0.6, 0.02, 0.2, 0.4])
+
+
+def test_strikes_are_told_only_where_they_are_asked_for() -> None:
+    assert read(of_peaks([(0, 0.0)])).lasting is None
+
+
 def test_nothing_makes_no_readings() -> None:
     readings = read(of_peaks([]))
     assert readings.cents.size == 0

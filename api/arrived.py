@@ -24,6 +24,12 @@ class Arrived:
     tail: Tail | None
     offset: int
 
+    @classmethod
+    def whole(cls, job: Job) -> "Arrived":
+        """One that has become a job: all of it, and nothing beside it any more."""
+        forgotten = Resumable(id=job.id, metadata="", holder="")
+        return cls(job=job, resumable=forgotten, parts=0, tail=None, offset=job.input.size_bytes or 0)
+
     @property
     def length(self) -> int:
         """Bytes in all, as they were declared."""

@@ -34,6 +34,7 @@ class Continuation:
         self._receiver = receiver
         self._arrivals = arrivals
         self._holder = holder
+        self._in_parts = before.offset - (before.tail.size_bytes if before.tail else 0)
         self._sender = PartSender(self._begin, parts_in_flight=parts_in_flight, sent=before.parts)
 
     async def write(self, chunks: AsyncIterator[bytes]) -> None:
@@ -45,9 +46,10 @@ class Continuation:
             await self._receiver.seed(tail.size_bytes, partial(self._arrivals.read_tail, tail))
         try:
             async for part, hold in self._receiver.full_parts(chunks):
+                self._in_parts += len(part)
                 await self._sender.send(part, hold)
                 del part
-            if self._before.offset + self._receiver.size_bytes == self._before.length:
+            if self._has_all:
                 await self._end()
             else:
                 await self._sender.landed()
@@ -58,6 +60,10 @@ class Continuation:
             with anyio.CancelScope(shield=True):
                 await self._keep_what_came()
             raise
+
+    @property
+    def _has_all(self) -> bool:
+        return self._in_parts + len(self._receiver.rest) == self._before.length
 
     async def _end(self) -> None:
         """The last part may be short; a small file needs no parts at all."""
@@ -76,6 +82,10 @@ class Continuation:
     async def _keep_what_came(self) -> None:
         if not await self._sender.settled():
             return
+        if self._has_all:
+            # a tail up to the end would say that the upload is whole, and there is no object yet: the last
+            # byte is asked for once more, and the request that brings it ends the upload
+            del self._receiver.rest[-1:]
         try:
             await run(self._leave_tail)
         except Unavailable as error:

@@ -25,7 +25,7 @@ from api.direct import GRACE_SECONDS, submitted
 from api.submit import Submissions
 from api.upload import Receiver
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from shared.job import AudioInput
+from shared.job import AudioInput, Job
 from shared.logs import bind, get_logger
 from shared.signature import SNIFF_BYTES
 from shared.timeline import JobState
@@ -87,9 +87,9 @@ class ResumableUploads:
         """How far it is; whole ones stay at their end. Raises NotFound."""
         job = self.submissions.jobs.get(job_id)
         caller.check_sees(job)
-        length = job.input.size_bytes or 0
         if job.state is not JobState.AWAITING_UPLOAD:
-            return Progress(offset=length, length=length, metadata="", expires_at=job.expires_at or 0.0)
+            return _ended(job)
+        length = job.input.size_bytes or 0
         arrived = self.arrivals.of(job, self.arrivals.store.get(job_id))
         if arrived.offset == length:
             self._finish(job_id)  # left undone by a process that died; no client would ask for it again
@@ -111,8 +111,10 @@ class ResumableUploads:
     async def append(self, request: Request, job_id: str, *, offset: int, caller: Caller) -> Progress:
         """Go on with the body of a request. What arrives stays, however the request ends.
 
+        Nothing more for a whole upload is no error: its client did not get the last answer.
+
         Raises:
-            NotFound: there is no such upload, or it is whole.
+            NotFound: there is no such upload, or it was canceled.
             Conflict: it is not at that offset, or another request has taken it over.
             TooLarge: the body goes beyond the length that was declared.
             UnsupportedMedia: it is no sound; it is removed.
@@ -120,12 +122,15 @@ class ResumableUploads:
         jobs = self.submissions.jobs
         holder = secrets.token_hex(8)
         before = await run_in_threadpool(self._take, job_id, holder, caller)
+        whole = before.job.state is not JobState.AWAITING_UPLOAD
         if before.offset != offset:
             raise Conflict(f"The upload is at offset {before.offset}; go on from there.", code="wrong_offset")
         room = before.length - offset
         declared = request.headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > room:
             raise _beyond(before.length)
+        if whole:
+            return _ended(before.job)
         pace = self.submissions.pace()
         now = time.time()
         info = UploadInfo(
@@ -176,7 +181,9 @@ class ResumableUploads:
         caller.check_changes(job)
         bind(job_id=job_id)
         if job.state is not JobState.AWAITING_UPLOAD:
-            raise NotFound("This upload is whole, or was canceled.")
+            if job.queued_at is None:
+                raise NotFound("This upload was canceled.")
+            return Arrived.whole(job)
         return self.arrivals.of(job, self.arrivals.store.take(job_id, holder=holder))
 
     def _finish(self, job_id: str) -> None:
@@ -219,6 +226,12 @@ class ResumableUploads:
             with contextlib.suppress(Unavailable, NotFound):
                 await run_in_threadpool(self.submissions.jobs.change, job_id, later)
             await asyncio.sleep(_EXTEND_SECONDS)
+
+
+def _ended(job: Job) -> Progress:
+    """Of an upload that takes no more: at its end."""
+    length = job.input.size_bytes or 0
+    return Progress(offset=length, length=length, metadata="", expires_at=job.expires_at or 0.0)
 
 
 async def _limited(chunks: AsyncIterator[bytes], most: int, length: int) -> AsyncIterator[bytes]:

@@ -26,6 +26,7 @@ class PartSender:
         self._begin = begin
         self._most = parts_in_flight
         self._under_way: set[asyncio.Task[None]] = set()
+        self._dropped = False
 
     async def send(self, part: bytearray, hold: Hold) -> None:
         """Hash a part and start it on its way. Raises what an earlier one met."""
@@ -36,6 +37,7 @@ class PartSender:
             if self.upload is None:
                 self.upload = await to_thread.run_sync(self._begin)
         except BaseException:
+            self._dropped = True
             hold.release()
             raise
         self.number += 1
@@ -50,9 +52,9 @@ class PartSender:
         await self._landed(0)
 
     async def settled(self) -> bool:
-        """Wait until none is under way any more: whether all have arrived."""
+        """Wait until none is under way any more: whether all that were handed over have arrived."""
         ends = await asyncio.gather(*self._under_way, return_exceptions=True)
-        return not any(isinstance(end, BaseException) for end in ends)
+        return not self._dropped and not any(isinstance(end, BaseException) for end in ends)
 
     async def _landed(self, most_left: int) -> None:
         while True:

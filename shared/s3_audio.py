@@ -1,14 +1,17 @@
 """AudioStore in any S3. The only file that knows boto3."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 
 from shared.errors import AudioMissing, Unavailable
 from shared.logs import get_logger
@@ -24,6 +27,9 @@ _log = get_logger(__name__)
 
 _CHUNK_BYTES = 64 * 1024
 """Of an answer on its way into the caller's memory."""
+
+READ_SECONDS = 60.0
+"""Of one read. The client's own timeout is of each receive, and storage may send a byte before it is over."""
 
 
 def connect_s3(
@@ -66,11 +72,21 @@ def connect_s3(
 class S3AudioStore:
     """Objects under one prefix of one bucket."""
 
-    def __init__(self, client: "S3Client", *, bucket: str, prefix: str, part_bytes: int) -> None:
+    def __init__(
+        self,
+        client: "S3Client",
+        *,
+        bucket: str,
+        prefix: str,
+        part_bytes: int,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        """*read_seconds*: so long may one read take, and not much longer."""
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
         self.part_bytes = part_bytes
+        self._read_seconds = read_seconds
 
     def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
         """Make the bucket where it is missing; it drops unfinished uploads and takes some from browsers."""
@@ -128,7 +144,13 @@ class S3AudioStore:
         """A seekable file over ranged reads. Raises AudioMissing."""
         with translated():
             head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        raw = RangedReader(self._client, self._bucket, self._prefix + key, head["ContentLength"])
+        raw = RangedReader(
+            self._client,
+            self._bucket,
+            self._prefix + key,
+            size_bytes=head["ContentLength"],
+            read_seconds=self._read_seconds,
+        )
         return cast(BinaryIO, raw)
 
     def delete(self, key: str) -> None:
@@ -227,11 +249,14 @@ class _S3Upload:
 class RangedReader(SeekableFile):
     """One object as a seekable file: every read is one ranged GET."""
 
-    def __init__(self, client: "S3Client", bucket: str, name: str, size_bytes: int) -> None:
+    def __init__(
+        self, client: "S3Client", bucket: str, name: str, *, size_bytes: int, read_seconds: float
+    ) -> None:
         super().__init__(size_bytes)
         self._client = client
         self._bucket = bucket
         self._name = name
+        self._read_seconds = read_seconds
 
     def readinto(self, buffer: Any) -> int:
         """Fill what one ranged GET gives. Raises AudioMissing, Unavailable."""
@@ -240,13 +265,17 @@ class RangedReader(SeekableFile):
         if wanted <= 0:
             return 0
         got = 0
+        until = time.monotonic() + self._read_seconds
         with translated():
             answer = self._client.get_object(
                 Bucket=self._bucket, Key=self._name, Range=f"bytes={self._at}-{self._at + wanted - 1}"
             )
-            for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
-                view[got : got + len(chunk)] = chunk
-                got += len(chunk)
+            with closing(answer["Body"]) as body:
+                for chunk in _as_they_come(body, answer["ContentLength"]):
+                    view[got : got + len(chunk)] = chunk
+                    got += len(chunk)
+                    if got < wanted and time.monotonic() > until:
+                        raise Unavailable("The audio storage answers too slowly; try again later.")
         self._at += got
         return got
 
@@ -254,6 +283,12 @@ class RangedReader(SeekableFile):
         """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
         rest = bytearray(max(0, self.size_bytes - self._at))
         return bytes(memoryview(rest)[: self.readinto(rest)])
+
+
+def _as_they_come(body: StreamingBody, size_bytes: int) -> Iterator[bytes]:
+    """Chunks of a body, each from one receive: botocore's own wait until they are full, however long."""
+    stream = SimpleNamespace(read=body._raw_stream.read1)  # type: ignore[attr-defined] # its stubs hide it
+    return StreamingBody(cast(Any, stream), size_bytes).iter_chunks(_CHUNK_BYTES)
 
 
 def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:

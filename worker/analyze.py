@@ -21,7 +21,7 @@ from shared.job import Job, Problem
 from shared.logs import bind, get_logger
 from shared.ports import AudioStore, JobStore
 from shared.report import Report
-from worker.aside import Aside
+from worker.aside import CALL_SECONDS, Aside
 from worker.pulse import Canceled, Pulse, Stopping
 
 _log = get_logger(__name__)
@@ -74,6 +74,8 @@ class Terms:
     """Before the server of a job's audio is asked again, where it was away."""
     give_up_seconds: float = 60
     """How long to try to write a result while the job store does not answer."""
+    storage_seconds: float = CALL_SECONDS
+    """How long to wait for our own storage to open or read the audio."""
 
 
 def analyze(
@@ -116,7 +118,7 @@ def analyze(
     _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
     pulse = Pulse(job, jobs=jobs, lease_seconds=terms.lease_seconds, stopping=stopping)
     try:
-        with Aside(pulse) as aside:
+        with Aside(pulse, call_seconds=terms.storage_seconds) as aside:
             opened = _opened(job, audio=audio, fetch=fetch, aside=aside)
             step = _attempt(job, opened=opened, listen=listen, pulse=pulse, terms=terms)
             ended = _write(jobs, job_id, step, terms)

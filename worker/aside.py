@@ -1,20 +1,26 @@
 """Calls that know no interruption, such as reads of our own storage, each in a thread beside a pulse.
 
 The storage's client knows only timeouts of many seconds, and a canceled job must end before them. So a call
-that nobody wants any more is left behind, but not for long: who leaves here waits until it has ended, since a
-process that forks must have one thread.
+that nobody wants any more is left behind, but not for long: who leaves here waits until it has ended, so that
+no fork meets a thread at work. It may meet one that is going: Python calls a thread ended just before the
+kernel does.
 """
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
+from shared.errors import Unavailable
 from shared.seekable import SeekableFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+CALL_SECONDS = 120.0
+"""Longer than all tries and a whole read of our S3 client take: what lasts longer comes a byte at a time."""
 
 _PULSE_SECONDS = 0.25
 
@@ -22,11 +28,15 @@ Result = TypeVar("Result")
 
 
 class Aside:
-    """One call at a time. Nothing may be called any more after the pulse has raised."""
+    """One call at a time. Nothing may be called any more after one was left behind."""
 
-    def __init__(self, keep_going: Callable[[], None]) -> None:
-        """*keep_going* is called several times a second during each call; what it raises leaves the call."""
+    def __init__(self, keep_going: Callable[[], None], *, call_seconds: float = CALL_SECONDS) -> None:
+        """*keep_going* is called several times a second during each call; what it raises leaves the call.
+
+        *call_seconds*: so long is a call waited for.
+        """
         self.keep_going = keep_going
+        self._call_seconds = call_seconds
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Aside":
@@ -37,7 +47,10 @@ class Aside:
             self._thread.join()
 
     def call(self, work: Callable[[], Result]) -> Result:
-        """What *work* returns or raises, or else what the pulse raises."""
+        """What *work* returns or raises, or else what the pulse raises.
+
+        Raises Unavailable where it takes too long, or this process may not start a thread.
+        """
         returned: list[Result] = []
         raised: list[BaseException] = []
 
@@ -47,12 +60,19 @@ class Aside:
             except BaseException as error:  # it is the caller's, not this thread's
                 raised.append(error)
 
-        self._thread = threading.Thread(target=run, name="aside", daemon=True)
-        self._thread.start()
-        self._thread.join(_PULSE_SECONDS)
-        while self._thread.is_alive():
+        until = time.monotonic() + self._call_seconds
+        thread = threading.Thread(target=run, name="aside", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise Unavailable("The worker may not start another thread; try again later.") from error
+        self._thread = thread
+        thread.join(_PULSE_SECONDS)
+        while thread.is_alive():
             self.keep_going()
-            self._thread.join(_PULSE_SECONDS)
+            if time.monotonic() > until:
+                raise Unavailable("The audio storage takes too long to answer; try again later.")
+            thread.join(_PULSE_SECONDS)
         if raised:
             raise raised[0]
         return returned[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.evidence import SEGMENT_SECONDS
 from worker.partials import Partials
 
 LINE_CENTS = 25.0
@@ -29,7 +30,13 @@ and more."""
 PURE = 0.98
 """Share of the power, with its overtones, in nine of ten frames: sines through codecs and in noise of
 -6 dB 0.99 and more, bowls up to 0.96."""
-OVERTONES = 8
+OVERTONES = 32
+"""All but 1.3 % of a square wave's power lies below."""
+WIDE_OVERTONES = 8
+"""Further up they are looked for ever closer, or all that sounds would be near one of them."""
+CARRIER = 0.7
+"""Share of the line's power in its strongest partial: vibrato and tremolo leave it 0.75 and more, two
+partials that beat 0.5."""
 CLEAR_DB = 16.0
 """Over the floor in the median frame: a sine in noise of -6 dB 26, the one stray peak of a chirp 10 to 11."""
 RINGS_SECONDS = 2.0
@@ -43,7 +50,7 @@ class LoneTone:
     hz: float
     """Power mean."""
     error_cents: float
-    """Its standard deviation: of two partials that beat, either may be meant."""
+    """Standard deviation of its seconds, or of its partials where they beat: either may be meant."""
     pure: bool
     """Nothing else sounds but its own overtones; otherwise partials that are no overtones ring with it."""
     overtones: bool
@@ -83,18 +90,23 @@ def find_lone_tone(partials: Partials, strongest_hz: float, segments: int) -> Lo
         return None
     weight, away = power[mine], cents[mine]
     middle = float((weight * away).sum() / weight.sum())
-    spread = float(np.sqrt((weight * (away - middle) ** 2).sum() / weight.sum()))
-    part = np.minimum(partials.frame[mine] * segments // max(1, partials.frames), segments - 1)
-    total = np.bincount(part, weight, segments)
-    moved = np.bincount(part, weight * (away - middle), segments)
+    seconds_of = partials.frame[mine] * partials.hop_seconds
+    steady = (
+        pure and np.median((_loudest(weight, row, frame.size) / np.maximum(line, 1e-300))[asked]) > CARRIER
+    )
+    if steady:
+        middles, sums = _by_part(seconds_of.astype(np.int64), away - middle, weight)
+        spread = _deviation(middles[sums > 0.0], sums[sums > 0.0])
+    else:
+        spread = _deviation(away - middle, weight)
+    part = np.minimum((seconds_of / SEGMENT_SECONDS).astype(np.int64), segments - 1)
+    moved, total = _by_part(part, away - middle, weight, segments)
     return LoneTone(
         hz=strongest_hz * 2.0 ** (middle / 1200.0),
         error_cents=spread,
         pure=pure,
         overtones=bool(np.quantile((line / whole)[asked], 0.1) <= PURE),
-        drift_cents=tuple(
-            round(float(m / t), 2) if t > 0.0 else None for m, t in zip(moved, total, strict=True)
-        ),
+        drift_cents=tuple(round(float(m), 2) if t > 0.0 else None for m, t in zip(moved, total, strict=True)),
     )
 
 
@@ -103,5 +115,26 @@ def _series(
 ) -> NDArray[np.float64]:
     """Power of the tone and its overtones in each frame."""
     order = np.clip(np.round(2.0 ** (cents / 1200.0)), 1, OVERTONES)
-    near = np.abs(cents - 1200.0 * np.log2(order)) < LINE_CENTS
+    near = np.abs(cents - 1200.0 * np.log2(order)) < LINE_CENTS * np.minimum(1.0, WIDE_OVERTONES / order)
     return np.asarray(np.add.reduceat(power * near, starts), np.float64)
+
+
+def _loudest(weight: NDArray[np.float64], row: NDArray[np.intp], rows: int) -> NDArray[np.float64]:
+    """The largest weight in each row, shape (rows,)."""
+    largest = np.zeros(rows)
+    np.maximum.at(largest, row, weight)
+    return largest
+
+
+def _by_part(
+    part: NDArray[np.int64], cents: NDArray[np.float64], weight: NDArray[np.float64], parts: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of `cents` in each part, and its weight."""
+    total = np.bincount(part, weight, parts)
+    mean = np.bincount(part, weight * cents, parts) / np.maximum(total, 1e-300)
+    return mean, np.asarray(total, np.float64)
+
+
+def _deviation(cents: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    """Standard deviation around 0."""
+    return float(np.sqrt((weight * cents**2).sum() / weight.sum()))

@@ -29,8 +29,6 @@ class LowBand:
     samples: NDArray[np.float32]
     """Shape (n,)."""
     rate_hz: float
-    peak: float
-    """Peak of the loud blocks before scaling; 0 if silent."""
     clipped: bool
 
 
@@ -42,10 +40,10 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
     """
     peaks = _block_peaks(samples)
     peak = float(np.quantile(peaks, 0.9)) if peaks.size else 0.0
-    if peak == 0.0 and peaks.size:
+    if peak < SILENCE_PEAK and peaks.size:
         peak = float(peaks.max())
     if peak < SILENCE_PEAK:
-        return LowBand(samples=np.zeros(0, np.float32), rate_hz=float(sample_rate), peak=0.0, clipped=False)
+        return LowBand(samples=np.zeros(0, np.float32), rate_hz=float(sample_rate), clipped=False)
     ratio = _ratio(sample_rate)
     block = np.zeros(ratio * BLOCK // 4, np.float32)
     guard = ratio * GUARD // 4
@@ -68,7 +66,6 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
     return LowBand(
         samples=out[: samples.size * 4 // ratio],
         rate_hz=sample_rate * 4 / ratio,
-        peak=peak,
         clipped=_is_clipped(samples, peaks),
     )
 

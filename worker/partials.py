@@ -30,7 +30,7 @@ class Partials:
     hz: NDArray[np.float64]
     """Reassigned (instantaneous) frequency."""
     level_db: NDArray[np.float32]
-    """Amplitude of the sine, dB under the recording's peak."""
+    """Amplitude of the sine, dB over the loud blocks' peak."""
     prominence_db: NDArray[np.float32]
     """Over the local mean of the log spectrum."""
     blur_cents: NDArray[np.float64]

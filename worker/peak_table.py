@@ -17,10 +17,11 @@ class PeakTable:
     """Finds the peaks of the same frame, or of the one before, at a given distance in pitch."""
 
     columns: int
+    """Of which the first is empty."""
     place: NDArray[np.float64]
     """Where each peak lies, in columns, shape (n,)."""
-    cell: NDArray[np.int64]
-    """Column of each peak, shape (n,)."""
+    row: NDArray[np.int64]
+    """Where the frame of each peak begins in `peak`, shape (n,)."""
     flat: NDArray[np.int64]
     """Place of each peak in `peak`, shape (n,)."""
     peak: NDArray[np.int32]
@@ -28,9 +29,8 @@ class PeakTable:
 
     def lower(self, cents: float) -> NDArray[np.int32]:
         """For each peak, the one of its frame that lies `cents` below it, or -1; shape (n,)."""
-        column = np.round(self.place - cents / CELL_CENTS).astype(np.int64)
-        found = self.peak[np.maximum(self.flat - self.cell + column, 0)]
-        return np.where(column > 0, found, np.int32(-1))
+        column = np.maximum(self.place + (0.5 - cents / CELL_CENTS), 0.0).astype(np.int64)
+        return np.asarray(self.peak[self.row + column], np.int32)
 
     def earlier(self) -> NDArray[np.int32]:
         """For each peak, the one that lay there in the frame before, or -1; shape (n,)."""
@@ -45,7 +45,7 @@ class PeakTable:
         earlier = self.earlier()
         if struck is not None:
             earlier[struck] = -1
-        age = np.ones(self.cell.size, np.int64)
+        age = np.ones(self.flat.size, np.int64)
         at = earlier
         for _ in range(most - 1):
             found = at >= 0
@@ -59,8 +59,9 @@ def lay_out(cents: NDArray[np.float64], frame: NDArray[np.int32], frames: int) -
     place = np.maximum((cents - LOWEST_CENTS) / CELL_CENTS, 0.0) + 2.0
     cell = np.round(place).astype(np.int64)
     columns = int(cell.max(initial=0)) + 3
-    flat = frame.astype(np.int64) * columns + cell
+    row = frame.astype(np.int64) * columns
+    flat = row + cell
     peak = np.full(frames * columns, -1, np.int32)
     for shift in (-1, 1, 0):
         peak[flat + shift] = np.arange(cents.size, dtype=np.int32)
-    return PeakTable(columns=columns, place=place, cell=cell, flat=flat, peak=peak)
+    return PeakTable(columns=columns, place=place, row=row, flat=flat, peak=peak)

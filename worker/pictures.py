@@ -15,7 +15,7 @@ FAINTEST_DB = -120.0
 
 
 def dominant_hz(partials: Partials) -> float | None:
-    """The frequency with most power over all frames: peaks within 10 cents count together."""
+    """The frequency with most power over all frames: peaks within 7.5 cents count together."""
     if partials.hz.size == 0:
         return None
     power = 10.0 ** (partials.level_db.astype(np.float64) / 10.0)

@@ -10,7 +10,7 @@ from worker.peak_table import lay_out
 from worker.tones import find_tones
 
 HARMONICS = 12
-"""Overtones 2..12 count as measurements of their fundamental. 8 to 24 score alike."""
+"""Overtones 2..12 count as measurements of their fundamental. 10 to 24 score alike."""
 OWN = 0.75
 """A peak that may be an overtone more likely is one: its reading as a note of its own counts a quarter."""
 SETTLED_FRAMES = 4

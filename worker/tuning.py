@@ -46,6 +46,10 @@ SHORTEST_SECONDS = 0.45
 """One short window and its margins."""
 LONE_AGREEMENT = 0.9
 """One pitch class only, and steady: a tuning fork, a sine, a drone."""
+FEW_NOTES = 3.0
+"""Pitch classes of a melody: a bowl's partials have 2.4 to 2.7, hum and drones under music leave more."""
+MELODY_CONFIDENCE = 0.8
+"""Under hum of up to 24 dB music has 0.85 and more; one low sawtooth, read as a scale, 0.7."""
 LONE_STRENGTH = 40.0
 """A sine has 100 and more; of sirens and chirps hardly a peak stands still, and the few agree by chance."""
 
@@ -91,7 +95,10 @@ def _report(
     strongest = dominant_hz(partials)
     note, note_cents = note_of(strongest) if strongest else (None, None)
     tone = find_lone_tone(partials, strongest, heard.counts.shape[1]) if strongest else None
-    reading = _as_tone(tone) if tone else _as_scale(partials, heard, fit)
+    reading = _as_scale(partials, heard, fit)
+    if tone is not None:
+        alone = _as_tone(tone)
+        reading = reading if _outdoes(reading.judged, heard, alone.judged) else alone
     a4_hz = 440.0 * 2.0 ** (reading.cents / 1200.0)
     judged = reading.judged
     remarks = {"clipped": low.clipped} | reading.remarks
@@ -115,6 +122,12 @@ def _report(
         spectrum=picture,
         analysis_version=ANALYSIS_VERSION,
     )
+
+
+def _outdoes(scale: Judgement, heard: Evidence, tone: Judgement) -> bool:
+    """Whether music is heard under what seems to be a lone tone: under hum, or a drone."""
+    enough = min(MELODY_CONFIDENCE, tone.confidence)
+    return scale.reason is None and scale.confidence > enough and heard.pitch_classes > FEW_NOTES
 
 
 def _as_tone(tone: LoneTone) -> _Reading:
@@ -169,7 +182,7 @@ def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
         judged=judged,
         remarks={
             "pure_tone": lone and heard.notes < 1.3,
-            "few_notes": sure and heard.pitch_classes < 3.0,
+            "few_notes": sure and heard.pitch_classes < FEW_NOTES,
             "tuning_moves": drift_range > MOVES_CENTS,
             "not_tempered": sure and scale is not None,
         },

@@ -175,8 +175,29 @@ def test_given_up_everything_is_gone(world: World) -> None:
 def test_a_whole_upload_takes_no_more_and_is_deleted_as_a_job(world: World) -> None:
     url = begin(world, len(SONG)).headers["location"]
     assert patch(world, url, 0, SONG).status_code == 204
-    assert patch(world, url, len(SONG), b"").status_code == 404
+    for offset, data, status in ((0, SONG, 409), (len(SONG), b"x", 413), (len(SONG) + 1, b"", 409)):
+        assert patch(world, url, offset, data).status_code == status
     assert world.client.delete(url, headers=TUS).status_code == 409
+    assert world.queue.messages == {"interactive": [url.rpartition("/")[2]]}
+
+
+def test_nothing_more_at_the_end_of_a_whole_upload_is_no_error(world: World) -> None:
+    """Clients whose last answer was lost send just that, as tuspy does."""
+    url = begin(world, len(SONG)).headers["location"]
+    assert patch(world, url, 0, SONG).status_code == 204
+    answer = patch(world, url, len(SONG), b"")
+    assert (answer.status_code, answer.headers["upload-offset"]) == (204, str(len(SONG)))
+    assert {job.state for job in world.jobs.jobs.values()} == {JobState.QUEUED}
+    assert world.queue.messages == {"interactive": [url.rpartition("/")[2]]}
+
+
+def test_a_canceled_upload_takes_nothing(world: World) -> None:
+    url = begin(world, len(SONG)).headers["location"]
+    assert patch(world, url, 0, SONG[:5000]).status_code == 204
+    assert world.client.post(f"/v1/jobs/{url.rpartition('/')[2]}/cancel").status_code == 200
+    for offset in (5000, len(SONG)):
+        assert patch(world, url, offset, SONG[offset:]).status_code == 404
+    assert {job.state for job in world.jobs.jobs.values()} == {JobState.CANCELED}
 
 
 REFUSED: dict[str, tuple[dict[str, str], int]] = {

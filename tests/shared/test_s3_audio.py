@@ -1,13 +1,19 @@
 import os
+import select
 import socket
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from unittest import mock
+from urllib.parse import urlsplit
 
 import pytest
 
 from shared.errors import Unavailable
 from shared.s3_audio import S3AudioStore, connect_s3
+from tests.receivers import a_socket
 from tests.servers import S3Server
 
 
@@ -72,3 +78,79 @@ def test_reading_all_of_an_object_asks_storage_once(s3: S3Server) -> None:
             assert file.read() == b""
     assert read == [len(audio) - 1000]
     client.close()
+
+
+@dataclass
+class Dribble:
+    """A way to a storage that is well, on which the end of a song comes a byte at a time."""
+
+    url: str = ""
+    bytes_left: int = 0
+    """What was still to come when the client hung up."""
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def a_dribble(storage: S3Server, *, first_bytes: int, patience: int) -> Iterator[Dribble]:
+    """*patience*: after so many single bytes the rest comes at once."""
+    dribble = Dribble()
+    at = urlsplit(storage.endpoint_url)
+
+    def serve(client: socket.socket) -> None:
+        with socket.create_connection((at.hostname, at.port)) as server:
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                if client in ready:
+                    asked = client.recv(65536)
+                    if not asked:
+                        return
+                    server.sendall(asked)
+                    if asked.startswith(b"GET "):
+                        slowly(client, server)
+                elif not (answer := server.recv(65536)):
+                    return
+                else:
+                    client.sendall(answer)
+
+    def slowly(client: socket.socket, server: socket.socket) -> None:
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += server.recv(65536)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        size = int(dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])[b"content-length"])
+        while len(body) < size:
+            body += server.recv(65536)
+        client.sendall(head + b"\r\n\r\n" + body[:first_bytes])
+        sent = first_bytes
+        try:
+            for sent in range(first_bytes, min(first_bytes + patience, size)):
+                if select.select([client], [], [], 0.05)[0]:
+                    return
+                client.sendall(body[sent : sent + 1])
+            client.sendall(body[sent + 1 :])
+            sent = size
+        finally:
+            dribble.bytes_left = size - sent
+            dribble.over.set()
+
+    with a_socket(serve) as port:
+        dribble.url = f"http://127.0.0.1:{port}"
+        yield dribble
+
+
+def test_a_read_that_comes_a_byte_at_a_time_is_given_up_and_so_is_its_connection(s3: S3Server) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
+    audio = os.urandom(100_000)
+    bucket = f"t{uuid.uuid4().hex[:8]}"
+    with (
+        mock.patch.dict(os.environ, keys),
+        a_dribble(s3, first_bytes=10_000, patience=200) as dribble,
+        closing(connect_s3(endpoint_url=dribble.url, region=s3.region)) as client,
+    ):
+        store = S3AudioStore(client, bucket=bucket, prefix="", part_bytes=5 * 1024 * 1024, read_seconds=0)
+        store.prepare()
+        store.put("a", audio, media_type="audio/wav")
+        with store.open("a") as file, pytest.raises(Unavailable, match="storage"):
+            file.read()
+        assert dribble.over.wait(60)
+    assert dribble.bytes_left > 80_000

@@ -437,3 +437,24 @@ def test_a_paused_upload_is_canceled_and_leaves_nothing(page: Page, stage: Syste
     while len(stage.stored()) > before and time.monotonic() < deadline:
         time.sleep(0.2)
     assert len(stage.stored()) == before
+
+
+def test_an_upload_whose_last_answer_is_lost_is_heard_all_the_same(page: Page) -> None:
+    sent: list[str] = []
+    network = page.context.new_cdp_session(page)
+
+    def lose(answer: Any) -> None:
+        sent.append(answer["request"]["method"])
+        paused = {"requestId": answer["requestId"]}
+        if sent == ["PATCH"]:
+            network.send("Fetch.failRequest", paused | {"errorReason": "ConnectionClosed"})
+        else:
+            network.send("Fetch.continueRequest", paused)
+
+    network.on("Fetch.requestPaused", lose)
+    answers = {"urlPattern": "*/v1/tus/*", "requestStage": "Response"}
+    network.send("Fetch.enable", {"patterns": [answers]})
+    page.goto("/")
+    page.set_input_files("input[type=file]", [file_of("lost.wav", a_song(432.0, seconds=150))])
+    expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
+    assert sent == ["PATCH", "HEAD"]

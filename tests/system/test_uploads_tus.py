@@ -11,17 +11,25 @@ from tusclient.client import TusClient
 
 from tests.servers import S3Server, ValkeyServer
 from tests.system.an_api import Api, an_api
+from tests.system.refusing_storage import RefusingProxy, a_refusing_proxy
 
 MIB = 1024 * 1024
 SONG = b"fLaC" + random.Random(7).randbytes(13 * MIB)
+SHORT = SONG[:300_000]
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = TUS | {"Content-Type": "application/offset+octet-stream"}
 JS = Path(__file__).parent / "tus_client.mjs"
 
 
 @pytest.fixture(scope="module")
-def api(valkey: ValkeyServer, s3: S3Server) -> Iterator[Api]:
-    with an_api(valkey, s3) as running:
+def storage(s3: S3Server) -> Iterator[RefusingProxy]:
+    with a_refusing_proxy(s3) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def api(valkey: ValkeyServer, s3: S3Server, storage: RefusingProxy) -> Iterator[Api]:
+    with an_api(valkey, s3, KAMMERTON_S3_ENDPOINT_URL=storage.url) as running:
         yield running
 
 
@@ -32,12 +40,28 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def arrived_whole(api: Api, url: str) -> None:
+def begun(api: Api, length: int) -> str:
+    created = httpx2.post(f"{api.url}/v1/tus", headers=TUS | {"Upload-Length": str(length)})
+    return str(api.url + created.headers["location"])
+
+
+def patch(url: str, offset: int, data: bytes) -> int:
+    headers = CHUNK | {"Upload-Offset": str(offset)}
+    return int(httpx2.patch(url, content=data, headers=headers, timeout=60).status_code)
+
+
+def offset_of(url: str) -> int:
+    answer = httpx2.head(url, headers=TUS)
+    assert answer.status_code == 200
+    return int(answer.headers["upload-offset"])
+
+
+def arrived_whole(api: Api, url: str, song: bytes = SONG) -> None:
     job_id = url.rpartition("/")[2]
     job = httpx2.get(f"{api.url}/v1/jobs/{job_id}").json()
-    assert (job["state"], job["input"]["bytes"]) == ("queued", len(SONG))
+    assert (job["state"], job["input"]["bytes"]) == ("queued", len(song))
     with api.audio.open(job_id) as stored:
-        assert stored.read() == SONG
+        assert stored.read() == song
     assert api.stored() == {(each, False) for each in api.accepted()}
 
 
@@ -65,8 +89,7 @@ def test_tuspy_goes_on_after_the_api_was_killed(api: Api, song: Path) -> None:
 
 
 def test_an_api_killed_in_the_middle_of_a_request_keeps_its_full_parts(api: Api) -> None:
-    created = httpx2.post(f"{api.url}/v1/tus", headers=TUS | {"Upload-Length": str(len(SONG))})
-    url = api.url + created.headers["location"]
+    url = begun(api, len(SONG))
 
     def body() -> Iterator[bytes]:
         for at in range(0, 12 * MIB, MIB):
@@ -79,29 +102,25 @@ def test_an_api_killed_in_the_middle_of_a_request_keeps_its_full_parts(api: Api)
     with pytest.raises(httpx2.TransportError):
         httpx2.patch(url, content=body(), headers=CHUNK | {"Upload-Offset": "0"}, timeout=60)
     api.server.start()
-    offset = int(httpx2.head(url, headers=TUS).headers["upload-offset"])
+    offset = offset_of(url)
     assert offset in (5 * MIB, 10 * MIB)
-    rest = httpx2.patch(
-        url, content=SONG[offset:], headers=CHUNK | {"Upload-Offset": str(offset)}, timeout=60
-    )
-    assert rest.status_code == 204
+    assert patch(url, offset, SONG[offset:]) == 204
     arrived_whole(api, url)
 
 
 def test_a_connection_cut_in_the_middle_costs_nothing_of_what_came(api: Api) -> None:
-    created = httpx2.post(f"{api.url}/v1/tus", headers=TUS | {"Upload-Length": str(len(SONG))})
-    path = created.headers["location"]
+    url = begun(api, len(SONG))
+    path = url.removeprefix(api.url)
     head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SONG)}\r\nUpload-Offset: 0\r\n"
     head += "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
     with api.socket() as connection:
         connection.sendall(head.encode() + b"\r\n" + SONG[: 7 * MIB])
     while api.uploads.alive():
         pass
-    offset = int(httpx2.head(api.url + path, headers=TUS).headers["upload-offset"])
+    offset = offset_of(url)
     assert 5 * MIB < offset <= 7 * MIB
-    more = CHUNK | {"Upload-Offset": str(offset)}
-    assert httpx2.patch(api.url + path, content=SONG[offset:], headers=more, timeout=60).status_code == 204
-    arrived_whole(api, api.url + path)
+    assert patch(url, offset, SONG[offset:]) == 204
+    arrived_whole(api, url)
 
 
 @pytest.mark.parametrize("chunk", [4 * MIB, 0], ids=["chunks", "one request"])
@@ -111,3 +130,71 @@ def test_tus_js_client_uploads_as_it_is_and_goes_on_after_a_break(
     command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), str(chunk)]
     url = subprocess.check_output(command, text=True, timeout=120).strip()
     arrived_whole(api, url)
+
+
+# A whole file that needs no parts; the last and shorter part; and the beginning of the parts.
+REFUSALS = {
+    "put": (SHORT, 5000, "PUT", "{id}"),
+    "last part": (SONG, 6 * MIB, "PUT", r"{id}\?\S*partNumber=3\S*"),
+    "first part": (SONG, 3 * MIB, "POST", r"{id}\?uploads\S*"),
+}
+
+
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_what_was_acknowledged_outlives_a_storage_that_is_away_for_a_moment(
+    api: Api, storage: RefusingProxy, refused: str
+) -> None:
+    song, acknowledged, method, address = REFUSALS[refused]
+    url = begun(api, len(song))
+    assert patch(url, 0, song[:acknowledged]) == 204
+    storage.refuse_one_call(method, address.format(id=url.rpartition("/")[2]))
+    assert patch(url, acknowledged, song[acknowledged:]) == 503
+    assert storage.left == 0
+    offset = offset_of(url)
+    assert acknowledged <= offset < len(song)
+    assert offset_of(url) == offset
+    assert patch(url, offset, song[offset:]) == 204
+    arrived_whole(api, url, song)
+
+
+@pytest.mark.parametrize("refused", REFUSALS)
+def test_tuspy_goes_on_by_itself_after_such_a_moment(
+    api: Api, storage: RefusingProxy, refused: str, tmp_path: Path
+) -> None:
+    song, acknowledged, method, address = REFUSALS[refused]
+    path = tmp_path / "song.flac"
+    path.write_bytes(song)
+    with path.open("rb") as file:
+        uploader = TusClient(f"{api.url}/v1/tus").uploader(
+            file_stream=file, chunk_size=acknowledged, retries=1, retry_delay=0
+        )
+        uploader.upload(stop_at=acknowledged)
+        uploader.chunk_size = len(song)
+        storage.refuse_one_call(method, address.format(id=str(uploader.url).rpartition("/")[2]))
+        uploader.upload()
+        assert storage.left == 0
+        # as it does where the last answer was lost: nothing is left to send, and it is sent
+        uploader.upload_chunk()  # type: ignore[no-untyped-call]
+    assert uploader.offset == len(song)
+    arrived_whole(api, str(uploader.url), song)
+
+
+@pytest.mark.parametrize("song", [SHORT, SONG], ids=["short", "long"])
+def test_a_connection_cut_between_the_last_byte_and_the_end_of_the_request_costs_next_to_nothing(
+    api: Api, song: bytes
+) -> None:
+    url = begun(api, len(song))
+    upload_id = url.rpartition("/")[2]
+    head = (
+        f"PATCH /v1/tus/{upload_id} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nUpload-Offset: 0\r\n"
+    )
+    head += "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
+    with api.socket() as connection:
+        connection.sendall(head.encode() + b"\r\n%x\r\n" % len(song) + song + b"\r\n")
+        while (upload_id, len(song)) not in {(each.id, each.received_bytes) for each in api.uploads.alive()}:
+            pass
+    while upload_id in {each.id for each in api.uploads.alive()}:
+        pass
+    assert offset_of(url) == len(song) - 1
+    assert patch(url, len(song) - 1, song[-1:]) == 204
+    arrived_whole(api, url, song)

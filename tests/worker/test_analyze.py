@@ -260,6 +260,28 @@ def test_a_job_is_canceled_while_our_own_storage_keeps_silent(blocked: str) -> N
     assert "aside" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.parametrize("blocked", ["open", "read"])
+def test_a_job_is_handed_back_where_our_own_storage_takes_for_ever(blocked: str) -> None:
+    world = World()
+
+    def until_it_is_handed_back(*_: Any) -> Any:
+        with world.jobs.changed:
+            assert world.jobs.changed.wait_for(lambda: world.job.state is JobState.QUEUED, timeout=60)
+
+    class Dribbling(io.BytesIO):
+        readinto = until_it_is_handed_back
+
+    if blocked == "open":
+        world.audio.open = until_it_is_handed_back  # type: ignore[method-assign, assignment]
+    else:
+        world.audio.open = lambda key: Dribbling(b"song")  # type: ignore[method-assign]
+    world.run(lambda audio, **_: hears(io.BytesIO(audio.read(4))), terms=replace(TERMS, storage_seconds=0))
+    assert (world.job.state, world.job.attempts_allowed - world.job.attempts) == (JobState.QUEUED, 3)
+    assert "storage" in (world.job.timeline[-1].why or "")
+    assert world.audio.objects
+    assert "aside" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_a_lease_is_kept_while_our_own_storage_keeps_silent() -> None:
     world = World()
 

@@ -85,3 +85,23 @@ def test_a_file_that_is_not_there_is_said_to_be_missing() -> None:
 
     with Aside(after(0)) as aside, pytest.raises(AudioMissing), aside.opened(missing):
         pass
+
+
+def test_a_call_that_outlasts_all_patience_is_left_behind_as_storage_that_is_away() -> None:
+    let_go = threading.Event()
+    with Aside(lambda: None, call_seconds=0) as aside:
+        with pytest.raises(Unavailable, match="storage"):
+            aside.call(lambda: let_go.wait(PATIENCE_SECONDS))
+        assert threads() == ["aside"]
+        let_go.set()
+    assert threads() == []
+
+
+def test_where_no_thread_can_be_started_another_try_may_and_nothing_is_waited_for() -> None:
+    before = threading.stack_size(1 << 46)  # more than any machine has, so that the kernel refuses
+    try:
+        with pytest.raises(Unavailable, match="thread"), Aside(after(0)) as aside:
+            aside.call(lambda: 432)
+    finally:
+        threading.stack_size(before)
+    assert threads() == []

@@ -133,6 +133,84 @@ def test_a_drone_under_a_melody_is_no_lone_tone() -> None:
     assert abs(off(report, 436.0)) < 1.0
 
 
+@pytest.mark.parametrize("over_db", [-3.0, 10.0, 24.0])
+def test_hum_under_music_is_not_the_answer(over_db: float) -> None:
+    line = tones.melody(436.0, stretch=0.0)
+    hum = tones.sine(50.0, seconds=line.size / RATE)[: line.size]
+    hum *= 10 ** (over_db / 20) * np.sqrt(np.mean(line**2) / np.mean(hum**2))
+    report = measure_tuning(line + hum, RATE)
+    assert abs(off(report, 436.0)) < 1.0
+    assert report.confidence > 0.8
+    assert not {"pure_tone", "single_tone"} & set(report.remarks)
+
+
+def waving(amplitude: Callable[[int], float], hz: float) -> Samples:
+    """A steady tone of all overtones up to 20 kHz."""
+    turns = 2 * math.pi * hz * np.arange(8 * RATE) / RATE
+    orders = range(1, int(min(20000.0, RATE / 2) / hz))
+    wave = sum(amplitude(h) * np.sin(h * turns + 0.7 * h * h) for h in orders)
+    return np.asarray(0.3 * wave / np.abs(wave).max(), np.float32)
+
+
+def saw(order: int) -> float:
+    return 1 / order
+
+
+def square(order: int) -> float:
+    return order % 2 / order
+
+
+def pulse(order: int) -> float:
+    return abs(math.sin(math.pi * order / 4)) / order
+
+
+@pytest.mark.parametrize("hz", [54.0, 108.0, 216.0, 432.0])
+@pytest.mark.parametrize("amplitude", [saw, square, pulse], ids=lambda wave: wave.__name__)
+def test_a_synthesizers_wave_is_one_tone_however_many_overtones_it_has(
+    amplitude: Callable[[int], float], hz: float
+) -> None:
+    report = measure_tuning(waving(amplitude, hz), RATE)
+    assert report.verdict is Verdict.A432
+    assert report.confidence > 0.9
+    assert "pure_tone" not in report.remarks
+
+
+@pytest.mark.parametrize("cents", [5.0, 10.0, 15.0])
+@pytest.mark.parametrize("partials", [1, 6])
+def test_a_lone_tone_with_a_little_vibrato_is_as_sure(partials: int, cents: float) -> None:
+    time = np.arange(15 * RATE) / RATE
+    swing = 440.0 * (2 ** (cents / 1200) - 1) / 5.5 * np.sin(2 * math.pi * 5.5 * time)
+    turns = 2 * math.pi * 440.0 * time + swing
+    tone = sum(np.sin(h * turns) / h for h in range(1, partials + 1))
+    report = measure_tuning(np.asarray(0.1 * tone, np.float32), RATE)
+    assert report.verdict is Verdict.A440
+    assert report.confidence > 0.9
+
+
+def test_a_tone_with_deep_tremolo_is_as_sure() -> None:
+    time = np.arange(15 * RATE) / RATE
+    tremolo = 1 + 0.8 * np.sin(2 * math.pi * 6.0 * time)
+    report = measure_tuning(np.asarray(0.15 * tremolo * np.sin(2 * math.pi * 440.0 * time), np.float32), RATE)
+    assert report.verdict is Verdict.A440
+    assert report.confidence > 0.9
+
+
+def test_of_two_sines_that_beat_either_may_be_meant() -> None:
+    beating = tones.sine(874.0, seconds=15) + tones.sine(886.0, seconds=15)
+    report = measure_tuning(beating, RATE)
+    assert (report.uncertainty_cents or 0) > 11.0
+    assert report.confidence < 0.5
+
+
+def test_a_lone_tone_that_steps_tells_it_by_tens_of_seconds() -> None:
+    before, after = tones.sine(440.0, seconds=10), tones.sine(440.0 * 2 ** (8 / 1200), seconds=12)
+    report = measure_tuning(np.concatenate([before, after]), RATE)
+    low, high = report.drift_cents
+    assert low is not None
+    assert high is not None
+    assert high - low == pytest.approx(8.0, abs=0.2)
+
+
 def rings(levels: Sequence[float | None]) -> bool:
     """Whether one tone that is so loud frame after frame, and silent at None, is a lone one."""
     heard = [(frame, 0.0, level) for frame, level in enumerate(levels) if level is not None]

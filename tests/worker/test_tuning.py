@@ -65,7 +65,7 @@ def test_stiff_strings_are_judged_by_their_fundamentals() -> None:
 
 def test_a_struck_string_has_the_pitch_that_it_settles_on() -> None:
     """Struck hard it begins a few cents sharp, and the beginning is most of a short note."""
-    report = measure_tuning(tones.struck(440.0, sharp_cents=10.0), tones.RATE)
+    report = measure_tuning(tones.struck(440.0, sharp_cents=10.0), RATE)
     assert report.deviation_440_cents == pytest.approx(0.0, abs=0.8)
 
 
@@ -296,3 +296,20 @@ def test_the_same_input_gives_the_same_report(seed: int, rate: int) -> None:
     random = np.random.default_rng(seed)
     samples: Samples = random.standard_normal(int(1.5 * rate)).astype(np.float32)
     assert measure_tuning(samples, rate) == measure_tuning(samples.copy(), rate)
+
+
+def test_the_same_music_gives_the_same_report() -> None:
+    line = tones.melody(437.0)
+    assert measure_tuning(line, RATE) == measure_tuning(line.copy(), RATE)
+
+
+@pytest.mark.parametrize("dither", [0.0, 1.2e-7, 9e-7])
+def test_a_song_in_near_silence_is_heard(dither: float) -> None:
+    """A twelfth of the recording is music; 24-bit dither is no reason to call the rest of it silent."""
+    random = np.random.default_rng(8)
+    line = tones.melody(436.0, seconds=4.0)
+    samples = (dither * (random.random(12 * line.size) - random.random(12 * line.size))).astype(np.float32)
+    samples[3 * line.size : 4 * line.size] += line
+    report = measure_tuning(samples, RATE)
+    assert report.reason is None
+    assert report.a4_hz == pytest.approx(436.0, abs=0.3)

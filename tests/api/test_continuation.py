@@ -1,0 +1,169 @@
+"""What a request leaves of an upload that it could not end: all that was there, and no false end."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from api.arrived import Arrivals
+from api.budget import BufferBudget, Hold
+from api.continuation import Continuation
+from api.pace import Pace
+from api.terms import JobTerms
+from api.upload import Receiver
+from shared.errors import Overloaded, Unavailable
+from shared.job import AudioInput, Job
+from shared.timeline import JobState
+from shared.upload_ports import Resumable
+from tests.api.conftest import World
+from tests.api.test_tus import CHUNK, begin, offset_of, patch
+from tests.fakes import MemoryAudioStore
+
+PART = MemoryAudioStore.part_bytes
+SHORT = b"fLaC" + random.Random(1).randbytes(100_000)
+LONG = b"fLaC" + random.Random(2).randbytes(2 * PART + 300_000)
+
+
+def fails_once(call: Callable[..., Any], when: Callable[..., bool] = lambda *_, **__: True) -> Any:
+    """What storage does that is away for a moment."""
+    left = iter([True])
+
+    def failing(*args: Any, **named: Any) -> Any:
+        if when(*args, **named) and next(left, False):
+            raise Unavailable("The audio storage does not answer; try again later.")
+        return call(*args, **named)
+
+    return failing
+
+
+def put_fails(world: World, job_id: str) -> None:
+    world.audio.put = fails_once(world.audio.put, lambda key, *_, **__: key == job_id)  # type: ignore[method-assign]
+
+
+def last_part_fails(world: World, job_id: str) -> None:
+    world.parts.write = fails_once(world.parts.write, lambda *_, number, **__: number == 3)  # type: ignore[method-assign]
+
+
+def first_part_fails(world: World, job_id: str) -> None:
+    world.parts.start = fails_once(world.parts.start)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("sent_before", [0, 5000, 90_000])
+@pytest.mark.parametrize(
+    ("song", "fail"), [(SHORT, put_fails), (LONG, last_part_fails), (LONG, first_part_fails)]
+)
+def test_a_last_write_that_fails_costs_nothing_of_what_was_acknowledged(
+    world: World, song: bytes, fail: Callable[[World, str], None], sent_before: int
+) -> None:
+    url = begin(world, len(song)).headers["location"]
+    job_id = url.rpartition("/")[2]
+    if sent_before:
+        assert patch(world, url, 0, song[:sent_before]).status_code == 204
+    fail(world, job_id)
+    assert patch(world, url, sent_before, song[sent_before:]).status_code == 503
+    offset = offset_of(world, url)
+    assert sent_before <= offset < len(song)
+    assert offset_of(world, url) == offset
+    assert patch(world, url, offset, song[offset:]).status_code == 204
+    assert {key: data for key, (data, _) in world.audio.objects.items()} == {job_id: song}
+    assert world.audio.uploads == {}
+    assert world.queue.messages == {"interactive": [job_id]}
+
+
+def raw_patch(world: World, url: str, messages: Iterator[dict[str, Any]]) -> int:
+    """A chunked body, as the server hands it to the app."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = CHUNK | {"Host": "testserver", "Upload-Offset": "0", "Transfer-Encoding": "chunked"}
+    scope = {
+        "type": "http",
+        "method": "PATCH",
+        "path": url,
+        "raw_path": url.encode(),
+        "query_string": b"",
+        "scheme": "http",
+        "http_version": "1.1",
+        "server": ("testserver", 80),
+        "client": ("192.0.2.1", 1),
+        "root_path": "",
+        "state": {},
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    asyncio.run(world.client.app(scope, receive, send))  # type: ignore[arg-type]
+    return int(sent[0]["status"])
+
+
+def piece(data: bytes) -> dict[str, Any]:
+    return {"type": "http.request", "body": data, "more_body": True}
+
+
+ENDS = {"hung up": ({"type": "http.disconnect"}, 400), "one byte too many": (piece(b"x"), 413)}
+
+
+@pytest.mark.parametrize("song", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("end", ENDS)
+def test_all_bytes_and_then_no_proper_end_costs_one_byte(world: World, song: bytes, end: str) -> None:
+    message, status = ENDS[end]
+    url = begin(world, len(song)).headers["location"]
+    assert raw_patch(world, url, iter([piece(song[:4000]), piece(song[4000:]), message])) == status
+    assert offset_of(world, url) == len(song) - 1
+    assert patch(world, url, len(song) - 1, song[-1:]).status_code == 204
+    assert [data for data, _ in world.audio.objects.values()] == [song]
+
+
+class NoMoreThan(BufferBudget):
+    """Memory that is full for everybody who wants more than this in one buffer."""
+
+    most_bytes = 0
+
+    async def _grow(self, hold: Hold, size_bytes: int, wait_seconds: float) -> None:
+        if size_bytes > self.most_bytes:
+            raise Overloaded("Too many uploads are under way; send the file again in a few seconds.")
+        await super()._grow(hold, size_bytes, wait_seconds)
+
+
+def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_stay() -> None:
+    world = World()
+    budget = NoMoreThan(2 * PART, part_bytes=PART)
+    budget.most_bytes = 16 * 1024
+    terms = JobTerms(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+    song = SHORT[: budget.most_bytes + 10]
+    arrivals = Arrivals(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
+    job = Job(
+        id="job-1",
+        state=JobState.AWAITING_UPLOAD,
+        queue="interactive",
+        created_at=time.time(),
+        input=AudioInput(size_bytes=len(song)),
+        attempts_allowed=3,
+        keep_seconds=60,
+    )
+    world.jobs.add(job)
+    world.resumables.add(Resumable(id="job-1", metadata="", holder=""))
+
+    async def write(holder: str, data: bytes) -> None:
+        before = arrivals.of(job, world.resumables.take("job-1", holder=holder))
+        pace = Pace(idle_seconds=5, least_bytes_per_second=1)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        async with Receiver(budget=budget, pace=pace, terms=terms) as receiver:
+            counted = receiver.counted(chunks(), lambda _: None)
+            await Continuation(before, receiver, arrivals=arrivals, holder=holder, parts_in_flight=1).write(
+                counted
+            )
+
+    asyncio.run(write("a", song[:-10]))
+    with pytest.raises(Overloaded):
+        asyncio.run(write("b", song[-10:]))
+    assert arrivals.of(job, world.resumables.get("job-1")).offset == len(song) - 10

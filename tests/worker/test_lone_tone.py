@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import av
 import numpy as np
@@ -12,6 +12,8 @@ import soundfile
 from shared.report import TuningReport, Verdict
 from tests import tones
 from tests.tones import RATE, Samples
+from tests.worker.peaks import of_peaks
+from worker.lone_tone import find_lone_tone
 from worker.tuning import measure_tuning
 
 
@@ -207,3 +209,25 @@ def test_a_lone_tone_that_steps_tells_it_by_tens_of_seconds() -> None:
     assert low is not None
     assert high is not None
     assert high - low == pytest.approx(8.0, abs=0.2)
+
+
+def rings(levels: Sequence[float | None]) -> bool:
+    """Whether one tone that is so loud frame after frame, and silent at None, is a lone one."""
+    heard = [(frame, 0.0, level) for frame, level in enumerate(levels) if level is not None]
+    return find_lone_tone(of_peaks(heard), 440.0, 1) is not None
+
+
+def test_a_tone_that_dies_away_or_beats_is_a_lone_tone() -> None:
+    assert rings([-0.2 * frame for frame in range(100)])
+    assert rings([3.0 * math.sin(frame) for frame in range(100)])
+
+
+def test_a_note_that_is_struck_again_and_again_is_music() -> None:
+    """Or a drum, but no fork: each stroke is a step of 20 dB."""
+    assert not rings([-4.0 * (frame % 6) for frame in range(100)])
+
+
+def test_a_pitch_that_is_only_passed_now_and_then_is_no_tone() -> None:
+    """As sirens and chirps do."""
+    assert rings([0.0 if frame % 4 else None for frame in range(100)])
+    assert not rings([None if frame % 4 else 0.0 for frame in range(100)])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,6 +39,31 @@ def test_two_windows_are_asked_together() -> None:
     alone = stretch_of([read(of_peaks(stiff))])[4]
     both = stretch_of([read(of_peaks(stiff)), read(of_peaks(plain))])[4]
     assert 0.0 < both < alone
+
+
+def test_what_has_only_just_begun_tells_nothing_about_strings() -> None:
+    """Struck strings begin sharp, and their overtones by other amounts."""
+    stiff = read(
+        of_peaks([(f, 1200.0 * np.log2(order) + order**2 - 1.0) for f in range(9) for order in (1, 2, 3)])
+    )
+    plain = read(of_peaks([(f, 1200.0 * np.log2(order)) for f in range(9) for order in (1, 2, 3)]))
+    beginning = replace(plain, settled=np.zeros_like(plain.settled))
+    assert stretch_of([stiff, beginning]) == pytest.approx(stretch_of([stiff]))
+
+
+def test_the_stiffest_strings_of_all_are_found() -> None:
+    """A spinet's in the middle: overtones up to 16 cents sharp."""
+    assert 0.9 * 3.0 < stretched(3.0)[3] / PIANO_CENTS[3] < 1.5 * 3.0
+
+
+def test_winds_in_chords_of_tempered_thirds_have_no_stretch() -> None:
+    """The third, two octaves up, lies 14 cents over the root's fifth partial."""
+    peaks = []
+    for frame in range(20):
+        root = 100.0 * (frame % 12) - 1200.0
+        peaks += [(frame, root + 1200.0 * np.log2(order)) for order in (1, 2, 3, 4)]
+        peaks += [(frame, root + 2800.0)]
+    assert stretch_of([read(of_peaks(peaks))]) / PIANO_CENTS == pytest.approx(np.zeros(8), abs=0.1)
 
 
 def test_silence_has_no_stretch() -> None:

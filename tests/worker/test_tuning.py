@@ -175,6 +175,39 @@ def test_a_choir_that_sinks_is_never_sure() -> None:
     assert report.reason is Reason.TUNING_DRIFTS
 
 
+def holds(report: TuningReport, cents: float) -> bool:
+    """Whether a tuning so far from 440 Hz lies inside the interval."""
+    assert report.deviation_440_cents is not None
+    assert report.uncertainty_cents is not None
+    return abs(report.deviation_440_cents - cents) <= report.uncertainty_cents
+
+
+def test_the_interval_holds_both_tunings_of_notes_that_lie_apart() -> None:
+    """Four strings of an instrument against three that are 5 cents sharp: nobody knows which are right."""
+    notes = [0.0, 200.0, 400.0, 505.0, 705.0, 905.0, 1105.0]
+    report = measure_tuning(tones.melody(440.0, notes=notes, seconds=10), RATE)
+    assert holds(report, 0.0)
+    assert holds(report, 5.0)
+    assert report.confidence < 0.8
+
+
+def test_the_interval_holds_both_tunings_of_halves_that_lie_apart() -> None:
+    notes = [0.0, 200.0, 400.0, 500.0, 700.0, 900.0, 1100.0]
+    line = tones.melody(440.0, notes=notes, seconds=40, bend=lambda second: 5.0 * (second >= 20))
+    report = measure_tuning(line, RATE)
+    assert holds(report, 0.0)
+    assert holds(report, 5.0)
+    assert report.confidence < 0.8
+
+
+@pytest.mark.parametrize("share", [0.12, 0.08])
+def test_a_little_music_in_much_digital_silence_is_told(share: float) -> None:
+    line = tones.chorus(437.0, seconds=5)
+    report = measure_tuning(np.concatenate([line, np.zeros(int(line.size / share), np.float32)]), RATE)
+    assert report.reason is None
+    assert abs(off(report, 437.0)) < 0.5
+
+
 def test_silence_is_silent_and_a_click_too_short() -> None:
     assert measure_tuning(np.zeros(RATE, np.float32), RATE).reason is Reason.SILENT
     assert measure_tuning(np.zeros(0, np.float32), RATE).reason is Reason.TOO_SHORT

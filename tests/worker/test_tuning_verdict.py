@@ -81,6 +81,11 @@ def test_a_lasting_step_is_drift_and_never_sure() -> None:
     assert judged.confidence <= 0.3
 
 
+def test_choirs_that_sink_by_a_fifth_of_a_semitone_have_no_one_tuning() -> None:
+    assert judge(findings(drift_range=21.0)).reason is Reason.TUNING_DRIFTS
+    assert judge(findings(drift_range=19.0)).reason is None
+
+
 @pytest.mark.parametrize(
     ("a4_hz", "uncertainty", "verdict"),
     [

@@ -12,13 +12,10 @@ PLACES = np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS
 _STEP = 100.0 / BINS
 _AROUND = (np.arange(BINS) - BINS // 2) * _STEP
 COARSE_CENTS = 10.0
-CLOSE_CENTS = 8.0
-"""Width of the robust mean that finds the peak from the fullest place: catches a skewed peak whole."""
 WIDTH = 0.6
 """Width of the last robust mean, as a share of the peak's own: between two tones of a layered voice a
 narrower one jumps, a wider one is drawn along by wrong readings. 0.4 to 1 score alike."""
 NARROWEST_CENTS = 4.0
-WIDEST_CENTS = 14.0
 SKIRT_CENTS = 30.0
 """What lies further from the peak is no part of it."""
 
@@ -96,8 +93,8 @@ def fit_grid(counts: NDArray[np.float64], placed: NDArray[np.float64]) -> GridFi
     top = int(np.argmax(smooth))
     best, middle = float(smooth[top]), float(np.median(smooth))
     around = float(robust_means(whole[None, :], float(PLACES[top]), COARSE_CENTS)[0])
-    width = min(max(WIDTH * _width_of(whole, around), NARROWEST_CENTS), WIDEST_CENTS)
-    cents = float(robust_means(whole[None, :], around, max(width, CLOSE_CENTS), width)[0])
+    width = max(WIDTH * _width_of(whole, around), NARROWEST_CENTS)
+    cents = float(robust_means(whole[None, :], around, width)[0])
     away = np.abs((PLACES - PLACES[top] + 50.0) % 100.0 - 50.0)
     inside = float(plain[np.abs((PLACES - cents + 50.0) % 100.0 - 50.0) <= 6.0].sum()) / total
     return GridFit(

@@ -33,23 +33,22 @@ def _kernel(width: float) -> NDArray[np.complex128]:
 _COARSE = _kernel(COARSE_CENTS)
 
 
-def robust_means(counts: NDArray[np.float64], start: float, *widths: float) -> NDArray[np.float64]:
+def robust_means(counts: NDArray[np.float64], start: float, width: float) -> NDArray[np.float64]:
     """The robust mean of each row of `counts`, shape (n, BINS), found from `start` cents; shape (n,).
 
-    Under Lorentzians of these widths, one after the other.
+    Under a Lorentzian that is `width` cents wide.
     """
     middle = round((start - PLACES[0]) / _STEP)
     turned = np.roll(counts, BINS // 2 - middle, axis=1)
     origin = PLACES[0] + middle * _STEP
     cents = np.full((len(counts), 1), start - origin)
-    for width in widths:
-        for _ in range(12):
-            rest = _AROUND - cents
-            near = turned / (1.0 + (rest / width) ** 2) ** 2
-            step = (near * rest).sum(axis=1) / np.maximum(near.sum(axis=1), 1e-300)
-            cents += 1.4 * step[:, None]
-            if float(np.abs(step).max()) < 5e-3:
-                break
+    for _ in range(12):
+        rest = _AROUND - cents
+        near = turned / (1.0 + (rest / width) ** 2) ** 2
+        step = (near * rest).sum(axis=1) / np.maximum(near.sum(axis=1), 1e-300)
+        cents += 1.4 * step[:, None]
+        if float(np.abs(step).max()) < 5e-3:
+            break
     return np.asarray(origin + cents[:, 0], np.float64)
 
 

@@ -2,7 +2,8 @@
 
 The story: `lowband` cleans and decimates, `partials` finds sine-like peaks in two window lengths,
 `lone_tone` asks whether one of them is all there is, `evidence` counts them on the semitone circle,
-`temperaments` straightens unequal scales, `grid` fits it, `verdict` decides what may be said.
+`temperaments` straightens unequal scales, `grid` fits it, `settling` tells where struck tones come to rest,
+`verdict` decides what may be said.
 """
 
 import math

@@ -103,10 +103,17 @@ def a_socket(serve: Callable[[socket.socket], None]) -> Iterator[int]:
         def attend(connected: socket.socket) -> None:
             with connected, suppress(OSError):
                 serve(connected)
+                hang_up(connected)
 
         threading.Thread(target=accept, daemon=True).start()
         yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
+
+
+def hang_up(connected: socket.socket) -> None:
+    """End the answer and take the rest of the request: a socket closed with bytes unread is reset."""
+    connected.shutdown(socket.SHUT_WR)
+    hang(connected)
 
 
 def hang(connected: socket.socket) -> None:

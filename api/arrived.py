@@ -77,12 +77,17 @@ class Arrivals:
         return Arrived(job=job, resumable=resumable, parts=len(sizes), tail=tail, offset=offset)
 
     def continued(self, job: Job) -> AudioUpload:
-        """Start the object, or go on with it; to be asked once for each request."""
+        """Start the object, or go on with it; to be asked once for each request.
+
+        Of two requests that start it at once, the slower goes on with the other's: both have the same bytes.
+        """
         multipart = job.multipart
         if multipart is None:
             started = self.parts.start(job.id, media_type=job.input.media_type or "")
-            self.jobs.change(job.id, lambda job: job.expect_parts(started))
-            multipart = started
+            job = self.jobs.change(job.id, lambda job: job if job.multipart else job.expect_parts(started))
+            multipart = job.multipart or started
+            if multipart != started:
+                self.parts.abort(job.id, multipart=started)
         return _Parts(self.parts, job.id, multipart)
 
     def read_tail(self, tail: Tail, into: bytearray) -> None:

@@ -120,6 +120,22 @@ def test_all_bytes_and_then_no_proper_end_costs_one_byte(world: World, song: byt
     assert [data for data, _ in world.audio.objects.values()] == [song]
 
 
+def awaiting(world: World, size_bytes: int) -> Job:
+    """An upload of which nothing has come."""
+    job = Job(
+        id="job-1",
+        state=JobState.AWAITING_UPLOAD,
+        queue="interactive",
+        created_at=time.time(),
+        input=AudioInput(size_bytes=size_bytes),
+        attempts_allowed=3,
+        keep_seconds=60,
+    )
+    world.jobs.add(job)
+    world.resumables.add(Resumable(id="job-1", metadata="", holder=""))
+    return job
+
+
 class NoMoreThan(BufferBudget):
     """Memory that is full for everybody who wants more than this in one buffer."""
 
@@ -138,17 +154,7 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
     terms = JobTerms(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
     song = SHORT[: budget.most_bytes + 10]
     arrivals = Arrivals(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
-    job = Job(
-        id="job-1",
-        state=JobState.AWAITING_UPLOAD,
-        queue="interactive",
-        created_at=time.time(),
-        input=AudioInput(size_bytes=len(song)),
-        attempts_allowed=3,
-        keep_seconds=60,
-    )
-    world.jobs.add(job)
-    world.resumables.add(Resumable(id="job-1", metadata="", holder=""))
+    job = awaiting(world, len(song))
 
     async def write(holder: str, data: bytes) -> None:
         before = arrivals.of(job, world.resumables.take("job-1", holder=holder))
@@ -167,3 +173,14 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
     with pytest.raises(Overloaded):
         asyncio.run(write("b", song[-10:]))
     assert arrivals.of(job, world.resumables.get("job-1")).offset == len(song) - 10
+
+
+def test_two_requests_that_start_an_object_at_once_write_to_one() -> None:
+    world = World()
+    arrivals = Arrivals(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
+    job = awaiting(world, 2 * PART)
+    faster, slower = arrivals.continued(job), arrivals.continued(job)
+    faster.write(bytes(PART), number=1)
+    slower.write(bytes(PART), number=2)
+    assert arrivals.of(world.jobs.get("job-1"), world.resumables.get("job-1")).offset == 2 * PART
+    assert len(world.audio.uploads) == 1

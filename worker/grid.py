@@ -1,13 +1,14 @@
 """Which semitone grid does the evidence fit, and how surely? Histograms in, cents out."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.evidence import BINS
 
-PLACES = np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS
+PLACES = np.asarray(np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS, np.float64)
 """Cents from the A440 grid of each bin's middle, shape (BINS,)."""
 _STEP = 100.0 / BINS
 _AROUND = (np.arange(BINS) - BINS // 2) * _STEP
@@ -18,19 +19,24 @@ narrower one jumps, a wider one is drawn along by wrong readings. 0.4 to 1 score
 NARROWEST_CENTS = 4.0
 SKIRT_CENTS = 30.0
 """What lies further from the peak is no part of it."""
+LEAST_SHARE = 0.01
+"""Parts that weigh no more than this of the whole are not left out by themselves."""
 
 
-def wrap(cents: float) -> float:
+Cents = TypeVar("Cents", float, NDArray[np.float64])
+
+
+def wrap(cents: Cents) -> Cents:
     """Cents folded to -50..+50."""
     return (cents + 50.0) % 100.0 - 50.0
 
 
-def _kernel(width: float) -> NDArray[np.complex128]:
-    turn = (PLACES - PLACES[0] + 50.0) % 100.0 - 50.0
-    return np.asarray(np.fft.rfft(np.exp(-0.5 * (turn / width) ** 2)), np.complex128)
+def gaussian(width: float) -> NDArray[np.complex128]:
+    """Spectrum of a Gaussian `width` cents wide, to smooth histograms of BINS with."""
+    return np.asarray(np.fft.rfft(np.exp(-0.5 * (wrap(PLACES - PLACES[0]) / width) ** 2)), np.complex128)
 
 
-_COARSE = _kernel(COARSE_CENTS)
+_COARSE = gaussian(COARSE_CENTS)
 
 
 def robust_means(counts: NDArray[np.float64], start: float, width: float) -> NDArray[np.float64]:
@@ -54,7 +60,7 @@ def robust_means(counts: NDArray[np.float64], start: float, width: float) -> NDA
 
 def _width_of(counts: NDArray[np.float64], cents: float) -> float:
     """Standard deviation in cents of what of `counts`, shape (BINS,), stands out around `cents`."""
-    rest = (PLACES - cents + 50.0) % 100.0 - 50.0
+    rest = wrap(PLACES - cents)
     level = float(np.quantile(counts.reshape(100, -1).mean(axis=1), 0.2))
     above = np.maximum(counts - level, 0.0) * (np.abs(rest) < SKIRT_CENTS)
     total = max(float(above.sum()), 1e-300)
@@ -94,8 +100,8 @@ def fit_grid(counts: NDArray[np.float64], placed: NDArray[np.float64]) -> GridFi
     around = float(robust_means(whole[None, :], float(PLACES[top]), COARSE_CENTS)[0])
     width = max(WIDTH * _width_of(whole, around), NARROWEST_CENTS)
     cents = float(robust_means(whole[None, :], around, width)[0])
-    away = np.abs((PLACES - PLACES[top] + 50.0) % 100.0 - 50.0)
-    inside = float(plain[np.abs((PLACES - cents + 50.0) % 100.0 - 50.0) <= 6.0].sum()) / total
+    away = np.abs(wrap(PLACES - PLACES[top]))
+    inside = float(plain[np.abs(wrap(PLACES - cents)) <= 6.0].sum()) / total
     return GridFit(
         cents=wrap(cents),
         share=max(0.0, (inside - 0.12) / 0.88),
@@ -108,12 +114,8 @@ def fit_grid(counts: NDArray[np.float64], placed: NDArray[np.float64]) -> GridFi
 
 def _jackknife(whole: NDArray[np.float64], parts: NDArray[np.float64], cents: float, width: float) -> float:
     """Standard error of the peak of `whole`, the sum of `parts` of shape (n, BINS)."""
-    weighty = parts[parts.sum(axis=1) > 0.01 * whole.sum()]
-    n = len(weighty)
-    if n < 2:
-        return 0.0
-    moved = (robust_means(whole - weighty, cents, width) - cents + 50.0) % 100.0 - 50.0
-    return jackknife_error(moved)
+    weighty = parts[parts.sum(axis=1) > LEAST_SHARE * whole.sum()]
+    return jackknife_error(robust_means(whole - weighty, cents, width)) if len(weighty) > 1 else 0.0
 
 
 def jackknife_error(left_out: NDArray[np.float64]) -> float:

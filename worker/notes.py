@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from worker.evidence import Evidence
 from worker.partials import HIGHEST_HZ, LOWEST_HZ, Partials
+from worker.peak_table import CELL_CENTS, LOWEST_CENTS
 from worker.temperaments import UnequalScale
 from worker.tones import steadiness
 
@@ -25,13 +26,11 @@ SERIES_CENTS = 13.0
 STEADY_CENTS = 4.0
 """From one frame to the next, 0.1 s later: voices move ten times as far, vibrato stands still at its turns
 only. 2.5 and 6 score alike."""
-CELL_CENTS = 12.0
 CHUNK = 64
 """Frames looked at together: their tables stay in the processor's cache."""
 TURNS = 4j * np.pi / 100.0
 """Twice round per semitone: what lies a quarter-tone off agrees, what lies an eighth off speaks against."""
 
-_LOW = 1200.0 * np.log2(LOWEST_HZ / 440.0)
 _COLUMNS = math.ceil((1200.0 * math.log2(HIGHEST_HZ / LOWEST_HZ) + 50.0) / CELL_CENTS)
 
 
@@ -75,7 +74,7 @@ def _tones_between(partials: Partials, start: int, table: NDArray[np.float32]) -
     first, last, after = np.searchsorted(partials.frame, (start, start + CHUNK, start + CHUNK + 1))
     hz = partials.hz[first:after]
     cents = 1200.0 * np.log2(hz / 440.0)
-    place = np.maximum(np.round((cents - _LOW) / CELL_CENTS).astype(np.int64), 0) + 1
+    place = np.maximum(np.round((cents - LOWEST_CENTS) / CELL_CENTS).astype(np.int64), 0) + 1
     place += (partials.frame[first:after] - start) * _COLUMNS
     table.fill(np.nan)
     for shift in (-1, 1, 0):

@@ -56,12 +56,13 @@ def _counts(window: Readings) -> NDArray[np.float64]:
     """Weight by order, octave of the fundamental and distance from its multiple."""
     counts = np.zeros((_ORDERS.size, 8, _PLACES.size))
     weight = window.part * window.settled
+    octave = octave_of(window.cents)
     for row, order in zip(counts, _ORDERS, strict=True):
         mine = np.flatnonzero(window.roots[order - 1] >= 0)
-        below = window.cents[window.roots[order - 1, mine]]
-        rest = window.cents[mine] - 1200.0 * np.log2(order) - below
+        below = window.roots[order - 1, mine]
+        rest = window.cents[mine] - 1200.0 * np.log2(order) - window.cents[below]
         place = np.round((np.clip(rest, _PLACES[0], _PLACES[-1]) - _PLACES[0]) / _STEP).astype(np.int64)
-        row += np.bincount(octave_of(below) * _PLACES.size + place, weight[mine], row.size).reshape(row.shape)
+        row += np.bincount(octave[below] * _PLACES.size + place, weight[mine], row.size).reshape(row.shape)
     return np.asarray(counts * _TOLD, np.float64)
 
 

@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.evidence import BINS
-from worker.grid import PLACES
+from worker.grid import PLACES, gaussian, wrap
 
 NOTE_CENTS = 5.0
 """Width of one note's heap."""
 NEAR_CENTS = 35.0
 """Beyond lies chance: no singer who means this note."""
 FAINT = 0.002
-_AWAY = (PLACES - PLACES[0] + 50.0) % 100.0 - 50.0
-_KERNEL = np.fft.rfft(np.exp(-0.5 * (_AWAY / NOTE_CENTS) ** 2))
+_HEAP = gaussian(NOTE_CENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +33,11 @@ def scatter_of(counts: NDArray[np.float64], cents: float) -> Scatter:
     cells = counts.reshape(-1, BINS)
     total = cells.sum(axis=1)
     cells = cells[total > FAINT * total.sum()]
-    smooth = np.fft.irfft(np.fft.rfft(cells, axis=1) * _KERNEL, BINS, axis=1)
+    smooth = np.fft.irfft(np.fft.rfft(cells, axis=1) * _HEAP, BINS, axis=1)
     place = smooth.argmax(axis=1)
     weight = smooth[np.arange(place.size), place] - np.median(smooth, axis=1)
     weight = np.maximum(weight, 1e-300) / max(float(weight.sum()), 1e-300)
-    away = (PLACES[place] - cents + 50.0) % 100.0 - 50.0
+    away = wrap(PLACES[place] - cents)
     spread = _median(np.abs(away - _median(away, weight)), weight)
     near = weight * (np.abs(away) < NEAR_CENTS)
     return Scatter(

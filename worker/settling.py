@@ -4,15 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.evidence import Evidence
-from worker.grid import jackknife_error, robust_means
+from worker.grid import LEAST_SHARE, jackknife_error, robust_means
 
 WIDTH_CENTS = 8.0
 USUAL_CENTS = 0.3
 """Lasting tones lie so far from all of them, as a rule; what is told less surely is believed less."""
 REST = 1.5
 """Lasting tones fall on: on known tunings the error is 1.8 of what is seen (0 to 3 by soundfont)."""
-LEAST_SHARE = 0.01
-"""Parts that weigh less than this of the whole are not left out by themselves."""
 
 
 def settling_of(heard: Evidence, cents: float) -> float:

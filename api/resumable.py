@@ -89,13 +89,12 @@ class ResumableUploads:
         caller.check_sees(job)
         if job.state is not JobState.AWAITING_UPLOAD:
             return _ended(job)
-        length = job.input.size_bytes or 0
         arrived = self.arrivals.of(job, self.arrivals.store.get(job_id))
-        if arrived.offset == length:
+        if arrived.offset == arrived.length:
             self._finish(job_id)  # left undone by a process that died; no client would ask for it again
         return Progress(
             offset=arrived.offset,
-            length=length,
+            length=arrived.length,
             metadata=arrived.resumable.metadata,
             expires_at=(job.expires_at or 0.0) - GRACE_SECONDS,
         )

@@ -9,7 +9,7 @@ AT_ONCE ?= 3
 # The first of these that is new enough builds the environment.
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header $(ARGS)
+	--no-header $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test check audit format faults fuzz bench screenshots lock clean

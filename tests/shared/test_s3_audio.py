@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from unittest import mock
-from urllib.parse import urlsplit
 
 import pytest
 
 from shared.errors import Unavailable
 from shared.s3_audio import S3AudioStore, connect_s3
-from tests.receivers import a_socket
+from tests.relays import a_relay
 from tests.servers import S3Server
 
 
@@ -94,25 +93,11 @@ class Dribble:
 def a_dribble(storage: S3Server, *, first_bytes: int, patience: int) -> Iterator[Dribble]:
     """*patience*: after so many single bytes the rest comes at once."""
     dribble = Dribble()
-    at = urlsplit(storage.endpoint_url)
 
-    def serve(client: socket.socket) -> None:
-        with socket.create_connection((at.hostname, at.port)) as server:
-            while True:
-                ready, _, _ = select.select([client, server], [], [])
-                if client in ready:
-                    asked = client.recv(65536)
-                    if not asked:
-                        return
-                    server.sendall(asked)
-                    if asked.startswith(b"GET "):
-                        slowly(client, server)
-                elif not (answer := server.recv(65536)):
-                    return
-                else:
-                    client.sendall(answer)
-
-    def slowly(client: socket.socket, server: socket.socket) -> None:
+    def slowly(asked: bytes, client: socket.socket, server: socket.socket) -> bool:
+        if not asked.startswith(b"GET "):
+            return False
+        server.sendall(asked)
         answer = b""
         while b"\r\n\r\n" not in answer:
             answer += server.recv(65536)
@@ -125,16 +110,16 @@ def a_dribble(storage: S3Server, *, first_bytes: int, patience: int) -> Iterator
         try:
             for sent in range(first_bytes, min(first_bytes + patience, size)):
                 if select.select([client], [], [], 0.05)[0]:
-                    return
+                    return True
                 client.sendall(body[sent : sent + 1])
             client.sendall(body[sent + 1 :])
             sent = size
+            return True
         finally:
             dribble.bytes_left = size - sent
             dribble.over.set()
 
-    with a_socket(serve) as port:
-        dribble.url = f"http://127.0.0.1:{port}"
+    with a_relay(storage, slowly) as dribble.url:
         yield dribble
 
 

@@ -1,14 +1,11 @@
 """A way to our storage on which chosen requests get no answer, as while it is started anew."""
 
 import re
-import select
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from tests.receivers import a_socket
+from tests.relays import a_relay
 from tests.servers import S3Server
 
 TRIES_OF_A_CALL = 3
@@ -39,19 +36,5 @@ class RefusingProxy:
 @contextmanager
 def a_refusing_proxy(storage: S3Server) -> Iterator[RefusingProxy]:
     proxy = RefusingProxy()
-    at = urlsplit(storage.endpoint_url)
-
-    def serve(client: socket.socket) -> None:
-        with socket.create_connection((at.hostname, at.port)) as server:
-            while True:
-                ready, _, _ = select.select([client, server], [], [])
-                for one, other in ((client, server), (server, client)):
-                    if one in ready:
-                        said = one.recv(65536)
-                        if not said or (one is client and proxy.refuses(said)):
-                            return
-                        other.sendall(said)
-
-    with a_socket(serve) as port:
-        proxy.url = f"http://127.0.0.1:{port}"
+    with a_relay(storage, lambda asked, *_: proxy.refuses(asked)) as proxy.url:
         yield proxy

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tests.audio_files import audio_file
-from tests.receivers import a_socket
+from tests.relays import a_relay
 from tests.servers import S3Server
 from tests.system.conftest import System, a_system
 
@@ -37,41 +36,24 @@ class StallingProxy:
 @contextmanager
 def a_stalling_proxy(storage: S3Server) -> Iterator[StallingProxy]:
     proxy = StallingProxy()
-    at = urlsplit(storage.endpoint_url)
 
-    def serve(client: socket.socket) -> None:
-        with socket.create_connection((at.hostname, at.port)) as server:
-            to_come: int | None = None
-            while True:
-                ready, _, _ = select.select([client, server], [], [])
-                if client in ready:
-                    asked = client.recv(65536)
-                    if not asked:
-                        return
-                    if proxy.armed.is_set() and asked.startswith(f"GET /{BUCKET}/audio/".encode()):
-                        proxy.armed.clear()
-                        to_come = FIRST_BYTES
-                    server.sendall(asked)
-                if server in ready:
-                    answer = server.recv(65536 if to_come is None else to_come)
-                    if not answer:
-                        return
-                    client.sendall(answer)
-                    if to_come is not None:
-                        to_come -= len(answer)
-                if to_come == 0:
-                    stall(client)
-                    return
-
-    def stall(client: socket.socket) -> None:
+    def stall(asked: bytes, client: socket.socket, server: socket.socket) -> bool:
+        if not (proxy.armed.is_set() and asked.startswith(f"GET /{BUCKET}/audio/".encode())):
+            return False
+        proxy.armed.clear()
+        server.sendall(asked)
+        to_come = FIRST_BYTES
+        while to_come and (answer := server.recv(to_come)):
+            client.sendall(answer)
+            to_come -= len(answer)
         proxy.stalled.set()
         while not proxy.let_go.is_set():
             if select.select([client], [], [], 0.05)[0] and not client.recv(65536):
                 proxy.left.set()
-                return
+                break
+        return True
 
-    with a_socket(serve) as port:
-        proxy.url = f"http://127.0.0.1:{port}"
+    with a_relay(storage, stall) as proxy.url:
         try:
             yield proxy
         finally:

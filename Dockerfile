@@ -32,11 +32,11 @@ COPY --from=api-packages /app/shared shared
 COPY --from=api-packages /app/api api
 USER 10001:10001
 # kombu imports its transport when the first message is sent: what that lacks would show in production.
-RUN python -c "import api.app, api.serve, shared.services, kombu.transport.redis"
+RUN python -c "import api.app, api.server, shared.services, kombu.transport.redis"
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["python", "-m", "api.serve", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "api.server", "--host", "0.0.0.0", "--port", "8000"]
 
 
 FROM python AS worker

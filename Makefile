@@ -50,7 +50,7 @@ bench: $(VENV)/.test-stamp ## Measure: each file of benchmarks/ says how; ARGS="
 	$(BIN)/python -m benchmarks.$(or $(ARGS),tuning)
 
 screenshots: $(VENV)/.test-stamp ## docs/screenshots anew, from the real pages
-	$(BIN)/python -m tests.system.screenshots $(ARGS)
+	$(BIN)/python -m tools.screenshots $(ARGS)
 
 lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer ones
 	@$(find_python); uv=$(BIN)/uv; made=; \

@@ -2,7 +2,7 @@
 
 import sys
 
-from api.key_commands import run
+from api.access.key_commands import run
 from shared.errors import KammertonError
 from shared.services import connect
 from shared.settings import read_settings

@@ -2,49 +2,107 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
 
 from fastapi import APIRouter, FastAPI
 
-from api.access import Doorkeeper
-from api.acting import Operations
-from api.acts import Acts, acts_router
-from api.addresses import Addresses
-from api.admin import admin_router
-from api.admin_api import admin_api_router
-from api.admin_keys import keys_router
-from api.admin_login import lead_to_login, login_router
-from api.admission import Admission
-from api.batch_acts import BatchActs
-from api.batch_items import BatchItems
-from api.batches import batches_router
-from api.board import Board
-from api.direct import direct_router
-from api.errors import add_error_handlers
-from api.events import events_router
-from api.forecast import Forecast
-from api.headers import add_web
+from api.access.authentication import Doorkeeper
+from api.access.rate_limit import RequestLimit
+from api.access.upload_quota import Admission
+from api.admin.api import admin_api_router
+from api.admin.api_keys import keys_router
+from api.admin.authentication import recognizer
+from api.admin.bulk_actions import Operations
+from api.admin.login import lead_to_login, login_router
+from api.admin.overview import Board
+from api.admin.pages import admin_router
+from api.admin.sessions import Sessions
+from api.batches.items import BatchItems
+from api.batches.router import batches_router
+from api.batches.service import BatchActs
+from api.config import Addresses, Rules
 from api.health import health_router
-from api.in_flight import UploadsInFlight
-from api.intake import Intake
-from api.jobs import jobs_router
-from api.limits import RequestLimit
+from api.http.background import Upkeep, until_prepared
+from api.http.openapi import describe
+from api.http.problems import add_error_handlers
+from api.http.request_log import RequestLog
+from api.http.security_headers import add_web
+from api.http.slow_clients import TimelyBody
+from api.http.templating import assets
+from api.jobs.events import events_router
+from api.jobs.router import acts_router, jobs_router
+from api.jobs.service import Acts
+from api.jobs.updates import Wakeups, ending_on_signals
+from api.jobs.wait_estimate import Forecast
 from api.metrics import SharedNumbers, metrics_router
-from api.openapi import describe
-from api.pages import pages_router
-from api.reference import reference_router
-from api.rendering import assets
-from api.request_log import RequestLog
-from api.rules import Rules
-from api.sessions import Sessions
-from api.timely import TimelyBody
-from api.tus import tus_router
-from api.upkeep import Upkeep, until_prepared
-from api.visitors import recognizer
-from api.wakeups import Wakeups, ending_on_signals
-from api.webhook_acts import WebhookActs
-from api.webhooks import webhooks_router
-from shared.access_ports import KeyStore, Limiter
-from shared.stores import Stores
+from api.tus.router import tus_router
+from api.tus.service import ResumableUploads
+from api.tus.storage import Arrivals
+from api.uploads.active_uploads import UploadsInFlight
+from api.uploads.buffer_pool import BufferBudget
+from api.uploads.idempotency import Idempotency
+from api.uploads.presigned import DirectUploads
+from api.uploads.report_cache import KnownSongs
+from api.uploads.router import direct_router, submit_router
+from api.uploads.service import Submissions
+from api.uploads.source_url import AddressedJobs
+from api.web.api_reference import reference_router
+from api.web.pages import pages_router
+from api.webhooks.router import webhooks_router
+from api.webhooks.service import WebhookActs
+from shared.ports.access import KeyStore, Limiter
+from shared.ports.stores import Stores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """All of them end in the same jobs, and share one budget of buffers."""
+
+    submissions: Submissions
+    resumable: ResumableUploads
+    direct: DirectUploads
+    addressed: AddressedJobs
+
+    @classmethod
+    def over(cls, stores: Stores, *, rules: Rules, addresses: Addresses, in_flight: UploadsInFlight) -> Self:
+        """Made of what is outside and what is promised."""
+        terms = rules.terms
+        submissions = Submissions(
+            jobs=stores.jobs,
+            audio=stores.audio,
+            queue=stores.queue,
+            terms=terms,
+            budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
+            in_flight=in_flight,
+            idempotency=Idempotency(stores.claims),
+            known=KnownSongs(
+                recall=stores.recall if rules.reuse_reports else None, window_seconds=terms.window_seconds
+            ),
+            check_url=addresses.of_callbacks,
+        )
+        return cls(
+            submissions=submissions,
+            resumable=ResumableUploads(
+                submissions=submissions,
+                arrivals=Arrivals(
+                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.resumables
+                ),
+                seconds=terms.direct_upload_seconds,
+            ),
+            direct=DirectUploads(
+                store=stores.direct,
+                parts=stores.parts,
+                submissions=submissions,
+                seconds=terms.direct_upload_seconds,
+            ),
+            addressed=AddressedJobs(
+                submissions=submissions,
+                check_url=addresses.of_sources,
+                counts_as_bytes=terms.source_counts_as_bytes,
+            ),
+        )
+
 
 _BODY_BYTES = 1024 * 1024
 """Of requests that are no upload."""
@@ -135,7 +193,8 @@ def _batch_acts(
 
 def _of_jobs(stores: Stores, *, intake: Intake, batches: BatchActs, wakeups: Wakeups) -> Iterator[APIRouter]:
     webhooks = batches.webhooks
-    yield jobs_router(intake, jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
+    yield submit_router(intake.submissions, direct=intake.direct, addressed=intake.addressed)
+    yield jobs_router(jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
     yield direct_router(intake.direct)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(intake.resumable)

@@ -1,6 +1,35 @@
 """What is promised to a new job and what its upload may take, as plain numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Web:
+    """Who may talk to us through a browser or a proxy."""
+
+    hosts: tuple[str, ...] = ()
+    """Names that we answer to; empty: any. `*.example.org` stands for all of its subdomains."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API; `*`: any. No cookie crosses origins."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For and -Proto are believed."""
+    storage_url: str | None = None
+    """Where the browser sends files that do not pass through us."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The share of each API key, or of each address without one. None: no limit."""
+
+    requests_per_minute: int | None = None
+    bytes_per_day: int | None = None
+    uploads_at_once: int | None = None
+    jobs_queued: int | None = None
+    queue_most: int = 10_000
+    """Jobs that may wait altogether."""
+    queues: tuple[str, ...] = ("interactive", "batch")
+
 
 MIB = 1024 * 1024
 
@@ -25,3 +54,31 @@ class JobTerms:
     """How much of it is listened to."""
     source_counts_as_bytes: int = 16 * MIB
     """Of the day's bytes, for each address to fetch from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Read from the settings, once."""
+
+    terms: JobTerms
+    limits: Limits
+    web: Web
+    anonymous: bool
+    """Take jobs of callers without an API key."""
+    metrics_public: bool = False
+    keep_audio: bool = False
+    """After a job has ended, for as long as the job is remembered."""
+    reuse_reports: bool = True
+    """Answer the same song again from its caller's earlier job."""
+
+
+CheckUrl = Callable[[str], str]
+"""From an address to its normal form, if it may be called now. Blocking. Raises AddressRefused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Who judges them."""
+
+    of_callbacks: CheckUrl
+    of_sources: CheckUrl

@@ -6,9 +6,11 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.schemas import View
 from shared.errors import Unavailable
-from shared.ports import AudioStore, JobStore, WorkerRegistry
+from shared.ports.audio import AudioStore
+from shared.ports.jobs import JobStore
+from shared.ports.workers import WorkerRegistry
+from shared.schemas.job import View
 
 
 class HealthView(View):

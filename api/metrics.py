@@ -14,13 +14,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from api.access import current_operator
-from shared import counts
-from shared.access_ports import CountStore
-from shared.bookkeeper import Bookkeeper
+from api.access.authentication import current_operator
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.ports import Backlog, JobStore, WorkerInfo, WorkerRegistry
+from shared.observability import metrics as counts
+from shared.observability.logs import get_logger
+from shared.observability.metrics import Bookkeeper
+from shared.ports.jobs import Backlog, JobStore
+from shared.ports.metrics import CountStore
+from shared.ports.workers import WorkerInfo, WorkerRegistry
 
 _log = get_logger(__name__)
 

@@ -1,15 +1,15 @@
-"""`python -m api.serve`: uvicorn with what must not be forgotten. Nobody imports it."""
+"""`python -m api.server`: uvicorn with what must not be forgotten. Nobody imports it."""
 
 import argparse
 
 import uvicorn
 
-from api.connection import Connection
+from api.http.connection import Connection
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(prog="python -m api.serve", description="Serve the API over HTTP.")
+    parser = argparse.ArgumentParser(prog="python -m api.server", description="Serve the API over HTTP.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="(default: %(default)s)")
     options = parser.parse_args()

@@ -25,20 +25,18 @@ import redis
 import structlog
 from fastapi.testclient import TestClient
 
-from shared.job import AudioInput, Job, Problem
-from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_endpoints import RedisEndpointStore
-from shared.redis_indexes import entries
-from shared.redis_job_records import _JOB
-from shared.redis_jobs import RedisJobStore
-from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
-from shared.redis_statistics import RedisHistory, count_changes
-from shared.redis_transitions import RedisTransitions
-from shared.redis_uploads import RedisUploadRegistry
-from shared.redis_workers import RedisWorkerRegistry
-from shared.timeline import Event, JobState
-from tests.api.conftest import OPERATOR, World
-from tests.servers import a_valkey
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import Event, JobState
+from shared.redis.admin import RedisAuditLog, RedisControls, RedisVault
+from shared.redis.deliveries import RedisDeliveryStore
+from shared.redis.endpoints import RedisEndpointStore
+from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
+from shared.redis.job_records import _JOB, entries
+from shared.redis.job_search import RedisOverview
+from shared.redis.jobs import RedisJobStore, RedisTransitions
+from shared.redis.metrics import RedisHistory, count_changes
+from tests.support.servers import a_valkey
+from tests.unit.api.conftest import OPERATOR, World
 
 FEW, MANY, ROUNDS = 100, 100_000, 40
 WORDS = [

@@ -18,12 +18,12 @@ from collections import Counter
 from typing import BinaryIO
 
 from shared.errors import TooComplex, Unanalysable
-from tests.audio_files import KINDS, audio_file
-from tests.hostile_files import with_ogg_checksums
-from worker.limits import ChildLimits
-from worker.listen import listen
-from worker.sandbox import ChildOutcome, run_in_child
-from worker.warm import warm_up
+from tests.support.audio_files import KINDS, audio_file
+from tests.support.hostile_files import with_ogg_checksums
+from worker.jobs.analyze_audio import listen
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import ChildOutcome, run_in_child
+from worker.warm_up import warm_up
 
 BATCH = 100
 ONE = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)

@@ -27,7 +27,7 @@ import scipy.fft
 import soundfile
 from numpy.typing import NDArray
 
-from worker.tuning import measure_tuning
+from worker.tuning.estimator import measure_tuning
 
 Samples = NDArray[np.float32]
 Estimator = Callable[[Samples, int], dict[str, Any]]

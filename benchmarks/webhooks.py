@@ -16,14 +16,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from shared.job import Callback
-from shared.redis_client import connect_redis
-from shared.redis_jobs import RedisJobStore
-from shared.webhook import new_secret
-from shared.webhook_outbox import WebhookOutbox
-from tests.made import a_job, a_report
-from tests.receivers import Receiver, a_receiver, a_socket, hang, trickle
-from tests.servers import a_valkey
+from shared.domain.job import Callback
+from shared.domain.webhook import new_secret
+from shared.redis.client import connect_redis
+from shared.redis.deliveries import WebhookOutbox
+from shared.redis.jobs import RedisJobStore
+from tests.support.factories import a_job, a_report
+from tests.support.servers import a_valkey
+from tests.support.webhook_receivers import Receiver, a_receiver, a_socket, hang, trickle
 
 ROOT = Path(__file__).parents[1]
 GOOD, BAD_EACH, ROUNDS = 50, 40, 5
@@ -100,14 +100,14 @@ def byte_by_byte(connected: Any) -> None:
 
 @contextlib.contextmanager
 def a_sender(url: str) -> Any:
-    """One `python -m worker.notifier` with its defaults."""
+    """One `python -m worker.webhooks` with its defaults."""
     settings = {
         "KAMMERTON_REDIS_URL": url,
         "KAMMERTON_REDIS_PREFIX": "b:",
         "KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
         "KAMMERTON_WEBHOOK_ALLOW_HTTP": "true",
     }
-    command = [sys.executable, "-m", "worker.notifier"]
+    command = [sys.executable, "-m", "worker.webhooks"]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
         try:
             yield process

@@ -8,7 +8,7 @@ from numba.core import event
 def main() -> None:
     """Start as a worker does; with `--check`, exit with a sentence if that compiled anything."""
     with event.install_recorder("numba:compile") as compiled:
-        from worker.warm import warm_up
+        from worker.warm_up import warm_up
 
         warm_up()
     if "--check" in sys.argv and compiled.buffer:

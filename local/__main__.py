@@ -23,8 +23,8 @@ def commands(options: Options) -> list[Command]:
         "--without-gossip",
     ]
     return [
-        Command("rescuer", [*python, "worker.rescuer"], stop_seconds=1),
-        Command("notifier", [*python, "worker.notifier"], stop_seconds=4),
+        Command("rescuer", [*python, "worker.maintenance"], stop_seconds=1),
+        Command("notifier", [*python, "worker.webhooks"], stop_seconds=4),
         Command(
             "worker",
             [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],
@@ -34,7 +34,7 @@ def commands(options: Options) -> list[Command]:
             "api",
             [
                 *python,
-                "api.serve",
+                "api.server",
                 "--host",
                 options.host,
                 "--port",

@@ -13,8 +13,8 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
-from shared.logs import bound_field
-from shared.redis_address import parse_sentinel
+from shared.observability.logs import bound_field
+from shared.redis.client import parse_sentinel
 
 ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"

@@ -6,38 +6,31 @@ from functools import partial
 
 from celery import Celery
 
-from shared.bookkeeper import Bookkeeper
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.counts import ERRORS, READ, Tally, counted
-from shared.job_counts import JobCounts
-from shared.outbound import OutboundRules
-from shared.outbound_http import Outbound
-from shared.oversight import Vault
-from shared.redis_batch_records import BatchRecords
-from shared.redis_batches import RedisBatchStore
-from shared.redis_claims import RedisClaimStore
-from shared.redis_client import connect_redis
-from shared.redis_counts import RedisCountStore
-from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_endpoints import RedisEndpointStore
-from shared.redis_jobs import RedisJobStore
-from shared.redis_keys import RedisKeyStore
-from shared.redis_limits import RedisLimiter
-from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
-from shared.redis_promises import broken_promises
-from shared.redis_recall import RedisRecall
-from shared.redis_resumables import RedisResumableStore
-from shared.redis_statistics import RedisHistory, count_changes
-from shared.redis_transitions import RedisTransitions
-from shared.redis_uploads import RedisUploadRegistry
-from shared.redis_workers import RedisWorkerRegistry
-from shared.s3_audio import S3AudioStore, connect_s3
-from shared.s3_direct import S3DirectStore
-from shared.s3_parts import S3PartStore
+from shared.observability.metrics import ERRORS, READ, Bookkeeper, Tally, counted
+from shared.observability.traces import Traces, open_traces
+from shared.outbound.address_rules import OutboundRules
+from shared.outbound.client import Outbound
+from shared.ports.admin import Vault
+from shared.ports.stores import Stores
+from shared.redis.admin import RedisAuditLog, RedisControls, RedisVault
+from shared.redis.api_keys import RedisKeyStore
+from shared.redis.batches import BatchRecords, RedisBatchStore
+from shared.redis.client import broken_promises, connect_redis
+from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
+from shared.redis.endpoints import RedisEndpointStore
+from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
+from shared.redis.idempotency import RedisClaimStore
+from shared.redis.job_search import RedisOverview, RedisRecall
+from shared.redis.jobs import RedisJobStore, RedisTransitions
+from shared.redis.metrics import JobCounts, RedisCountStore, RedisHistory, count_changes
+from shared.redis.rate_limits import RedisLimiter
+from shared.redis.tus_uploads import RedisResumableStore
+from shared.s3.audio_store import S3AudioStore
+from shared.s3.client import connect_s3
+from shared.s3.multipart import S3PartStore
+from shared.s3.presigned import S3DirectStore
 from shared.settings import Settings
-from shared.stores import Stores
-from shared.traces import Traces, open_traces
-from shared.webhook_outbox import WebhookOutbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

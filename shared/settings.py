@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.delivery import RETRY_SECONDS
-from shared.outbound import Network, parse_networks
+from shared.domain.delivery import RETRY_SECONDS
+from shared.outbound.address_rules import Network, parse_networks
 
 MIB = 1024 * 1024
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import pytest
+from playwright.sync_api import Browser
 
 from local.processes import CannotStart
-from tests.servers import S3Server, ValkeyServer, a_valkey, an_s3
-
-pytest_plugins = ["tests.secrecy.plugin"]
+from tests.support.browser import a_browser, chromium_path
+from tests.support.servers import S3Server, ValkeyServer, a_valkey, an_s3
+from tests.support.system import SOME_ORIGIN, System, a_system
 
 Server = TypeVar("Server")
 JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
@@ -48,6 +49,26 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except (AssertionError, subprocess.SubprocessError) as missing:
         _skip_or_fail(missing)
     return folder
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One for all tests that leave it as they found it."""
+    settings = {"KAMMERTON_CORS_ORIGINS": SOME_ORIGIN, "KAMMERTON_DIRECT_PART_BYTES": str(5 * 1024 * 1024)}
+    with a_system(tmp_path_factory.mktemp("system") / "data", **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Not for the session: while Playwright is at work, nothing else may run an event loop."""
+    if chromium_path() is None:
+        message = "no Chromium: on Debian and Ubuntu, apt install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with a_browser() as running:
+        yield running
 
 
 @contextmanager

@@ -12,13 +12,13 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Browser, Page
 
-from tests.system.browser import a_browser
-from tests.system.conftest import System, a_system
-from tests.system.music import a_song
-from tests.system.seeds import a_failed_webhook, an_hour, dead_job, the_store
+from tests.support.browser import a_browser
+from tests.support.music import a_song
+from tests.support.seed_data import a_failed_webhook, an_hour, dead_job, the_store
+from tests.support.system import System, a_system
 
 LOOKS = (("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390))
-TARGET = Path(__file__).parents[2] / "docs" / "screenshots"
+TARGET = Path(__file__).parents[1] / "docs" / "screenshots"
 OPERATOR = "screenshots"
 
 

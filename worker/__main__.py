@@ -16,14 +16,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     # imported late: a health check must not pay for librosa
     if options.healthcheck:
-        from worker.healthcheck import check
+        from worker.health.probe import check
 
         return check()
     if not options.files:
         parser.error("name at least one FILE")
     if options.plot and len(options.files) > 1:
         parser.error("--plot draws one FILE")
-    from worker.files import analyse_files
+    from worker.analyze_files import analyse_files
 
     well = analyse_files(
         options.files, start_seconds=options.start, window_seconds=options.window, plot=options.plot

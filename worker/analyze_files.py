@@ -7,14 +7,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from shared.domain.report import Report
 from shared.errors import KammertonError
-from shared.logs import configure_logs
-from shared.report import Report
-from worker.analyze import Heard
-from worker.limits import ChildLimits
-from worker.listen import listen_in_child
+from shared.observability.logs import configure_logs
+from worker.jobs.analysis_result import Heard
+from worker.jobs.analyze_audio import listen_in_child
 from worker.plot import plot as draw
-from worker.warm import warm_up
+from worker.sandbox.limits import ChildLimits
+from worker.warm_up import warm_up
 
 _REPORT = TypeAdapter(Report)
 _LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seconds=120)

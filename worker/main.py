@@ -5,20 +5,20 @@ from functools import partial
 from typing import Any
 
 from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
-from shared.counts import FETCHED, counted
-from shared.logs import bound, configure_logs
+from shared.observability.logs import bound, configure_logs
+from shared.observability.metrics import FETCHED, counted
 from shared.services import connect
 from shared.settings import read_settings
-from worker.analyze import Terms, analyze
-from worker.cgroups import available_cpus, memory_limit_bytes
-from worker.drain import Drain
-from worker.heartbeat import announce, what_ails, worker_name
-from worker.limits import ChildLimits, choose_concurrency
-from worker.listen import listen_in_child
-from worker.remote_audio import fetch
-from worker.remote_wire import RemoteLimits
-from worker.spans import spans_of_attempt
-from worker.warm import warm_up
+from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
+from worker.health.drain import Drain
+from worker.health.heartbeat import announce, what_ails, worker_name
+from worker.jobs.analyze_audio import listen_in_child
+from worker.jobs.run_attempt import Terms, analyze
+from worker.remote.audio_file import fetch
+from worker.remote.fetcher import RemoteLimits
+from worker.sandbox.limits import ChildLimits
+from worker.trace_spans import spans_of_attempt
+from worker.warm_up import warm_up
 
 settings = read_settings()
 configure_logs(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.report import TuningReport
+from shared.domain.report import TuningReport
 
 
 def plot(report: TuningReport, path: Path, *, title: str = "") -> None:

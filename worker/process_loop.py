@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from shared.errors import Unavailable
-from shared.logs import get_logger
+from shared.observability.logs import get_logger
 
 _log = get_logger(__name__)
 

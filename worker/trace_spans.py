@@ -1,9 +1,9 @@
 """From what is recorded of a job or a delivery to the spans of its trace. Pure."""
 
-from shared.delivery import Delivery
-from shared.job import Job
-from shared.timeline import JobState
-from shared.traces import Place, Span, Value, new_place, parse_place
+from shared.domain.delivery import Delivery
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.observability.traces import Place, Span, Value, new_place, parse_place
 
 
 def spans_of_attempt(job: Job) -> list[Span]:

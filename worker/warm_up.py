@@ -11,7 +11,7 @@ import av
 import numpy as np
 import soundfile
 
-from worker.listen import listen
+from worker.jobs.analyze_audio import listen
 
 
 def warm_up() -> None:

@@ -8,23 +8,11 @@ from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
-from shared.access_ports import KeyStore
-from shared.batch import Batch
+from shared.domain.api_key import Scope, check_token, key_id_of, with_included
+from shared.domain.batch import Batch
+from shared.domain.job import Job
 from shared.errors import Forbidden, NotFound, Unauthenticated
-from shared.job import Job
-from shared.keys import Scope, check_token, key_id_of, with_included
-
-__all__ = [
-    "ANYBODY",
-    "NOBODY",
-    "Caller",
-    "CurrentCaller",
-    "CurrentOperator",
-    "Doorkeeper",
-    "Scope",
-    "current_caller",
-    "identify",
-]
+from shared.ports.access import KeyStore
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "Send an API key: Authorization: Bearer kam_…"

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from shared.access_ports import KeyStore
+from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.errors import BadRequest
-from shared.keys import ApiKey, Scope, issue_key
+from shared.ports.access import KeyStore
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 

@@ -6,35 +6,21 @@ matters needs the same server anyway.
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access import Caller, identify
-from api.errors import problem
-from shared.access_ports import Allowance, Limiter, Quota
+from api.access.authentication import Caller, identify
+from api.http.problems import problem
 from shared.errors import Unauthenticated, Unavailable
-from shared.logs import get_logger
+from shared.observability.logs import get_logger
+from shared.ports.access import Allowance, Limiter, Quota
 
 _log = get_logger(__name__)
 
 _FREE = ("/healthz", "/readyz", "/metrics", "/static/")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The share of each API key, or of each address without one. None: no limit."""
-
-    requests_per_minute: int | None = None
-    bytes_per_day: int | None = None
-    uploads_at_once: int | None = None
-    jobs_queued: int | None = None
-    queue_most: int = 10_000
-    """Jobs that may wait altogether."""
-    queues: tuple[str, ...] = ("interactive", "batch")
 
 
 def subject_of(caller: Caller | None, address: str | None) -> str:

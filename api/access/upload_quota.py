@@ -13,13 +13,14 @@ import anyio
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import CurrentCaller
-from api.limits import Limits, subject_of
-from shared.access_ports import Limiter, Quota
+from api.access.authentication import CurrentCaller
+from api.access.rate_limit import subject_of
+from api.config import Limits
+from shared.domain.job_state import JobState
 from shared.errors import LimitReached, NotFound, QueueFull, Unavailable
-from shared.logs import get_logger
-from shared.ports import JobStore
-from shared.timeline import JobState
+from shared.observability.logs import get_logger
+from shared.ports.access import Limiter, Quota
+from shared.ports.jobs import JobStore
 
 _log = get_logger(__name__)
 

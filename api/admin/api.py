@@ -10,17 +10,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from api.acting import Act, Operations, selection_of
-from api.board import HistoryView, NowView
-from api.errors import documented
-from api.events import EVENT_STREAM, HEADERS, message
-from api.filters import JobFilter, job_filter
-from api.schemas import JobPageView, JobView
-from api.visitors import Recognize, Visitor
-from api.wakeups import Wakeups
-from shared.job_view import Timestamp, View
-from shared.oversight import Order
-from shared.statistics import SPANS
+from api.admin.authentication import Recognize, Visitor
+from api.admin.bulk_actions import Act, Operations, selection_of
+from api.admin.job_filter import JobFilter, job_filter
+from api.admin.overview import HistoryView, NowView
+from api.http.problems import documented
+from api.jobs.events import EVENT_STREAM, HEADERS, message
+from api.jobs.schemas import JobPageView
+from api.jobs.updates import Wakeups
+from shared.domain.history import SPANS
+from shared.ports.workers import Order
+from shared.schemas.job import JobView, Timestamp, View
 
 LONGEST_SECONDS = 600.0
 """Of one stream: whoever comes back after it must still be allowed to."""

@@ -9,13 +9,13 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
-from api.acting import Operations
-from api.errors import documented
-from api.rendering import page
-from api.visitors import Recognize, Visitor
-from shared.access_ports import KeyStore
-from shared.job_view import Timestamp, View
-from shared.keys import ApiKey, Scope, issue_key
+from api.admin.authentication import Recognize, Visitor
+from api.admin.bulk_actions import Operations
+from api.http.problems import documented
+from api.http.templating import page
+from shared.domain.api_key import ApiKey, Scope, issue_key
+from shared.ports.access import KeyStore
+from shared.schemas.job import Timestamp, View
 
 _DAY_SECONDS = 86_400
 _PROBLEMS = documented(400, 401, 403, 404, 422, 503)

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import Caller, Scope, identify
-from api.rendering import wants_page
-from api.sessions import COOKIE, Sessions
+from api.access.authentication import Caller, identify
+from api.admin.sessions import COOKIE, Sessions
+from api.http.templating import wants_page
+from shared.domain.api_key import Scope
 from shared.errors import Forbidden, Unauthenticated
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})

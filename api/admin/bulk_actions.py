@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
-from api.acts import Acts
-from api.board import Board
-from api.visitors import Visitor
+from api.admin.authentication import Visitor
+from api.admin.overview import Board
+from api.jobs.service import Acts
+from shared.domain.job_state import JobState
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.oversight import AuditEntry, Order
-from shared.ports import JobQuery
-from shared.timeline import JobState
+from shared.ports.admin import AuditEntry
+from shared.ports.jobs import JobQuery
+from shared.ports.workers import Order
 
 MOST_AT_ONCE = 1000
 """How many jobs one act changes; the answer says how many are left."""

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 from fastapi import Query
 
-from api.moments import Moment
+from api.http.schemas import Moment
+from shared.domain.job_state import JobState
 from shared.errors import BadRequest
-from shared.ports import JobQuery
-from shared.timeline import JobState
+from shared.ports.jobs import JobQuery
 
 SINCE_SECONDS = {"hour": 3600, "day": 86_400, "week": 7 * 86_400}
 

@@ -9,9 +9,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
 
-from api.rendering import page
-from api.sessions import COOKIE, SESSION_SECONDS, TRIES_SECONDS, Sessions
-from api.visitors import LoginNeeded, check_origin
+from api.admin.authentication import LoginNeeded, check_origin
+from api.admin.sessions import COOKIE, SESSION_SECONDS, TRIES_SECONDS, Sessions
+from api.http.templating import page
 
 HOME = "/admin"
 

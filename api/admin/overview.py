@@ -9,16 +9,19 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from api.webhook_acts import webhook_warnings
+from api.webhooks.service import webhook_warnings
+from shared.domain.history import SPANS, Bucket, Quantiles, Span, total
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.job import Job
-from shared.job_view import Timestamp, View
-from shared.oversight import AuditLog, Controls, History, Order, Overview
-from shared.ports import AudioStore, JobPage, JobQuery, JobStore, WorkerInfo, WorkerRegistry
-from shared.statistics import SPANS, Bucket, Quantiles, Span, total
-from shared.timeline import JobState
-from shared.upload_ports import UploadInfo, UploadRegistry
-from shared.webhook_ports import DeliveryStore, EndpointStore
+from shared.ports.admin import AuditLog, Overview
+from shared.ports.audio import AudioStore
+from shared.ports.jobs import JobPage, JobQuery, JobStore
+from shared.ports.metrics import History
+from shared.ports.uploads import UploadInfo, UploadRegistry
+from shared.ports.webhooks import DeliveryStore, EndpointStore
+from shared.ports.workers import Controls, Order, WorkerInfo, WorkerRegistry
+from shared.schemas.job import Timestamp, View
 
 MOST_FOUND = 50
 _MOST_UPLOADS = 50

@@ -8,17 +8,17 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
 
-from api.acting import Act, Operations, Outcome, Selection, selection_of
-from api.admin_login import HOME, inside
-from api.filters import JobFilter, job_filter
-from api.pages import origin, song_context
-from api.rendering import page
-from api.visitors import Recognize, Visitor
+from api.admin.authentication import Recognize, Visitor
+from api.admin.bulk_actions import Act, Operations, Outcome, Selection, selection_of
+from api.admin.job_filter import JobFilter, job_filter
+from api.admin.login import HOME, inside
+from api.http.templating import origin, page
+from api.web.pages import song_context
+from shared.domain.history import SPANS
+from shared.domain.job_state import JobState
 from shared.errors import NotFound
-from shared.oversight import Order
-from shared.statistics import SPANS
-from shared.timeline import JobState
-from shared.webhook_ports import DeliveryQuery
+from shared.ports.webhooks import DeliveryQuery
+from shared.ports.workers import Order
 
 
 def admin_router(operations: Operations, *, recognize: Recognize) -> APIRouter:

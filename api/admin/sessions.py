@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from api.access import Caller, Scope
-from shared.oversight import Vault
+from api.access.authentication import Caller
+from shared.domain.api_key import Scope
+from shared.ports.admin import Vault
 
 COOKIE = "kammerton_session"
 SESSION_SECONDS = 12 * 3600

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import Caller
-from api.batch_wish import NewBatch, NewItem
-from api.direct import DirectUploads, submitted
-from api.idempotency import new_id
-from api.source_url import AddressedJobs, JobSource, as_wished, with_wishes
-from shared.batch_ports import JobStep
+from api.access.authentication import Caller
+from api.batches.schemas import NewBatch, NewItem
+from api.uploads.idempotency import new_id
+from api.uploads.presigned import DirectUploads, submitted
+from api.uploads.source_url import AddressedJobs, JobSource, as_wished, with_wishes
+from shared.domain.job import Callback
 from shared.errors import BadItem, BadRequest, Conflict, NotFound, Rejected
-from shared.job import Callback
+from shared.ports.batches import JobStep
 
 _AT_ONCE = 8
 """Looks at storage and at names of servers, which answer slowly and to many at once."""

@@ -5,15 +5,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import CurrentCaller
-from api.admission import CurrentShare
-from api.batch_acts import BatchActs
-from api.batch_views import BatchAcceptedView, BatchDetailView, BatchPageView
-from api.batch_wish import schema_of_new_batch
-from api.errors import documented
-from api.idempotency import IDEMPOTENCY_KEY
-from api.json_body import JSON
-from api.polling import POLLED, polled
+from api.access.authentication import CurrentCaller
+from api.access.upload_quota import CurrentShare
+from api.batches.schemas import BatchAcceptedView, BatchDetailView, BatchPageView, schema_of_new_batch
+from api.batches.service import BatchActs
+from api.http.etag import POLLED, polled
+from api.http.problems import documented
+from api.http.request_body import JSON
+from api.uploads.idempotency import IDEMPOTENCY_KEY
 from shared.errors import Unauthenticated
 
 BatchId = Annotated[str, Path(max_length=128, description="The batch's id.")]

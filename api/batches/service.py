@@ -7,25 +7,24 @@ from dataclasses import dataclass, replace
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import Caller
-from api.acts import Acts
-from api.admission import Share
-from api.batch_items import BatchItems
-from api.batch_views import BatchDetailView, accepted_batch
-from api.batch_wish import MOST_BYTES, NewBatch
-from api.budget import BufferBudget
-from api.callback import CallbackWish
-from api.forecast import Forecast
-from api.idempotency import Once, fingerprint
-from api.json_body import read_json
-from api.pace import Pace
-from api.webhook_acts import WebhookActs
-from shared.batch import Batch, Item, ItemState
-from shared.batch_ports import BatchStore, JobStep
+from api.access.authentication import Caller
+from api.access.upload_quota import Share
+from api.batches.items import BatchItems
+from api.batches.schemas import MOST_BYTES, BatchDetailView, NewBatch, accepted_batch
+from api.http.request_body import read_json
+from api.http.slow_clients import Pace
+from api.jobs.service import Acts
+from api.jobs.wait_estimate import Forecast
+from api.uploads.buffer_pool import BufferBudget
+from api.uploads.idempotency import Once, fingerprint
+from api.webhooks.callback import CallbackWish
+from api.webhooks.service import WebhookActs
+from shared.domain.batch import Batch, Item, ItemState
+from shared.domain.job import Callback, Job
+from shared.domain.webhook import ALL_EVENTS, EventType
 from shared.errors import Conflict, KeyReused, NotFound, Unavailable
-from shared.job import Callback, Job
-from shared.logs import get_logger
-from shared.webhook import ALL_EVENTS, EventType
+from shared.observability.logs import get_logger
+from shared.ports.batches import BatchStore, JobStep
 
 _log = get_logger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from fastapi.concurrency import run_in_threadpool
 
-from shared.bookkeeper import Bookkeeper
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.traces import Traces
+from shared.observability.logs import get_logger
+from shared.observability.metrics import Bookkeeper
+from shared.observability.traces import Traces
 
 _log = get_logger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.errors import problem
+from api.http.problems import problem
 
 
 class Connection(HttpToolsProtocol):

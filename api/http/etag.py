@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Response
 
-from api.schemas import View
+from shared.schemas.job import View
 
 _LONGEST_PAUSE_SECONDS = 30
 

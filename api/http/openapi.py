@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api.errors import documented
-from api.schemas import ProblemView
+from api.http.problems import documented
+from api.http.schemas import ProblemView
 
 _GUARDED = (401, 403, 429, 503)
 """Answers of every route that asks who is calling."""

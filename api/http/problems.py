@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
-from api.rendering import page, wants_page
-from api.schemas import ProblemView
+from api.http.schemas import ProblemView
+from api.http.templating import page, wants_page
 from shared import errors
 
 PROBLEM_JSON = "application/problem+json"

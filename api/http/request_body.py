@@ -1,14 +1,37 @@
 """A small JSON body as a model. Refuses what is no JSON, too long, or not as the model has it."""
 
+import hashlib
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
-from api.body import received
-from api.pace import Pace
-from shared.errors import BadRequest, TooLarge
+from api.http.slow_clients import Pace
+from shared.errors import BadRequest, TooLarge, UploadGone
+
+
+async def received(
+    request: Request, pace: Pace, digest: "hashlib._Hash | None" = None
+) -> AsyncIterator[bytes]:
+    """The body's chunks as they come. Raises UploadGone, UploadStalled."""
+    stream = request.stream()
+    while True:
+        try:
+            async with pace.waiting():
+                chunk = await anext(stream, None)
+        except ClientDisconnect:
+            raise UploadGone("The connection was closed before the end of the upload.") from None
+        if chunk is None:
+            return
+        pace.received(len(chunk))
+        if digest is not None:
+            digest.update(chunk)
+        if chunk:
+            yield chunk
+
 
 JSON = "application/json"
 _LONGEST_BYTES = 64 * 1024

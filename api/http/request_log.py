@@ -8,10 +8,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import bug
-from shared.counts import BUGS, LATENCY, REQUESTS, Tally, counted, measured
-from shared.logs import bound, get_logger
-from shared.traces import Place, Span, Traces, new_place, parse_place
+from api.http.problems import bug
+from shared.observability.logs import bound, get_logger
+from shared.observability.metrics import BUGS, LATENCY, REQUESTS, Tally, counted, measured
+from shared.observability.traces import Place, Span, Traces, new_place, parse_place
 
 _log = get_logger(__name__)
 

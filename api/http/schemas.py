@@ -1,25 +1,12 @@
 """What a client sees. Domain objects never go out bare."""
 
-from typing import Self
+import re
+from typing import Annotated
 
-from pydantic import Field
+from fastapi import Path
+from pydantic import AwareDatetime, BeforeValidator, Field
 
-from shared.job_view import EventView, JobView, View
-from shared.ports import JobPage
-
-__all__ = ["EventView", "JobPageView", "JobView", "ProblemView", "View"]
-
-
-class JobPageView(View):
-    """Some jobs, newest first."""
-
-    jobs: list[JobView] = Field(description="Without their reports.")
-    cursor: str | None = Field(description="Ask again with it for the next page; null: there is none.")
-
-    @classmethod
-    def of(cls, page: JobPage) -> Self:
-        """The view of a page."""
-        return cls(jobs=[JobView.of(job) for job in page.jobs], cursor=page.cursor)
+from shared.schemas.job import View
 
 
 class ProblemView(View):
@@ -36,3 +23,17 @@ class ProblemView(View):
     item: int | None = Field(
         default=None, description="With 422 of a batch: which item is meant, from 0.", examples=[3]
     )
+
+
+_LIKE = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d", re.ASCII)
+
+
+def _as_text(value: object) -> object:
+    if not isinstance(value, str) or not _LIKE.match(value):
+        raise ValueError("give it as RFC 3339 has it, with an offset: 2026-11-22T00:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
+
+JobId = Annotated[str, Path(max_length=128, description="The job's id.")]

@@ -1,7 +1,6 @@
 """What every answer tells browsers, and which hosts and proxies are believed. Pure ASGI."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -10,7 +9,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api.errors import problem
+from api.config import Web
+from api.http.problems import problem
 
 _READABLE = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 _TUS_REQUEST = (
@@ -31,20 +31,6 @@ _TUS_ANSWER = (
     "Upload-Offset",
 )
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Web:
-    """Who may talk to us through a browser or a proxy."""
-
-    hosts: tuple[str, ...] = ()
-    """Names that we answer to; empty: any. `*.example.org` stands for all of its subdomains."""
-    cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may call the API; `*`: any. No cookie crosses origins."""
-    proxies: tuple[str, ...] = ()
-    """Addresses or networks whose X-Forwarded-For and -Proto are believed."""
-    storage_url: str | None = None
-    """Where the browser sends files that do not pass through us."""
 
 
 def add_web(app: FastAPI, web: Web) -> None:

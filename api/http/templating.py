@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 from starlette.types import Scope
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"
 
 POLICY = (
@@ -134,3 +134,8 @@ def _moment(at: float | None) -> str:
 
 def _iso(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def origin(request: Request) -> str:
+    """Scheme and host as the client sees them."""
+    return str(request.base_url).rstrip("/")

@@ -16,15 +16,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from api.access import CurrentCaller
-from api.errors import documented
-from api.jobs import JobId
-from api.schemas import EventView, JobView
-from api.wakeups import Listener, Wakeups
+from api.access.authentication import CurrentCaller
+from api.http.problems import documented
+from api.http.schemas import JobId
+from api.jobs.updates import Listener, Wakeups
+from shared.domain.job import Job
+from shared.domain.job_state import Event, JobState
 from shared.errors import NotFound, Unavailable
-from shared.job import Job
-from shared.ports import JobStore
-from shared.timeline import Event, JobState
+from shared.ports.jobs import JobStore
+from shared.schemas.job import EventView, JobView
 
 EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter: nginx, don't hold back

@@ -3,132 +3,33 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 
-from api.access import CurrentCaller
-from api.admission import CurrentShare, CurrentUpload
-from api.body import FORM, RAW
-from api.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
-from api.errors import documented
-from api.forecast import Forecast
-from api.idempotency import IDEMPOTENCY_KEY
-from api.intake import Intake
-from api.json_body import JSON, is_json, read_json
-from api.polling import POLLED, polled
-from api.rendering import wants_page
-from api.schemas import JobView
-from api.source_url import JobSource
-from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Wish
-from api.upload import CONTENT_DIGEST, COUNTED_BY_US
-from api.wakeups import Wakeups
-from api.webhook_acts import WebhookActs
-from api.webhook_views import AcceptedView, JobDetailView
-from shared.job import Job
-from shared.ports import JobStore
-from shared.timeline import JobState
+from api.access.authentication import Caller, CurrentCaller
+from api.http.etag import POLLED, polled
+from api.http.problems import documented
+from api.http.schemas import JobId, Moment
+from api.jobs.schemas import JobDetailView, JobPageView
+from api.jobs.service import Acts
+from api.jobs.updates import Wakeups
+from api.jobs.wait_estimate import Forecast
+from api.webhooks.service import WebhookActs
+from shared.domain.api_key import Scope
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.errors import Unauthenticated
+from shared.ports.jobs import JobQuery, JobStore
+from shared.schemas.job import JobView
 
 _LONGEST_WAIT_SECONDS = 30
 _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
 
 
-_FILE = {"type": "string", "format": "binary", "description": "The audio file."}
-_SUBMIT = {
-    "parameters": [IDEMPOTENCY_KEY, CONTENT_DIGEST],
-    "requestBody": {
-        "required": True,
-        "content": {
-            FORM: {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": _FILE,
-                        "start_seconds": {
-                            "type": "number",
-                            "minimum": 0,
-                            "description": "Where the window of 60 s begins.",
-                        },
-                        "queue": {
-                            "type": "string",
-                            "enum": [name.value for name in QueueName],
-                            "default": "interactive",
-                            "description": QUEUE,
-                        },
-                        **FORM_FIELDS,
-                    },
-                }
-            },
-            "audio/*": {"schema": _FILE},
-            RAW: {"schema": _FILE},
-            JSON: {"schema": JobSource.model_json_schema()},
-        },
-    },
-}
-
-JobId = Annotated[str, Path(max_length=128, description="The job's id.")]
-
-
-def jobs_router(
-    intake: Intake, *, jobs: JobStore, wakeups: Wakeups, webhooks: WebhookActs, forecast: Forecast
-) -> APIRouter:
+def jobs_router(*, jobs: JobStore, wakeups: Wakeups, webhooks: WebhookActs, forecast: Forecast) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-    @router.post(
-        "",
-        status_code=202,
-        summary="Upload a recording",
-        openapi_extra=_SUBMIT,
-        response_model=AcceptedView,
-        max_body_size=COUNTED_BY_US,
-        responses={
-            202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
-            303: {"description": "To a browser's form: the page of the result."},
-            **documented(400, 404, 408, 409, 413, 415, 422, 503),
-        },
-    )
-    async def submit(
-        request: Request,
-        caller: CurrentCaller,
-        slot: CurrentUpload,
-        share: CurrentShare,
-        filename: Annotated[
-            str | None, Query(description="Name of a raw body.", examples=["song.mp3"])
-        ] = None,
-        start_seconds: Annotated[
-            float | None,
-            Query(ge=0, le=LATEST_START_SECONDS, description="Where the window of 60 s begins."),
-        ] = None,
-        queue: Annotated[QueueName | None, Query(description=QUEUE)] = None,
-        callback_url: Annotated[str | None, Query(description=CALLBACK_URL)] = None,
-        events: Annotated[list[str] | None, Query(description=EVENTS)] = None,
-    ) -> Response:
-        """Send the audio as the `file` field of a form, or as the body itself; or name it in JSON: an
-        `upload_id`, or a `source_url` that a worker fetches it from.
-
-        What is sent goes to storage as it arrives. The answer comes as soon as the job is recorded: follow
-        `Location`.
-        """
-        wish = Wish(
-            filename=filename,
-            start_seconds=start_seconds,
-            queue=queue,
-            callback_url=callback_url,
-            events=tuple(events or ()),
-        )
-        if is_json(request):
-            source, raw = await read_json(request, JobSource, pace=intake.submissions.pace())
-            source = source.beside(wish)
-            if source.upload_id is not None:
-                return await intake.direct.submit(source.upload_id, caller, source)
-            return await intake.addressed.submit(request, caller, source, raw, share)
-        answer = await intake.submissions.upload(request, caller, wish, slot=slot)
-        if wants_page(request):
-            return RedirectResponse("/jobs/" + answer.headers["location"].rsplit("/", 1)[-1], status_code=303)
-        return answer
 
     @router.get(
         "/{job_id}",
@@ -168,3 +69,69 @@ async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_se
             if job.state.is_final or left <= 0 or listener.ending:
                 return job
             await listener.wait(min(_LOOK_AGAIN_SECONDS, left))
+
+
+def acts_router(acts: Acts) -> APIRouter:
+    """The routes that list and change jobs."""
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+    def may_change(job_id: str, caller: Caller) -> None:
+        caller.check_changes(acts.jobs.get(job_id))
+
+    @router.get("", summary="List jobs", responses=documented(400, 401, 422, 503))
+    async def page(
+        caller: CurrentCaller,
+        state: Annotated[list[JobState] | None, Query(description="Only jobs in these states.")] = None,
+        created_after: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
+        created_before: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
+        name: Annotated[
+            str | None, Query(max_length=200, description="Part of the filename, in any case.")
+        ] = None,
+        cursor: Annotated[
+            str | None, Query(max_length=200, description="`cursor` of the page before.")
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    ) -> JobPageView:
+        """Your API key's jobs, newest first, without their reports. A short page may have a successor."""
+        query = JobQuery(
+            owner=_owner(caller),
+            states=frozenset(state or ()),
+            created_after=created_after.timestamp() if created_after else None,
+            created_before=created_before.timestamp() if created_before else None,
+            name_contains=name,
+            cursor=cursor,
+            limit=limit,
+        )
+        return JobPageView.of(await run_in_threadpool(acts.jobs.page, query))
+
+    @router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented(404, 409, 422, 503))
+    async def cancel(job_id: JobId, caller: CurrentCaller) -> JobView:
+        """At once if it waits; a running one stops within two seconds and is still `running` here."""
+        await run_in_threadpool(may_change, job_id, caller)
+        return JobView.of(await run_in_threadpool(acts.cancel, job_id))
+
+    @router.post(
+        "/{job_id}/retry", status_code=202, summary="Retry a job", responses=documented(404, 409, 422, 503)
+    )
+    async def retry(job_id: JobId, caller: CurrentCaller) -> JobView:
+        """Queue a failed or dead job again, while its audio is kept."""
+        await run_in_threadpool(may_change, job_id, caller)
+        return JobView.of(await run_in_threadpool(acts.retry, job_id))
+
+    @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=documented(404, 422, 503))
+    async def delete(job_id: JobId, caller: CurrentCaller) -> Response:
+        """Forget the job and its audio at once; a running one is stopped."""
+        await run_in_threadpool(may_change, job_id, caller)
+        await run_in_threadpool(acts.delete, job_id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _owner(caller: Caller) -> str | None:
+    """Whose jobs are listed: nobody may list the jobs of the anonymous, whose ids are their secrets."""
+    if Scope.ADMIN_READ in caller.scopes:
+        return None
+    if caller.key_id is None:
+        raise Unauthenticated("Listing jobs needs an API key; without one, keep the ids of your jobs.")
+    return caller.key_id

@@ -14,8 +14,8 @@ import anyio
 from anyio import to_thread
 
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.ports import Transitions
+from shared.observability.logs import get_logger
+from shared.ports.jobs import Transitions
 
 _log = get_logger(__name__)
 

@@ -4,11 +4,12 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from shared.job import Job
-from shared.oversight import Controls, History
-from shared.ports import JobStore, WorkerRegistry
-from shared.statistics import SPANS, total
-from shared.timeline import JobState
+from shared.domain.history import SPANS, total
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.ports.jobs import JobStore
+from shared.ports.metrics import History
+from shared.ports.workers import Controls, WorkerRegistry
 
 _KNOWN_SECONDS = 5.0
 """What is known of workers and run times is looked up so often, however many clients ask."""

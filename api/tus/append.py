@@ -6,12 +6,12 @@ from functools import partial
 import anyio
 from fastapi.concurrency import run_in_threadpool
 
-from api.arrived import Arrivals, Arrived
-from api.sender import PartSender, run
-from api.upload import Receiver
+from api.tus.storage import Arrivals, Arrived
+from api.uploads.part_uploader import PartSender, run
+from api.uploads.receiver import Receiver
 from shared.errors import Unavailable, UnsupportedMedia
-from shared.logs import get_logger
-from shared.ports import AudioUpload
+from shared.observability.logs import get_logger
+from shared.ports.audio import AudioUpload
 
 _log = get_logger(__name__)
 

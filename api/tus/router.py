@@ -13,17 +13,17 @@ from typing import Annotated
 from fastapi import APIRouter, Header, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import CurrentCaller
-from api.admission import CurrentShare
-from api.body import audio_type
-from api.errors import documented
-from api.idempotency import IDEMPOTENCY_KEY, fingerprint
-from api.names import clean_filename
-from api.resumable import Progress, ResumableUploads
-from api.submit import start_of
-from api.upload import COUNTED_BY_US, too_large
+from api.access.authentication import CurrentCaller
+from api.access.upload_quota import CurrentShare
+from api.http.problems import documented
+from api.tus.service import Progress, ResumableUploads
+from api.uploads.body import audio_type
+from api.uploads.filenames import clean_filename
+from api.uploads.idempotency import IDEMPOTENCY_KEY, fingerprint
+from api.uploads.receiver import COUNTED_BY_US, too_large
+from api.uploads.service import start_of
+from shared.domain.job import AudioInput
 from shared.errors import BadRequest, UnsupportedMedia, WrongVersion
-from shared.job import AudioInput
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,expiration,termination"

@@ -16,20 +16,21 @@ from operator import methodcaller
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import Caller
-from api.admission import Share
-from api.arrived import Arrivals, Arrived
-from api.body import looked_at, received, refuse_unless_sound
-from api.continuation import Continuation
-from api.direct import GRACE_SECONDS, submitted
-from api.submit import Submissions
-from api.upload import Receiver
+from api.access.authentication import Caller
+from api.access.upload_quota import Share
+from api.http.request_body import received
+from api.tus.append import Continuation
+from api.tus.storage import Arrivals, Arrived
+from api.uploads.body import looked_at, refuse_unless_sound
+from api.uploads.presigned import GRACE_SECONDS, submitted
+from api.uploads.receiver import Receiver
+from api.uploads.service import Submissions
+from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.job import AudioInput, Job
+from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from shared.job import AudioInput, Job
-from shared.logs import bind, get_logger
-from shared.signature import SNIFF_BYTES
-from shared.timeline import JobState
-from shared.upload_ports import Resumable, UploadInfo
+from shared.observability.logs import bind, get_logger
+from shared.ports.uploads import Resumable, UploadInfo
 
 _log = get_logger(__name__)
 

@@ -7,11 +7,12 @@ import contextlib
 import os
 from dataclasses import dataclass
 
+from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.job import Job
 from shared.errors import AudioMissing, Conflict, NotFound
-from shared.job import Job
-from shared.ports import AudioStore, AudioUpload, JobStore
-from shared.signature import SNIFF_BYTES
-from shared.upload_ports import PartStore, Resumable, ResumableStore, Tail
+from shared.ports.audio import AudioStore, AudioUpload, PartStore
+from shared.ports.jobs import JobStore
+from shared.ports.uploads import Resumable, ResumableStore, Tail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

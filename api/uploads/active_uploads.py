@@ -10,8 +10,8 @@ from anyio import CancelScope
 from fastapi.concurrency import run_in_threadpool
 
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.upload_ports import UploadInfo, UploadRegistry
+from shared.observability.logs import get_logger
+from shared.ports.uploads import UploadInfo, UploadRegistry
 
 _log = get_logger(__name__)
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
-from starlette.requests import ClientDisconnect
 
-from api.form import FormReader
-from api.pace import Pace
-from shared.errors import BadRequest, UnsupportedMedia, UploadGone
-from shared.signature import SNIFF_BYTES, looks_like_sound, what_it_is
+from api.http.request_body import received
+from api.http.slow_clients import Pace
+from api.uploads.multipart import FormReader
+from shared.domain.audio_format import SNIFF_BYTES, looks_like_sound, what_it_is
+from shared.errors import BadRequest, UnsupportedMedia
 
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
@@ -121,23 +121,3 @@ def audio_type(declared: str | None) -> str:
     raise UnsupportedMedia(
         f"{media_type[:100]} is no audio. Send audio/*, application/octet-stream, or a form with a `file`."
     )
-
-
-async def received(
-    request: Request, pace: Pace, digest: "hashlib._Hash | None" = None
-) -> AsyncIterator[bytes]:
-    """The body's chunks as they come. Raises UploadGone, UploadStalled."""
-    stream = request.stream()
-    while True:
-        try:
-            async with pace.waiting():
-                chunk = await anext(stream, None)
-        except ClientDisconnect:
-            raise UploadGone("The connection was closed before the end of the upload.") from None
-        if chunk is None:
-            return
-        pace.received(len(chunk))
-        if digest is not None:
-            digest.update(chunk)
-        if chunk:
-            yield chunk

@@ -17,10 +17,10 @@ from anyio import CancelScope
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from api.access import Caller
+from api.access.authentication import Caller
 from shared.errors import BadRequest, Conflict, KeyReused, Unavailable
-from shared.logs import get_logger
-from shared.upload_ports import Answer, Claim, ClaimStore
+from shared.observability.logs import get_logger
+from shared.ports.uploads import Answer, Claim, ClaimStore
 
 _log = get_logger(__name__)
 

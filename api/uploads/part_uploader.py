@@ -7,8 +7,8 @@ from functools import partial
 
 from anyio import to_thread
 
-from api.budget import Hold
-from shared.ports import AudioUpload
+from api.uploads.buffer_pool import Hold
+from shared.ports.audio import AudioUpload
 
 
 async def run(work: Callable[..., object], *args: object, **named: object) -> None:

@@ -6,29 +6,28 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from api.access import Caller, CurrentCaller
-from api.admission import CurrentShare, Share
-from api.body import audio_type, refuse_unless_sound
-from api.callback import CallbackWish
-from api.errors import documented
-from api.idempotency import IDEMPOTENCY_KEY, fingerprint
-from api.json_body import JSON, read_json
-from api.names import clean_filename
-from api.schemas import View
-from api.source_url import JobWishes, as_wished, same_wishes, with_wishes
-from api.submit import QueueName, Submissions, accepted
-from api.upload import too_large
+from api.access.authentication import Caller
+from api.access.upload_quota import Share
+from api.http.request_body import read_json
+from api.uploads.body import audio_type, refuse_unless_sound
+from api.uploads.filenames import clean_filename
+from api.uploads.idempotency import fingerprint
+from api.uploads.receiver import too_large
+from api.uploads.service import QueueName, Submissions, accepted
+from api.uploads.source_url import JobWishes, as_wished, same_wishes, with_wishes
+from api.webhooks.callback import CallbackWish
+from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.job import AudioInput, Job
+from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
-from shared.job import AudioInput, Job
-from shared.logs import bind, get_logger
-from shared.signature import SNIFF_BYTES
-from shared.timeline import JobState
-from shared.upload_ports import DirectStore, Offer, PartStore
+from shared.observability.logs import bind, get_logger
+from shared.ports.audio import DirectStore, Offer, PartStore
+from shared.schemas.job import View
 
 _log = get_logger(__name__)
 
@@ -203,34 +202,6 @@ class DirectUploads:
             self.submissions.jobs.remove(job.id)
             audio.delete(job.id)
             raise
-
-
-def direct_router(direct: DirectUploads) -> APIRouter:
-    """The route under /v1/uploads."""
-    router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
-
-    @router.post(
-        "",
-        status_code=201,
-        summary="Ask where to upload directly",
-        response_model=OfferView,
-        openapi_extra={
-            "parameters": [IDEMPOTENCY_KEY],
-            "requestBody": {
-                "required": True,
-                "content": {JSON: {"schema": UploadWish.model_json_schema()}},
-            },
-        },
-        responses=documented(400, 408, 409, 413, 415, 422, 503),
-    )
-    async def offer(request: Request, caller: CurrentCaller, share: CurrentShare) -> Response:
-        """The file goes straight to storage, in one request or in parts; a browser may send it, too.
-
-        Unless `POST /v1/jobs` follows in time, all of it is removed.
-        """
-        return await direct.offer(request, caller, share)
-
-    return router
 
 
 def _view(job: Job, offer: Offer) -> OfferView:

@@ -8,13 +8,13 @@ from functools import partial
 
 import anyio
 
-from api.budget import FIRST_BYTES, BufferBudget, Hold
-from api.pace import Pace
-from api.sender import PartSender, run
-from api.terms import JobTerms
+from api.config import JobTerms
+from api.http.slow_clients import Pace
+from api.uploads.buffer_pool import FIRST_BYTES, BufferBudget, Hold
+from api.uploads.part_uploader import PartSender, run
 from shared.errors import BadRequest, TooLarge, Unavailable
-from shared.logs import get_logger
-from shared.ports import AudioStore
+from shared.observability.logs import get_logger
+from shared.ports.audio import AudioStore
 
 _log = get_logger(__name__)
 

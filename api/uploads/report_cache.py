@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from fastapi.concurrency import run_in_threadpool
 
+from shared.domain.job import Job
+from shared.domain.report_cache import recall_key
 from shared.errors import Unavailable
-from shared.job import Job
-from shared.logs import get_logger
-from shared.recall import recall_key
-from shared.upload_ports import Recall
+from shared.observability.logs import get_logger
+from shared.ports.uploads import Recall
 
 _log = get_logger(__name__)
 

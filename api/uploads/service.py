@@ -9,27 +9,27 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from api.access import Caller
-from api.addresses import CheckUrl
-from api.admission import UploadSlot
-from api.bell import ring
-from api.body import FORM, Body, open_body, refuse_media_type
-from api.budget import BufferBudget
-from api.callback import CallbackWish
-from api.idempotency import Idempotency, Once, fingerprint
-from api.in_flight import InFlight, UploadsInFlight
-from api.known import KnownSongs
-from api.names import clean_filename
-from api.pace import Pace
-from api.terms import JobTerms
-from api.upload import Received, Receiver, Target, declared_sha256, too_large
-from api.webhook_views import accepted_view
+from api.access.authentication import Caller
+from api.access.upload_quota import UploadSlot
+from api.config import CheckUrl, JobTerms
+from api.http.slow_clients import Pace
+from api.jobs.schemas import accepted_view
+from api.jobs.service import ring
+from api.uploads.active_uploads import InFlight, UploadsInFlight
+from api.uploads.body import FORM, Body, open_body, refuse_media_type
+from api.uploads.buffer_pool import BufferBudget
+from api.uploads.filenames import clean_filename
+from api.uploads.idempotency import Idempotency, Once, fingerprint
+from api.uploads.receiver import Received, Receiver, Target, declared_sha256, too_large
+from api.uploads.report_cache import KnownSongs
+from api.webhooks.callback import CallbackWish
+from shared.domain.job import AudioInput, Callback, Job
+from shared.domain.job_state import Event, JobState
 from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
-from shared.job import AudioInput, Callback, Job
-from shared.logs import bind, bound_field, get_logger
-from shared.ports import AudioStore, JobQueue, JobStore
-from shared.timeline import Event, JobState
-from shared.upload_ports import UploadInfo
+from shared.observability.logs import bind, bound_field, get_logger
+from shared.ports.audio import AudioStore
+from shared.ports.jobs import JobQueue, JobStore
+from shared.ports.uploads import UploadInfo
 
 _log = get_logger(__name__)
 

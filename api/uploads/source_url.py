@@ -8,19 +8,19 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.access import Caller
-from api.addresses import CheckUrl
-from api.admission import Share
-from api.callback import CALLBACK_URL, EVENTS, CallbackWish
-from api.idempotency import Once, fingerprint
-from api.names import clean_filename
-from api.submit import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish, accepted
+from api.access.authentication import Caller
+from api.access.upload_quota import Share
+from api.config import CheckUrl
+from api.uploads.filenames import clean_filename
+from api.uploads.idempotency import Once, fingerprint
+from api.uploads.service import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish, accepted
+from api.webhooks.callback import CALLBACK_URL, EVENTS, CallbackWish
+from shared.domain.job import AudioInput, Job
+from shared.domain.job_state import JobState
+from shared.domain.source import Source
 from shared.errors import AddressRefused, BadRequest, Conflict, KeyReused, Unreachable
-from shared.job import AudioInput, Job
-from shared.logs import bind, get_logger
-from shared.outbound import LONGEST_URL
-from shared.source import Source
-from shared.timeline import JobState
+from shared.observability.logs import bind, get_logger
+from shared.outbound.address_rules import LONGEST_URL
 
 _log = get_logger(__name__)
 

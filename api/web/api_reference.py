@@ -8,8 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from api.pages import origin
-from api.rendering import page
+from api.http.templating import origin, page
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 _OTHER = "other"

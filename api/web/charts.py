@@ -6,7 +6,7 @@ Pictures are drawn by the server, so that they are the same on every page and ne
 import math
 from dataclasses import dataclass
 
-from shared.report import Spectrum, TuningReport, Verdict
+from shared.domain.report import Spectrum, TuningReport, Verdict
 
 WIDTH = 640.0
 HEIGHT = 200.0

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 
-from api import pictures, words
-from api.access import identify
-from api.events import stage
-from api.rendering import page
+from api.access.authentication import identify
+from api.http.templating import origin, page
+from api.jobs.events import stage
+from api.web import charts as pictures
+from api.web import report_text as words
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import NotFound
-from shared.job import Job
-from shared.ports import JobStore
-from shared.timeline import JobState
+from shared.ports.jobs import JobStore
 
 _TUS = "/v1/tus"
 """Resumable uploads: with them, a large file can be paused."""
@@ -109,11 +110,6 @@ def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, ob
         "histogram": pictures.histogram(tuning),
         "spectrum": pictures.spectrum(tuning),
     }
-
-
-def origin(request: Request) -> str:
-    """Scheme and host as the client sees them."""
-    return str(request.base_url).rstrip("/")
 
 
 _GONE = {

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from shared.job import Job
-from shared.report import Reason, Report, TuningReport, Verdict
-from shared.timeline import JobState
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.domain.report import Reason, Report, TuningReport, Verdict
 
 _SAME_CENTS = 2.0
 _HAIR_CENTS = 6.0

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from api.access import Caller
-from api.addresses import CheckUrl
+from api.access.authentication import Caller
+from api.config import CheckUrl
+from shared.domain.job import Callback
+from shared.domain.webhook import DEFAULT_EVENTS, JOB_EVENTS, EventType, new_secret, parse_events
 from shared.errors import AddressRefused, BadRequest, Unreachable
-from shared.job import Callback
-from shared.webhook import DEFAULT_EVENTS, JOB_EVENTS, EventType, new_secret, parse_events
 
 CALLBACK_URL = "Where to POST what becomes of the job: https, on a public address."
 EVENTS = f"What to tell, separated by commas: {', '.join(JOB_EVENTS)}. By default all but `job.started`."

@@ -7,13 +7,10 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
-from api.access import CurrentCaller
-from api.errors import documented
-from api.jobs import JobId
-from api.moments import Moment
-from api.schemas import View
-from api.webhook_acts import WebhookActs, owner_of
-from api.webhook_views import (
+from api.access.authentication import CurrentCaller
+from api.http.problems import documented
+from api.http.schemas import JobId, Moment
+from api.webhooks.schemas import (
     DeliveryDetailView,
     DeliveryListView,
     DeliveryView,
@@ -22,8 +19,10 @@ from api.webhook_views import (
     RedeliveredView,
     SecretView,
 )
-from shared.ports import JobStore
-from shared.webhook import ALL_EVENTS
+from api.webhooks.service import WebhookActs, owner_of
+from shared.domain.webhook import ALL_EVENTS
+from shared.ports.jobs import JobStore
+from shared.schemas.job import View
 
 _DAY = 24 * 3600
 _EVENTS = Field(

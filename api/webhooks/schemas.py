@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from api.schemas import JobView, View
-from shared.delivery import Attempt, Delivery, DeliveryState
-from shared.endpoint import Endpoint
-from shared.job import Job
-from shared.webhook import EventType, Secrets
+from shared.domain.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.endpoint import Endpoint
+from shared.domain.webhook import EventType, Secrets
+from shared.schemas.job import View
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
 
@@ -83,33 +82,6 @@ class DeliveryListView(View):
     """Deliveries, newest first."""
 
     deliveries: list[DeliveryDetailView]
-
-
-class JobDetailView(JobView):
-    """A job, and who was told of it."""
-
-    deliveries: list[DeliveryView] = Field(description="Newest first; empty without a webhook.")
-
-    @classmethod
-    def beside(cls, job: JobView, deliveries: tuple[Delivery, ...]) -> Self:
-        """The view of a job with its deliveries."""
-        return cls(**dict(job), deliveries=[DeliveryView.of(delivery) for delivery in deliveries])
-
-
-class AcceptedView(JobView):
-    """A new job."""
-
-    callback_secret: str | None = Field(
-        default=None,
-        description="What the callback is signed with, for a caller without an API key; shown only here.",
-        examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
-    )
-
-
-def accepted_view(job: Job, *, with_secret: bool) -> AcceptedView:
-    """The view of a new job, for whoever made it."""
-    secret = job.callback.secret if job.callback and with_secret else None
-    return AcceptedView(**dict(JobView.of(job)), callback_secret=secret)
 
 
 class EndpointView(View):

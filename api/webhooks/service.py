@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from api.access import Caller
-from api.addresses import CheckUrl
-from api.callback import checked
-from shared.batch import Batch
-from shared.delivery import Delivery, DeliveryState
-from shared.endpoint import Endpoint
+from api.access.authentication import Caller
+from api.config import CheckUrl
+from api.webhooks.callback import checked
+from shared.domain.batch import Batch
+from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.endpoint import Endpoint
+from shared.domain.job import Job
+from shared.domain.webhook import ALL_ENDS, ALL_EVENTS, EventType, Secrets, event_body, parse_events
 from shared.errors import BadRequest, Conflict, NotFound, Unauthenticated
-from shared.job import Job
-from shared.logs import get_logger
-from shared.webhook import ALL_ENDS, ALL_EVENTS, EventType, Secrets, event_body, parse_events
-from shared.webhook_ports import DeliveryQuery, DeliveryStore, EndpointStore
+from shared.observability.logs import get_logger
+from shared.ports.webhooks import DeliveryQuery, DeliveryStore, EndpointStore
 
 _log = get_logger(__name__)
 
@@ -171,7 +171,7 @@ def webhook_warnings(deliveries: DeliveryStore, endpoints: EndpointStore, *, now
     ]
     waiting = deliveries.events(limit=1)
     if waiting and waiting[0].at < now - _SENDER_SECONDS:
-        said.append("Webhooks wait for a sender: start `python -m worker.notifier`.")
+        said.append("Webhooks wait for a sender: start `python -m worker.webhooks`.")
     return said
 
 

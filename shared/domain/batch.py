@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from shared.job import Callback, Job
-from shared.timeline import JobState
+from shared.domain.job import Callback, Job
+from shared.domain.job_state import JobState
 
 MOST_ITEMS = 100
 """They are recorded in one script that holds everybody up, and each one's storage is looked at before."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Self
 
+from shared.domain.webhook import EventType
 from shared.errors import Conflict, LostLease
-from shared.webhook import EventType
 
 HOUR = 3600.0
 RETRY_SECONDS = (5.0, 60.0, 300.0, 1800.0, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 20 * HOUR)

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shared.job import Job
-from shared.timeline import Event, JobState
+from shared.domain.job import Job
+from shared.domain.job_state import Event, JobState
 
 _BINS_PER_OCTAVE = 8
 _UNITS = {"waiting": 0.001, "running": 0.001, "memory": 1024.0}

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from shared.domain.job_state import Event, JobState, continued
+from shared.domain.report import Report
+from shared.domain.source import Source
 from shared.errors import Conflict, LostLease
-from shared.report import Report
-from shared.source import Source
-from shared.timeline import Event, JobState, continued
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ Callers without an API key count as one: what a report says follows from the byt
 
 import hashlib
 
-from shared.job import Job
-from shared.report import ANALYSIS_VERSION
-from shared.timeline import JobState
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.domain.report import ANALYSIS_VERSION
 
 
 def recall_key(job: Job, *, window_seconds: float) -> str | None:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from shared.domain.job import Callback, Job
+from shared.domain.job_state import JobState
 from shared.errors import BadRequest
-from shared.job import Job
-from shared.timeline import JobState
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 SECRET_BYTES = 32
@@ -135,3 +135,19 @@ class Secrets:
     def valid(self, *, now: float) -> tuple[str, ...]:
         """All that sign now."""
         return (self.current, *(one.secret for one in self.old if one.until > now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEvent:
+    """Something that happened to a job or a batch and waits to be spread to all who want to know."""
+
+    id: str
+    type: EventType
+    at: float
+    owner: str | None
+    callback: Callback | None
+    """None where there is none, or it does not want this event."""
+    body: str = field(repr=False)
+    job_id: str | None = None
+    batch_id: str | None = None
+    """One of the two."""

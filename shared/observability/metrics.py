@@ -6,8 +6,13 @@ Every label has few values, and none that a client could make up.
 
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from shared.errors import Unavailable
+from shared.observability.logs import get_logger
+from shared.ports.metrics import CountStore
 
 MIB = 1024 * 1024
 
@@ -160,3 +165,28 @@ class Tally:
         with self._lock:
             taken, self._fields = self._fields, {}
         return taken
+
+
+_log = get_logger(__name__)
+
+
+class Bookkeeper:
+    """One for each process. A process that is killed takes with it what it has not written."""
+
+    def __init__(self, store: CountStore, *, tally: Tally, process: str) -> None:
+        self.process = process
+        self.tally = tally
+        self._store = store
+        self._failed = False
+
+    def write(self) -> None:
+        """Write everything down, if the store answers. Never raises Unavailable."""
+        taken = self.tally.take()
+        try:
+            self._store.add(taken, process=self.process, now=time.time())
+            self._failed = False
+        except Unavailable as error:
+            self.tally.add(taken)
+            if not self._failed:
+                self._failed = True
+                _log.warning("counts_not_written", why=error.message)

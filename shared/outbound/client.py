@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import httpcore2
 
 from shared.errors import Unreachable
-from shared.outbound import Answer, OutboundRules, Target
-from shared.outbound_dial import Deadline, Dialer, Resolver, resolve, system_resolver
+from shared.outbound.address_rules import Answer, OutboundRules, Target
+from shared.outbound.network import Deadline, Dialer, Resolver, resolve, system_resolver
 
 __all__ = ["Answer", "Incoming", "Outbound"]
 

@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import httpcore2
 
 from shared.errors import AddressRefused, Unreachable
-from shared.outbound import NOT_PUBLIC, Address, OutboundRules
+from shared.outbound.address_rules import NOT_PUBLIC, Address, OutboundRules
 
 Resolver = Callable[[str, int], Sequence[str]]
 """From a host and a port to all of its addresses. Raises OSError."""

@@ -3,11 +3,10 @@
 Every method may raise Unavailable.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.keys import ApiKey
+from shared.domain.api_key import ApiKey
 
 
 class KeyStore(Protocol):
@@ -65,16 +64,3 @@ class Limiter(Protocol):
 
     def let_go(self, kind: str, subject: str, place: str) -> None:
         """Free a place, whether it is held or not."""
-
-
-class CountStore(Protocol):
-    """The numbers that everybody adds to, for /metrics. Fields are made by shared.counts."""
-
-    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
-        """Add to the numbers, and say that a kind of process is alive."""
-
-    def read(self) -> dict[str, float]:
-        """Every number."""
-
-    def seen(self) -> dict[str, float]:
-        """When each kind of process was last heard of, UNIX seconds."""

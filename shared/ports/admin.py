@@ -5,13 +5,11 @@ Every method may raise Unavailable.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
-from shared.job import Job
-from shared.ports import JobQuery
-from shared.statistics import Bucket, Span
-from shared.timeline import JobState
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.ports.jobs import JobQuery
 
 
 class Overview(Protocol):
@@ -25,44 +23,6 @@ class Overview(Protocol):
 
     def find(self, text: str, *, limit: int) -> tuple[Job, ...]:
         """Jobs, new to old, by id, by SHA-256, or by the beginning of a word of the filename."""
-
-
-class History(Protocol):
-    """What became of all jobs, over time."""
-
-    def read(self, span: Span, *, now: float) -> tuple[Bucket, ...]:
-        """The buckets of a span, old to new; the last one is not over yet."""
-
-
-class Order(StrEnum):
-    """What a worker is told to do."""
-
-    DRAIN = "drain"
-    """Finish what it has and take nothing new, until the order is taken back."""
-    RESTART = "restart"
-    """Finish what it has and end; whoever supervises it starts it again."""
-
-
-class Controls(Protocol):
-    """Levers that workers and rescuers heed. They stand in the store: a restart changes nothing."""
-
-    def pause(self, queue: str) -> None:
-        """Let no job of a queue be started."""
-
-    def resume(self, queue: str) -> None:
-        """Let them be started again."""
-
-    def paused(self) -> frozenset[str]:
-        """The queues that are paused."""
-
-    def give(self, worker: str, order: Order) -> None:
-        """Tell a worker what to do."""
-
-    def take_back(self, worker: str) -> None:
-        """Forget what a worker was told."""
-
-    def orders(self) -> Mapping[str, Order]:
-        """What each worker was told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

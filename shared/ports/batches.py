@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.batch import Batch, ItemState
-from shared.job import Job
+from shared.domain.batch import Batch, ItemState
+from shared.domain.job import Job
 
 JobStep = tuple[Job | None, Job]
 """A job as it was read and as it is to be; None: it is new."""

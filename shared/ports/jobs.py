@@ -3,63 +3,12 @@
 Every method may raise Unavailable; callers do not retry at once but hand the work back.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-from shared.job import Job
-from shared.timeline import JobState
-
-
-class AudioUpload(Protocol):
-    """One object being written in parts. Nothing is visible under its key before `finish`."""
-
-    def write(self, part: bytes | bytearray, *, number: int) -> None:
-        """Send one part, from any thread, in any order. All but the last hold `AudioStore.part_bytes`."""
-
-    def finish(self) -> None:
-        """Make the object visible: the parts in the order of their numbers, from 1."""
-
-    def abort(self) -> None:
-        """Leave nothing behind. May be called twice, and after a failed `finish`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAudio:
-    """One object, or one unfinished upload, in storage."""
-
-    key: str
-    at: float
-    """UNIX seconds of its last change."""
-    upload: str | None = None
-    """The store's name for an unfinished upload; None: a whole object."""
-
-
-class AudioStore(Protocol):
-    """Where audio lies until its job is done. Keys are job ids."""
-
-    part_bytes: int
-
-    def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
-        """Write a small object at once."""
-
-    def begin(self, key: str, *, media_type: str) -> AudioUpload:
-        """Start writing an object in parts. Touches storage at the first `write` at the earliest."""
-
-    def open(self, key: str) -> BinaryIO:
-        """A seekable file over ranged reads. Raises AudioMissing."""
-
-    def delete(self, key: str) -> None:
-        """Remove the object, whether it is there or not."""
-
-    def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
-        """Objects and unfinished uploads last changed before a time, for the rescuer to judge."""
-
-    def discard(self, stored: StoredAudio) -> None:
-        """Remove one of the `leftovers`."""
-
-    def check(self) -> None:
-        """Raise Unavailable unless the store answers."""
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,37 +118,3 @@ class JobQueue(Protocol):
 
     def announced(self, queue: str) -> frozenset[str]:
         """Ids of the jobs whose messages wait in the broker."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerInfo:
-    """What a worker says about itself every few seconds."""
-
-    name: str
-    host: str
-    pid: int
-    started_at: float
-    seen_at: float
-    queues: tuple[str, ...] = ()
-    concurrency: int = 1
-    jobs_done: int = 0
-    progress_at: float = 0.0
-    """UNIX seconds: when it last started or ended a job, or began."""
-    memory_bytes: int = 0
-    memory_limit_bytes: int | None = None
-    current_jobs: tuple[str, ...] = field(default=())
-    draining: bool = False
-    """Told to take nothing new."""
-
-
-class WorkerRegistry(Protocol):
-    """Who is at work."""
-
-    def beat(self, worker: WorkerInfo) -> None:
-        """Say that a worker is alive; forgotten some seconds after the last call."""
-
-    def leave(self, name: str) -> None:
-        """Say that a worker stops."""
-
-    def alive(self) -> tuple[WorkerInfo, ...]:
-        """Workers that were heard of lately."""

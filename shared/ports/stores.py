@@ -4,19 +4,15 @@ as one, never to fetch from: whoever gets it gives each of its parts to the one 
 
 from dataclasses import dataclass
 
-from shared.access_ports import CountStore, KeyStore, Limiter
-from shared.batch_ports import BatchStore
-from shared.oversight import AuditLog, Controls, History, Overview
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.upload_ports import (
-    ClaimStore,
-    DirectStore,
-    PartStore,
-    Recall,
-    ResumableStore,
-    UploadRegistry,
-)
-from shared.webhook_ports import DeliveryStore, EndpointStore
+from shared.ports.access import KeyStore, Limiter
+from shared.ports.admin import AuditLog, Overview
+from shared.ports.audio import AudioStore, DirectStore, PartStore
+from shared.ports.batches import BatchStore
+from shared.ports.jobs import JobQueue, JobStore, Transitions
+from shared.ports.metrics import CountStore, History
+from shared.ports.uploads import ClaimStore, Recall, ResumableStore, UploadRegistry
+from shared.ports.webhooks import DeliveryStore, EndpointStore
+from shared.ports.workers import Controls, WorkerRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

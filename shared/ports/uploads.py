@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.report import Report
+from shared.domain.report import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,62 +88,6 @@ class Recall(Protocol):
 
     def report(self, key: str, *, now: float) -> Report | None:
         """What the newest analysis under this name has found; None where its job is gone or has expired."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
-    """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
-
-    method: str
-    url: str
-    headers: dict[str, str]
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedForm:
-    """The same as a form: the fields, then the file as `file`."""
-
-    url: str
-    fields: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """How a client brings an object into the store by itself."""
-
-    requests: tuple[SignedRequest, ...]
-    """One, or one for each part."""
-    form: SignedForm | None = None
-    """For an object that comes in one piece."""
-    multipart: str | None = None
-    """The store's name for an object that comes in parts."""
-
-
-class DirectStore(Protocol):
-    """Uploads that never pass through us. Keys are job ids."""
-
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
-        """Let the holder of the answer write exactly this object, for so long."""
-
-
-class PartStore(Protocol):
-    """Objects that come in numbered parts over several requests. Keys are job ids."""
-
-    def start(self, key: str, *, media_type: str) -> str:
-        """The store's name for a new object in parts."""
-
-    def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
-        """Send one part; the same one again does no harm. All but the last hold `AudioStore.part_bytes`."""
-
-    def sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
-        """Bytes of part 1, 2, and so on, up to the first that is missing. Raises AudioMissing."""
-
-    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
-        """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""
-
-    def abort(self, key: str, *, multipart: str) -> None:
-        """Leave no part behind, whether there is one or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,30 +1,13 @@
 """What webhooks need from outside, beside `ports.py`. Every method may raise Unavailable."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from shared.delivery import Delivery
-from shared.endpoint import Endpoint
-from shared.job import Callback
-from shared.outbound import Answer
-from shared.webhook import EventType, Secrets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookEvent:
-    """Something that happened to a job or a batch and waits to be spread to all who want to know."""
-
-    id: str
-    type: EventType
-    at: float
-    owner: str | None
-    callback: Callback | None
-    """None where there is none, or it does not want this event."""
-    body: str = field(repr=False)
-    job_id: str | None = None
-    batch_id: str | None = None
-    """One of the two."""
+from shared.domain.delivery import Delivery
+from shared.domain.endpoint import Endpoint
+from shared.domain.webhook import Secrets, WebhookEvent
+from shared.outbound.address_rules import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

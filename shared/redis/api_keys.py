@@ -11,9 +11,9 @@ from typing import Any
 import redis
 from pydantic import TypeAdapter
 
+from shared.domain.api_key import ApiKey
 from shared.errors import Conflict, NotFound
-from shared.keys import ApiKey
-from shared.redis_outage import outage
+from shared.redis.client import outage
 
 _translated = partial(outage, "The store of API keys does not answer; try again later.")
 

@@ -1,10 +1,7 @@
-"""DeliveryStore in Redis or Valkey. All names begin with hooks:
+"""From a change of a job to the event that tells of it, as commands that are written with the change.
 
-event:{id}, outbox    what webhook_outbox.py writes: JSON, and a sorted set by time
-delivery:{id}         hash: version, record (JSON)
-due:{server}          sorted set of what is pending for one server, by the time it is due
-servers               sorted set of servers by a time not later than the first in their due:{server}
-job:{id}, batch:{id}, endpoint:{id}, owner:{id}    sorted sets by creation: the logs
+There is no second write that could be lost: either the job has changed and its event stands in the outbox,
+or neither. The body is made here, so that it shows the job as it was at that moment.
 """
 
 import json
@@ -16,12 +13,41 @@ from typing import Any, cast
 import redis
 from pydantic import TypeAdapter
 
-from shared.delivery import Delivery, DeliveryState
+from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.job import Job
+from shared.domain.webhook import WebhookEvent
 from shared.errors import NotFound
-from shared.redis_outage import outage
-from shared.redis_records import Change, Records, next_version, until_written
-from shared.webhook_outbox import EVENT
-from shared.webhook_ports import DeliveryQuery, WebhookEvent
+from shared.ports.webhooks import DeliveryQuery
+from shared.redis.client import outage
+from shared.redis.transactions import Change, Records, next_version, until_written
+from shared.schemas.webhook_event import EVENT, event_of
+
+EVENT_KEEP_SECONDS = 4 * 24 * 3600
+"""Longer than any delivery is tried: what no sender took by then is forgotten."""
+
+
+class WebhookOutbox:
+    """A follower of RedisJobStore."""
+
+    def __init__(self, *, prefix: str) -> None:
+        self._prefix = prefix
+
+    def __call__(self, old: Job | None, new: Job) -> list[list[str]]:
+        """Nothing, or the commands that record one event. Pure."""
+        event = event_of(old, new)
+        if event is None:
+            return []
+        return recorded(event, prefix=self._prefix)
+
+
+def recorded(event: WebhookEvent, *, prefix: str) -> list[list[str]]:
+    """The commands that put one event into the outbox."""
+    record = EVENT.dump_json(event).decode()
+    return [
+        ["SET", f"{prefix}hooks:event:{event.id}", record, "EX", str(EVENT_KEEP_SECONDS)],
+        ["ZADD", f"{prefix}hooks:outbox", repr(event.at), event.id],
+    ]
+
 
 _translated = partial(outage, "The store of webhooks does not answer; try again later.")
 

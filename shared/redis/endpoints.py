@@ -13,11 +13,11 @@ from typing import cast
 import redis
 from pydantic import TypeAdapter
 
-from shared.endpoint import Endpoint
+from shared.domain.endpoint import Endpoint
+from shared.domain.webhook import Secrets
 from shared.errors import NotFound
-from shared.redis_outage import outage
-from shared.redis_records import until_written
-from shared.webhook import Secrets
+from shared.redis.client import outage
+from shared.redis.transactions import until_written
 
 _translated = partial(outage, "The store of webhooks does not answer; try again later.")
 

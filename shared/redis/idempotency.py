@@ -6,8 +6,8 @@ from typing import Any
 import redis
 from pydantic import TypeAdapter
 
-from shared.redis_outage import outage
-from shared.upload_ports import Answer, Claim
+from shared.ports.uploads import Answer, Claim
+from shared.redis.client import outage
 
 _translated = partial(outage, "The store of Idempotency-Keys does not answer; try again later.")
 

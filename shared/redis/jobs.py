@@ -6,16 +6,17 @@ How a change is written: shared/redis_job_records.py, and of a batch's job share
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import redis
 
+from shared.domain.job import Job
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import Job
-from shared.ports import Backlog, Chores, JobPage, JobQuery
-from shared.redis_indexes import index_of
-from shared.redis_job_records import Follower, JobRecords, parse_job
-from shared.redis_records import Change, Records, next_version, translated, until_written
+from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, Transition
+from shared.redis.client import outage
+from shared.redis.job_records import Follower, JobRecords, index_of, parse_job
+from shared.redis.transactions import Change, Records, next_version, translated, until_written
 
 _SCAN = 200
 _TIES = 5
@@ -189,3 +190,34 @@ def _parse_cursor(cursor: str | None, newest: float | None) -> tuple[float | str
         return float(score), (float(score), job_id)
     except ValueError:
         raise BadRequest("This cursor is not one of ours; start again without one.") from None
+
+
+_MOST = 500
+
+_translated = partial(outage, "The stream of changes does not answer.")
+
+
+class RedisTransitions:
+    """The stream of all jobs' changes."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._stream = prefix + "transitions"
+
+    def newest(self) -> str:
+        """The cursor of what was written last."""
+        with _translated():
+            last: Any = self._client.xrevrange(self._stream, count=1)
+        return cast(str, last[0][0]) if last else "0-0"
+
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+        """What was written after a cursor. The wait must be shorter than the client's patience."""
+        with _translated():
+            answer: Any = self._client.xread(
+                {self._stream: cursor}, count=_MOST, block=max(1, int(wait_seconds * 1000))
+            )
+        entries = answer[0][1] if answer else []
+        return tuple(
+            Transition(cursor=entry_id, job_id=fields["id"], state=fields["state"])
+            for entry_id, fields in entries
+        )

@@ -1,11 +1,92 @@
-"""From a change of a job to what it adds to the counts. Pure.
+"""CountStore in Redis: one hash of numbers, and when each kind of process was last heard of.
 
-Written with the change itself, so that the numbers are exact: whatever dies, an end is counted once.
+counts        field → number
+counts:seen   process → UNIX seconds
 """
 
-from shared import counts
-from shared.job import Job
-from shared.timeline import JobState
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import redis
+
+from shared.domain.history import SPANS, Bucket, Span, bucket, happened
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.observability import metrics as counts
+from shared.redis.client import outage
+
+_translated = partial(outage, "The store of counts does not answer; try again later.")
+
+
+class RedisCountStore:
+    """The numbers that everybody adds to."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._record = prefix + "counts"
+        self._seen = prefix + "counts:seen"
+
+    def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:
+        """Add to the numbers, and say that a kind of process is alive."""
+        with _translated(), self._client.pipeline(transaction=True) as pipe:
+            for field, amount in fields.items():
+                pipe.hincrbyfloat(self._record, field, amount)
+            pipe.hset(self._seen, process, repr(now))
+            pipe.execute()
+
+    def read(self) -> dict[str, float]:
+        """Every number."""
+        with _translated():
+            found = self._client.hgetall(self._record)
+        return {str(field): float(amount) for field, amount in found.items()}
+
+    def seen(self) -> dict[str, float]:
+        """When each kind of process was last heard of."""
+        with _translated():
+            found = self._client.hgetall(self._seen)
+        return {str(process): float(at) for process, at in found.items()}
+
+
+def count_changes(prefix: str) -> Any:
+    """A follower for RedisJobStore that keeps the history."""
+
+    def follow(old: Job | None, new: Job) -> list[list[str]]:
+        commands = []
+        for at, counters in happened(old, new):
+            for span in SPANS:
+                key = _name(prefix, span, at)
+                commands += [["HINCRBY", key, counter, "1"] for counter in counters]
+                commands.append(["EXPIRE", key, str(span.kept_seconds)])
+        return commands
+
+    return follow
+
+
+class RedisHistory:
+    """What became of all jobs, over time."""
+
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def read(self, span: Span, *, now: float) -> tuple[Bucket, ...]:
+        """The buckets of a span, old to new; the last one is not over yet."""
+        last = int(now // span.bucket_seconds) * span.bucket_seconds
+        times = [last - (span.buckets - 1 - number) * span.bucket_seconds for number in range(span.buckets)]
+        with outage("The history does not answer."), self._client.pipeline(transaction=False) as pipe:
+            for at in times:
+                pipe.hgetall(_name(self._prefix, span, at))
+            found: list[dict[str, str]] = pipe.execute()
+        return tuple(
+            bucket(float(at), {name: int(number) for name, number in counters.items()})
+            for at, counters in zip(times, found, strict=True)
+        )
+
+
+def _name(prefix: str, span: Span, at: float) -> str:
+    begins = int(at // span.bucket_seconds) * span.bucket_seconds
+    return f"{prefix}history:{span.bucket_seconds}:{begins}"
 
 
 class JobCounts:

@@ -14,8 +14,8 @@ from limits import RateLimitItemPerSecond
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 
-from shared.access_ports import Allowance, Quota
-from shared.redis_outage import outage
+from shared.ports.access import Allowance, Quota
+from shared.redis.client import outage
 
 _translated = partial(outage, "The counters of limits do not answer; try again later.")
 

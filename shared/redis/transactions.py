@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import redis
 
 from shared.errors import Unavailable
-from shared.redis_outage import outage
+from shared.redis.client import outage
 
 translated = partial(outage, "The job store does not answer; try again later.")
 """Around whatever asks for jobs or batches."""

@@ -7,8 +7,8 @@ import redis
 from pydantic import TypeAdapter
 
 from shared.errors import NotFound
-from shared.redis_outage import outage
-from shared.upload_ports import Resumable, Tail
+from shared.ports.uploads import Resumable, Tail
+from shared.redis.client import outage
 
 _translated = partial(outage, "The store of resumable uploads does not answer; try again later.")
 

@@ -2,21 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from shared.errors import AudioMissing, Unavailable
-from shared.logs import get_logger
-from shared.ports import AudioUpload, StoredAudio
-from shared.seekable import SeekableFile
+from shared.observability.logs import get_logger
+from shared.ports.audio import AudioUpload, StoredAudio
+from shared.s3.client import _status, abort_multipart, translated
+from shared.seekable_file import SeekableFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,43 +29,6 @@ _CHUNK_BYTES = 64 * 1024
 
 READ_SECONDS = 60.0
 """Of one read. The client's own timeout is of each receive, and storage may send a byte before it is over."""
-
-
-def connect_s3(
-    *,
-    endpoint_url: str | None,
-    region: str,
-    connections: int = 64,
-    on_error: Callable[[], None] = lambda: None,
-    on_read: Callable[[int], None] = lambda _: None,
-) -> "S3Client":
-    """A client that gives up after seconds rather than minutes, for our threads to share.
-
-    *on_error* is told of every try that failed, *on_read* of bytes that were sent to us.
-    """
-    config = Config(
-        connect_timeout=3,
-        read_timeout=20,
-        retries={"mode": "standard", "total_max_attempts": 3},
-        max_pool_connections=connections,
-        signature_version="s3v4",
-        s3={"addressing_style": "path"} if endpoint_url else {},
-        # boto3's default checksums end up inside the objects of some S3 servers (boto3 #4435)
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    client = boto3.Session().client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
-
-    def tried(response: Any, caught_exception: Any, **_: Any) -> None:
-        if caught_exception is not None or (response and response[0].status_code >= 500):
-            on_error()
-
-    def got(parsed: Any, **_: Any) -> None:
-        on_read(int(parsed.get("ContentLength", 0)))
-
-    client.meta.events.register("needs-retry.s3", tried)
-    client.meta.events.register("after-call.s3.GetObject", got)
-    return client
 
 
 class S3AudioStore:
@@ -289,29 +251,3 @@ def _as_they_come(body: StreamingBody, size_bytes: int) -> Iterator[bytes]:
     """Chunks of a body, each from one receive: botocore's own wait until they are full, however long."""
     stream = SimpleNamespace(read=body._raw_stream.read1)  # type: ignore[attr-defined] # its stubs hide it
     return StreamingBody(cast(Any, stream), size_bytes).iter_chunks(_CHUNK_BYTES)
-
-
-def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
-    """Abort an unfinished upload, whether it is there or not."""
-    try:
-        client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload_id)
-    except ClientError as error:
-        if _status(error) != 404:
-            raise
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """What S3 says, in our words: AudioMissing, Unavailable."""
-    try:
-        yield
-    except ClientError as error:
-        if _status(error) == 404 and error.response.get("Error", {}).get("Code") != "NoSuchBucket":
-            raise AudioMissing("The audio of this job is no longer in storage.") from error
-        raise Unavailable("The audio storage refused a request; try again later.") from error
-    except (BotoCoreError, OSError) as error:
-        raise Unavailable("The audio storage does not answer; try again later.") from error
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, cast
 
 from shared.errors import AudioMissing, Conflict
-from shared.s3_audio import abort_multipart, translated
+from shared.s3.client import abort_multipart, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from shared.s3_audio import translated
-from shared.upload_ports import Offer, SignedForm, SignedRequest
+from shared.ports.audio import Offer, SignedForm, SignedRequest
+from shared.s3.client import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

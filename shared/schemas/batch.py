@@ -5,8 +5,8 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from shared.batch import Batch, BatchState, ItemState
-from shared.job_view import Timestamp, View, maybe_time, time_of
+from shared.domain.batch import Batch, BatchState, ItemState
+from shared.schemas.job import Timestamp, View, maybe_time, time_of
 
 _ID = "hT9rQw0nq0mM2yq4bq7nHf"
 

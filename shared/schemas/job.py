@@ -5,9 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.job import Job
-from shared.report import Report
-from shared.timeline import Event, JobState
+from shared.domain.job import Job
+from shared.domain.job_state import Event, JobState
+from shared.domain.report import Report
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
 

@@ -3,10 +3,13 @@
 import hashlib
 from typing import Any
 
-from shared.batch import Batch
-from shared.batch_view import BatchView
-from shared.webhook import EventType, event_body
-from shared.webhook_ports import WebhookEvent
+from pydantic import TypeAdapter
+
+from shared.domain.batch import Batch
+from shared.domain.job import Job
+from shared.domain.webhook import EventType, WebhookEvent, event_between, event_body
+from shared.schemas.batch import BatchView
+from shared.schemas.job import JobView
 
 _LEFT_OUT: dict[str, Any] = {"items": {"__all__": {"filename"}}}
 """A hundred long names would be most of the body."""
@@ -28,4 +31,34 @@ def event_of_batch(old: Batch, new: Batch) -> WebhookEvent | None:
         owner=new.owner,
         callback=new.callback if wanted else None,
         body=event_body(EventType.BATCH_COMPLETED, data, at=new.completed_at),
+    )
+
+
+_LEFT_OUT_OF_JOB: dict[str, Any] = {
+    "report": {"spectrum", "histogram"},
+    "queue_position": True,
+    "queue_wait_seconds": True,
+}
+"""What is for drawing, and would be most of the body: `links.self` has it."""
+
+EVENT = TypeAdapter(WebhookEvent)
+
+
+def event_of(old: Job | None, new: Job) -> WebhookEvent | None:
+    """What somebody may want to hear of."""
+    kind = event_between(old, new)
+    if kind is None:
+        return None
+    callback = new.callback if new.callback and kind in new.callback.events else None
+    if callback is None and new.owner is None:
+        return None
+    at = new.timeline[-1].at
+    return WebhookEvent(
+        id="evt_" + hashlib.sha256(f"{new.id} {new.version}".encode()).hexdigest()[:32],
+        type=kind,
+        at=at,
+        job_id=new.id,
+        owner=new.owner,
+        callback=callback,
+        body=event_body(kind, JobView.of(new).model_dump(mode="json", exclude=_LEFT_OUT_OF_JOB), at=at),
     )

@@ -12,9 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.system.conftest import System, a_system
-from tests.system.music import a_song
-from tests.system.seeds import a_failed_webhook, dead_job, the_store
+from tests.support.music import a_song
+from tests.support.seed_data import a_failed_webhook, dead_job, the_store
+from tests.support.system import System, a_system
 
 OPERATOR, VIEWER = "let me work", "let me look"
 PATIENCE_MS = 60_000

@@ -11,50 +11,41 @@ import httpx2
 import pytest
 import redis
 
-from shared.access_ports import CountStore, KeyStore, Limiter
-from shared.batch_ports import BatchStore
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.oversight import AuditLog, Controls, History, Overview, Vault
-from shared.ports import AudioStore, JobQueue, JobStore, Transitions, WorkerRegistry
-from shared.redis_batch_records import BatchRecords
-from shared.redis_batches import RedisBatchStore
-from shared.redis_claims import RedisClaimStore
-from shared.redis_client import connect_redis
-from shared.redis_counts import RedisCountStore
-from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_jobs import RedisJobStore
-from shared.redis_keys import RedisKeyStore
-from shared.redis_limits import RedisLimiter
-from shared.redis_oversight import RedisAuditLog, RedisControls, RedisOverview, RedisVault
-from shared.redis_recall import RedisRecall
-from shared.redis_resumables import RedisResumableStore
-from shared.redis_statistics import RedisHistory, count_changes
-from shared.redis_transitions import RedisTransitions
-from shared.redis_uploads import RedisUploadRegistry
-from shared.redis_workers import RedisWorkerRegistry
-from shared.s3_audio import S3AudioStore, connect_s3
-from shared.s3_direct import S3DirectStore
-from shared.s3_parts import S3PartStore
-from shared.upload_ports import (
-    ClaimStore,
-    DirectStore,
-    PartStore,
-    Recall,
-    ResumableStore,
-    SignedRequest,
-    UploadRegistry,
+from shared.ports.access import KeyStore, Limiter
+from shared.ports.admin import AuditLog, Overview, Vault
+from shared.ports.audio import AudioStore, DirectStore, PartStore, SignedRequest
+from shared.ports.batches import BatchStore
+from shared.ports.jobs import JobQueue, JobStore, Transitions
+from shared.ports.metrics import CountStore, History
+from shared.ports.uploads import ClaimStore, Recall, ResumableStore, UploadRegistry
+from shared.ports.webhooks import DeliveryStore
+from shared.ports.workers import Controls, WorkerRegistry
+from shared.redis.admin import RedisAuditLog, RedisControls, RedisVault
+from shared.redis.api_keys import RedisKeyStore
+from shared.redis.batches import BatchRecords, RedisBatchStore
+from shared.redis.client import connect_redis
+from shared.redis.deliveries import RedisDeliveryStore
+from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
+from shared.redis.idempotency import RedisClaimStore
+from shared.redis.job_search import RedisOverview, RedisRecall
+from shared.redis.jobs import RedisJobStore, RedisTransitions
+from shared.redis.metrics import RedisCountStore, RedisHistory, count_changes
+from shared.redis.rate_limits import RedisLimiter
+from shared.redis.tus_uploads import RedisResumableStore
+from shared.s3.audio_store import S3AudioStore
+from shared.s3.client import connect_s3
+from shared.s3.multipart import S3PartStore
+from shared.s3.presigned import S3DirectStore
+from tests.support.fakes.admin import (
+    MemoryAuditLog,
+    MemoryControls,
+    MemoryHistory,
+    MemoryOverview,
+    MemoryVault,
 )
-from shared.webhook_ports import DeliveryStore
-from tests.fake_batches import MemoryBatchStore
-from tests.fake_uploads import (
-    MemoryClaimStore,
-    MemoryDirectStore,
-    MemoryPartStore,
-    MemoryRecall,
-    MemoryResumableStore,
-    MemoryUploadRegistry,
-)
-from tests.fakes import (
+from tests.support.fakes.batches import MemoryBatchStore
+from tests.support.fakes.jobs import (
     MemoryAudioStore,
     MemoryCountStore,
     MemoryJobQueue,
@@ -64,15 +55,16 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
-from tests.fakes_oversight import (
-    MemoryAuditLog,
-    MemoryControls,
-    MemoryHistory,
-    MemoryOverview,
-    MemoryVault,
+from tests.support.fakes.uploads import (
+    MemoryClaimStore,
+    MemoryDirectStore,
+    MemoryPartStore,
+    MemoryRecall,
+    MemoryResumableStore,
+    MemoryUploadRegistry,
 )
-from tests.servers import S3Server, ValkeyServer
-from tests.webhook_fakes import MemoryDeliveryStore
+from tests.support.fakes.webhooks import MemoryDeliveryStore
+from tests.support.servers import S3Server, ValkeyServer
 
 KINDS = ("memory", "real")
 

@@ -2,12 +2,14 @@
 
 import pytest
 
-from shared.job import AudioInput, Job, Problem
-from shared.oversight import AuditEntry, AuditLog, Controls, History, Order, Overview, Vault
-from shared.ports import JobQuery, JobStore
-from shared.statistics import SPANS, total
-from shared.timeline import JobState
-from tests.made import a_job, a_report
+from shared.domain.history import SPANS, total
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import JobState
+from shared.ports.admin import AuditEntry, AuditLog, Overview, Vault
+from shared.ports.jobs import JobQuery, JobStore
+from shared.ports.metrics import History
+from shared.ports.workers import Controls, Order
+from tests.support.factories import a_job, a_report
 
 HOUR = SPANS[0]
 

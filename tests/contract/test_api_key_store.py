@@ -1,8 +1,8 @@
 import pytest
 
-from shared.access_ports import KeyStore
+from shared.domain.api_key import Scope, issue_key
 from shared.errors import Conflict, NotFound
-from shared.keys import Scope, issue_key
+from shared.ports.access import KeyStore
 
 BOTH = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.errors import AudioMissing
-from shared.ports import AudioStore
+from shared.ports.audio import AudioStore
 
 
 def put(audio: AudioStore, key: str, *parts: bytes) -> None:

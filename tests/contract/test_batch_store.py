@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from shared.batch import Batch, BatchState, ItemState
-from shared.batch_ports import BatchStore
+from shared.domain.batch import Batch, BatchState, ItemState
+from shared.domain.job import AudioInput, Callback, Job, Problem
+from shared.domain.job_state import JobState
+from shared.domain.webhook import EventType
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import AudioInput, Callback, Job, Problem
-from shared.ports import JobStore
-from shared.redis_batches import RedisBatchStore
-from shared.timeline import JobState
-from shared.webhook import EventType
-from shared.webhook_ports import DeliveryStore
-from tests.made import a_batch, a_job, a_report
+from shared.ports.batches import BatchStore
+from shared.ports.jobs import JobStore
+from shared.ports.webhooks import DeliveryStore
+from shared.redis.batches import RedisBatchStore
+from tests.support.factories import a_batch, a_job, a_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")
 

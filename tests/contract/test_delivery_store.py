@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.job import Callback
+from shared.domain.webhook import WebhookEvent
 from shared.errors import Conflict, NotFound
-from shared.job import Callback
-from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_jobs import RedisJobStore
-from shared.webhook_outbox import WebhookOutbox, event_of
-from shared.webhook_ports import DeliveryQuery, DeliveryStore, WebhookEvent
-from tests.contracts.conftest import KINDS
-from tests.made import a_job, a_report
-from tests.webhook_fakes import MemoryDeliveryStore, a_delivery
+from shared.ports.webhooks import DeliveryQuery, DeliveryStore
+from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
+from shared.redis.jobs import RedisJobStore
+from shared.schemas.webhook_event import event_of
+from tests.contract.conftest import KINDS
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.webhooks import MemoryDeliveryStore, a_delivery
 
 Happen = Callable[[], WebhookEvent]
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.endpoint import Endpoint
+from shared.domain.endpoint import Endpoint
 from shared.errors import NotFound
-from shared.redis_endpoints import RedisEndpointStore
-from shared.webhook_ports import EndpointStore
-from tests.contracts.conftest import KINDS
-from tests.webhook_fakes import MemoryEndpointStore, an_endpoint
+from shared.ports.webhooks import EndpointStore
+from shared.redis.endpoints import RedisEndpointStore
+from tests.contract.conftest import KINDS
+from tests.support.fakes.webhooks import MemoryEndpointStore, an_endpoint
 
 
 @pytest.fixture(params=KINDS)

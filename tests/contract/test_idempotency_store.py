@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from shared.upload_ports import Answer, Claim, ClaimStore
+from shared.ports.uploads import Answer, Claim, ClaimStore
 
 FIRST = Claim(head="head", subject="job-1", holder="a", until=100.0)
 SECOND = replace(FIRST, subject="job-2", holder="b", until=130.0)

@@ -1,4 +1,4 @@
-from shared.ports import JobQueue
+from shared.ports.jobs import JobQueue
 
 
 def test_submitted_jobs_are_announced_in_their_queue(queue: JobQueue) -> None:

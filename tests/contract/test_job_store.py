@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import JobState
+from shared.domain.source import Source
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import AudioInput, Job, Problem
-from shared.ports import JobQuery, JobStore
-from shared.source import Source
-from shared.timeline import JobState
-from tests.made import a_job, a_report
+from shared.ports.jobs import JobQuery, JobStore
+from tests.support.factories import a_job, a_report
 
 
 def start(job: Job) -> Job:

@@ -2,9 +2,9 @@
 
 import threading
 
-from shared.job import Job
-from shared.ports import JobStore, Transitions
-from tests.made import a_job
+from shared.domain.job import Job
+from shared.ports.jobs import JobStore, Transitions
+from tests.support.factories import a_job
 
 
 def start(job: Job) -> Job:

@@ -1,6 +1,6 @@
 import threading
 
-from shared.access_ports import CountStore
+from shared.ports.metrics import CountStore
 
 
 def test_numbers_add_up(count_store: CountStore) -> None:

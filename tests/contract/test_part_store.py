@@ -1,8 +1,7 @@
 import pytest
 
 from shared.errors import AudioMissing, Conflict
-from shared.ports import AudioStore
-from shared.upload_ports import PartStore
+from shared.ports.audio import AudioStore, PartStore
 
 PART = bytes(5 * 1024 * 1024)
 

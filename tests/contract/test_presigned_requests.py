@@ -5,8 +5,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.s3_direct import S3DirectStore
-from tests.contracts.test_direct_store import LONG, SONG, offered
+from shared.s3.presigned import S3DirectStore
+from tests.contract.test_presigned_uploads import LONG, SONG, offered
 
 HEADERS = {"Content-Type": "audio/flac"}
 

@@ -3,8 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import AudioMissing, Conflict
-from shared.ports import AudioStore
-from shared.upload_ports import DirectStore, PartStore, SignedRequest
+from shared.ports.audio import AudioStore, DirectStore, PartStore, SignedRequest
 
 SONG = b"fLaC" + bytes(1000)
 LONG = b"fLaC" + bytes(12 * 1024 * 1024)

@@ -1,7 +1,7 @@
 import threading
 import time
 
-from shared.access_ports import Limiter, Quota
+from shared.ports.access import Limiter, Quota
 
 FIVE = Quota(name="five", most=5, window_seconds=60)
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from shared.job import AudioInput, Job, Problem
-from shared.ports import JobStore
-from shared.recall import recall_key
-from shared.report import ANALYSIS_VERSION, Report
-from shared.upload_ports import Recall
-from tests.made import a_job, a_report
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.report import ANALYSIS_VERSION, Report
+from shared.domain.report_cache import recall_key
+from shared.ports.jobs import JobStore
+from shared.ports.uploads import Recall
+from tests.support.factories import a_job, a_report
 
 WINDOW = 60.0
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import NotFound
-from shared.upload_ports import Resumable, ResumableStore, Tail
+from shared.ports.uploads import Resumable, ResumableStore, Tail
 
 AN_UPLOAD = Resumable(id="job-1", metadata="filename c8O2bmc=", holder="a")
 A_TAIL = Tail(key="job-1.tail-x", after_parts=3, size_bytes=17)

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from shared.upload_ports import UploadInfo, UploadRegistry
+from shared.ports.uploads import UploadInfo, UploadRegistry
 
 AN_UPLOAD = UploadInfo(
     id="job-1", started_at=1.0, seen_at=2.0, received_bytes=3, declared_bytes=4, filename="söng.mp3"

@@ -1,4 +1,4 @@
-from shared.ports import WorkerInfo, WorkerRegistry
+from shared.ports.workers import WorkerInfo, WorkerRegistry
 
 A_WORKER = WorkerInfo(name="host:1", host="host", pid=1, started_at=1.0, seen_at=2.0, queues=("interactive",))
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from shared import counts
-from tests.promtool import find_promtool
+from shared.observability import metrics as counts
+from tests.support.promtool import find_promtool
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/alerts.yml"
 TESTS = ROOT / "deploy/prometheus/alerts_test.yml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"

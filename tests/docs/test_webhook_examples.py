@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from shared.delivery import Delivery, DeliveryState
-from shared.outbound import Answer, OutboundRules, parse_networks
-from shared.outbound_http import Outbound
-from shared.webhook import new_secret
-from shared.webhook_outbox import event_of
-from tests.made import a_job, a_report
-from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore, a_delivery
-from worker.notify import Notifier, SendingTerms
+from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.webhook import new_secret
+from shared.outbound.address_rules import Answer, OutboundRules, parse_networks
+from shared.outbound.client import Outbound
+from shared.schemas.webhook_event import event_of
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore, a_delivery
+from worker.webhooks.deliver import Notifier, SendingTerms
 
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 EXAMPLES = dict(re.findall(r"<!-- (receive_\S+) -->\n```\w+\n(.*?)```", DOCS.read_text(), re.DOTALL))

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.audio_files import audio_file
+from tests.support.audio_files import audio_file
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,9 +2,9 @@ import json
 import uuid
 
 from shared.celery_queue import REQUEST_ID, CeleryJobQueue, connect_celery
-from shared.logs import bound
-from shared.redis_client import connect_redis
-from tests.servers import ValkeyServer
+from shared.observability.logs import bound
+from shared.redis.client import connect_redis
+from tests.support.servers import ValkeyServer
 
 
 def test_a_doorbell_carries_the_id_of_the_request_that_rang(valkey: ValkeyServer) -> None:

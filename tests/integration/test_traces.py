@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from shared.traces import HeldTraces, NoTraces, Place, Span, new_place, open_traces, parse_place
+from shared.observability.traces import HeldTraces, NoTraces, Place, Span, new_place, open_traces, parse_place
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

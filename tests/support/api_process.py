@@ -14,15 +14,17 @@ from unittest import mock
 from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
-from shared.ports import AudioStore, JobQuery, JobStore
-from shared.redis_client import connect_redis
-from shared.redis_jobs import RedisJobStore
-from shared.redis_uploads import RedisUploadRegistry
-from shared.s3_audio import S3AudioStore, connect_s3
-from shared.upload_ports import UploadRegistry
-from tests.fakes import MemoryJobQueue
-from tests.servers import S3Server, Server, ValkeyServer
-from worker.rescue import Rescuer
+from shared.ports.audio import AudioStore
+from shared.ports.jobs import JobQuery, JobStore
+from shared.ports.uploads import UploadRegistry
+from shared.redis.client import connect_redis
+from shared.redis.heartbeats import RedisUploadRegistry
+from shared.redis.jobs import RedisJobStore
+from shared.s3.audio_store import S3AudioStore
+from shared.s3.client import connect_s3
+from tests.support.fakes.jobs import MemoryJobQueue
+from tests.support.servers import S3Server, Server, ValkeyServer
+from worker.maintenance.rescuer import Rescuer
 
 
 @dataclass
@@ -88,7 +90,7 @@ def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]
     }
     port = ports.numbers[0]
     url = f"http://{HOST}:{port}"
-    argv = [sys.executable, "-m", "api.serve", "--port", str(port)]
+    argv = [sys.executable, "-m", "api.server", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
     command = Command("api", argv, env=clean | env)

@@ -4,7 +4,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 
-from tests.receivers import Answers, Got, Reply
+from tests.support.webhook_receivers import Answers, Got, Reply
 
 Read = Callable[[int, int], bytes]
 """From a first byte and a size to the bytes of a file."""

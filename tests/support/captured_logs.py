@@ -9,8 +9,7 @@ from typing import Any
 
 import structlog
 
-from shared.logs import configure_logs
-from tests.secrecy.logs import keep_log
+from shared.observability.logs import configure_logs
 
 
 class Logged:
@@ -42,8 +41,6 @@ def json_logs(**options: Any) -> Iterator[Logged]:
     try:
         yield Logged(stream)
     finally:
-        if not options.get("log_filenames"):
-            keep_log("json", stream.getvalue())
         structlog.contextvars.clear_contextvars()
         root.handlers[:] = handlers
         root.setLevel(level)

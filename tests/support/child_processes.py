@@ -7,9 +7,9 @@ from typing import BinaryIO
 
 import psutil
 
-from worker import child as wire
-from worker.limits import ChildLimits
-from worker.sandbox import ChildOutcome, run_in_child
+from worker.sandbox import child as wire
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import ChildOutcome, run_in_child
 
 BYTES = bytes(range(256)) * 20_000  # 5 MB
 MIB = 1 << 20

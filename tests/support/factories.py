@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from shared.batch import Batch, Item
-from shared.job import AudioInput, Job
-from shared.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
-from shared.timeline import Event, JobState
+from shared.domain.batch import Batch, Item
+from shared.domain.job import AudioInput, Job
+from shared.domain.job_state import Event, JobState
+from shared.domain.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
 
 
 def a_job(job_id: str = "job-1", **changes: Any) -> Job:

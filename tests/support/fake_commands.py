@@ -1,4 +1,4 @@
-"""Runs `local` as a process of its own, with stand-ins for our commands: `python -m tests.local.standins`."""
+"""Runs `local` with fake commands: `python -m tests.support.fake_commands`."""
 
 import os
 import sys

@@ -14,10 +14,10 @@ import httpx2
 import psutil
 import redis
 
-from tests.audio_files import audio_file
-from tests.hostile_files import KINDS as HOSTILE
-from tests.hostile_files import hostile_file
-from tests.system.conftest import System
+from tests.support.audio_files import audio_file
+from tests.support.hostile_files import KINDS as HOSTILE
+from tests.support.hostile_files import hostile_file
+from tests.support.system import System
 
 QUICK = {
     "KAMMERTON_LEASE_SECONDS": "5",
@@ -43,7 +43,7 @@ class Fire:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        env = psutil.Process(self.system.pid_of("worker.rescuer")).environ()
+        env = psutil.Process(self.system.pid_of("worker.maintenance")).environ()
         self.broker = redis.Redis.from_url(env["KAMMERTON_REDIS_URL"], socket_timeout=5)
         self.songs = {kind: audio_file(kind, seconds=3.0) for kind in KINDS}
 
@@ -105,8 +105,8 @@ class Fire:
             "valkey killed": lambda: self._kill("valkey-server"),
             "s3 stopped": self._pause_s3,
             "s3 killed": lambda: self._kill("weed"),
-            "api killed": lambda: self._kill("api.serve"),
-            "rescuer killed": lambda: self._kill("worker.rescuer"),
+            "api killed": lambda: self._kill("api.server"),
+            "rescuer killed": lambda: self._kill("worker.maintenance"),
             "messages dropped": self._drop_messages,
             "messages doubled": self._double_messages,
         }

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from tests.audio_files import audio_file, id3_tag, soundfile_bytes, tone, wav
+from tests.support.audio_files import audio_file, id3_tag, soundfile_bytes, tone, wav
 
 TagMaker = Callable[[int], bytes]
 

@@ -28,7 +28,7 @@ class Launched:
         with self._log.open("w") as log:
             self.popen = subprocess.Popen(
                 [
-                    *[sys.executable, "-m", "tests.local.standins"],
+                    *[sys.executable, "-m", "tests.support.fake_commands"],
                     *["--port", str(port), "--data-dir", str(data_dir)],
                 ],
                 stdout=subprocess.PIPE,

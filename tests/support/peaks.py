@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.partials import Partials
+from worker.tuning.peaks import Partials
 
 
 def of_peaks(peaks: Sequence[tuple[int, float] | tuple[int, float, float]]) -> Partials:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evidence import BINS
+from worker.tuning.pitch_histogram import BINS
 
 
 def heap(cents: float, *, width: float = 2.0, weight: float = 1.0) -> NDArray[np.float64]:

@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import psutil
 
-from shared.delivery import Attempt, Delivery, DeliveryState
-from shared.job import AudioInput, Job, Problem
-from shared.redis_client import connect_redis
-from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_jobs import RedisJobStore
-from shared.redis_statistics import count_changes
-from shared.report import Verdict
-from shared.timeline import Event, JobState
-from shared.webhook import EventType
-from tests.made import a_report
-from tests.system.conftest import System
+from shared.domain.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import Event, JobState
+from shared.domain.report import Verdict
+from shared.domain.webhook import EventType
+from shared.redis.client import connect_redis
+from shared.redis.deliveries import RedisDeliveryStore
+from shared.redis.jobs import RedisJobStore
+from shared.redis.metrics import count_changes
+from tests.support.factories import a_report
+from tests.support.system import System
 
 PREFIX = "kammerton:"
 MIB = 1024 * 1024
@@ -34,7 +34,7 @@ UNDECODABLE = Problem(code="undecodable", message="No decoder finds audio in thi
 @contextmanager
 def the_store(system: System) -> Iterator[RedisJobStore]:
     """The job store of a running system."""
-    env = psutil.Process(system.pid_of("worker.rescuer")).environ()
+    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     yield RedisJobStore(client, prefix=PREFIX, followers=[count_changes(PREFIX)])
     client.close()
@@ -116,7 +116,7 @@ def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
 
 def a_failed_webhook(system: System, job_id: str) -> None:
     """One delivery that its receiver never took."""
-    env = psutil.Process(system.pid_of("worker.rescuer")).environ()
+    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(

@@ -11,7 +11,6 @@ from local.lifeline import Lifeline
 from local.processes import Command, Process
 from local.s3 import REGION, S3
 from local.valkey import Valkey
-from tests.secrecy.logs import keep_log
 
 START_SECONDS = 60
 
@@ -52,7 +51,6 @@ class Server:
 
     def _keep(self, name: str, line: str) -> None:
         self.lines.append(line)
-        keep_log(name, line)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,10 @@ from unittest import mock
 
 import httpx2
 import psutil
-import pytest
-from playwright.sync_api import Browser
 
-from shared.ports import StoredAudio
-from shared.s3_audio import S3AudioStore, connect_s3
-from tests.system.browser import a_browser, chromium_path
+from shared.ports.audio import StoredAudio
+from shared.s3.audio_store import S3AudioStore
+from shared.s3.client import connect_s3
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15
@@ -46,7 +44,7 @@ class System:
 
     def stored(self) -> list[StoredAudio]:
         """All objects and unfinished uploads in storage, by the worker's own credentials."""
-        env = psutil.Process(self.pid_of("worker.rescuer")).environ()
+        env = psutil.Process(self.pid_of("worker.maintenance")).environ()
         keys = {name: value for name, value in env.items() if name.startswith("AWS_")}
         with mock.patch.dict(os.environ, keys):
             s3 = connect_s3(endpoint_url=env["KAMMERTON_S3_ENDPOINT_URL"], region=env["AWS_REGION"])
@@ -99,23 +97,3 @@ def a_system(data_dir: Path, **environment: str) -> Iterator[System]:
             except subprocess.TimeoutExpired:
                 launcher.kill()
                 raise
-
-
-@pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """One for all tests that leave it as they found it."""
-    settings = {"KAMMERTON_CORS_ORIGINS": SOME_ORIGIN, "KAMMERTON_DIRECT_PART_BYTES": str(5 * 1024 * 1024)}
-    with a_system(tmp_path_factory.mktemp("system") / "data", **settings) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Not for the session: while Playwright is at work, nothing else may run an event loop."""
-    if chromium_path() is None:
-        message = "no Chromium: on Debian and Ubuntu, apt install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with a_browser() as running:
-        yield running

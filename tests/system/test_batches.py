@@ -12,10 +12,10 @@ import pytest
 import standardwebhooks
 
 from shared.errors import Unavailable
-from tests.audio_files import audio_file
-from tests.receivers import Receiver, a_receiver
-from tests.song_servers import ranges_of
-from tests.system.conftest import System, a_system
+from tests.support.audio_files import audio_file
+from tests.support.audio_servers import ranges_of
+from tests.support.system import System, a_system
+from tests.support.webhook_receivers import Receiver, a_receiver
 
 SONG = audio_file("flac", seconds=3.0)
 BROKEN = b"fLaC" + bytes(5000)
@@ -128,7 +128,7 @@ def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: Sy
 
 
 def test_whoever_is_killed_a_batch_ends_and_its_end_is_told_under_one_id(reaching: System) -> None:
-    victims = ("celery", "valkey-server", "worker.notifier", "weed", "api.serve")
+    victims = ("celery", "valkey-server", "worker.webhooks", "weed", "api.server")
     with a_receiver() as receiver:
         items = [{"upload_id": upload(reaching)} for _ in range(12)]
         wish = {"items": items, "callback_url": receiver.url}

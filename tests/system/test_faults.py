@@ -5,9 +5,9 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-from tests.audio_files import audio_file
-from tests.system.conftest import a_system
-from tests.system.faults import QUICK, Fire
+from tests.support.audio_files import audio_file
+from tests.support.fault_injection import QUICK, Fire
+from tests.support.system import a_system
 
 SEED = 20_261_122
 FAULTS = [

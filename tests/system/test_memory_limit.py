@@ -15,16 +15,16 @@ import pytest
 
 from local.lifeline import Lifeline
 from local.processes import Command
-from shared.job import AudioInput, Job
+from shared.domain.job import AudioInput, Job
 from shared.services import Services, connect
 from shared.settings import read_settings
-from tests.audio_files import audio_file
-from tests.hostile_files import KINDS as HOSTILE
-from tests.hostile_files import hostile_file
-from tests.made import a_job
-from tests.servers import S3Server, Server, ValkeyServer
-from tests.system.faults import KINDS as SONGS
-from tests.system.faults import QUICK
+from tests.support.audio_files import audio_file
+from tests.support.factories import a_job
+from tests.support.fault_injection import KINDS as SONGS
+from tests.support.fault_injection import QUICK
+from tests.support.hostile_files import KINDS as HOSTILE
+from tests.support.hostile_files import hostile_file
+from tests.support.servers import S3Server, Server, ValkeyServer
 from tests.system.test_faults import LONG
 
 LIMIT_BYTES = 512 << 20
@@ -126,7 +126,7 @@ def a_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Iterator[tu
         Command(
             "worker", [*join, *celery, "--queues", "interactive,batch", "--concurrency", "2"], clean | env
         ),
-        Command("rescuer", [*python, "worker.rescuer"], clean | env),
+        Command("rescuer", [*python, "worker.maintenance"], clean | env),
     )
     with mock.patch.dict(os.environ, env):
         services = connect(read_settings())

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.audio_files import audio_file
-from tests.system.conftest import System
+from tests.support.audio_files import audio_file
+from tests.support.system import System
 
 MIB = 1024 * 1024
 FORMATS = {

@@ -14,13 +14,13 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
-from tests.audio_files import audio_file
-from tests.receivers import Got, Reply, a_receiver, a_socket, hang
-from tests.song_servers import asked_range, ranged, ranges_of, whole
-from tests.system.browser import a_browser, chromium_path
-from tests.system.conftest import System, a_system
-from tests.system.music import a_song
-from tests.system.test_one_upload import MIB, a_wave
+from tests.support.audio_files import audio_file
+from tests.support.audio_servers import asked_range, ranged, ranges_of, whole
+from tests.support.browser import a_browser, chromium_path
+from tests.support.music import a_song
+from tests.support.system import System, a_system
+from tests.support.webhook_receivers import Got, Reply, a_receiver, a_socket, hang
+from tests.system.test_smoke import MIB, a_wave
 
 SECRET = "?signature=t0psecret"
 OPEN = {

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.audio_files import audio_file
-from tests.relays import a_relay
-from tests.servers import S3Server
-from tests.system.conftest import System, a_system
+from tests.support.audio_files import audio_file
+from tests.support.s3_proxy import a_relay
+from tests.support.servers import S3Server
+from tests.support.system import System, a_system
 
 BUCKET = "stalled"
 SONG = audio_file("wav", seconds=4.0)

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from tests.audio_files import audio_file
-from tests.system.conftest import System, a_system
+from tests.support.audio_files import audio_file
+from tests.support.system import System, a_system
 
 SONG = audio_file("flac", seconds=3.0)
 
@@ -44,7 +44,7 @@ def test_jobs_survive_a_stop_and_a_start_and_no_process_stays(tmp_path: Path) ->
 
 def test_whatever_dies_comes_back_and_the_jobs_are_done(tmp_path: Path) -> None:
     with a_system(tmp_path / "data", KAMMERTON_LEASE_SECONDS="5") as system:
-        for words in (("celery",), ("valkey-server",), ("weed",), ("worker.rescuer",), ("api.serve",)):
+        for words in (("celery",), ("valkey-server",), ("weed",), ("worker.maintenance",), ("api.server",)):
             before = [submit(system) for _ in range(3)]
             os.kill(system.pid_of(*words), signal.SIGKILL)
             until_ready(system)

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, Route
 
-from tests.audio_files import encoded
-from tests.system.conftest import SOME_ORIGIN, System
-from tests.system.music import a_song
+from tests.support.audio_files import encoded
+from tests.support.music import a_song
+from tests.support.system import SOME_ORIGIN, System
 
 DOCS = Path(__file__).parents[2] / "docs" / "uploads.md"
 EXAMPLES = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", DOCS.read_text(), re.DOTALL))

@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.servers import S3Server, ValkeyServer
-from tests.system.an_api import Api, an_api
+from tests.support.api_process import Api, an_api
+from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
 SONG = b"fLaC" + random.Random(1).randbytes(300_000)

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from tusclient.client import TusClient
 
-from tests.servers import S3Server, ValkeyServer
-from tests.system.an_api import Api, an_api
-from tests.system.refusing_storage import RefusingProxy, a_refusing_proxy
+from tests.support.api_process import Api, an_api
+from tests.support.s3_proxy import RefusingProxy, a_refusing_proxy
+from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
 SONG = b"fLaC" + random.Random(7).randbytes(13 * MIB)

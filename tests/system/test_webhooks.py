@@ -17,23 +17,23 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from shared.delivery import Delivery, DeliveryState, delivery_id
+from shared.domain.delivery import Delivery, DeliveryState, delivery_id
+from shared.domain.job import Callback, Job
+from shared.domain.job_state import JobState
+from shared.domain.webhook import new_secret
 from shared.errors import Unavailable
-from shared.job import Callback, Job
-from shared.redis_client import connect_redis
-from shared.redis_deliveries import RedisDeliveryStore
-from shared.redis_endpoints import RedisEndpointStore
-from shared.redis_jobs import RedisJobStore
-from shared.timeline import JobState
-from shared.webhook import new_secret
-from shared.webhook_outbox import WebhookOutbox, event_of
-from shared.webhook_ports import DeliveryQuery
-from tests.audio_files import audio_file
-from tests.made import a_job, a_report
-from tests.receivers import Got, Reply, a_receiver, a_socket, hang, trickle
-from tests.servers import ValkeyServer, a_valkey
-from tests.system.conftest import a_system
-from tests.webhook_fakes import an_endpoint
+from shared.ports.webhooks import DeliveryQuery
+from shared.redis.client import connect_redis
+from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
+from shared.redis.endpoints import RedisEndpointStore
+from shared.redis.jobs import RedisJobStore
+from shared.schemas.webhook_event import event_of
+from tests.support.audio_files import audio_file
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.webhooks import an_endpoint
+from tests.support.servers import ValkeyServer, a_valkey
+from tests.support.system import a_system
+from tests.support.webhook_receivers import Got, Reply, a_receiver, a_socket, hang, trickle
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "hooked:"
@@ -86,7 +86,7 @@ def stubborn(act: Callable[[], Any]) -> Any:
 def a_sender(url: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KAMMERTON_")}
     env = clean | OPEN | {"KAMMERTON_REDIS_URL": url, "KAMMERTON_REDIS_PREFIX": PREFIX} | settings
-    command = [sys.executable, "-m", "worker.notifier"]
+    command = [sys.executable, "-m", "worker.webhooks"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             yield process

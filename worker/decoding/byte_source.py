@@ -3,10 +3,11 @@
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
-from shared.seekable import SeekableFile
+from shared.seekable_file import SeekableFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 # In search of audio, or on the way to where the window starts: 80 minutes of MP3 at 220 kbit/s.
 MAX_BARREN_BYTES = 128 << 20

@@ -10,10 +10,10 @@ import soundfile
 from librosa import stream
 
 from shared.errors import KammertonError, TooComplex, Undecodable
-from worker.ffmpeg import decode_with_ffmpeg
-from worker.header import refuse_hopeless
-from worker.source import Source
-from worker.window import Recording, Window, check_format, mix_down
+from worker.decoding.byte_source import Source
+from worker.decoding.ffmpeg import decode_with_ffmpeg
+from worker.decoding.header_limits import refuse_hopeless
+from worker.decoding.window import Recording, Window, check_format, mix_down
 
 __all__ = ["Recording", "decode"]
 

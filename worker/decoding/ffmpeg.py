@@ -16,7 +16,7 @@ from av.stream import Discard
 from numpy.typing import NDArray
 
 from shared.errors import TooComplex, Undecodable
-from worker.window import NO_AUDIO, Recording, Window, check_format, mix_down
+from worker.decoding.window import NO_AUDIO, Recording, Window, check_format, mix_down
 
 # Without these a playlist under any name makes FFmpeg fetch addresses and open files of this machine.
 # Measured: enough on its own, and 3 of 1,084 decodable real files are lost by it.

@@ -4,6 +4,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+
+def choose_concurrency(
+    cpus: float, *, memory_limit_bytes: int | None, parent_bytes: int, job_memory_bytes: int
+) -> int:
+    """How many jobs to run at once: one for each whole CPU, as far as memory goes, at least one.
+
+    *parent_bytes* is what the worker takes without any job, *job_memory_bytes* what one more slot adds.
+    """
+    by_cpu = int(cpus)
+    if memory_limit_bytes is None:
+        return max(1, by_cpu)
+    return max(1, min(by_cpu, (memory_limit_bytes - parent_bytes) // job_memory_bytes))
+
+
 # cgroup v1 writes "no limit" as the largest multiple of a page below 2**63.
 _UNLIMITED_BYTES = 1 << 60
 

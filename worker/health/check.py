@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.ports import Backlog, WorkerInfo
+from shared.ports.jobs import Backlog
+from shared.ports.workers import WorkerInfo
 
 SILENT_SECONDS = 30.0
 

@@ -11,13 +11,13 @@ from celery import Celery, bootsteps
 from celery.worker import state
 
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.oversight import Controls, Order
-from shared.ports import JobStore, WorkerInfo, WorkerRegistry
-from worker.cgroups import memory_limit_bytes
-from worker.family import family_memory_bytes
-from worker.health import ailment
-from worker.watchdog import start_watchdog
+from shared.observability.logs import get_logger
+from shared.ports.jobs import JobStore
+from shared.ports.workers import Controls, Order, WorkerInfo, WorkerRegistry
+from worker.health.cgroups import memory_limit_bytes
+from worker.health.check import ailment
+from worker.health.memory import family_memory_bytes
+from worker.health.watchdog import start_watchdog
 
 BEAT_SECONDS = 3.0
 

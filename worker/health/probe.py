@@ -8,7 +8,7 @@ from shared.celery_queue import QUEUES
 from shared.errors import Unavailable
 from shared.services import connect
 from shared.settings import read_settings
-from worker.heartbeat import what_ails
+from worker.health.heartbeat import what_ails
 
 
 def check() -> int:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from worker.limits import die_with_parent
+from shared.observability.logs import get_logger
+from worker.sandbox.limits import die_with_parent
 
 LOOK_SECONDS = 10.0
 _PATIENCE = 3

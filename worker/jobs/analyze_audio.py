@@ -10,14 +10,15 @@ from typing import BinaryIO
 
 from pydantic import TypeAdapter
 
+from shared.domain.report import AudioFacts, Report, Verdict
 from shared.errors import Unanalysable
-from shared.logs import get_logger
-from shared.report import AudioFacts, Report, Verdict
-from worker.analyze import Heard
-from worker.decode import Recording, decode
-from worker.limits import ChildLimits
-from worker.sandbox import run_in_child
-from worker.tuning import measure_tuning
+from shared.observability.logs import get_logger
+from worker.decoding.decode import decode
+from worker.decoding.window import Recording
+from worker.jobs.analysis_result import Heard
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import run_in_child
+from worker.tuning.estimator import measure_tuning
 
 _log = get_logger(__name__)
 

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from shared.errors import Unavailable
-from shared.seekable import SeekableFile
+from shared.seekable_file import SeekableFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 CALL_SECONDS = 120.0
 """Longer than all tries and a whole read of our S3 client take: what lasts longer comes a byte at a time."""

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
+from shared.domain.job import Job
 from shared.errors import LostLease, Unavailable
-from shared.job import Job
-from shared.ports import JobStore
+from shared.ports.jobs import JobStore
 
 _LOOK_SECONDS = 0.5
 """How often a running job is asked whether it was canceled: cancel promises two seconds."""

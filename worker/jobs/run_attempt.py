@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from shared.domain.job import Job, Problem
 from shared.errors import (
     AudioMissing,
     Conflict,
@@ -17,22 +18,14 @@ from shared.errors import (
     Unanalysable,
     Unavailable,
 )
-from shared.job import Job, Problem
-from shared.logs import bind, get_logger
-from shared.ports import AudioStore, JobStore
-from shared.report import Report
-from worker.aside import CALL_SECONDS, Aside
-from worker.pulse import Canceled, Pulse, Stopping
+from shared.observability.logs import bind, get_logger
+from shared.ports.audio import AudioStore
+from shared.ports.jobs import JobStore
+from worker.jobs.analysis_result import Heard
+from worker.jobs.cancellable_io import CALL_SECONDS, Aside
+from worker.jobs.lease_keeper import Canceled, Pulse, Stopping
 
 _log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """What listening to one recording gave, and what it took."""
-
-    report: Report
-    memory_peak_bytes: int | None
 
 
 class Listen(Protocol):

@@ -1,10 +1,10 @@
-"""`python -m worker.rescuer`: rounds of the rescuer until told to stop. Nobody imports it."""
+"""`python -m worker.maintenance`: rounds of the rescuer until told to stop. Nobody imports it."""
 
-from shared.logs import configure_logs, get_logger
+from shared.observability.logs import configure_logs, get_logger
 from shared.services import connect
 from shared.settings import read_settings
-from worker.loop import run_rounds
-from worker.rescue import Rescuer
+from worker.maintenance.rescuer import Rescuer
+from worker.process_loop import run_rounds
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     configure_logs(
         log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
     )
-    log = get_logger("worker.rescuer")
+    log = get_logger("worker.maintenance")
     services = connect(settings, process="rescuer")
     rescuer = Rescuer(
         jobs=services.jobs,

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import Conflict, NotFound, Unavailable
-from shared.job import Job
-from shared.logs import get_logger
-from shared.ports import AudioStore, JobQueue, JobStore
-from shared.timeline import JobState
-from shared.upload_ports import UploadRegistry
-from worker.analyze import discard_audio
+from shared.observability.logs import get_logger
+from shared.ports.audio import AudioStore
+from shared.ports.jobs import JobQueue, JobStore
+from shared.ports.uploads import UploadRegistry
+from worker.jobs.run_attempt import discard_audio
 
 _log = get_logger(__name__)
 

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from shared.domain.audio_format import SNIFF_BYTES, looks_like_sound, what_it_is
 from shared.errors import SourceRefused, Undecodable
-from shared.outbound_http import Incoming, Outbound
-from shared.seekable import SeekableFile
-from shared.signature import SNIFF_BYTES, looks_like_sound, what_it_is
-from worker.analyze import Opened
-from worker.remote_answer import Part, Version, bad_answer, changed, declared_bytes, part_of
-from worker.remote_wire import RemoteLimits, Wire
+from shared.outbound.client import Incoming, Outbound
+from shared.seekable_file import SeekableFile
+from worker.jobs.run_attempt import Opened
+from worker.remote.fetcher import RemoteLimits, Wire
+from worker.remote.http_range import Part, Version, bad_answer, changed, declared_bytes, part_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 FIRST_BYTES = 256 * 1024
 """Of a range after a jump. Who reads on is given more and more at once."""

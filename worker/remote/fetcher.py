@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.errors import AddressRefused, SourceAway, SourceRefused, TooComplex, Unreachable
-from shared.outbound_http import Incoming, Outbound
-from worker.remote_answer import bad_answer, refuse_status
+from shared.outbound.client import Incoming, Outbound
+from worker.remote.http_range import bad_answer, refuse_status
 
 _LONGEST_ANSWER_SECONDS = 1800.0
 """Of one answer, the decoder's pauses included; what the server takes of it is counted here."""

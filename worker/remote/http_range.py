@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from shared.errors import SourceAway, SourceRefused
-from worker.retry_after import retry_after_seconds
+from shared.outbound.retry_after import retry_after_seconds
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.IGNORECASE)
 _AWAY = {408, 425, 429}

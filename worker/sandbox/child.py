@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] # ships no types
 
 from shared.errors import Unanalysable
-from shared.seekable import SeekableFile
-from worker.limits import ChildLimits, apply_limits, be_the_first_to_go, die_with_parent
+from shared.seekable_file import SeekableFile
+from worker.sandbox.limits import ChildLimits, apply_limits, be_the_first_to_go, die_with_parent
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
 
 FRAME = struct.Struct("!cQQ")
 """What a child says: a kind, then for READ an offset and a size, else the size of what follows and 0."""

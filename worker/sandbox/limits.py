@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.seccomp import allow_only_computing
+from worker.sandbox.seccomp import allow_only_computing
 
 _PR_SET_PDEATHSIG = 1
 _STANDARD_FILES_AND_SOCKET = 4
@@ -75,16 +75,3 @@ def memory_of_this_process(field: str, *, status: Path = Path("/proc/self/status
     except OSError:
         return 0
     return int(found[1]) * 1024 if found else 0
-
-
-def choose_concurrency(
-    cpus: float, *, memory_limit_bytes: int | None, parent_bytes: int, job_memory_bytes: int
-) -> int:
-    """How many jobs to run at once: one for each whole CPU, as far as memory goes, at least one.
-
-    *parent_bytes* is what the worker takes without any job, *job_memory_bytes* what one more slot adds.
-    """
-    by_cpu = int(cpus)
-    if memory_limit_bytes is None:
-        return max(1, by_cpu)
-    return max(1, min(by_cpu, (memory_limit_bytes - parent_bytes) // job_memory_bytes))

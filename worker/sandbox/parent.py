@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
 from shared.errors import AudioMissing, Crashed, KammertonError, TooComplex, Unanalysable, Undecodable
-from worker import child as wire
-from worker.limits import ChildLimits, memory_of_this_process
+from worker.sandbox import child as wire
+from worker.sandbox.limits import ChildLimits, memory_of_this_process
 
 KEEP_GOING_SECONDS = 0.25
 # Between the end of the child's socket and its own. What it died of stands before its socket closes.

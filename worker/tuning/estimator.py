@@ -14,20 +14,19 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.report import ANALYSIS_VERSION, Reason, Spectrum, TuningReport, Verdict
-from worker.evidence import SEGMENT_SECONDS, Evidence, gather
-from worker.grid import GridFit, fit_grid, wrap
-from worker.lone_tone import LoneTone, find_lone_tone
-from worker.lowband import LowBand, low_band
-from worker.notes import agreeing_cells, find_standing_tones
-from worker.overtones import stretch_of
-from worker.partials import Partials, find_partials
-from worker.pictures import dominant_hz, histogram_of, note_of, spectrum_of
-from worker.readings import read
-from worker.scatter import scatter_of
-from worker.settling import settling_of
-from worker.temperaments import find_unequal_scale, straightened
-from worker.verdict import (
+from shared.domain.report import ANALYSIS_VERSION, Reason, Spectrum, TuningReport, Verdict
+from worker.tuning.grid_fit import GridFit, fit_grid, settling_of, wrap
+from worker.tuning.harmonics import read
+from worker.tuning.inharmonicity import stretch_of
+from worker.tuning.note_spread import scatter_of
+from worker.tuning.peaks import Partials, find_partials
+from worker.tuning.pitch_histogram import SEGMENT_SECONDS, Evidence, gather
+from worker.tuning.resample import LowBand, low_band
+from worker.tuning.single_tone import LoneTone, find_lone_tone
+from worker.tuning.steady_tones import agreeing_cells, find_standing_tones
+from worker.tuning.summary import dominant_hz, histogram_of, note_of, spectrum_of
+from worker.tuning.temperaments import find_unequal_scale, straightened
+from worker.tuning.verdict import (
     LEAD_SHARE,
     MOVES_CENTS,
     SCATTERED_CENTS,

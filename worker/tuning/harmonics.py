@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.partials import Partials
-from worker.peak_table import lay_out
-from worker.tones import find_tones
+from worker.tuning.peak_table import lay_out
+from worker.tuning.peaks import Partials
+from worker.tuning.tones import find_tones
 
 HARMONICS = 12
 """Overtones 2..12 count as measurements of their fundamental. 10 to 24 score alike."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evidence import BINS
-from worker.grid import PLACES, gaussian, wrap
+from worker.tuning.grid_fit import PLACES, gaussian, wrap
+from worker.tuning.pitch_histogram import BINS
 
 NOTE_CENTS = 5.0
 """Width of one note's heap."""

@@ -7,7 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from worker.lowband import LowBand
+from worker.tuning.resample import LowBand
 
 LOWEST_HZ = 32.0
 """Below C1 a semitone is narrower than 2 Hz: no window of under a second tells notes apart."""

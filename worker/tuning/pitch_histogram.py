@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.overtones import STRETCH_CENTS, octave_of
-from worker.readings import Readings
+from worker.tuning.harmonics import Readings
+from worker.tuning.inharmonicity import STRETCH_CENTS, octave_of
 
 BINS = 400
 """A quarter of a cent each, over one semitone."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evidence import SEGMENT_SECONDS
-from worker.partials import Partials
+from worker.tuning.peaks import Partials
+from worker.tuning.pitch_histogram import SEGMENT_SECONDS
 
 LINE_CENTS = 25.0
 """Two partials that beat, as every bowl's do, are heard as one tone."""

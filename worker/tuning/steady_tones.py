@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.evidence import Evidence
-from worker.partials import HIGHEST_HZ, LOWEST_HZ, Partials
-from worker.peak_table import CELL_CENTS, LOWEST_CENTS
-from worker.temperaments import UnequalScale
-from worker.tones import steadiness
+from worker.tuning.peak_table import CELL_CENTS, LOWEST_CENTS
+from worker.tuning.peaks import HIGHEST_HZ, LOWEST_HZ, Partials
+from worker.tuning.pitch_histogram import Evidence
+from worker.tuning.temperaments import UnequalScale
+from worker.tuning.tones import steadiness
 
 TOP_HZ = 1500.0
 """Fundamentals above are rare, and their overtones lie beyond what the low band keeps."""

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.report import Spectrum
-from worker.evidence import BINS
-from worker.partials import Partials
+from shared.domain.report import Spectrum
+from worker.tuning.peaks import Partials
+from worker.tuning.pitch_histogram import BINS
 
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 POINTS = 512

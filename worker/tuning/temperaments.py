@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from worker.evidence import BINS, Evidence
+from worker.tuning.pitch_histogram import BINS, Evidence
 
 PEAK_CENTS = 3.0
 """Width of what counts as one place: the error of a sampled instrument's single key."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.partials import Partials
+from worker.tuning.peaks import Partials
 
 QUIET_DB = 45.0
 """Partials this far under the loud ones are reverberation and hiss."""

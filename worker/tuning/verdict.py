@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from shared.report import Reason, Verdict
+from shared.domain.report import Reason, Verdict
 
 STANDARDS_HZ = (415.0, 430.0, 432.0, 435.0, 440.0, 442.0, 443.0, 444.0, 466.0)
 CLOSE_CENTS = 4.0

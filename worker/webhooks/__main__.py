@@ -1,15 +1,15 @@
-"""`python -m worker.notifier`: sends webhooks until told to stop. Any number may run. Nobody imports it."""
+"""`python -m worker.webhooks`: sends webhooks until told to stop. Any number may run. Nobody imports it."""
 
-from shared.counts import WEBHOOKS, counted
-from shared.delivery import Delivery, DeliveryState
+from shared.domain.delivery import Delivery, DeliveryState
 from shared.errors import NotFound, Unavailable
-from shared.logs import configure_logs
+from shared.observability.logs import configure_logs
+from shared.observability.metrics import WEBHOOKS, counted
 from shared.services import connect
 from shared.settings import read_settings
-from worker.loop import run_rounds
-from worker.notify import Notifier, SendingTerms
-from worker.sender import Sender
-from worker.spans import span_of_delivery
+from worker.process_loop import run_rounds
+from worker.trace_spans import span_of_delivery
+from worker.webhooks.deliver import Notifier, SendingTerms
+from worker.webhooks.dispatcher import Sender
 
 _DRAIN_SECONDS = 3.0
 _OUTCOMES = {

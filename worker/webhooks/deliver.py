@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.delivery import RESPONSE_BYTES, RETRY_SECONDS, Attempt, Delivery
-from shared.endpoint import Endpoint
+from shared.domain.delivery import RESPONSE_BYTES, RETRY_SECONDS, Attempt, Delivery
+from shared.domain.endpoint import Endpoint
+from shared.domain.webhook import EventType, signature
 from shared.errors import AddressRefused, Conflict, LostLease, NotFound, Unreachable
-from shared.logs import get_logger
-from shared.outbound import Answer
-from shared.webhook import EventType, signature
-from shared.webhook_ports import DeliveryStore, EndpointStore, HttpSender
-from worker.retry_after import retry_after_seconds
+from shared.observability.logs import get_logger
+from shared.outbound.address_rules import Answer
+from shared.outbound.retry_after import retry_after_seconds
+from shared.ports.webhooks import DeliveryStore, EndpointStore, HttpSender
 
 _log = get_logger(__name__)
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shared.delivery import Delivery
+from shared.domain.delivery import Delivery
 from shared.errors import Unavailable
-from shared.logs import get_logger
-from shared.webhook_ports import DeliveryStore, EndpointStore
-from worker.spread import spread_events
+from shared.observability.logs import get_logger
+from shared.ports.webhooks import DeliveryStore, EndpointStore
+from worker.webhooks.fan_out import spread_events
 
 _log = get_logger(__name__)
 

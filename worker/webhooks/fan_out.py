@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from shared.delivery import Delivery, DeliveryState, delivery_id
-from shared.endpoint import Endpoint
-from shared.logs import get_logger
-from shared.webhook_ports import DeliveryStore, EndpointStore, WebhookEvent
+from shared.domain.delivery import Delivery, DeliveryState, delivery_id
+from shared.domain.endpoint import Endpoint
+from shared.domain.webhook import WebhookEvent
+from shared.observability.logs import get_logger
+from shared.ports.webhooks import DeliveryStore, EndpointStore
 
 _log = get_logger(__name__)
 

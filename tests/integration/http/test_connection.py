@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api.connection import Connection
+from api.http.connection import Connection
 
 MIB = 1024 * 1024
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from local.ports import Ports
-from tests.local.launched import Launched, launched
+from tests.support.local_instance import Launched, launched
 
 OWN_SERVERS = {
     "KAMMERTON_REDIS_URL": "redis://mine",

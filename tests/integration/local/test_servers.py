@@ -5,7 +5,7 @@ from urllib.request import urlopen
 import boto3
 import redis
 
-from tests.servers import S3Server, ValkeyServer, a_valkey, an_s3
+from tests.support.servers import S3Server, ValkeyServer, a_valkey, an_s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -11,9 +11,9 @@ import pytest
 import trustme
 
 from shared.errors import AddressRefused, Unreachable
-from shared.outbound import OutboundRules, parse_networks
-from shared.outbound_http import Answer, Outbound
-from tests.receivers import Got, Reply, a_receiver, a_socket, hang, trickle
+from shared.outbound.address_rules import Answer, OutboundRules, parse_networks
+from shared.outbound.client import Outbound
+from tests.support.webhook_receivers import Got, Reply, a_receiver, a_socket, hang, trickle
 
 RULES = OutboundRules(networks=parse_networks("127.0.0.0/8"))
 

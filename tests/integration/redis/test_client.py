@@ -13,12 +13,10 @@ import redis
 from local.valkey import find_binary
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.errors import Unavailable
-from shared.redis_address import parse_sentinel
-from shared.redis_client import connect_redis
-from shared.redis_jobs import RedisJobStore
-from shared.redis_promises import broken_promises
-from tests.made import a_job
-from tests.servers import ValkeyServer
+from shared.redis.client import broken_promises, connect_redis, parse_sentinel
+from shared.redis.jobs import RedisJobStore
+from tests.support.factories import a_job
+from tests.support.servers import ValkeyServer
 
 
 @pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h:1/0"])

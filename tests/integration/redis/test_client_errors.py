@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import Unavailable
-from shared.redis_client import connect_redis
-from shared.redis_jobs import RedisJobStore
-from tests.made import a_job
-from tests.servers import ValkeyServer
+from shared.redis.client import connect_redis
+from shared.redis.jobs import RedisJobStore
+from tests.support.factories import a_job
+from tests.support.servers import ValkeyServer
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from typing import Any, BinaryIO
 import pytest
 
 from shared.errors import KammertonError, SourceAway, SourceRefused, TooComplex, Undecodable
-from shared.outbound import OutboundRules, parse_networks
-from shared.outbound_http import Outbound
-from tests.receivers import Answers, Got, Reply, a_receiver, a_socket, hang, trickle
-from tests.shared.test_outbound import HOSTILE, OUTBOUND
-from tests.song_servers import a_long_wav, asked_range, ranged, ranges_of, whole
-from worker.decode import decode
-from worker.remote_audio import FIRST_BYTES, MOST_BYTES, fetch
-from worker.remote_wire import RemoteLimits
+from shared.outbound.address_rules import OutboundRules, parse_networks
+from shared.outbound.client import Outbound
+from tests.support.audio_servers import a_long_wav, asked_range, ranged, ranges_of, whole
+from tests.support.webhook_receivers import Answers, Got, Reply, a_receiver, a_socket, hang, trickle
+from tests.unit.shared.outbound.test_address_rules import HOSTILE, OUTBOUND
+from worker.decoding.decode import decode
+from worker.remote.audio_file import FIRST_BYTES, MOST_BYTES, fetch
+from worker.remote.fetcher import RemoteLimits
 
 MIB = 1024 * 1024
 HERE = OutboundRules(networks=parse_networks("127.0.0.0/8"))

@@ -11,9 +11,10 @@ from unittest import mock
 import pytest
 
 from shared.errors import Unavailable
-from shared.s3_audio import S3AudioStore, connect_s3
-from tests.relays import a_relay
-from tests.servers import S3Server
+from shared.s3.audio_store import S3AudioStore
+from shared.s3.client import connect_s3
+from tests.support.s3_proxy import a_relay
+from tests.support.servers import S3Server
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.job import Job
-from shared.oversight import AuditEntry, Order
-from shared.ports import JobQuery
-from shared.redis_indexes import index_of, words_of
-from shared.statistics import Bucket, Span, bucket, happened
-from shared.timeline import JobState
-from tests.fakes import MemoryJobStore
+from shared.domain.history import Bucket, Span, bucket, happened
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.ports.admin import AuditEntry
+from shared.ports.jobs import JobQuery
+from shared.ports.workers import Order
+from shared.redis.job_records import index_of, words_of
+from tests.support.fakes.jobs import MemoryJobStore
 
 
 @dataclass

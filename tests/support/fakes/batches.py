@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from shared.batch import Batch, ItemState, live_state, matters
-from shared.batch_event import event_of_batch
-from shared.batch_ports import BatchPage, JobStep
+from shared.domain.batch import Batch, ItemState, live_state, matters
+from shared.domain.job import Job
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.job import Job
-from tests.fakes import MemoryJobStore
-from tests.webhook_fakes import MemoryDeliveryStore
+from shared.ports.batches import BatchPage, JobStep
+from shared.schemas.webhook_event import event_of_batch
+from tests.support.fakes.jobs import MemoryJobStore
+from tests.support.fakes.webhooks import MemoryDeliveryStore
 
 
 class MemoryBatchStore:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from shared.access_ports import Allowance, Quota
+from shared.domain.api_key import ApiKey
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
-from shared.job import Job
-from shared.keys import ApiKey
-from shared.ports import AudioUpload, Backlog, Chores, JobPage, JobQuery, StoredAudio, Transition, WorkerInfo
-from shared.timeline import JobState
+from shared.ports.access import Allowance, Quota
+from shared.ports.audio import AudioUpload, StoredAudio
+from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, Transition
+from shared.ports.workers import WorkerInfo
 
 
 @dataclass

@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from shared.domain.report import Report
+from shared.domain.report_cache import recalled_as
 from shared.errors import AudioMissing, Conflict, NotFound
-from shared.recall import recalled_as
-from shared.report import Report
-from shared.upload_ports import Answer, Claim, Offer, Resumable, SignedForm, SignedRequest, Tail, UploadInfo
-from tests.fakes import MemoryAudioStore, MemoryJobStore
+from shared.ports.audio import Offer, SignedForm, SignedRequest
+from shared.ports.uploads import Answer, Claim, Resumable, Tail, UploadInfo
+from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
 
 
 @dataclass

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.delivery import Delivery, DeliveryState
-from shared.endpoint import Endpoint
+from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.endpoint import Endpoint
+from shared.domain.webhook import EventType, Secrets, WebhookEvent
 from shared.errors import NotFound
-from shared.outbound import Answer
-from shared.webhook import EventType, Secrets
-from shared.webhook_ports import DeliveryQuery, WebhookEvent
+from shared.outbound.address_rules import Answer
+from shared.ports.webhooks import DeliveryQuery
 
 
 def a_delivery(number: int = 1, **changes: Any) -> Delivery:

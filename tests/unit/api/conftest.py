@@ -8,31 +8,25 @@ from typing import Any, TypeVar
 import pytest
 from fastapi.testclient import TestClient
 
-from api.addresses import Addresses
+from api.admin.sessions import Sessions
 from api.app import create_app
-from api.headers import Web
-from api.limits import Limits
-from api.rules import Rules
-from api.sessions import Sessions
-from api.terms import JobTerms
-from api.upkeep import Upkeep
-from shared.bookkeeper import Bookkeeper
-from shared.counts import Tally
-from shared.keys import Scope, issue_key
-from shared.outbound import OutboundRules
-from shared.outbound_http import Outbound
-from shared.stores import Stores
-from shared.traces import NoTraces
-from tests.fake_batches import MemoryBatchStore
-from tests.fake_uploads import (
-    MemoryClaimStore,
-    MemoryDirectStore,
-    MemoryPartStore,
-    MemoryRecall,
-    MemoryResumableStore,
-    MemoryUploadRegistry,
+from api.config import Addresses, JobTerms, Limits, Rules, Web
+from api.http.background import Upkeep
+from shared.domain.api_key import Scope, issue_key
+from shared.observability.metrics import Bookkeeper, Tally
+from shared.observability.traces import NoTraces
+from shared.outbound.address_rules import OutboundRules
+from shared.outbound.client import Outbound
+from shared.ports.stores import Stores
+from tests.support.fakes.admin import (
+    MemoryAuditLog,
+    MemoryControls,
+    MemoryHistory,
+    MemoryOverview,
+    MemoryVault,
 )
-from tests.fakes import (
+from tests.support.fakes.batches import MemoryBatchStore
+from tests.support.fakes.jobs import (
     MemoryAudioStore,
     MemoryCountStore,
     MemoryJobQueue,
@@ -42,9 +36,16 @@ from tests.fakes import (
     MemoryTransitions,
     MemoryWorkerRegistry,
 )
-from tests.fakes_oversight import MemoryAuditLog, MemoryControls, MemoryHistory, MemoryOverview, MemoryVault
-from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore
-from worker.rescue import Rescuer
+from tests.support.fakes.uploads import (
+    MemoryClaimStore,
+    MemoryDirectStore,
+    MemoryPartStore,
+    MemoryRecall,
+    MemoryResumableStore,
+    MemoryUploadRegistry,
+)
+from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
+from worker.maintenance.rescuer import Rescuer
 
 Part = TypeVar("Part", Stores, Rules, Addresses, Upkeep)
 

@@ -5,16 +5,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared.bookkeeper import Bookkeeper
-from shared.counts import ERRORS, WEBHOOKS, Tally, counted
+from shared.domain.api_key import Scope
 from shared.errors import Unavailable
-from shared.job_counts import counts_of
-from shared.keys import Scope
-from shared.ports import WorkerInfo
-from tests.api.conftest import World
-from tests.fakes import MemoryCountStore
-from tests.made import a_job, a_report
-from tests.promtool import find_promtool
+from shared.observability.metrics import ERRORS, WEBHOOKS, Bookkeeper, Tally, counted
+from shared.ports.workers import WorkerInfo
+from shared.redis.metrics import counts_of
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.jobs import MemoryCountStore
+from tests.support.promtool import find_promtool
+from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 

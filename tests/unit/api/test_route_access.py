@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from starlette.routing import BaseRoute, Mount
 
-from api import admin_api
-from shared.job import AudioInput, Problem
-from shared.keys import Scope
-from shared.ports import WorkerInfo
-from shared.timeline import JobState
-from shared.upload_ports import Resumable
-from tests.api.conftest import World
-from tests.made import a_batch, a_job
-from tests.webhook_fakes import a_delivery, an_endpoint
+from api.admin import api as admin_api
+from shared.domain.api_key import Scope
+from shared.domain.job import AudioInput, Problem
+from shared.domain.job_state import JobState
+from shared.ports.uploads import Resumable
+from shared.ports.workers import WorkerInfo
+from tests.support.factories import a_batch, a_job
+from tests.support.fakes.webhooks import a_delivery, an_endpoint
+from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import Unavailable
-from tests.logged import json_logs
-from worker.loop import run_rounds
+from tests.support.captured_logs import json_logs
+from worker.process_loop import run_rounds
 
 
 @pytest.fixture(autouse=True)

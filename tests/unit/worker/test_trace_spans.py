@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-from shared.delivery import Attempt, Delivery
-from shared.webhook import EventType
-from tests.made import a_job, a_report
-from worker.spans import span_of_delivery, spans_of_attempt
+from shared.domain.delivery import Attempt, Delivery
+from shared.domain.webhook import EventType
+from tests.support.factories import a_job, a_report
+from worker.trace_spans import span_of_delivery, spans_of_attempt
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

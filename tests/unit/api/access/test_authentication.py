@@ -6,12 +6,12 @@ import pytest
 from starlette.types import Message
 from starlette.types import Scope as Scope_
 
+from shared.domain.api_key import ApiKey, Scope
+from shared.domain.job import Problem
+from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.job import Problem
-from shared.keys import ApiKey, Scope
-from shared.timeline import JobState
-from tests.api.conftest import World
-from tests.made import a_job
+from tests.support.factories import a_job
+from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 

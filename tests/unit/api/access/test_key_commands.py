@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from api.key_commands import run
+from api.access.key_commands import run
+from shared.domain.api_key import Scope, check_token, key_id_of
 from shared.errors import BadRequest, NotFound
-from shared.keys import Scope, check_token, key_id_of
-from tests.fakes import MemoryKeyStore
+from tests.support.fakes.jobs import MemoryKeyStore
 
 
 @pytest.fixture

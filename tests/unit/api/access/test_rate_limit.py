@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from api.admission import Admission, UploadSlot
-from api.limits import Limits, subject_of
+from api.access.rate_limit import subject_of
+from api.access.upload_quota import Admission, UploadSlot
+from api.config import Limits
+from shared.domain.api_key import Scope
+from shared.domain.job_state import JobState
 from shared.errors import LimitReached, Unavailable
-from shared.keys import Scope
-from shared.timeline import JobState
-from tests.api.conftest import World
-from tests.fakes import MemoryJobStore, MemoryLimiter
-from tests.made import a_job
+from tests.support.factories import a_job
+from tests.support.fakes.jobs import MemoryJobStore, MemoryLimiter
+from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(996)
 BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)

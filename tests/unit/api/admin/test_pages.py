@@ -8,23 +8,22 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.sessions import COOKIE, TRIES, Sessions
-from shared.delivery import Delivery, DeliveryState
-from shared.job import AudioInput, Problem
-from shared.keys import Scope
-from shared.outbound import Answer
-from shared.oversight import Order
-from shared.ports import WorkerInfo
-from shared.timeline import Event, JobState
-from shared.upload_ports import UploadInfo
-from shared.webhook import EventType
-from tests.api.conftest import OPERATOR, VIEWER, World
-from tests.fakes import MemoryJobStore
-from tests.fakes_oversight import MemoryVault
-from tests.made import a_job, a_report
-from tests.markup import dangers
-from tests.webhook_fakes import MemoryHttpSender, a_delivery, an_endpoint
-from worker.notify import Notifier, SendingTerms
+from api.admin.sessions import COOKIE, TRIES, Sessions
+from shared.domain.api_key import Scope
+from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.job import AudioInput, Problem
+from shared.domain.job_state import Event, JobState
+from shared.domain.webhook import EventType
+from shared.outbound.address_rules import Answer
+from shared.ports.uploads import UploadInfo
+from shared.ports.workers import Order, WorkerInfo
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.admin import MemoryVault
+from tests.support.fakes.jobs import MemoryJobStore
+from tests.support.fakes.webhooks import MemoryHttpSender, a_delivery, an_endpoint
+from tests.support.html import dangers
+from tests.unit.api.conftest import OPERATOR, VIEWER, World
+from worker.webhooks.deliver import Notifier, SendingTerms
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]

@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from fastapi import Request
 
-from api.batch_acts import read_batch
-from api.batch_wish import MOST_BYTES
-from api.budget import BufferBudget
-from api.limits import Limits
-from api.pace import Pace
-from shared.batch import MOST_ITEMS, Batch
+from api.batches.schemas import MOST_BYTES
+from api.batches.service import read_batch
+from api.config import Limits
+from api.http.slow_clients import Pace
+from api.uploads.buffer_pool import BufferBudget
+from shared.domain.api_key import Scope
+from shared.domain.batch import MOST_ITEMS, Batch
+from shared.domain.job import AudioInput, Problem
+from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
-from shared.job import AudioInput, Problem
-from shared.keys import Scope
-from shared.timeline import JobState
-from tests.api.conftest import World
-from tests.fakes import MemoryLimiter
-from tests.made import a_report
-from tests.webhook_fakes import a_delivery
+from tests.support.factories import a_report
+from tests.support.fakes.jobs import MemoryLimiter
+from tests.support.fakes.webhooks import a_delivery
+from tests.unit.api.conftest import World
 
 SONG = b"fLaC" + bytes(range(256)) * 4
 URL = "https://files.example/song.flac?signature=t0psecret"

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from api.errors import add_error_handlers
-from api.timely import TimelyBody
+from api.http.problems import add_error_handlers
+from api.http.slow_clients import TimelyBody
 
 IDLE_SECONDS = 0.05
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.pace import Pace
+from api.http.slow_clients import Pace
 from shared.errors import UploadStalled
 
 

@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.job import Job
-from shared.keys import Scope
-from shared.traces import Span
-from tests.api.conftest import World
-from tests.logged import Logged, json_logs
+from shared.domain.api_key import Scope
+from shared.domain.job import Job
+from shared.observability.traces import Span
+from tests.support.captured_logs import Logged, json_logs
+from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 

@@ -2,8 +2,8 @@ import pytest
 from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
-from api.headers import Web
-from tests.api.conftest import World
+from api.config import Web
+from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 

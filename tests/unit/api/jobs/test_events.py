@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import pytest
 from fastapi.testclient import TestClient
 
-from api import events
-from shared.job import Job
-from shared.timeline import JobState
-from tests.api.conftest import World
-from tests.fakes import MemoryJobStore
-from tests.made import a_job, a_report
+from api.jobs import events
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.jobs import MemoryJobStore
+from tests.unit.api.conftest import World
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from shared.domain.job import Job
 from shared.errors import Unavailable
-from shared.job import Job
-from shared.ports import WorkerInfo
-from tests.api.conftest import MOST_BYTES, World
-from tests.made import a_job, a_report
+from shared.ports.workers import WorkerInfo
+from tests.support.factories import a_job, a_report
+from tests.unit.api.conftest import MOST_BYTES, World
 
 SONG = b"RIFF" + bytes(range(256)) * 40
 

@@ -1,11 +1,12 @@
 import pytest
 from fastapi import Request
 
-from api.access import Caller, Scope, current_caller
-from shared.job import AudioInput, Problem
-from shared.timeline import JobState
-from tests.api.conftest import World
-from tests.made import a_job, a_report
+from api.access.authentication import Caller, current_caller
+from shared.domain.api_key import Scope
+from shared.domain.job import AudioInput, Problem
+from shared.domain.job_state import JobState
+from tests.support.factories import a_job, a_report
+from tests.unit.api.conftest import World
 
 RETRYABLE = Problem(code="too_many_crashes", message="It crashed.", retryable=True)
 

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from api.forecast import Forecast
-from shared.job import Job
-from shared.ports import WorkerInfo
-from tests.fakes import MemoryJobStore, MemoryWorkerRegistry
-from tests.fakes_oversight import MemoryControls, MemoryHistory
-from tests.made import a_job, a_report
+from api.jobs.wait_estimate import Forecast
+from shared.domain.job import Job
+from shared.ports.workers import WorkerInfo
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.admin import MemoryControls, MemoryHistory
+from tests.support.fakes.jobs import MemoryJobStore, MemoryWorkerRegistry
 
 
 class World:

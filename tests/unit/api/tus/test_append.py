@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from api.arrived import Arrivals
-from api.budget import BufferBudget, Hold
-from api.continuation import Continuation
-from api.pace import Pace
-from api.terms import JobTerms
-from api.upload import Receiver
+from api.config import JobTerms
+from api.http.slow_clients import Pace
+from api.tus.append import Continuation
+from api.tus.storage import Arrivals
+from api.uploads.buffer_pool import BufferBudget, Hold
+from api.uploads.receiver import Receiver
+from shared.domain.job import AudioInput, Job
+from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
-from shared.job import AudioInput, Job
-from shared.timeline import JobState
-from shared.upload_ports import Resumable
-from tests.api.conftest import World
-from tests.api.test_tus import CHUNK, begin, offset_of, patch
-from tests.fakes import MemoryAudioStore
+from shared.ports.uploads import Resumable
+from tests.support.fakes.jobs import MemoryAudioStore
+from tests.unit.api.conftest import World
+from tests.unit.api.tus.test_router import CHUNK, begin, offset_of, patch
 
 PART = MemoryAudioStore.part_bytes
 SHORT = b"fLaC" + random.Random(1).randbytes(100_000)

@@ -7,12 +7,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from shared.domain.api_key import Scope
+from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.keys import Scope
-from shared.timeline import JobState
-from tests.api.conftest import MOST_BYTES, World
-from tests.fake_uploads import MemoryPartStore
-from tests.fakes import MemoryAudioStore
+from tests.support.fakes.jobs import MemoryAudioStore
+from tests.support.fakes.uploads import MemoryPartStore
+from tests.unit.api.conftest import MOST_BYTES, World
 
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = TUS | {"Content-Type": "application/offset+octet-stream"}

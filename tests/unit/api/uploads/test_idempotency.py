@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from shared.domain.api_key import Scope
 from shared.errors import Unavailable
-from shared.keys import Scope
-from tests.api.conftest import World
+from tests.unit.api.conftest import World
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 

@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from api.budget import BufferBudget
-from api.sender import PartSender
+from api.uploads.buffer_pool import BufferBudget
+from api.uploads.part_uploader import PartSender
 from shared.errors import Unavailable
-from shared.ports import AudioUpload
-from tests.fakes import MemoryAudioStore
+from shared.ports.audio import AudioUpload
+from tests.support.fakes.jobs import MemoryAudioStore
 
 PART = bytes(1000)
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.keys import Scope
-from shared.timeline import JobState
-from tests.api.conftest import MOST_BYTES, World
-from tests.fakes import MemoryAudioStore
+from shared.domain.api_key import Scope
+from shared.domain.job_state import JobState
+from tests.support.fakes.jobs import MemoryAudioStore
+from tests.unit.api.conftest import MOST_BYTES, World
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 LONG = b"fLaC" + bytes(2 * MemoryAudioStore.part_bytes)

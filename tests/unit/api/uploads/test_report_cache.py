@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from api.terms import JobTerms
+from api.config import JobTerms
+from shared.domain.api_key import Scope
+from shared.domain.history import happened
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
+from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.errors import Unavailable
-from shared.job import Job
-from shared.job_counts import counts_of
-from shared.keys import Scope
-from shared.report import ANALYSIS_VERSION, Report
-from shared.statistics import happened
-from shared.timeline import JobState
-from shared.webhook_outbox import event_of
-from tests.api.conftest import MOST_BYTES, World
-from tests.made import a_report
+from shared.redis.metrics import counts_of
+from shared.schemas.webhook_event import event_of
+from tests.support.factories import a_report
+from tests.unit.api.conftest import MOST_BYTES, World
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 LARGE = b"fLaC" + bytes(11 * 1024 * 1024)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from api.budget import BufferBudget
-from api.pace import Pace
-from api.terms import JobTerms
-from api.upload import Receiver, Target
+from api.config import JobTerms
+from api.http.slow_clients import Pace
+from api.uploads.buffer_pool import BufferBudget
+from api.uploads.receiver import Receiver, Target
+from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
-from shared.job import Job
-from tests.api.conftest import MOST_BYTES, World
-from tests.fakes import MemoryAudioStore
+from tests.support.fakes.jobs import MemoryAudioStore
+from tests.unit.api.conftest import MOST_BYTES, World
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 

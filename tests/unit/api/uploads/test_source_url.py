@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from api.limits import Limits
-from api.terms import JobTerms
-from shared.keys import Scope
-from shared.timeline import JobState
-from tests.api.conftest import MOST_BYTES, World
-from tests.logged import json_logs
-from tests.shared.test_outbound import HOSTILE, OUTBOUND
+from api.config import JobTerms, Limits
+from shared.domain.api_key import Scope
+from shared.domain.job_state import JobState
+from tests.support.captured_logs import json_logs
+from tests.unit.api.conftest import MOST_BYTES, World
+from tests.unit.shared.outbound.test_address_rules import HOSTILE, OUTBOUND
 
 SONG_URL = "https://files.example/album/t0psecret/song.flac?signature=t0psecret"
 HOOK = "https://hooks.example/done"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from api import pictures
-from shared.report import Spectrum
-from tests.made import a_report
+from api.web import charts as pictures
+from shared.domain.report import Spectrum
+from tests.support.factories import a_report
 
 
 def test_the_found_pitch_stands_where_its_cents_are() -> None:

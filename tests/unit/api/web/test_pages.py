@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from shared.job import Problem
-from shared.report import Reason, Verdict
-from shared.timeline import JobState
-from tests.api.conftest import World
-from tests.made import a_job, a_report
-from tests.markup import dangers
+from shared.domain.job import Problem
+from shared.domain.job_state import JobState
+from shared.domain.report import Reason, Verdict
+from tests.support.factories import a_job, a_report
+from tests.support.html import dangers
+from tests.unit.api.conftest import World
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 SUCCEEDED: dict[str, Any] = {

@@ -2,11 +2,11 @@
 
 import pytest
 
-from api import words
-from shared.job import Problem
-from shared.report import Reason, Verdict
-from shared.timeline import JobState
-from tests.made import a_job, a_report
+from api.web import report_text as words
+from shared.domain.job import Problem
+from shared.domain.job_state import JobState
+from shared.domain.report import Reason, Verdict
+from tests.support.factories import a_job, a_report
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from shared.delivery import Attempt
-from shared.keys import Scope
-from tests.api.conftest import World
-from tests.webhook_fakes import a_delivery
+from shared.domain.api_key import Scope
+from shared.domain.delivery import Attempt
+from tests.support.fakes.webhooks import a_delivery
+from tests.unit.api.conftest import World
 
 HOOK = "https://hooks.example/done?token=t0psecret"
 DEFAULT = ("job.succeeded", "job.failed", "job.dead", "job.canceled")

@@ -2,9 +2,9 @@
 
 import time
 
-from api.webhook_acts import WebhookActs, webhook_warnings
-from tests.api.conftest import public_only
-from tests.webhook_fakes import MemoryDeliveryStore, MemoryEndpointStore, an_endpoint, an_event
+from api.webhooks.service import WebhookActs, webhook_warnings
+from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore, an_endpoint, an_event
+from tests.unit.api.conftest import public_only
 
 
 def warnings(acts: WebhookActs) -> list[str]:
@@ -30,4 +30,4 @@ def test_the_operator_is_told_when_nobody_sends() -> None:
     deliveries.happen(an_event(1, at=time.time() - 5))
     assert warnings(acts) == []
     deliveries.happen(an_event(2, at=time.time() - 500))
-    assert warnings(acts) == ["Webhooks wait for a sender: start `python -m worker.notifier`."]
+    assert warnings(acts) == ["Webhooks wait for a sender: start `python -m worker.webhooks`."]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.api_key import Scope, check_token, issue_key, key_id_of, with_included
 from shared.errors import BadRequest, Unauthenticated
-from shared.keys import Scope, check_token, issue_key, key_id_of, with_included
 
 READ = frozenset({Scope.JOBS_READ})
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shared.signature import SNIFF_BYTES, looks_like_sound, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, looks_like_sound, what_it_is
 
 MP3_FRAME = b"\xff\xfb\x90\x64" + bytes(413)
 ADTS_FRAME = b"\xff\xf1\x50\x80\x0d\x1f\xfc" + bytes(97)

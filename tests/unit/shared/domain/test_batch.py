@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from shared.batch import MOST_ITEMS, Batch, BatchState, Item, ItemState, matters
-from shared.batch_event import event_of_batch
-from shared.batch_view import BatchView
-from shared.job import Callback, Job, Problem
-from shared.webhook import EventType
-from tests.made import a_batch, a_job, a_report
+from shared.domain.batch import MOST_ITEMS, Batch, BatchState, Item, ItemState, matters
+from shared.domain.job import Callback, Job, Problem
+from shared.domain.webhook import EventType
+from shared.schemas.batch import BatchView
+from shared.schemas.webhook_event import event_of_batch
+from tests.support.factories import a_batch, a_job, a_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.delivery import RETRY_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
-from shared.endpoint import DISABLED_AFTER_SECONDS
+from shared.domain.delivery import RETRY_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
+from shared.domain.endpoint import DISABLED_AFTER_SECONDS
 from shared.errors import Conflict, LostLease
-from tests.webhook_fakes import a_delivery, an_endpoint
+from tests.support.fakes.webhooks import a_delivery, an_endpoint
 
 YES = Attempt(at=0.0, milliseconds=5, status=204)
 NO = Attempt(at=0.0, milliseconds=5, status=500, error="It answered 500.")

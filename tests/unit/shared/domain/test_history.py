@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from shared.job import Job
-from shared.statistics import bin_of, happened, quantiles
-from tests.made import a_job, a_report
+from shared.domain.history import bin_of, happened, quantiles
+from shared.domain.job import Job
+from tests.support.factories import a_job, a_report
 
 
 def test_percentiles_are_right_to_five_percent() -> None:

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import MAX_TIMELINE, JobState
+from shared.domain.source import Source
 from shared.errors import Conflict, KammertonError, LostLease
-from shared.job import AudioInput, Job, Problem
-from shared.source import Source
-from shared.timeline import MAX_TIMELINE, JobState
-from tests.made import a_job, a_report
+from tests.support.factories import a_job, a_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
 

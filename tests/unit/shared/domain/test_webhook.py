@@ -9,10 +9,8 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
-from shared.errors import BadRequest
-from shared.job import AudioInput, Job, Problem
-from shared.job_view import JobView
-from shared.webhook import (
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.webhook import (
     DEFAULT_EVENTS,
     EventType,
     Secrets,
@@ -22,8 +20,11 @@ from shared.webhook import (
     parse_events,
     signature,
 )
-from shared.webhook_outbox import WebhookOutbox, event_of
-from tests.made import a_job, a_report
+from shared.errors import BadRequest
+from shared.redis.deliveries import WebhookOutbox
+from shared.schemas.job import JobView
+from shared.schemas.webhook_event import event_of
+from tests.support.factories import a_job, a_report
 
 LIBRARIES = pytest.mark.parametrize(
     "library", [standardwebhooks.Webhook, svix.webhooks.Webhook], ids=["standardwebhooks", "svix"]

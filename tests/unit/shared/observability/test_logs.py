@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.keys import Scope, issue_key
-from shared.logs import bind, bound, get_logger, redacted
-from tests.logged import Logged, json_logs
+from shared.domain.api_key import Scope, issue_key
+from shared.observability.logs import bind, bound, get_logger, redacted
+from tests.support.captured_logs import Logged, json_logs
 
 KEY, TOKEN = issue_key("a", scopes=frozenset({Scope.JOBS_READ}), now=1.0)
 SECRET = TOKEN.rpartition("_")[2]

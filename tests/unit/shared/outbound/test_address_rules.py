@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AddressRefused
-from shared.outbound import LONGEST_URL, OutboundRules, Target, is_public, parse_networks
-from shared.outbound_http import Outbound
+from shared.outbound.address_rules import LONGEST_URL, OutboundRules, Target, is_public, parse_networks
+from shared.outbound.client import Outbound
 
 NAMES: dict[str, list[str]] = {
     "good.example": ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"],

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-from shared import counts
-from shared.job import AudioInput, Job, Problem
-from shared.job_counts import JobCounts, counts_of
-from shared.timeline import JobState
-from tests.made import a_job, a_report
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import JobState
+from shared.observability import metrics as counts
+from shared.redis.metrics import JobCounts, counts_of
+from tests.support.factories import a_job, a_report
 
 
 def steps(*jobs: Job) -> dict[str, float]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from shared.errors import TooComplex, Unanalysable, Unavailable, Undecodable
-from tests import hostile_files as hostile
-from tests.audio_files import (
+from tests.support import hostile_files as hostile
+from tests.support.audio_files import (
     KINDS,
     LIBSNDFILE,
     TONE_HZ,
@@ -21,11 +21,12 @@ from tests.audio_files import (
     video,
     wav,
 )
-from worker.decode import Recording, decode
-from worker.limits import ChildLimits
-from worker.sandbox import ChildOutcome, run_in_child
-from worker.source import MAX_BARREN_BYTES
-from worker.warm import warm_up
+from worker.decoding.byte_source import MAX_BARREN_BYTES
+from worker.decoding.decode import decode
+from worker.decoding.window import Recording
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import ChildOutcome, run_in_child
+from worker.warm_up import warm_up
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

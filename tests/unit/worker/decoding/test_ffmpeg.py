@@ -13,13 +13,13 @@ import av
 import pytest
 
 from shared.errors import TooComplex, Undecodable
-from tests import hostile_files as hostile
-from tests.audio_files import audio_file
-from worker.decode import decode
-from worker.ffmpeg import decode_with_ffmpeg
-from worker.limits import ChildLimits
-from worker.sandbox import run_in_child
-from worker.window import Window
+from tests.support import hostile_files as hostile
+from tests.support.audio_files import audio_file
+from worker.decoding.decode import decode
+from worker.decoding.ffmpeg import decode_with_ffmpeg
+from worker.decoding.window import Window
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import run_in_child
 
 LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
 

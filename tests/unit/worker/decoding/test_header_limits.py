@@ -6,9 +6,9 @@ import struct
 import pytest
 
 from shared.errors import TooComplex
-from tests import hostile_files as hostile
-from tests.audio_files import KINDS, audio_file, id3_tag
-from worker.header import MAX_BOXES, MAX_METADATA_BYTES, MAX_TAGS, refuse_hopeless
+from tests.support import hostile_files as hostile
+from tests.support.audio_files import KINDS, audio_file, id3_tag
+from worker.decoding.header_limits import MAX_BOXES, MAX_METADATA_BYTES, MAX_TAGS, refuse_hopeless
 
 HOPELESS = [
     "flac-tags",

@@ -4,10 +4,11 @@ import signal
 import pytest
 
 from shared.errors import Unavailable
-from shared.ports import Backlog, WorkerInfo
-from worker.family import family_memory_bytes
-from worker.health import ailment
-from worker.watchdog import start_watchdog, watch
+from shared.ports.jobs import Backlog
+from shared.ports.workers import WorkerInfo
+from worker.health.check import ailment
+from worker.health.memory import family_memory_bytes
+from worker.health.watchdog import start_watchdog, watch
 
 NOW = 1000.0
 
@@ -57,9 +58,9 @@ def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
 def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
     pid = os.fork()
     if pid == 0:
-        import worker.watchdog
+        import worker.health.watchdog
 
-        worker.watchdog.LOOK_SECONDS = 0.01
+        worker.health.watchdog.LOOK_SECONDS = 0.01
         start_watchdog(lambda: "stalled")
         signal.pause()
         os._exit(0)

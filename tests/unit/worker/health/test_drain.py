@@ -1,6 +1,6 @@
 import os
 
-from worker.drain import Drain
+from worker.health.drain import Drain
 
 
 def test_a_worker_that_nobody_stops_is_never_over() -> None:

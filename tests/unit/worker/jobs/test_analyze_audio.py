@@ -5,9 +5,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from shared.report import Reason, Verdict
-from worker.limits import ChildLimits
-from worker.listen import listen, listen_in_child
+from shared.domain.report import Reason, Verdict
+from worker.jobs.analyze_audio import listen, listen_in_child
+from worker.sandbox.limits import ChildLimits
 
 RATE = 22_050
 

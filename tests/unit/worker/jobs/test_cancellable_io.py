@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from shared.errors import AudioMissing, Unavailable
-from worker.aside import Aside
+from worker.jobs.cancellable_io import Aside
 
 PATIENCE_SECONDS = 60
 

@@ -8,14 +8,15 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job_state import JobState
+from shared.domain.source import Source
 from shared.errors import Crashed, SourceAway, SourceRefused, TooComplex, Unavailable, Undecodable
-from shared.job import AudioInput, Job, Problem
-from shared.source import Source
-from shared.timeline import JobState
-from tests.fakes import MemoryAudioStore, MemoryJobStore
-from tests.logged import json_logs
-from tests.made import a_job, a_report
-from worker.analyze import Heard, Opened, Terms, analyze
+from tests.support.captured_logs import json_logs
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
+from worker.jobs.analysis_result import Heard
+from worker.jobs.run_attempt import Opened, Terms, analyze
 
 TERMS = Terms(lease_seconds=15, retry_seconds=5, keep_audio=False, give_up_seconds=5)
 

@@ -3,14 +3,14 @@ from typing import Any
 
 import pytest
 
+from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.job import Job
-from shared.timeline import JobState
-from shared.upload_ports import UploadInfo
-from tests.fake_uploads import MemoryUploadRegistry
-from tests.fakes import MemoryAudioStore, MemoryJobQueue, MemoryJobStore
-from tests.made import a_job, a_report
-from worker.rescue import Rescuer
+from shared.ports.uploads import UploadInfo
+from tests.support.factories import a_job, a_report
+from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobQueue, MemoryJobStore
+from tests.support.fakes.uploads import MemoryUploadRegistry
+from worker.maintenance.rescuer import Rescuer
 
 
 class World:

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from shared.errors import Crashed
-from tests.children import BYTES, MIB, WhileItWaits, limits, run, the_child, wait_for_bytes
-from worker import child as wire
+from tests.support.child_processes import BYTES, MIB, WhileItWaits, limits, run, the_child, wait_for_bytes
+from worker.sandbox import child as wire
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="what the kernel forbids is Linux's to forbid"
@@ -133,8 +133,8 @@ def test_it_works_in_a_daemonic_process_as_celerys_pool_children_are() -> None:
 
 _PARENT = """
 import atexit, io, sys, time
-from worker.limits import ChildLimits
-from worker.sandbox import run_in_child
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import run_in_child
 
 def spin(audio):
     while True: pass

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.cgroups import available_cpus, memory_limit_bytes
-from worker.limits import choose_concurrency, memory_of_this_process
+from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
+from worker.sandbox.limits import memory_of_this_process
 
 MIB = 1 << 20
 OUR_CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,8 +12,18 @@ from typing import BinaryIO
 import pytest
 
 from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
-from tests.children import BYTES, MIB, WhileItWaits, forked, hang_in_c, limits, run, the_child, wait_for_bytes
-from worker import child as wire
+from tests.support.child_processes import (
+    BYTES,
+    MIB,
+    WhileItWaits,
+    forked,
+    hang_in_c,
+    limits,
+    run,
+    the_child,
+    wait_for_bytes,
+)
+from worker.sandbox import child as wire
 
 
 def test_a_child_answers_with_what_its_task_returned() -> None:
@@ -244,8 +254,8 @@ def test_a_chatty_child_does_not_keep_us_from_renewing_a_lease() -> None:
 _THOUSAND = """
 import io, os
 from shared.errors import KammertonError, Unavailable, Undecodable
-from worker.limits import ChildLimits
-from worker.sandbox import run_in_child
+from worker.sandbox.limits import ChildLimits
+from worker.sandbox.parent import run_in_child
 
 def problem(audio):
     raise Undecodable("No.")

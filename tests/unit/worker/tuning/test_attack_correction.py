@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from tests.worker.peaks import of_peaks
-from worker.evidence import Evidence, gather
-from worker.grid import fit_grid
-from worker.readings import read
-from worker.settling import settling_of
+from tests.support.peaks import of_peaks
+from worker.tuning.grid_fit import fit_grid, settling_of
+from worker.tuning.harmonics import read
+from worker.tuning.pitch_histogram import Evidence, gather
 
 REST_CENTS = 10.0
 

@@ -11,10 +11,10 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.report import Reason, TuningReport, Verdict
-from tests import tones
-from tests.tones import RATE, Samples
-from worker.tuning import measure_tuning
+from shared.domain.report import Reason, TuningReport, Verdict
+from tests.support import tones
+from tests.support.tones import RATE, Samples
+from worker.tuning.estimator import measure_tuning
 
 
 def off(report: TuningReport, a4_hz: float) -> float:

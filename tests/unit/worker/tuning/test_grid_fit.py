@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.worker.heaps import heap, heaps
-from worker.evidence import BINS
-from worker.grid import GridFit, fit_grid, jackknife_error, robust_means, wrap
+from tests.support.pitch_histograms import heap, heaps
+from worker.tuning.grid_fit import GridFit, fit_grid, jackknife_error, robust_means, wrap
+from worker.tuning.pitch_histogram import BINS
 
 
 def fit(counts: NDArray[np.float64]) -> GridFit:

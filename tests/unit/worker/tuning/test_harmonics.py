@@ -1,7 +1,7 @@
 import pytest
 
-from tests.worker.peaks import of_peaks
-from worker.readings import read
+from tests.support.peaks import of_peaks
+from worker.tuning.harmonics import read
 
 FIFTH = 1901.955
 """Cents from a tone to its third partial."""

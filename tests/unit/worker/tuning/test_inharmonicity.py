@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.worker.peaks import of_peaks
-from worker.overtones import PIANO_CENTS, octave_of, stretch_of
-from worker.readings import read
+from tests.support.peaks import of_peaks
+from worker.tuning.harmonics import read
+from worker.tuning.inharmonicity import PIANO_CENTS, octave_of, stretch_of
 
 
 def stretched(stiffness: float) -> NDArray[np.float64]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.worker.heaps import heaps
-from worker.scatter import Scatter, scatter_of
+from tests.support.pitch_histograms import heaps
+from worker.tuning.note_spread import Scatter, scatter_of
 
 
 def scattered(*cents: float, around: float) -> Scatter:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from worker.peak_table import lay_out
+from worker.tuning.peak_table import lay_out
 
 
 def test_a_peak_finds_the_one_an_octave_below_in_its_own_frame_only() -> None:

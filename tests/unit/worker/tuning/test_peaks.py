@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tests import tones
-from tests.tones import RATE, Samples
-from worker.lowband import low_band
-from worker.partials import CHUNK, HIGHEST_HZ, LOWEST_HZ, Partials, find_partials
+from tests.support import tones
+from tests.support.tones import RATE, Samples
+from worker.tuning.peaks import CHUNK, HIGHEST_HZ, LOWEST_HZ, Partials, find_partials
+from worker.tuning.resample import low_band
 
 
 def heard(samples: Samples, *, window_seconds: float = 0.37, rate: int = RATE) -> Partials:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.worker.peaks import of_peaks
-from worker.evidence import BINS, Evidence, gather
-from worker.overtones import octave_of
-from worker.readings import read
+from tests.support.peaks import of_peaks
+from worker.tuning.harmonics import read
+from worker.tuning.inharmonicity import octave_of
+from worker.tuning.pitch_histogram import BINS, Evidence, gather
 
 PLACES = np.arange(BINS) / 4 - 49.875
 THIRD = 1200.0 * np.log2(3)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from tests import tones
-from tests.tones import RATE
-from worker.lowband import BLOCK, GUARD, TARGET_RATE_HZ, low_band
+from tests.support import tones
+from tests.support.tones import RATE
+from worker.tuning.resample import BLOCK, GUARD, TARGET_RATE_HZ, low_band
 
 
 @pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from shared.report import TuningReport, Verdict
-from tests import tones
-from tests.tones import RATE, Samples
-from tests.worker.peaks import of_peaks
-from worker.lone_tone import find_lone_tone
-from worker.tuning import measure_tuning
+from shared.domain.report import TuningReport, Verdict
+from tests.support import tones
+from tests.support.peaks import of_peaks
+from tests.support.tones import RATE, Samples
+from worker.tuning.estimator import measure_tuning
+from worker.tuning.single_tone import find_lone_tone
 
 
 def hissing(hz: float, *, rate: int, noise: float = 0.003, partials: int = 1) -> Samples:

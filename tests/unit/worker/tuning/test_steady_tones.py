@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from tests import tones
-from tests.tones import RATE, Samples
-from tests.worker.peaks import of_peaks
-from worker.lowband import low_band
-from worker.notes import StandingTones, find_standing_tones
-from worker.partials import find_partials
-from worker.temperaments import EVERY_KEY, UnequalScale
+from tests.support import tones
+from tests.support.peaks import of_peaks
+from tests.support.tones import RATE, Samples
+from worker.tuning.peaks import find_partials
+from worker.tuning.resample import low_band
+from worker.tuning.steady_tones import StandingTones, find_standing_tones
+from worker.tuning.temperaments import EVERY_KEY, UnequalScale
 
 
 def heard(samples: Samples) -> StandingTones:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.worker.heaps import heaps
-from tests.worker.peaks import of_peaks
-from worker.evidence import BINS
-from worker.pictures import FAINTEST_DB, POINTS, dominant_hz, histogram_of, note_of, spectrum_of
+from tests.support.peaks import of_peaks
+from tests.support.pitch_histograms import heaps
+from worker.tuning.pitch_histogram import BINS
+from worker.tuning.summary import FAINTEST_DB, POINTS, dominant_hz, histogram_of, note_of, spectrum_of
 
 
 def test_the_dominant_pitch_is_the_one_with_most_power_not_the_most_frequent() -> None:

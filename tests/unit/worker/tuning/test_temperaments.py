@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from shared.report import TuningReport, Verdict
-from tests import tones
-from tests.tones import RATE
-from worker.evidence import BINS
-from worker.temperaments import find_unequal_scale
-from worker.tuning import measure_tuning
+from shared.domain.report import TuningReport, Verdict
+from tests.support import tones
+from tests.support.tones import RATE
+from worker.tuning.estimator import measure_tuning
+from worker.tuning.pitch_histogram import BINS
+from worker.tuning.temperaments import find_unequal_scale
 
 
 def off(report: TuningReport, a4_hz: float) -> float:

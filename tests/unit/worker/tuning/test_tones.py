@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.worker.peaks import of_peaks
-from worker.tones import find_tones, steadiness
+from tests.support.peaks import of_peaks
+from worker.tuning.tones import find_tones, steadiness
 
 
 def cents_of(hz: float) -> float:

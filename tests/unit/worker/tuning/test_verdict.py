@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.report import Reason, Verdict
-from worker.verdict import Findings, also_fits, judge, judge_tone, name_of, nearest_standard
+from shared.domain.report import Reason, Verdict
+from worker.tuning.verdict import Findings, also_fits, judge, judge_tone, name_of, nearest_standard
 
 
 def findings(**other: float) -> Findings:

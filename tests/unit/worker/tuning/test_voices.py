@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from shared.report import TuningReport
-from tests import tones
-from tests.tones import RATE
-from worker.tuning import measure_tuning
+from shared.domain.report import TuningReport
+from tests.support import tones
+from tests.support.tones import RATE
+from worker.tuning.estimator import measure_tuning
 
 
 def off(report: TuningReport, a4_hz: float) -> float:

@@ -6,21 +6,21 @@ from email.utils import formatdate
 import pytest
 import standardwebhooks
 
-from shared.delivery import Delivery, DeliveryState
+from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.webhook import EventType
 from shared.errors import AddressRefused, Unreachable
-from shared.outbound import Answer, OutboundRules, parse_networks
-from shared.outbound_http import Outbound
-from shared.webhook import EventType
-from tests.receivers import a_receiver
-from tests.webhook_fakes import (
+from shared.outbound.address_rules import Answer, OutboundRules, parse_networks
+from shared.outbound.client import Outbound
+from shared.outbound.retry_after import retry_after_seconds
+from tests.support.fakes.webhooks import (
     MemoryDeliveryStore,
     MemoryEndpointStore,
     MemoryHttpSender,
     a_delivery,
     an_endpoint,
 )
-from worker.notify import Notifier, SendingTerms
-from worker.retry_after import retry_after_seconds
+from tests.support.webhook_receivers import a_receiver
+from worker.webhooks.deliver import Notifier, SendingTerms
 
 NOW = 1_795_000_000.0
 

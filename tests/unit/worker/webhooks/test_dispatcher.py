@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.job import Callback
+from shared.domain.webhook import EventType
 from shared.errors import Unavailable
-from shared.job import Callback
-from shared.webhook import EventType
-from tests.webhook_fakes import (
+from tests.support.fakes.webhooks import (
     MemoryDeliveryStore,
     MemoryEndpointStore,
     a_delivery,
     an_endpoint,
     an_event,
 )
-from worker.sender import Sender
-from worker.spread import deliveries_of
+from worker.webhooks.dispatcher import Sender
+from worker.webhooks.fan_out import deliveries_of
 
 PLACES, PER_SERVER = 8, 2
 

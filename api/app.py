@@ -7,51 +7,51 @@ from typing import Self
 
 from fastapi import APIRouter, FastAPI
 
-from api.access.authentication import Doorkeeper
+from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
-from api.access.upload_quota import Admission
+from api.access.upload_quota import UploadQuota
 from api.admin.api import admin_api_router
 from api.admin.api_keys import keys_router
-from api.admin.authentication import recognizer
-from api.admin.bulk_actions import Operations
-from api.admin.login import lead_to_login, login_router
-from api.admin.overview import Board
+from api.admin.authentication import admin_user_dependency
+from api.admin.bulk_actions import BulkActions
+from api.admin.login import login_router, redirect_to_login
+from api.admin.overview import Overview
 from api.admin.pages import admin_router
 from api.admin.sessions import Sessions
 from api.batches.items import BatchItems
 from api.batches.router import batches_router
-from api.batches.service import BatchActs
-from api.config import Addresses, Rules
+from api.batches.service import BatchService
+from api.config import Addresses, ApiConfig
 from api.health import health_router
 from api.http.background import Upkeep, until_prepared
 from api.http.openapi import describe
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
 from api.http.security_headers import add_web
-from api.http.slow_clients import TimelyBody
+from api.http.slow_clients import BodyTimeout
 from api.http.templating import assets
 from api.jobs.events import events_router
-from api.jobs.router import acts_router, jobs_router
-from api.jobs.service import Acts
-from api.jobs.updates import Wakeups, ending_on_signals
-from api.jobs.wait_estimate import Forecast
-from api.metrics import SharedNumbers, metrics_router
+from api.jobs.router import job_actions_router, jobs_router
+from api.jobs.service import JobActions
+from api.jobs.updates import JobUpdates, ending_on_signals
+from api.jobs.wait_estimate import WaitEstimate
+from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
-from api.tus.service import ResumableUploads
-from api.tus.storage import Arrivals
-from api.uploads.active_uploads import UploadsInFlight
-from api.uploads.buffer_pool import BufferBudget
+from api.tus.service import TusService
+from api.tus.storage import TusStorage
+from api.uploads.active_uploads import ActiveUploads
+from api.uploads.buffer_pool import BufferPool
 from api.uploads.idempotency import Idempotency
-from api.uploads.presigned import DirectUploads
-from api.uploads.report_cache import KnownSongs
-from api.uploads.router import direct_router, submit_router
-from api.uploads.service import Submissions
-from api.uploads.source_url import AddressedJobs
+from api.uploads.presigned import PresignedUploadService
+from api.uploads.report_cache import ReportCache
+from api.uploads.router import presigned_router, submit_router
+from api.uploads.service import UploadService
+from api.uploads.source_url import SourceUrlService
 from api.web.api_reference import reference_router
 from api.web.pages import pages_router
 from api.webhooks.router import webhooks_router
-from api.webhooks.service import WebhookActs
-from shared.ports.access import KeyStore, Limiter
+from api.webhooks.service import WebhookService
+from shared.ports.access import KeyStore, RateLimiter
 from shared.ports.stores import Stores
 
 
@@ -59,44 +59,46 @@ from shared.ports.stores import Stores
 class Intake:
     """All of them end in the same jobs, and share one budget of buffers."""
 
-    submissions: Submissions
-    resumable: ResumableUploads
-    direct: DirectUploads
-    addressed: AddressedJobs
+    submissions: UploadService
+    resumable: TusService
+    direct: PresignedUploadService
+    addressed: SourceUrlService
 
     @classmethod
-    def over(cls, stores: Stores, *, rules: Rules, addresses: Addresses, in_flight: UploadsInFlight) -> Self:
+    def over(
+        cls, stores: Stores, *, rules: ApiConfig, addresses: Addresses, in_flight: ActiveUploads
+    ) -> Self:
         """Made of what is outside and what is promised."""
         terms = rules.terms
-        submissions = Submissions(
+        submissions = UploadService(
             jobs=stores.jobs,
             audio=stores.audio,
             queue=stores.queue,
             terms=terms,
-            budget=BufferBudget(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
+            budget=BufferPool(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
             in_flight=in_flight,
             idempotency=Idempotency(stores.claims),
-            known=KnownSongs(
+            known=ReportCache(
                 recall=stores.recall if rules.reuse_reports else None, window_seconds=terms.window_seconds
             ),
             check_url=addresses.of_callbacks,
         )
         return cls(
             submissions=submissions,
-            resumable=ResumableUploads(
+            resumable=TusService(
                 submissions=submissions,
-                arrivals=Arrivals(
+                arrivals=TusStorage(
                     jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.resumables
                 ),
                 seconds=terms.direct_upload_seconds,
             ),
-            direct=DirectUploads(
+            direct=PresignedUploadService(
                 store=stores.direct,
                 parts=stores.parts,
                 submissions=submissions,
                 seconds=terms.direct_upload_seconds,
             ),
-            addressed=AddressedJobs(
+            addressed=SourceUrlService(
                 submissions=submissions,
                 check_url=addresses.of_sources,
                 counts_as_bytes=terms.source_counts_as_bytes,
@@ -109,11 +111,11 @@ _BODY_BYTES = 1024 * 1024
 
 
 def create_app(
-    stores: Stores, *, rules: Rules, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
+    stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = Wakeups(stores.transitions)
-    in_flight = UploadsInFlight(stores.uploads)
+    wakeups = JobUpdates(stores.transitions)
+    in_flight = ActiveUploads(stores.uploads)
     intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
 
     @asynccontextmanager
@@ -133,11 +135,11 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Doorkeeper(stores.keys, anonymous=rules.anonymous)
-    app.state.admission = Admission(limiter=stores.limiter, jobs=stores.jobs, limits=rules.limits)
+    app.state.doorkeeper = Authenticator(stores.keys, anonymous=rules.anonymous)
+    app.state.admission = UploadQuota(limiter=stores.limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
-    lead_to_login(app)
-    acts = Acts(
+    redirect_to_login(app)
+    acts = JobActions(
         jobs=stores.jobs,
         audio=stores.audio,
         queue=stores.queue,
@@ -146,7 +148,7 @@ def create_app(
         forget_webhooks=stores.deliveries.forget,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
-    operations = Operations(board=_board(stores, rules), acts=acts)
+    operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
         *_of_jobs(stores, intake=intake, batches=batches, wakeups=wakeups),
         pages_router(
@@ -156,7 +158,7 @@ def create_app(
         *_of_the_dashboard(operations, keys=stores.keys, sessions=sessions, wakeups=wakeups),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
-            numbers=SharedNumbers(
+            numbers=SharedMetricsCollector(
                 store=stores.counts, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
             books=upkeep.books,
@@ -172,16 +174,16 @@ def create_app(
 
 
 def _batch_acts(
-    stores: Stores, *, rules: Rules, addresses: Addresses, intake: Intake, acts: Acts
-) -> BatchActs:
-    return BatchActs(
+    stores: Stores, *, rules: ApiConfig, addresses: Addresses, intake: Intake, acts: JobActions
+) -> BatchService:
+    return BatchService(
         batches=stores.batches,
         items=BatchItems(direct=intake.direct, addressed=intake.addressed),
         acts=acts,
-        webhooks=WebhookActs(
+        webhooks=WebhookService(
             deliveries=stores.deliveries, endpoints=stores.endpoints, check_url=addresses.of_callbacks
         ),
-        forecast=Forecast(
+        forecast=WaitEstimate(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
@@ -191,30 +193,32 @@ def _batch_acts(
     )
 
 
-def _of_jobs(stores: Stores, *, intake: Intake, batches: BatchActs, wakeups: Wakeups) -> Iterator[APIRouter]:
+def _of_jobs(
+    stores: Stores, *, intake: Intake, batches: BatchService, wakeups: JobUpdates
+) -> Iterator[APIRouter]:
     webhooks = batches.webhooks
     yield submit_router(intake.submissions, direct=intake.direct, addressed=intake.addressed)
     yield jobs_router(jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
-    yield direct_router(intake.direct)
+    yield presigned_router(intake.direct)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(intake.resumable)
     yield events_router(jobs=stores.jobs, wakeups=wakeups)
-    yield acts_router(batches.acts)
+    yield job_actions_router(batches.acts)
     yield batches_router(batches)
 
 
 def _of_the_dashboard(
-    operations: Operations, *, keys: KeyStore, sessions: Sessions, wakeups: Wakeups
+    operations: BulkActions, *, keys: KeyStore, sessions: Sessions, wakeups: JobUpdates
 ) -> Iterator[APIRouter]:
-    recognize = recognizer(sessions)
+    recognize = admin_user_dependency(sessions)
     yield login_router(sessions)
     yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
     yield keys_router(operations, keys, recognize=recognize)
     yield admin_router(operations, recognize=recognize)
 
 
-def _board(stores: Stores, rules: Rules) -> Board:
-    return Board(
+def _board(stores: Stores, rules: ApiConfig) -> Overview:
+    return Overview(
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
@@ -229,12 +233,12 @@ def _board(stores: Stores, rules: Rules) -> Board:
     )
 
 
-def _wrap(app: FastAPI, rules: Rules, *, limiter: Limiter, upkeep: Upkeep) -> None:
+def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, upkeep: Upkeep) -> None:
     """What every request goes through; the last one added is the outermost."""
     if rules.limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=rules.limits.requests_per_minute)
     app.add_middleware(
-        TimelyBody,
+        BodyTimeout,
         idle_seconds=2 * rules.terms.upload_idle_seconds,
         least_bytes_per_second=rules.terms.upload_least_bytes_per_second,
     )

@@ -35,7 +35,7 @@ MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobTerms:
+class JobLimits:
     """What is promised to a new job. Sizes in bytes, times in seconds."""
 
     max_upload_bytes: int
@@ -57,10 +57,10 @@ class JobTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class ApiConfig:
     """Read from the settings, once."""
 
-    terms: JobTerms
+    terms: JobLimits
     limits: Limits
     web: Web
     anonymous: bool

@@ -4,7 +4,7 @@ import ctypes
 
 from api.admin.sessions import Sessions
 from api.app import create_app
-from api.config import Addresses, JobTerms, Limits, Rules, Web
+from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
 from api.http.background import Upkeep
 from shared.celery_queue import QUEUES
 from shared.observability.logs import configure_logs
@@ -37,8 +37,8 @@ configure_logs(
 services = connect(settings, process="api")
 app = create_app(
     services,
-    rules=Rules(
-        terms=JobTerms(
+    rules=ApiConfig(
+        terms=JobLimits(
             max_upload_bytes=settings.max_upload_bytes,
             upload_idle_seconds=settings.upload_idle_seconds,
             upload_least_bytes_per_second=settings.upload_least_bytes_per_second,

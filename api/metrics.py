@@ -18,19 +18,19 @@ from api.access.authentication import current_operator
 from shared.errors import Unavailable
 from shared.observability import metrics as counts
 from shared.observability.logs import get_logger
-from shared.observability.metrics import Bookkeeper
+from shared.observability.metrics import MetricsRecorder
 from shared.ports.jobs import Backlog, JobStore
-from shared.ports.metrics import CountStore
+from shared.ports.metrics import MetricsStore
 from shared.ports.workers import WorkerInfo, WorkerRegistry
 
 _log = get_logger(__name__)
 
 
-class SharedNumbers(Collector):
+class SharedMetricsCollector(Collector):
     """Asks Redis whenever it is asked. Blocking."""
 
     def __init__(
-        self, *, store: CountStore, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...]
+        self, *, store: MetricsStore, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...]
     ) -> None:
         self._store = store
         self._jobs = jobs
@@ -71,8 +71,8 @@ class SharedNumbers(Collector):
 
 def metrics_router(
     *,
-    numbers: SharedNumbers,
-    books: Bookkeeper,
+    numbers: SharedMetricsCollector,
+    books: MetricsRecorder,
     buffers_in_use: Callable[[], int] | None,
     public: bool,
 ) -> APIRouter:

@@ -27,13 +27,13 @@ from fastapi.testclient import TestClient
 
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import Event, JobState
-from shared.redis.admin import RedisAuditLog, RedisControls, RedisVault
+from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
 from shared.redis.deliveries import RedisDeliveryStore
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.job_records import _JOB, entries
-from shared.redis.job_search import RedisOverview
-from shared.redis.jobs import RedisJobStore, RedisTransitions
+from shared.redis.job_search import RedisJobSearch
+from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
 from shared.redis.metrics import RedisHistory, count_changes
 from tests.support.servers import a_valkey
 from tests.unit.api.conftest import OPERATOR, World
@@ -167,11 +167,11 @@ def app_over(client: "redis.Redis", prefix: str) -> TestClient:
     app = World(
         jobs=RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)]),
         workers=RedisWorkerRegistry(client, prefix=prefix),
-        transitions=RedisTransitions(client, prefix=prefix),
-        vault=RedisVault(client, prefix=prefix),
-        overview=RedisOverview(client, prefix=prefix),
+        transitions=RedisJobUpdateLog(client, prefix=prefix),
+        vault=RedisSecretStore(client, prefix=prefix),
+        overview=RedisJobSearch(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
-        controls=RedisControls(client, prefix=prefix),
+        controls=RedisWorkerControl(client, prefix=prefix),
         audit=RedisAuditLog(client, prefix=prefix),
         deliveries=RedisDeliveryStore(client, prefix=prefix),
         endpoints=RedisEndpointStore(client, prefix=prefix),

@@ -22,7 +22,7 @@ from tests.support.audio_files import KINDS, audio_file
 from tests.support.hostile_files import with_ogg_checksums
 from worker.jobs.analyze_audio import listen
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import ChildOutcome, run_in_child
+from worker.sandbox.parent import ChildOutcome, run_sandboxed
 from worker.warm_up import warm_up
 
 BATCH = 100
@@ -102,7 +102,7 @@ def run(kind: str, *, seed: int, numbers: range, limits: ChildLimits) -> ChildOu
                 bugs.append(f"--seed {seed} --format {kind} --only {number}: {error!r}")
         return json.dumps({"ends": ends, "bugs": bugs}).encode()
 
-    return run_in_child(task, io.BytesIO(), limits=limits, keep_going=lambda: None)
+    return run_sandboxed(task, io.BytesIO(), limits=limits, keep_going=lambda: None)
 
 
 def show(kind: str, *, seed: int, number: int) -> int:

@@ -60,7 +60,7 @@ class Supervisor:
                 raise StopRequested
             for kept in self._kept:
                 if not kept.process.running:
-                    raise CannotStart(_last_words(kept.process))
+                    raise CannotStart(_final_message(kept.process))
             if answers():
                 return
             if time.monotonic() > deadline:
@@ -127,7 +127,7 @@ class _Kept:
         self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
 
 
-def _last_words(process: Process) -> str:
+def _final_message(process: Process) -> str:
     ending = describe(process.status)
     process.clear()  # reads its log to the end
     lines = "".join(f"\n    {line}" for line in process.tail) or " nothing"

@@ -7,29 +7,29 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.observability.metrics import ERRORS, READ, Bookkeeper, Tally, counted
+from shared.observability.metrics import ERRORS, READ, MetricsBuffer, MetricsRecorder, counted
 from shared.observability.traces import Traces, open_traces
 from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import Outbound
-from shared.ports.admin import Vault
+from shared.ports.admin import SecretStore
 from shared.ports.stores import Stores
-from shared.redis.admin import RedisAuditLog, RedisControls, RedisVault
+from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
 from shared.redis.api_keys import RedisKeyStore
 from shared.redis.batches import BatchRecords, RedisBatchStore
-from shared.redis.client import broken_promises, connect_redis
+from shared.redis.client import check_durability, connect_redis
 from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
-from shared.redis.idempotency import RedisClaimStore
-from shared.redis.job_search import RedisOverview, RedisRecall
-from shared.redis.jobs import RedisJobStore, RedisTransitions
-from shared.redis.metrics import JobCounts, RedisCountStore, RedisHistory, count_changes
-from shared.redis.rate_limits import RedisLimiter
-from shared.redis.tus_uploads import RedisResumableStore
+from shared.redis.idempotency import RedisIdempotencyStore
+from shared.redis.job_search import RedisJobSearch, RedisReportIndex
+from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
+from shared.redis.metrics import JobCounts, RedisHistory, RedisMetricsStore, count_changes
+from shared.redis.rate_limits import RedisRateLimiter
+from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
-from shared.s3.presigned import S3DirectStore
+from shared.s3.presigned import S3PresignedUploadStore
 from shared.settings import Settings
 
 
@@ -37,14 +37,14 @@ from shared.settings import Settings
 class Services(Stores):
     """Everything from outside, behind its port, and what a process has of its own."""
 
-    vault: Vault
-    books: Bookkeeper
+    vault: SecretStore
+    books: MetricsRecorder
     """What this process counts by itself; somebody must call `write`."""
     traces: Traces
     celery: Celery
     outbound: Outbound
     """For addresses that clients give us: callbacks and sources."""
-    broken_promises: Callable[[], list[str]]
+    check_durability: Callable[[], list[str]]
     """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
@@ -52,7 +52,7 @@ class Services(Stores):
 
 def connect(settings: Settings, *, process: str = "tool") -> Services:
     """Pick the adapters. Nothing is contacted yet. `process`: under which kind its errors are counted."""
-    tally = Tally()
+    tally = MetricsBuffer()
 
     def failed(dependency: str) -> None:
         tally.add(counted(ERRORS, process, dependency))
@@ -66,7 +66,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         on_error=partial(failed, "s3"),
         on_read=lambda size: tally.add(counted(READ, amount=size)),
     )
-    counts = RedisCountStore(client, prefix=prefix)
+    counts = RedisMetricsStore(client, prefix=prefix)
     audio = S3AudioStore(
         s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
     )
@@ -83,14 +83,14 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
     )
     return Services(
         audio=audio,
-        broken_promises=partial(broken_promises, client),
-        overview=RedisOverview(client, prefix=prefix),
+        check_durability=partial(check_durability, client),
+        overview=RedisJobSearch(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
-        controls=RedisControls(client, prefix=prefix),
+        controls=RedisWorkerControl(client, prefix=prefix),
         audit=RedisAuditLog(client, prefix=prefix),
-        vault=RedisVault(client, prefix=prefix),
+        vault=RedisSecretStore(client, prefix=prefix),
         prepare=partial(audio.prepare, cors_origins=cors_origins),
-        direct=S3DirectStore(
+        direct=S3PresignedUploadStore(
             s3,
             public_client=public_s3,
             bucket=settings.s3_bucket,
@@ -99,21 +99,21 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         ),
         jobs=jobs,
         batches=RedisBatchStore(client, jobs=jobs.records, batches=batches),
-        recall=RedisRecall(client, prefix=prefix, jobs=jobs),
+        recall=RedisReportIndex(client, prefix=prefix, jobs=jobs),
         deliveries=RedisDeliveryStore(client, prefix=prefix),
         endpoints=RedisEndpointStore(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=prefix),
-        transitions=RedisTransitions(client, prefix=prefix),
+        transitions=RedisJobUpdateLog(client, prefix=prefix),
         workers=RedisWorkerRegistry(client, prefix=prefix),
         keys=RedisKeyStore(client, prefix=prefix),
         uploads=RedisUploadRegistry(client, prefix=prefix),
-        claims=RedisClaimStore(client, prefix=prefix),
-        limiter=RedisLimiter(client, prefix=prefix),
+        claims=RedisIdempotencyStore(client, prefix=prefix),
+        limiter=RedisRateLimiter(client, prefix=prefix),
         counts=counts,
-        books=Bookkeeper(counts, tally=tally, process=process),
+        books=MetricsRecorder(counts, tally=tally, process=process),
         traces=open_traces(settings.traces_url, process=process),
         parts=S3PartStore(s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix),
-        resumables=RedisResumableStore(client, prefix=prefix),
+        resumables=RedisTusUploadStore(client, prefix=prefix),
         celery=celery,
         outbound=Outbound(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from shared.domain.report import Report
 from shared.errors import KammertonError
 from shared.observability.logs import configure_logs
-from worker.jobs.analysis_result import Heard
-from worker.jobs.analyze_audio import listen_in_child
+from worker.jobs.analysis_result import AnalysisResult
+from worker.jobs.analyze_audio import analyze_in_sandbox
 from worker.plot import plot as draw
 from worker.sandbox.limits import ChildLimits
 from worker.warm_up import warm_up
@@ -48,9 +48,9 @@ def analyse_files(
     return all_well
 
 
-def _listen(file: Path, start_seconds: float | None, window_seconds: float) -> Heard:
+def _listen(file: Path, start_seconds: float | None, window_seconds: float) -> AnalysisResult:
     with file.open("rb") as audio:
-        return listen_in_child(
+        return analyze_in_sandbox(
             audio,
             start_seconds=start_seconds,
             window_seconds=window_seconds,

@@ -11,9 +11,9 @@ from shared.services import connect
 from shared.settings import read_settings
 from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
-from worker.health.heartbeat import announce, what_ails, worker_name
-from worker.jobs.analyze_audio import listen_in_child
-from worker.jobs.run_attempt import Terms, analyze
+from worker.health.heartbeat import announce, diagnose, worker_name
+from worker.jobs.analyze_audio import analyze_in_sandbox
+from worker.jobs.run_attempt import AttemptConfig, analyze
 from worker.remote.audio_file import fetch
 from worker.remote.fetcher import RemoteLimits
 from worker.sandbox.limits import ChildLimits
@@ -31,7 +31,7 @@ announce(
     services.workers,
     services.controls,
     look=partial(
-        what_ails,
+        diagnose,
         jobs=services.jobs,
         workers=services.workers,
         controls=services.controls,
@@ -51,7 +51,7 @@ app.conf.update(
 drain = Drain(grace_seconds=settings.drain_seconds)
 drain.on_shutdown()
 
-terms = Terms(
+terms = AttemptConfig(
     lease_seconds=settings.lease_seconds,
     retry_seconds=settings.retry_seconds,
     keep_audio=settings.keep_audio,
@@ -71,7 +71,7 @@ fetch_audio = partial(
     count=lambda size: services.books.tally.add(counted(FETCHED, amount=size)),
 )
 listen = partial(
-    listen_in_child,
+    analyze_in_sandbox,
     window_seconds=settings.window_seconds,
     limits=ChildLimits(
         memory_bytes=settings.job_memory_bytes,

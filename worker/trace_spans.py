@@ -3,7 +3,7 @@
 from shared.domain.delivery import Delivery
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.observability.traces import Place, Span, Value, new_place, parse_place
+from shared.observability.traces import Span, TraceContext, Value, new_trace_context, parse_traceparent
 
 
 def spans_of_attempt(job: Job) -> list[Span]:
@@ -13,7 +13,7 @@ def spans_of_attempt(job: Job) -> list[Span]:
     if index == 0 or index + 1 >= len(events):
         return []  # it never ran, or still does
     queued, running, ended = events[index - 1 : index + 2]
-    request = parse_place(job.traceparent)
+    request = parse_traceparent(job.traceparent)
     about: dict[str, Value] = {"kammerton.job_id": job.id, "kammerton.attempt": running.attempt}
     waiting = Span(
         name="waiting",
@@ -54,7 +54,7 @@ def span_of_delivery(delivery: Delivery, *, traceparent: str | None) -> Span | N
     if not delivery.attempts:
         return None
     last = delivery.attempts[-1]
-    request = parse_place(traceparent)
+    request = parse_traceparent(traceparent)
     return Span(
         name="webhook",
         place=_below(request),
@@ -71,8 +71,8 @@ def span_of_delivery(delivery: Delivery, *, traceparent: str | None) -> Span | N
     )
 
 
-def _below(request: Place | None) -> Place:
-    return request.child() if request else new_place()
+def _below(request: TraceContext | None) -> TraceContext:
+    return request.child() if request else new_trace_context()
 
 
 def _facts(job: Job) -> dict[str, Value]:

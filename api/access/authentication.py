@@ -57,7 +57,7 @@ ANYBODY = Caller(key_id=None, scopes=frozenset({Scope.JOBS_READ, Scope.JOBS_WRIT
 NOBODY = Caller(key_id=None, scopes=frozenset())
 
 
-class Doorkeeper:
+class Authenticator:
     """Tells callers by their API keys."""
 
     def __init__(self, keys: KeyStore, *, anonymous: bool) -> None:
@@ -83,7 +83,7 @@ async def identify(request: Request) -> Caller:
     """
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
-        doorkeeper: Doorkeeper = request.app.state.doorkeeper
+        doorkeeper: Authenticator = request.app.state.doorkeeper
         caller = await run_in_threadpool(doorkeeper.tell, request.headers.get("authorization"))
         request.state.caller = caller
     return caller

@@ -16,7 +16,7 @@ from api.access.authentication import Caller, identify
 from api.http.problems import problem
 from shared.errors import Unauthenticated, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.access import Allowance, Limiter, Quota
+from shared.ports.access import Allowance, Quota, RateLimiter
 
 _log = get_logger(__name__)
 
@@ -43,7 +43,7 @@ def subject_of(caller: Caller | None, address: str | None) -> str:
 class RequestLimit:
     """Counts every request but health checks, and says in each answer how many are left. Pure ASGI."""
 
-    def __init__(self, app: ASGIApp, *, limiter: Limiter, per_minute: int) -> None:
+    def __init__(self, app: ASGIApp, *, limiter: RateLimiter, per_minute: int) -> None:
         self._app = app
         self._limiter = limiter
         self._quota = Quota(name="requests", most=per_minute, window_seconds=60)

@@ -19,7 +19,7 @@ from api.config import Limits
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, NotFound, QueueFull, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.access import Limiter, Quota
+from shared.ports.access import Quota, RateLimiter
 from shared.ports.jobs import JobStore
 
 _log = get_logger(__name__)
@@ -32,10 +32,10 @@ _DAY_SECONDS = 86_400
 _NO_MOST = 1_000_000_000
 
 
-class Admission:
+class UploadQuota:
     """Decides about uploads before they are read. Blocking."""
 
-    def __init__(self, *, limiter: Limiter, jobs: JobStore, limits: Limits) -> None:
+    def __init__(self, *, limiter: RateLimiter, jobs: JobStore, limits: Limits) -> None:
         self._limiter = limiter
         self._jobs = jobs
         self._limits = limits
@@ -80,7 +80,7 @@ class Admission:
                 retry_after_seconds=allowance.reset_seconds,
             )
 
-    def take_place(self, subject: str, place: str) -> None:
+    def acquire_slot(self, subject: str, place: str) -> None:
         """Begin an upload. Raises LimitReached."""
         most = self._limits.uploads_at_once
         if most is None or self._limiter.hold("uploads", subject, place, most=most, seconds=_PLACE_SECONDS):
@@ -91,13 +91,13 @@ class Admission:
             retry_after_seconds=5,
         )
 
-    def keep_place(self, subject: str, place: str, received: int) -> None:
+    def renew_slot(self, subject: str, place: str, received: int) -> None:
         """Say that an upload goes on, and count what has arrived."""
         if self._limits.uploads_at_once is not None:
             self._limiter.hold("uploads", subject, place, most=_NO_MOST, seconds=_PLACE_SECONDS)
         self.count_bytes(subject, received)
 
-    def leave_place(self, subject: str, place: str, received: int) -> None:
+    def release_slot(self, subject: str, place: str, received: int) -> None:
         """End an upload, however it ended."""
         if self._limits.uploads_at_once is not None:
             self._limiter.let_go("uploads", subject, place)
@@ -123,7 +123,7 @@ class Admission:
 class UploadSlot:
     """The right to send one file."""
 
-    def __init__(self, admission: Admission, subject: str) -> None:
+    def __init__(self, admission: UploadQuota, subject: str) -> None:
         self.subject = subject
         self._admission = admission
         self._place = secrets.token_hex(8)
@@ -135,7 +135,7 @@ class UploadSlot:
         self._admission.check_backlog()
         self._admission.check_jobs(self.subject)
         self._admission.check_bytes(self.subject, declared)
-        self._admission.take_place(self.subject, self._place)
+        self._admission.acquire_slot(self.subject, self._place)
         self._next_beat = time.monotonic() + _BEAT_SECONDS
 
     async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -144,7 +144,7 @@ class UploadSlot:
             self._uncounted += len(chunk)
             if self._uncounted >= _BEAT_BYTES or time.monotonic() >= self._next_beat:
                 self._next_beat = time.monotonic() + _BEAT_SECONDS
-                await run_in_threadpool(self._quietly, self._admission.keep_place)
+                await run_in_threadpool(self._quietly, self._admission.renew_slot)
             yield chunk
 
     async def count_job(self, job_id: str) -> None:
@@ -157,7 +157,7 @@ class UploadSlot:
     async def leave(self) -> None:
         """Give the slot back."""
         with anyio.CancelScope(shield=True):
-            await run_in_threadpool(self._quietly, self._admission.leave_place)
+            await run_in_threadpool(self._quietly, self._admission.release_slot)
 
     def _quietly(self, tell: Callable[[str, str, int], None]) -> None:
         received, self._uncounted = self._uncounted, 0
@@ -169,7 +169,7 @@ class UploadSlot:
 
 async def upload_slot(request: Request, caller: CurrentCaller) -> AsyncIterator[UploadSlot]:
     """A slot for this request's upload, given back at its end."""
-    admission: Admission = request.app.state.admission
+    admission: UploadQuota = request.app.state.admission
     slot = UploadSlot(admission, subject_of(caller, request.client.host if request.client else None))
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
@@ -183,10 +183,10 @@ async def upload_slot(request: Request, caller: CurrentCaller) -> AsyncIterator[
 CurrentUpload = Annotated[UploadSlot, Depends(upload_slot)]
 
 
-class Share:
+class QuotaReservation:
     """What one caller may still have, for uploads that do not pass through us. Blocking."""
 
-    def __init__(self, admission: Admission, subject: str) -> None:
+    def __init__(self, admission: UploadQuota, subject: str) -> None:
         self._admission = admission
         self._subject = subject
 
@@ -208,10 +208,10 @@ class Share:
             _log.warning("upload_not_counted", why=error.message, bytes=declared)
 
 
-async def share_of(request: Request, caller: CurrentCaller) -> Share:
+async def quota_of(request: Request, caller: CurrentCaller) -> QuotaReservation:
     """The share of whoever sends this request."""
     address = request.client.host if request.client else None
-    return Share(request.app.state.admission, subject_of(caller, address))
+    return QuotaReservation(request.app.state.admission, subject_of(caller, address))
 
 
-CurrentShare = Annotated[Share, Depends(share_of)]
+CurrentShare = Annotated[QuotaReservation, Depends(quota_of)]

@@ -10,16 +10,16 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from api.admin.authentication import Recognize, Visitor
-from api.admin.bulk_actions import Act, Operations, selection_of
+from api.admin.authentication import AdminUser, Recognize
+from api.admin.bulk_actions import BulkAction, BulkActions, selection_of
 from api.admin.job_filter import JobFilter, job_filter
 from api.admin.overview import HistoryView, NowView
 from api.http.problems import documented
 from api.jobs.events import EVENT_STREAM, HEADERS, message
 from api.jobs.schemas import JobPageView
-from api.jobs.updates import Wakeups
+from api.jobs.updates import JobUpdates
 from shared.domain.history import SPANS
-from shared.ports.workers import Order
+from shared.ports.workers import WorkerCommand
 from shared.schemas.job import JobView, Timestamp, View
 
 LONGEST_SECONDS = 600.0
@@ -30,10 +30,10 @@ _REST_SECONDS = 1.0
 _PROBLEMS = documented(401, 403, 404, 409, 422, 503)
 
 
-class ActRequest(BaseModel):
+class BulkActionRequest(BaseModel):
     """One act on some jobs."""
 
-    act: Act
+    act: BulkAction
     ids: list[str] = Field(default=[], max_length=1000, description="Either these jobs…")
     matching: bool = Field(False, description="…or all that match the filter in the query string.")
 
@@ -45,7 +45,7 @@ class RefusedView(View):
     why: str
 
 
-class OutcomeView(View):
+class BulkResultView(View):
     """What an act did."""
 
     done: int
@@ -64,7 +64,7 @@ class AuditEntryView(View):
     count: int
 
 
-def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Recognize) -> APIRouter:
+def admin_api_router(operations: BulkActions, *, wakeups: JobUpdates, recognize: Recognize) -> APIRouter:
     """The routes under /admin/api."""
     router = APIRouter(prefix="/admin/api", tags=["dashboard"], responses=_PROBLEMS)
     board = operations.board
@@ -72,19 +72,19 @@ def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Rec
     filtered = Depends(job_filter)
 
     @router.get("/now", summary="The service at a glance")
-    async def now(_: Annotated[Visitor, who]) -> NowView:
+    async def now(_: Annotated[AdminUser, who]) -> NowView:
         return await run_in_threadpool(board.now)
 
     @router.get("/history", summary="What became of all jobs")
     async def history(
-        _: Annotated[Visitor, who], span: Annotated[Literal["hour", "day", "week"], Query()] = "hour"
+        _: Annotated[AdminUser, who], span: Annotated[Literal["hour", "day", "week"], Query()] = "hour"
     ) -> HistoryView:
         chosen = next(one for one in SPANS if one.name == span)
         return await run_in_threadpool(board.over_time, chosen)
 
     @router.get("/jobs", summary="Find jobs", responses=documented(400))
     async def jobs(
-        _: Annotated[Visitor, who],
+        _: Annotated[AdminUser, who],
         chosen: Annotated[JobFilter, filtered],
         cursor: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -94,22 +94,22 @@ def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Rec
         return JobPageView.of(await run_in_threadpool(lambda: board.list(query, text=chosen.q)))
 
     @router.get("/jobs/{job_id}", summary="Read anybody's job")
-    async def job(_: Annotated[Visitor, who], job_id: Annotated[str, Path(max_length=128)]) -> JobView:
+    async def job(_: Annotated[AdminUser, who], job_id: Annotated[str, Path(max_length=128)]) -> JobView:
         return JobView.of(await run_in_threadpool(board.jobs.get, job_id))
 
     @router.post("/acts", summary="Retry, cancel or delete jobs", responses=documented(400))
     async def act(
-        visitor: Annotated[Visitor, who], body: ActRequest, chosen: Annotated[JobFilter, filtered]
-    ) -> OutcomeView:
+        visitor: Annotated[AdminUser, who], body: BulkActionRequest, chosen: Annotated[JobFilter, filtered]
+    ) -> BulkResultView:
         """To some jobs by their ids, or to all that match: then a thousand at a time."""
         selection = selection_of(body.ids, chosen.query() if body.matching else None, chosen.q)
         outcome = await run_in_threadpool(lambda: operations.act(body.act, selection, visitor=visitor))
         refused = [RefusedView(id=job_id, why=why) for job_id, why in outcome.refused]
-        return OutcomeView(done=outcome.done, refused=refused, left=outcome.left)
+        return BulkResultView(done=outcome.done, refused=refused, left=outcome.left)
 
     @router.post("/queues/{queue}/{act}", status_code=204, summary="Pause or resume a queue")
     async def queue(
-        visitor: Annotated[Visitor, who],
+        visitor: Annotated[AdminUser, who],
         queue: Annotated[str, Path(max_length=100)],
         act: Literal["pause", "resume"],
     ) -> Response:
@@ -120,25 +120,25 @@ def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Rec
 
     @router.post("/workers/{worker}/{act}", status_code=204, summary="Drain or restart a worker")
     async def worker(
-        visitor: Annotated[Visitor, who],
+        visitor: Annotated[AdminUser, who],
         worker: Annotated[str, Path(max_length=200)],
         act: Literal["drain", "restart", "resume"],
     ) -> Response:
         """`drain`: finish, and take nothing new until `resume`. `restart`: end; its supervisor starts it."""
-        order = None if act == "resume" else Order(act)
+        order = None if act == "resume" else WorkerCommand(act)
         await run_in_threadpool(lambda: operations.tell(worker, order, visitor=visitor))
         return Response(status_code=204)
 
     @router.post("/webhooks/{delivery_id}/redeliver", status_code=204, summary="Send a webhook again")
     async def redeliver(
-        visitor: Annotated[Visitor, who], delivery_id: Annotated[str, Path(max_length=128)]
+        visitor: Annotated[AdminUser, who], delivery_id: Annotated[str, Path(max_length=128)]
     ) -> Response:
         await run_in_threadpool(lambda: operations.redeliver(delivery_id, visitor=visitor))
         return Response(status_code=204)
 
     @router.get("/audit", summary="Who did what")
     async def audit(
-        _: Annotated[Visitor, who], limit: Annotated[int, Query(ge=1, le=500)] = 100
+        _: Annotated[AdminUser, who], limit: Annotated[int, Query(ge=1, le=500)] = 100
     ) -> list[AuditEntryView]:
         """Newest first."""
         entries = await run_in_threadpool(lambda: board.audit.latest(limit=limit))
@@ -150,14 +150,14 @@ def admin_api_router(operations: Operations, *, wakeups: Wakeups, recognize: Rec
         response_class=StreamingResponse,
         responses={200: {"content": {EVENT_STREAM: {}}}},
     )
-    async def events(_: Annotated[Visitor, who]) -> StreamingResponse:
+    async def events(_: Annotated[AdminUser, who]) -> StreamingResponse:
         """Server-Sent Events without content: `changed`, at most once a second."""
         return StreamingResponse(_ticks(wakeups), media_type=EVENT_STREAM, headers=HEADERS)
 
     return router
 
 
-async def _ticks(wakeups: Wakeups) -> AsyncIterator[str]:
+async def _ticks(wakeups: JobUpdates) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     ends = time.monotonic() + LONGEST_SECONDS
     with wakeups.listen() as listener:

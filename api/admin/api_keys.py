@@ -9,8 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BaseModel, Field
 
-from api.admin.authentication import Recognize, Visitor
-from api.admin.bulk_actions import Operations
+from api.admin.authentication import AdminUser, Recognize
+from api.admin.bulk_actions import BulkActions
 from api.http.problems import documented
 from api.http.templating import page
 from shared.domain.api_key import ApiKey, Scope, issue_key
@@ -60,12 +60,12 @@ class KeyRequest(BaseModel):
     days: int | None = Field(None, ge=1, le=3650, description="Expires after so many; null: never.")
 
 
-def keys_router(operations: Operations, keys: KeyStore, *, recognize: Recognize) -> APIRouter:
+def keys_router(operations: BulkActions, keys: KeyStore, *, recognize: Recognize) -> APIRouter:
     """The page /admin/keys and the routes under /admin/api/keys."""
     router = APIRouter(prefix="/admin", tags=["dashboard"])
     who = Depends(recognize)
 
-    def make(wish: KeyRequest, visitor: Visitor) -> tuple[ApiKey, str]:
+    def make(wish: KeyRequest, visitor: AdminUser) -> tuple[ApiKey, str]:
         visitor.require_act()
         now = time.time()
         expires_at = None if wish.days is None else now + wish.days * _DAY_SECONDS
@@ -76,43 +76,43 @@ def keys_router(operations: Operations, keys: KeyStore, *, recognize: Recognize)
         )
         return key, token
 
-    def end(key_id: str, visitor: Visitor) -> ApiKey:
+    def end(key_id: str, visitor: AdminUser) -> ApiKey:
         visitor.require_act()
         key = keys.revoke(key_id, now=time.time())
         operations.write(visitor, "revoke key", f"key {key.id} ({key.name})", 1)
         return key
 
     @router.get("/api/keys", summary="List API keys", responses=_PROBLEMS)
-    async def listed(_: Annotated[Visitor, who]) -> list[KeyView]:
+    async def listed(_: Annotated[AdminUser, who]) -> list[KeyView]:
         """Newest first, without their secrets."""
         return [KeyView.of(key) for key in await run_in_threadpool(keys.all)]
 
     @router.post("/api/keys", status_code=201, summary="Make an API key", responses=_PROBLEMS)
-    async def made(visitor: Annotated[Visitor, who], wish: KeyRequest) -> NewKeyView:
+    async def made(visitor: Annotated[AdminUser, who], wish: KeyRequest) -> NewKeyView:
         """The token is in this answer and never again."""
         key, token = await run_in_threadpool(make, wish, visitor)
         return NewKeyView(**KeyView.of(key).model_dump(), token=token)
 
     @router.post("/api/keys/{key_id}/revoke", summary="End an API key", responses=_PROBLEMS)
     async def revoked(
-        visitor: Annotated[Visitor, who], key_id: Annotated[str, Path(max_length=64)]
+        visitor: Annotated[AdminUser, who], key_id: Annotated[str, Path(max_length=64)]
     ) -> KeyView:
         return KeyView.of(await run_in_threadpool(end, key_id, visitor))
 
-    async def shown(request: Request, visitor: Visitor, token: str | None = None) -> HTMLResponse:
+    async def shown(request: Request, visitor: AdminUser, token: str | None = None) -> HTMLResponse:
         said = request.query_params.get("said", "")[:300]
         found = [KeyView.of(key) for key in await run_in_threadpool(keys.all)]
         context = {"visitor": visitor, "said": said, "keys": found, "scopes": list(Scope), "token": token}
         return page(request, "admin/keys.html", context)
 
     @router.get("/keys", include_in_schema=False)
-    async def keys_page(request: Request, visitor: Annotated[Visitor, who]) -> HTMLResponse:
+    async def keys_page(request: Request, visitor: Annotated[AdminUser, who]) -> HTMLResponse:
         return await shown(request, visitor)
 
     @router.post("/keys", include_in_schema=False)
     async def make_key(
         request: Request,
-        visitor: Annotated[Visitor, who],
+        visitor: Annotated[AdminUser, who],
         name: Annotated[str, Form(max_length=100)],
         scopes: Annotated[list[Scope], Form()],
         days: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
@@ -123,7 +123,7 @@ def keys_router(operations: Operations, keys: KeyStore, *, recognize: Recognize)
 
     @router.post("/keys/{key_id}/revoke", include_in_schema=False)
     async def revoke_key(
-        visitor: Annotated[Visitor, who], key_id: Annotated[str, Path(max_length=64)]
+        visitor: Annotated[AdminUser, who], key_id: Annotated[str, Path(max_length=64)]
     ) -> Response:
         await run_in_threadpool(end, key_id, visitor)
         return RedirectResponse("/admin/keys?said=The+key+was+revoked.", status_code=303)

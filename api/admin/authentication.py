@@ -26,7 +26,7 @@ class LoginNeeded(Unauthenticated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visitor:
+class AdminUser:
     """Somebody at the dashboard."""
 
     name: str
@@ -52,13 +52,13 @@ class Visitor:
         return self.name if self.name == self.role else f"{self.role} {self.name}"
 
 
-Recognize = Callable[[Request], Awaitable[Visitor]]
+Recognize = Callable[[Request], Awaitable[AdminUser]]
 
 
-def recognizer(sessions: Sessions) -> Recognize:
+def admin_user_dependency(sessions: Sessions) -> Recognize:
     """The dependency of all routes of the dashboard."""
 
-    async def recognize(request: Request) -> Visitor:
+    async def recognize(request: Request) -> AdminUser:
         """Raises LoginNeeded, Unauthenticated, Forbidden, Unavailable."""
         address = request.client.host if request.client else "unknown"
         session = None
@@ -70,7 +70,7 @@ def recognizer(sessions: Sessions) -> Recognize:
             if request.method not in _READING:
                 check_origin(request)
             request.state.caller = session.caller
-            return Visitor(
+            return AdminUser(
                 name=session.name,
                 role=session.role,
                 address=address,
@@ -83,7 +83,7 @@ def recognizer(sessions: Sessions) -> Recognize:
             raise Unauthenticated("Log in, or send an API key with the scope admin:read.")
         caller = await identify(request)
         caller.require(Scope.ADMIN_READ)
-        return Visitor(
+        return AdminUser(
             name=f"key {caller.key_id}", role="key", address=address, caller=caller, has_session=False
         )
 

@@ -6,21 +6,21 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
-from api.admin.authentication import Visitor
-from api.admin.overview import Board
-from api.jobs.service import Acts
+from api.admin.authentication import AdminUser
+from api.admin.overview import Overview
+from api.jobs.service import JobActions
 from shared.domain.job_state import JobState
 from shared.errors import BadRequest, Conflict, NotFound
 from shared.ports.admin import AuditEntry
 from shared.ports.jobs import JobQuery
-from shared.ports.workers import Order
+from shared.ports.workers import WorkerCommand
 
 MOST_AT_ONCE = 1000
 """How many jobs one act changes; the answer says how many are left."""
 _PAGE = 200
 
 
-class Act(StrEnum):
+class BulkAction(StrEnum):
     """What can be done to jobs."""
 
     RETRY = "retry"
@@ -29,15 +29,15 @@ class Act(StrEnum):
 
 
 _STATES = {
-    Act.RETRY: (JobState.FAILED, JobState.DEAD),
-    Act.CANCEL: (JobState.QUEUED, JobState.RUNNING, JobState.AWAITING_UPLOAD),
-    Act.DELETE: tuple(JobState),
+    BulkAction.RETRY: (JobState.FAILED, JobState.DEAD),
+    BulkAction.CANCEL: (JobState.QUEUED, JobState.RUNNING, JobState.AWAITING_UPLOAD),
+    BulkAction.DELETE: tuple(JobState),
 }
 """Where an act makes sense: nothing else is chosen by a filter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class JobSelection:
     """Some jobs by their ids, or all that match a question or are found by a text."""
 
     ids: tuple[str, ...] = ()
@@ -70,13 +70,13 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operations:
+class BulkActions:
     """The levers. Whoever pulls one must be allowed to, and is written down."""
 
-    board: Board
-    acts: Acts
+    board: Overview
+    acts: JobActions
 
-    def count(self, act: Act, selection: Selection) -> tuple[int, bool]:
+    def count(self, act: BulkAction, selection: JobSelection) -> tuple[int, bool]:
         """How many jobs an act would meet, and whether there are no more than these."""
         if selection.query is None:
             return len(selection.ids), True
@@ -88,14 +88,14 @@ class Operations:
         found = len(list(islice(self._chosen(act, selection), MOST_AT_ONCE + 1)))
         return min(found, MOST_AT_ONCE), found <= MOST_AT_ONCE
 
-    def act(self, act: Act, selection: Selection, *, visitor: Visitor) -> Outcome:
+    def act(self, act: BulkAction, selection: JobSelection, *, visitor: AdminUser) -> Outcome:
         """Change jobs. Raises Forbidden, Unavailable."""
         visitor.require_act()
         chosen = list(islice(self._chosen(act, selection), MOST_AT_ONCE + 1))
         step: Callable[[str], object] = {
-            Act.RETRY: self.acts.retry,
-            Act.CANCEL: self.acts.cancel,
-            Act.DELETE: self.acts.delete,
+            BulkAction.RETRY: self.acts.retry,
+            BulkAction.CANCEL: self.acts.cancel,
+            BulkAction.DELETE: self.acts.delete,
         }[act]
         done, refused = 0, []
         try:
@@ -109,21 +109,21 @@ class Operations:
             self.write(visitor, act, str(selection), done)
         return Outcome(done=done, refused=tuple(refused), left=len(chosen) > MOST_AT_ONCE)
 
-    def pause(self, queue: str, *, visitor: Visitor) -> None:
+    def pause(self, queue: str, *, visitor: AdminUser) -> None:
         """Let no job of a queue be started. Raises Forbidden, NotFound."""
         visitor.require_act()
         self._check_queue(queue)
         self.board.controls.pause(queue)
         self.write(visitor, "pause", f"queue {queue}", 1)
 
-    def resume(self, queue: str, *, visitor: Visitor) -> None:
+    def resume(self, queue: str, *, visitor: AdminUser) -> None:
         """Let them be started again. Raises Forbidden, NotFound."""
         visitor.require_act()
         self._check_queue(queue)
         self.board.controls.resume(queue)
         self.write(visitor, "resume", f"queue {queue}", 1)
 
-    def tell(self, worker: str, order: Order | None, *, visitor: Visitor) -> None:
+    def tell(self, worker: str, order: WorkerCommand | None, *, visitor: AdminUser) -> None:
         """Drain or restart a worker; None: let it work again. Raises Forbidden, NotFound."""
         visitor.require_act()
         if worker not in {one.name for one in self.board.workers.alive()}:
@@ -134,13 +134,13 @@ class Operations:
             self.board.controls.give(worker, order)
         self.write(visitor, order or "work again", f"worker {worker}", 1)
 
-    def redeliver(self, delivery_id: str, *, visitor: Visitor) -> None:
+    def redeliver(self, delivery_id: str, *, visitor: AdminUser) -> None:
         """Send a webhook again. Raises Forbidden, NotFound, Conflict."""
         visitor.require_act()
         self.board.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=time.time()))
         self.write(visitor, "redeliver", f"webhook {delivery_id}", 1)
 
-    def _chosen(self, act: Act, selection: Selection) -> Iterator[str]:
+    def _chosen(self, act: BulkAction, selection: JobSelection) -> Iterator[str]:
         if selection.query is None:
             yield from selection.ids
             return
@@ -158,7 +158,7 @@ class Operations:
         if queue not in self.board.queues:
             raise NotFound(f"There is no such queue; there are {', '.join(self.board.queues)}.")
 
-    def write(self, visitor: Visitor, act: str, what: str, count: int) -> None:
+    def write(self, visitor: AdminUser, act: str, what: str, count: int) -> None:
         """Note an act in the audit log."""
         self.board.audit.add(
             AuditEntry(
@@ -167,16 +167,16 @@ class Operations:
         )
 
 
-def selection_of(ids: list[str], query: JobQuery | None, text: str | None) -> Selection:
+def selection_of(ids: list[str], query: JobQuery | None, text: str | None) -> JobSelection:
     """A selection by ids or by a filter, never both. Raises BadRequest."""
     if bool(ids) == (query is not None):
         raise BadRequest("Choose jobs by their ids, or all that match a filter: one of the two.")
     if len(ids) > MOST_AT_ONCE:
         raise BadRequest(f"At most {MOST_AT_ONCE} ids at once.")
-    return Selection(ids=tuple(dict.fromkeys(ids)), query=query, text=text or None)
+    return JobSelection(ids=tuple(dict.fromkeys(ids)), query=query, text=text or None)
 
 
-def _queries(act: Act, query: JobQuery) -> Iterator[JobQuery]:
+def _queries(act: BulkAction, query: JobQuery) -> Iterator[JobQuery]:
     """One question for each state that the act makes sense in: each has its own index."""
     for state in _STATES[act]:
         if not query.states or state in query.states:

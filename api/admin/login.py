@@ -64,7 +64,7 @@ def login_router(sessions: Sessions) -> APIRouter:
     return router
 
 
-def lead_to_login(app: FastAPI) -> None:
+def redirect_to_login(app: FastAPI) -> None:
     """Whoever must log in first comes back afterwards to where they wanted to go."""
 
     @app.exception_handler(LoginNeeded)

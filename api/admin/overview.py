@@ -14,13 +14,13 @@ from shared.domain.history import SPANS, Bucket, Quantiles, Span, total
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.ports.admin import AuditLog, Overview
+from shared.ports.admin import AuditLog, JobSearch
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobPage, JobQuery, JobStore
 from shared.ports.metrics import History
 from shared.ports.uploads import UploadInfo, UploadRegistry
 from shared.ports.webhooks import DeliveryStore, EndpointStore
-from shared.ports.workers import Controls, Order, WorkerInfo, WorkerRegistry
+from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, WorkerRegistry
 from shared.schemas.job import Timestamp, View
 
 MOST_FOUND = 50
@@ -133,15 +133,15 @@ class NowView(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
+class Overview:
     """Everything that the dashboard reads."""
 
     jobs: JobStore
     audio: AudioStore
     workers: WorkerRegistry
-    overview: Overview
+    overview: JobSearch
     history: History
-    controls: Controls
+    controls: WorkerControl
     audit: AuditLog
     deliveries: DeliveryStore
     endpoints: EndpointStore
@@ -215,7 +215,7 @@ def _fits(job: Job, query: JobQuery) -> bool:
     )
 
 
-def _worker(worker: WorkerInfo, orders: Mapping[str, Order], at: float) -> WorkerView:
+def _worker(worker: WorkerInfo, orders: Mapping[str, WorkerCommand], at: float) -> WorkerView:
     return WorkerView(
         name=worker.name,
         host=worker.host,

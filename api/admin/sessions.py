@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from api.access.authentication import Caller
 from shared.domain.api_key import Scope
-from shared.ports.admin import Vault
+from shared.ports.admin import SecretStore
 
 COOKIE = "kammerton_session"
 SESSION_SECONDS = 12 * 3600
@@ -61,7 +61,7 @@ class Sessions:
 
     def __init__(
         self,
-        vault: Vault,
+        vault: SecretStore,
         *,
         operator_password: str | None,
         viewer_password: str | None,

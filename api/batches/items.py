@@ -9,8 +9,8 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import Caller
 from api.batches.schemas import NewBatch, NewItem
 from api.uploads.idempotency import new_id
-from api.uploads.presigned import DirectUploads, submitted
-from api.uploads.source_url import AddressedJobs, JobSource, as_wished, with_wishes
+from api.uploads.presigned import PresignedUploadService, submitted
+from api.uploads.source_url import JobSource, SourceUrlService, as_wished, with_wishes
 from shared.domain.job import Callback
 from shared.errors import BadItem, BadRequest, Conflict, NotFound, Rejected
 from shared.ports.batches import JobStep
@@ -23,8 +23,8 @@ _AT_ONCE = 8
 class BatchItems:
     """Judges items."""
 
-    direct: DirectUploads
-    addressed: AddressedJobs
+    direct: PresignedUploadService
+    addressed: SourceUrlService
 
     async def steps(
         self, wish: NewBatch, caller: Caller, *, batch_id: str, callback: Callback | None

@@ -8,7 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare
 from api.batches.schemas import BatchAcceptedView, BatchDetailView, BatchPageView, schema_of_new_batch
-from api.batches.service import BatchActs
+from api.batches.service import BatchService
 from api.http.etag import POLLED, polled
 from api.http.problems import documented
 from api.http.request_body import JSON
@@ -18,7 +18,7 @@ from shared.errors import Unauthenticated
 BatchId = Annotated[str, Path(max_length=128, description="The batch's id.")]
 
 
-def batches_router(acts: BatchActs) -> APIRouter:
+def batches_router(acts: BatchService) -> APIRouter:
     """All routes about batches."""
     router = APIRouter(prefix="/v1/batches", tags=["batches"])
 

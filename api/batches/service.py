@@ -8,17 +8,17 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
-from api.access.upload_quota import Share
+from api.access.upload_quota import QuotaReservation
 from api.batches.items import BatchItems
 from api.batches.schemas import MOST_BYTES, BatchDetailView, NewBatch, accepted_batch
 from api.http.request_body import read_json
-from api.http.slow_clients import Pace
-from api.jobs.service import Acts
-from api.jobs.wait_estimate import Forecast
-from api.uploads.buffer_pool import BufferBudget
-from api.uploads.idempotency import Once, fingerprint
+from api.http.slow_clients import MinRateTimeout
+from api.jobs.service import JobActions
+from api.jobs.wait_estimate import WaitEstimate
+from api.uploads.buffer_pool import BufferPool
+from api.uploads.idempotency import IdempotentRequest, fingerprint
 from api.webhooks.callback import CallbackWish
-from api.webhooks.service import WebhookActs
+from api.webhooks.service import WebhookService
 from shared.domain.batch import Batch, Item, ItemState
 from shared.domain.job import Callback, Job
 from shared.domain.webhook import ALL_EVENTS, EventType
@@ -33,16 +33,16 @@ _COMPLETED = (EventType.BATCH_COMPLETED,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchActs:
+class BatchService:
     """Every act but `create` blocks."""
 
     batches: BatchStore
     items: BatchItems
-    acts: Acts
-    webhooks: WebhookActs
-    forecast: Forecast
+    acts: JobActions
+    webhooks: WebhookService
+    forecast: WaitEstimate
 
-    async def create(self, request: Request, caller: Caller, share: Share) -> Response:
+    async def create(self, request: Request, caller: Caller, share: QuotaReservation) -> Response:
         """Make jobs of all items, or of none. Raises BadItem, LimitReached, AddressRefused, BadRequest."""
         submissions = self.items.direct.submissions
         wish, raw = await read_batch(
@@ -60,7 +60,7 @@ class BatchActs:
                 return await once.answer(whole, accepted_batch(there))
             batch, jobs = await self._record(once.subject, wish, whole, caller, share)
             answer = await once.answer(whole, accepted_batch(batch))
-        await run_in_threadpool(self._ring, jobs)
+        await run_in_threadpool(self._enqueue, jobs)
         _log.info("batch_accepted", batch_id=batch.id, jobs=len(jobs))
         return answer
 
@@ -95,7 +95,7 @@ class BatchActs:
         self.webhooks.deliveries.forget(batch_id)
         self.batches.remove(batch_id)
 
-    def _there(self, once: Once, whole: str) -> Batch | None:
+    def _there(self, once: IdempotentRequest, whole: str) -> Batch | None:
         """What an earlier request of this key made before its process died. Raises KeyReused."""
         try:
             batch = self.batches.get(once.subject) if once.taken_over else None
@@ -106,7 +106,7 @@ class BatchActs:
         return batch
 
     async def _record(
-        self, batch_id: str, wish: NewBatch, whole: str, caller: Caller, share: Share
+        self, batch_id: str, wish: NewBatch, whole: str, caller: Caller, share: QuotaReservation
     ) -> tuple[Batch, list[Job]]:
         callback = await run_in_threadpool(self._callback, wish, caller)
         addressed = sum(item.source_url is not None for item in wish.items)
@@ -146,11 +146,11 @@ class BatchActs:
             except (NotFound, Unavailable):
                 raise error from None
 
-    def _count(self, steps: list[JobStep], share: Share) -> None:
+    def _count(self, steps: list[JobStep], share: QuotaReservation) -> None:
         for old, job in steps:
             share.count(job.id, 0 if old else self.items.addressed.counts_as_bytes)
 
-    def _ring(self, jobs: list[Job]) -> None:
+    def _enqueue(self, jobs: list[Job]) -> None:
         """As far as the bell works: the rescuer rings for the rest."""
         try:
             for job in jobs:
@@ -172,7 +172,7 @@ class BatchActs:
 
 
 async def read_batch(
-    request: Request, *, budget: BufferBudget, pace: Pace, wait_seconds: float
+    request: Request, *, budget: BufferPool, pace: MinRateTimeout, wait_seconds: float
 ) -> tuple[NewBatch, bytes]:
     """The wish, and the bytes that it came as: slow clients hold memory of the budget that uploads share.
 

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
-from shared.observability.metrics import Bookkeeper
+from shared.observability.metrics import MetricsRecorder
 from shared.observability.traces import Traces
 
 _log = get_logger(__name__)
@@ -23,7 +23,7 @@ _PREPARE_AGAIN_SECONDS = 2
 class Upkeep:
     """Goes on from the first request to the last."""
 
-    books: Bookkeeper
+    books: MetricsRecorder
     traces: Traces
     prepare: Callable[[], None] = lambda: None
     """Runs at start, until it succeeds. Blocking. Raises Unavailable."""

@@ -9,12 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from api.http.slow_clients import Pace
+from api.http.slow_clients import MinRateTimeout
 from shared.errors import BadRequest, TooLarge, UploadGone
 
 
 async def received(
-    request: Request, pace: Pace, digest: "hashlib._Hash | None" = None
+    request: Request, pace: MinRateTimeout, digest: "hashlib._Hash | None" = None
 ) -> AsyncIterator[bytes]:
     """The body's chunks as they come. Raises UploadGone, UploadStalled."""
     stream = request.stream()
@@ -45,7 +45,7 @@ def is_json(request: Request) -> bool:
 
 
 async def read_json(
-    request: Request, model: type[Model], *, pace: Pace, most_bytes: int = _LONGEST_BYTES
+    request: Request, model: type[Model], *, pace: MinRateTimeout, most_bytes: int = _LONGEST_BYTES
 ) -> tuple[Model, bytes]:
     """The model, and the bytes that it came as. Raises BadRequest, TooLarge, RequestValidationError."""
     raw = bytearray()

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import bug
 from shared.observability.logs import bound, get_logger
-from shared.observability.metrics import BUGS, LATENCY, REQUESTS, Tally, counted, measured
-from shared.observability.traces import Place, Span, Traces, new_place, parse_place
+from shared.observability.metrics import BUGS, LATENCY, REQUESTS, MetricsBuffer, counted, measured
+from shared.observability.traces import Span, TraceContext, Traces, new_trace_context, parse_traceparent
 
 _log = get_logger(__name__)
 
@@ -25,7 +25,7 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 class RequestLog:
     """The outermost middleware of ours. Puts `request_id` into the request's state and every log line."""
 
-    def __init__(self, app: ASGIApp, *, tally: Tally, traces: Traces) -> None:
+    def __init__(self, app: ASGIApp, *, tally: MetricsBuffer, traces: Traces) -> None:
         self._app = app
         self._tally = tally
         self._traces = traces
@@ -50,10 +50,10 @@ class RequestLog:
             if place is not None:
                 self._traces.record(exchange.span(place, began=began))
 
-    def _place(self, scope: Scope) -> Place:
-        parent = parse_place(Headers(scope=scope).get("traceparent"))
+    def _place(self, scope: Scope) -> TraceContext:
+        parent = parse_traceparent(Headers(scope=scope).get("traceparent"))
         scope["state"]["parent_place"] = parent
-        return parent.child() if parent else new_place()
+        return parent.child() if parent else new_trace_context()
 
 
 def request_id_of(given: str | None) -> str:
@@ -64,7 +64,7 @@ def request_id_of(given: str | None) -> str:
 class _Exchange:
     """One request and what is answered."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, tally: Tally) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, tally: MetricsBuffer) -> None:
         self._tally = tally
         self._scope = scope
         self._send = send
@@ -85,7 +85,7 @@ class _Exchange:
         finally:
             self._write(time.perf_counter() - began)
 
-    def span(self, place: Place, *, began: float) -> Span:
+    def span(self, place: TraceContext, *, began: float) -> Span:
         """What happened, for a trace."""
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         route = route_of(self._scope)

@@ -32,7 +32,7 @@ class _Purse:
         self.seconds = min(self.most_seconds, self.seconds + size_bytes / self.least_rate)
 
 
-class Pace:
+class MinRateTimeout:
     """One client's time in hand. Only time spent waiting for the client counts, not our own."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Pace:
             self._brisk.spend(waited)
 
 
-class TimelyBody:
+class BodyTimeout:
     """Answers 408 to a client that stops in the middle of a body, or sends it too slowly."""
 
     def __init__(self, app: ASGIApp, *, idle_seconds: float, least_bytes_per_second: float) -> None:
@@ -88,7 +88,7 @@ class TimelyBody:
         """Serve one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        pace = Pace(idle_seconds=self._idle_seconds, least_bytes_per_second=self._least_rate)
+        pace = MinRateTimeout(idle_seconds=self._idle_seconds, least_bytes_per_second=self._least_rate)
         ended = False
 
         async def in_time() -> Message:

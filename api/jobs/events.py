@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field
 from api.access.authentication import CurrentCaller
 from api.http.problems import documented
 from api.http.schemas import JobId
-from api.jobs.updates import Listener, Wakeups
+from api.jobs.updates import JobUpdates, Subscription
 from shared.domain.job import Job
 from shared.domain.job_state import Event, JobState
 from shared.errors import NotFound, Unavailable
@@ -65,7 +65,7 @@ def stage(job: Job, *, now: float) -> str:
     return "done"
 
 
-def events_router(*, jobs: JobStore, wakeups: Wakeups) -> APIRouter:
+def events_router(*, jobs: JobStore, wakeups: JobUpdates) -> APIRouter:
     """The one route."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -108,7 +108,7 @@ def message(name: str, data: str, *, id: str | None = None) -> str:
 
 
 async def _stream(
-    job_id: str, last_event_id: str | None, *, jobs: JobStore, wakeups: Wakeups
+    job_id: str, last_event_id: str | None, *, jobs: JobStore, wakeups: JobUpdates
 ) -> AsyncIterator[str]:
     seen = (last_event_id or "").removesuffix(_END)
     told: tuple[str, int | None] | None = None
@@ -147,7 +147,7 @@ async def _stream(
 
 
 async def _beats(
-    job: Job, position: int | None, listener: Listener, *, jobs: JobStore, wakeups: Wakeups
+    job: Job, position: int | None, listener: Subscription, *, jobs: JobStore, wakeups: JobUpdates
 ) -> AsyncIterator[str]:
     """Wait for news of this job, or that its position has changed; one heartbeat after a long silence."""
     silent_since = time.monotonic()

@@ -11,10 +11,10 @@ from api.http.etag import POLLED, polled
 from api.http.problems import documented
 from api.http.schemas import JobId, Moment
 from api.jobs.schemas import JobDetailView, JobPageView
-from api.jobs.service import Acts
-from api.jobs.updates import Wakeups
-from api.jobs.wait_estimate import Forecast
-from api.webhooks.service import WebhookActs
+from api.jobs.service import JobActions
+from api.jobs.updates import JobUpdates
+from api.jobs.wait_estimate import WaitEstimate
+from api.webhooks.service import WebhookService
 from shared.domain.api_key import Scope
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
@@ -27,7 +27,9 @@ _LOOK_AGAIN_SECONDS = 5.0
 """A wake-up may be lost with a connection to Redis, not more than so long."""
 
 
-def jobs_router(*, jobs: JobStore, wakeups: Wakeups, webhooks: WebhookActs, forecast: Forecast) -> APIRouter:
+def jobs_router(
+    *, jobs: JobStore, wakeups: JobUpdates, webhooks: WebhookService, forecast: WaitEstimate
+) -> APIRouter:
     """The routes under /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -59,7 +61,7 @@ def jobs_router(*, jobs: JobStore, wakeups: Wakeups, webhooks: WebhookActs, fore
     return router
 
 
-async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_seconds: float) -> Job:
+async def _until_final(job_id: str, *, jobs: JobStore, wakeups: JobUpdates, wait_seconds: float) -> Job:
     deadline = time.monotonic() + wait_seconds
     with wakeups.listen(job_id) as listener:
         while True:
@@ -71,7 +73,7 @@ async def _until_final(job_id: str, *, jobs: JobStore, wakeups: Wakeups, wait_se
             await listener.wait(min(_LOOK_AGAIN_SECONDS, left))
 
 
-def acts_router(acts: Acts) -> APIRouter:
+def job_actions_router(acts: JobActions) -> APIRouter:
     """The routes that list and change jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

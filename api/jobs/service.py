@@ -14,7 +14,7 @@ from shared.ports.jobs import JobQueue, JobStore
 _log = get_logger(__name__)
 
 
-def ring(job: Job, queue: JobQueue) -> None:
+def enqueue(job: Job, queue: JobQueue) -> None:
     """Tell the workers of the job's queue. Blocking."""
     try:
         queue.submit(job.id, queue=job.queue)
@@ -23,7 +23,7 @@ def ring(job: Job, queue: JobQueue) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acts:
+class JobActions:
     """What people do to jobs, whether by the API or in the dashboard. Blocking."""
 
     jobs: JobStore
@@ -44,7 +44,7 @@ class Acts:
     def retry(self, job_id: str) -> Job:
         """Queue a failed or dead job again. Raises Conflict, NotFound."""
         job = self.jobs.change(job_id, lambda job: job.retry(now=time.time(), attempts=self.attempts))
-        ring(job, self.queue)
+        enqueue(job, self.queue)
         return job
 
     def delete(self, job_id: str) -> None:

@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.jobs import Transitions
+from shared.ports.jobs import JobUpdateLog
 
 _log = get_logger(__name__)
 
@@ -25,7 +25,7 @@ _PAUSE_SECONDS = 1.0
 _ANY = ""
 
 
-class Listener:
+class Subscription:
     """Somebody who waits. On the event loop only."""
 
     def __init__(self) -> None:
@@ -53,12 +53,12 @@ class Listener:
         return True
 
 
-class Wakeups:
+class JobUpdates:
     """Who waits for what in this process."""
 
-    def __init__(self, transitions: Transitions) -> None:
+    def __init__(self, transitions: JobUpdateLog) -> None:
         self._transitions = transitions
-        self._listeners: dict[str, set[Listener]] = {}
+        self._listeners: dict[str, set[Subscription]] = {}
         self._count = 0
         self._ending = False
 
@@ -68,10 +68,10 @@ class Wakeups:
         return self._count
 
     @contextmanager
-    def listen(self, job_id: str | None = None) -> Iterator[Listener]:
+    def listen(self, job_id: str | None = None) -> Iterator[Subscription]:
         """Be woken when a job changes, or any job."""
         key = job_id or _ANY
-        listener = Listener()
+        listener = Subscription()
         listener.ending = self._ending
         self._listeners.setdefault(key, set()).add(listener)
         self._count += 1
@@ -124,7 +124,7 @@ class Wakeups:
 
 
 @contextmanager
-def ending_on_signals(wakeups: Wakeups) -> Iterator[None]:
+def ending_on_signals(wakeups: JobUpdates) -> Iterator[None]:
     """Open streams would hold up the server's own orderly stop, so end them at the same signals."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -9,7 +9,7 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.ports.jobs import JobStore
 from shared.ports.metrics import History
-from shared.ports.workers import Controls, WorkerRegistry
+from shared.ports.workers import WorkerControl, WorkerRegistry
 
 _KNOWN_SECONDS = 5.0
 """What is known of workers and run times is looked up so often, however many clients ask."""
@@ -26,13 +26,13 @@ class _Pace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class WaitEstimate:
     """Blocking."""
 
     jobs: JobStore
     workers: WorkerRegistry
     history: History
-    controls: Controls
+    controls: WorkerControl
     first_queue: str
     """Its jobs go before those of all others."""
     _pace: _Pace = field(default_factory=_Pace)

@@ -6,7 +6,7 @@ from functools import partial
 import anyio
 from fastapi.concurrency import run_in_threadpool
 
-from api.tus.storage import Arrivals, Arrived
+from api.tus.storage import StoredUpload, TusStorage
 from api.uploads.part_uploader import PartSender, run
 from api.uploads.receiver import Receiver
 from shared.errors import Unavailable, UnsupportedMedia
@@ -21,10 +21,10 @@ class Continuation:
 
     def __init__(
         self,
-        before: Arrived,
+        before: StoredUpload,
         receiver: Receiver,
         *,
-        arrivals: Arrivals,
+        arrivals: TusStorage,
         holder: str,
         parts_in_flight: int,
     ) -> None:
@@ -43,7 +43,7 @@ class Continuation:
         Raises what *chunks* raise, and Conflict where another request has taken the upload over.
         """
         if tail := self._before.tail:
-            await self._receiver.seed(tail.size_bytes, partial(self._arrivals.read_tail, tail))
+            await self._receiver.seed(tail.size_bytes, partial(self._arrivals.read_remainder, tail))
         try:
             async for part, hold in self._receiver.full_parts(chunks):
                 self._in_parts += len(part)
@@ -53,7 +53,7 @@ class Continuation:
                 await self._end()
             else:
                 await self._sender.landed()
-                await run(self._leave_tail)
+                await run(self._save_remainder)
         except UnsupportedMedia:
             raise
         except BaseException:
@@ -87,14 +87,14 @@ class Continuation:
             # byte is asked for once more, and the request that brings it ends the upload
             del self._receiver.rest[-1:]
         try:
-            await run(self._leave_tail)
+            await run(self._save_remainder)
         except Unavailable as error:
             _log.warning("tail_not_kept", why=error.message)
 
     def _begin(self) -> AudioUpload:
         return self._arrivals.continued(self._job)
 
-    def _leave_tail(self) -> None:
-        self._arrivals.leave_tail(
+    def _save_remainder(self) -> None:
+        self._arrivals.save_remainder(
             self._before, self._receiver.rest, after_parts=self._sender.number, holder=self._holder
         )

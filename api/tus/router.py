@@ -16,7 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare
 from api.http.problems import documented
-from api.tus.service import Progress, ResumableUploads
+from api.tus.service import Progress, TusService
 from api.uploads.body import audio_type
 from api.uploads.filenames import clean_filename
 from api.uploads.idempotency import IDEMPOTENCY_KEY, fingerprint
@@ -34,7 +34,7 @@ UploadId = Annotated[str, Path(max_length=128, description="The upload's id, and
 TusResumable = Annotated[str | None, Header(description=f"`{VERSION}`.", examples=[VERSION])]
 
 
-def tus_router(uploads: ResumableUploads) -> APIRouter:
+def tus_router(uploads: TusService) -> APIRouter:
     """The routes under /v1/tus."""
     router = APIRouter(prefix="/v1/tus", tags=["uploads"])
     most = uploads.submissions.terms.max_upload_bytes

@@ -17,20 +17,20 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
-from api.access.upload_quota import Share
+from api.access.upload_quota import QuotaReservation
 from api.http.request_body import received
 from api.tus.append import Continuation
-from api.tus.storage import Arrivals, Arrived
-from api.uploads.body import looked_at, refuse_unless_sound
+from api.tus.storage import StoredUpload, TusStorage
+from api.uploads.body import require_audio, sniffed
 from api.uploads.presigned import GRACE_SECONDS, submitted
 from api.uploads.receiver import Receiver
-from api.uploads.service import Submissions
+from api.uploads.service import UploadService
 from shared.domain.audio_format import SNIFF_BYTES
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.observability.logs import bind, get_logger
-from shared.ports.uploads import Resumable, UploadInfo
+from shared.ports.uploads import TusUpload, UploadInfo
 
 _log = get_logger(__name__)
 
@@ -49,11 +49,11 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResumableUploads:
+class TusService:
     """Creates, continues, and ends resumable uploads. Each is a job that awaits its upload."""
 
-    submissions: Submissions
-    arrivals: Arrivals
+    submissions: UploadService
+    arrivals: TusStorage
     seconds: float
     """How long to wait for more."""
 
@@ -65,7 +65,7 @@ class ResumableUploads:
         start_seconds: float | None,
         metadata: str,
         caller: Caller,
-        share: Share,
+        share: QuotaReservation,
     ) -> Progress:
         """Record a job that awaits its upload. Raises LimitReached, QueueFull."""
         share.admit(input.size_bytes or 0)
@@ -78,7 +78,7 @@ class ResumableUploads:
         try:
             self.arrivals.store.get(job_id)
         except NotFound:
-            self.arrivals.store.add(Resumable(id=job_id, metadata=metadata, holder=""))
+            self.arrivals.store.add(TusUpload(id=job_id, metadata=metadata, holder=""))
         share.count(job_id, input.size_bytes or 0)
         return Progress(
             offset=0, length=input.size_bytes or 0, metadata=metadata, expires_at=expires_at - GRACE_SECONDS
@@ -153,9 +153,9 @@ class ResumableUploads:
             )
             try:
                 if offset == 0:
-                    head, chunks = await looked_at(chunks)
+                    head, chunks = await sniffed(chunks)
                     if len(head) == SNIFF_BYTES:  # of less, nobody can tell yet
-                        refuse_unless_sound(head)
+                        require_audio(head)
                 await Continuation(
                     before,
                     receiver,
@@ -176,14 +176,14 @@ class ResumableUploads:
             expires_at=(job.expires_at or 0.0) - GRACE_SECONDS,
         )
 
-    def _take(self, job_id: str, holder: str, caller: Caller) -> Arrived:
+    def _take(self, job_id: str, holder: str, caller: Caller) -> StoredUpload:
         job = self.submissions.jobs.get(job_id)
         caller.check_changes(job)
         bind(job_id=job_id)
         if job.state is not JobState.AWAITING_UPLOAD:
             if job.queued_at is None:
                 raise NotFound("This upload was canceled.")
-            return Arrived.whole(job)
+            return StoredUpload.whole(job)
         return self.arrivals.of(job, self.arrivals.store.take(job_id, holder=holder))
 
     def _finish(self, job_id: str) -> None:
@@ -199,12 +199,12 @@ class ResumableUploads:
         if arrived != job.input.size_bytes:
             raise Conflict("Not all of the file has arrived; ask how far it is.", code="upload_unfinished")
         try:
-            refuse_unless_sound(head)
+            require_audio(head)
         except UnsupportedMedia:
             self.arrivals.remove(job)
             raise
         job = jobs.change(job_id, partial(submitted, now=time.time()))
-        self.submissions.ring(job)
+        self.submissions.enqueue(job)
         _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
         try:
             self.arrivals.forget(job_id)

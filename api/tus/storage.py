@@ -12,23 +12,23 @@ from shared.domain.job import Job
 from shared.errors import AudioMissing, Conflict, NotFound
 from shared.ports.audio import AudioStore, AudioUpload, PartStore
 from shared.ports.jobs import JobStore
-from shared.ports.uploads import Resumable, ResumableStore, Tail
+from shared.ports.uploads import Remainder, TusUpload, TusUploadStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
+class StoredUpload:
     """How far one upload is."""
 
     job: Job
-    resumable: Resumable
+    resumable: TusUpload
     parts: int
-    tail: Tail | None
+    tail: Remainder | None
     offset: int
 
     @classmethod
-    def whole(cls, job: Job) -> "Arrived":
+    def whole(cls, job: Job) -> "StoredUpload":
         """One that has become a job: all of it, and nothing beside it any more."""
-        forgotten = Resumable(id=job.id, metadata="", holder="")
+        forgotten = TusUpload(id=job.id, metadata="", holder="")
         return cls(job=job, resumable=forgotten, parts=0, tail=None, offset=job.input.size_bytes or 0)
 
     @property
@@ -56,15 +56,15 @@ class _Parts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrivals:
+class TusStorage:
     """Of all uploads that may go on."""
 
     jobs: JobStore
     audio: AudioStore
     parts: PartStore
-    store: ResumableStore
+    store: TusUploadStore
 
-    def of(self, job: Job, resumable: Resumable) -> Arrived:
+    def of(self, job: Job, resumable: TusUpload) -> StoredUpload:
         """Everything without a gap."""
         sizes: tuple[int, ...] = ()
         if job.multipart is not None:
@@ -75,7 +75,7 @@ class Arrivals:
                 sizes = (job.input.size_bytes or 0,)
         tail = resumable.tail if resumable.tail and resumable.tail.after_parts == len(sizes) else None
         offset = sum(sizes) + (tail.size_bytes if tail else 0)
-        return Arrived(job=job, resumable=resumable, parts=len(sizes), tail=tail, offset=offset)
+        return StoredUpload(job=job, resumable=resumable, parts=len(sizes), tail=tail, offset=offset)
 
     def continued(self, job: Job) -> AudioUpload:
         """Start the object, or go on with it; to be asked once for each request.
@@ -91,12 +91,14 @@ class Arrivals:
                 self.parts.abort(job.id, multipart=started)
         return _Parts(self.parts, job.id, multipart)
 
-    def read_tail(self, tail: Tail, into: bytearray) -> None:
+    def read_remainder(self, tail: Remainder, into: bytearray) -> None:
         """Fill a buffer of its size."""
         with self.audio.open(tail.key) as file:
             file.readinto(into)  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
 
-    def leave_tail(self, before: Arrived, rest: bytes | bytearray, *, after_parts: int, holder: str) -> None:
+    def save_remainder(
+        self, before: StoredUpload, rest: bytes | bytearray, *, after_parts: int, holder: str
+    ) -> None:
         """A new object before the old one goes; if somebody else has the upload, ours is nobody's.
 
         Raises Conflict if so.
@@ -104,9 +106,9 @@ class Arrivals:
         new = None
         if rest:
             key = f"{before.job.id}.{holder}"
-            new = Tail(key=key, after_parts=after_parts, size_bytes=len(rest))
+            new = Remainder(key=key, after_parts=after_parts, size_bytes=len(rest))
             self.audio.put(key, rest, media_type="application/octet-stream")
-        kept = self.store.leave_tail(before.job.id, holder=holder, tail=new)
+        kept = self.store.save_remainder(before.job.id, holder=holder, tail=new)
         superseded = before.resumable.tail if kept else new
         if superseded is not None:
             self.audio.delete(superseded.key)

@@ -19,7 +19,7 @@ BEAT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class InFlight:
+class ActiveUpload:
     """One of them."""
 
     info: UploadInfo
@@ -29,18 +29,18 @@ class InFlight:
         self.info = replace(self.info, received_bytes=received_bytes, seen_at=time.time())
 
 
-class UploadsInFlight:
+class ActiveUploads:
     """Registered before storage is touched; left after the job is recorded, or nothing is left of them."""
 
     def __init__(self, registry: UploadRegistry) -> None:
         self._registry = registry
-        self._uploads: dict[str, InFlight] = {}
+        self._uploads: dict[str, ActiveUpload] = {}
 
     @asynccontextmanager
-    async def registered(self, upload: UploadInfo) -> AsyncIterator[InFlight]:
+    async def registered(self, upload: UploadInfo) -> AsyncIterator[ActiveUpload]:
         """Registered while inside. Raises Unavailable: then nothing could be recorded later either."""
         await run_in_threadpool(self._registry.beat, [upload])
-        in_flight = self._uploads[upload.id] = InFlight(upload)
+        in_flight = self._uploads[upload.id] = ActiveUpload(upload)
         try:
             yield in_flight
         finally:

@@ -12,9 +12,9 @@ from fastapi import Request
 from python_multipart.multipart import parse_options_header
 
 from api.http.request_body import received
-from api.http.slow_clients import Pace
+from api.http.slow_clients import MinRateTimeout
 from api.uploads.multipart import FormReader
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_sound, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
 from shared.errors import BadRequest, UnsupportedMedia
 
 FORM = "multipart/form-data"
@@ -33,18 +33,18 @@ class Body:
     """SHA-256 of the whole form, once `chunks` has ended: a form's Content-Digest is of all its bytes."""
 
 
-async def open_body(request: Request, *, pace: Pace) -> Body:
+async def open_body(request: Request, *, pace: MinRateTimeout) -> Body:
     """Read as far as the first bytes of the file.
 
     Raises:
         BadRequest, UnsupportedMedia, UploadGone, UploadStalled.
     """
     body = await _reach_file(request, pace)
-    body.chunks = await _of_sound(body.chunks)
+    body.chunks = await _require_audio(body.chunks)
     return body
 
 
-async def _reach_file(request: Request, pace: Pace) -> Body:
+async def _reach_file(request: Request, pace: MinRateTimeout) -> Body:
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type.lower() != FORM.encode():
         declared = audio_type(media_type.decode("latin-1"))
@@ -67,16 +67,16 @@ async def _reach_file(request: Request, pace: Pace) -> Body:
     )
 
 
-async def _of_sound(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _require_audio(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The same chunks, once the first of them were looked at. Raises UnsupportedMedia, BadRequest."""
-    head, chunks = await looked_at(chunks)
+    head, chunks = await sniffed(chunks)
     if not head:
         raise BadRequest("The upload is empty; send the bytes of an audio file.", code="empty_upload")
-    refuse_unless_sound(head)
+    require_audio(head)
     return chunks
 
 
-async def looked_at(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+async def sniffed(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
     """The first `SNIFF_BYTES`, or all where there are fewer; and the same chunks, from the beginning."""
     begun = bytearray()
     async for chunk in chunks:
@@ -93,9 +93,9 @@ async def looked_at(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[
     return bytes(begun[:SNIFF_BYTES]), all_of_them()
 
 
-def refuse_unless_sound(head: bytes) -> None:
+def require_audio(head: bytes) -> None:
     """Raises UnsupportedMedia."""
-    if not looks_like_sound(head):
+    if not looks_like_audio(head):
         raise UnsupportedMedia(f"This looks like {what_it_is(head)}; send a file with sound in it.")
 
 

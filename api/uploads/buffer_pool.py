@@ -14,10 +14,10 @@ FIRST_BYTES = 16 * 1024
 
 
 @dataclass(slots=True, eq=False)
-class Hold:
+class Reservation:
     """The bytes that one buffer of one upload may use. Release it, whatever happens."""
 
-    budget: "BufferBudget"
+    budget: "BufferPool"
     hurry: Callable[[], None]
     """Called when others wait for bytes that this one holds."""
     size_bytes: int = 0
@@ -40,12 +40,12 @@ class Hold:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    hold: Hold
+    hold: Reservation
     size_bytes: int
     granted: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class BufferBudget:
+class BufferPool:
     """For one event loop."""
 
     def __init__(self, total_bytes: int, *, part_bytes: int) -> None:
@@ -53,7 +53,7 @@ class BufferBudget:
             raise ValueError("the budget must hold one part at least")
         self.total_bytes = total_bytes
         self.part_bytes = part_bytes
-        self._holds: set[Hold] = set()
+        self._holds: set[Reservation] = set()
         self._waiters: list[_Waiter] = []
 
     @property
@@ -66,11 +66,11 @@ class BufferBudget:
         """Whether anybody waits."""
         return bool(self._waiters)
 
-    def hold(self, *, hurry: Callable[[], None] = lambda: None) -> Hold:
+    def hold(self, *, hurry: Callable[[], None] = lambda: None) -> Reservation:
         """A buffer of no bytes yet."""
-        return Hold(self, hurry)
+        return Reservation(self, hurry)
 
-    async def _grow(self, hold: Hold, size_bytes: int, wait_seconds: float) -> None:
+    async def _grow(self, hold: Reservation, size_bytes: int, wait_seconds: float) -> None:
         if self._fits(hold, size_bytes):
             return self._grant(hold, size_bytes)
         waiter = _Waiter(hold, size_bytes)
@@ -89,7 +89,7 @@ class BufferBudget:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
 
-    def _fits(self, hold: Hold, size_bytes: int) -> bool:
+    def _fits(self, hold: Reservation, size_bytes: int) -> bool:
         free = self.total_bytes - self.held_bytes - (size_bytes - hold.size_bytes)
         if free < 0:
             return False
@@ -97,11 +97,11 @@ class BufferBudget:
         filling = [other.size_bytes for other in self._holds if not other.sending and other is not hold]
         return free + returning >= self.part_bytes - max([size_bytes, *filling])
 
-    def _grant(self, hold: Hold, size_bytes: int) -> None:
+    def _grant(self, hold: Reservation, size_bytes: int) -> None:
         hold.size_bytes = size_bytes
         self._holds.add(hold)
 
-    def _release(self, hold: Hold) -> None:
+    def _release(self, hold: Reservation) -> None:
         hold.size_bytes = 0
         self._holds.discard(hold)
         self._serve()

@@ -20,7 +20,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import Caller
 from shared.errors import BadRequest, Conflict, KeyReused, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.uploads import Answer, Claim, ClaimStore
+from shared.ports.uploads import Answer, IdempotencyClaim, IdempotencyStore
 
 _log = get_logger(__name__)
 
@@ -35,13 +35,13 @@ def new_id() -> str:
 
 
 @dataclass(slots=True)
-class Once:
+class IdempotentRequest:
     """One creating request. Without a key it is its own."""
 
     subject: str
     """The id to create under."""
     head: str
-    answered: Claim | None = None
+    answered: IdempotencyClaim | None = None
     """What an earlier request of this key was answered."""
     taken_over: bool = False
     """An earlier request of this key died: what it was to create may be there."""
@@ -69,39 +69,41 @@ class Once:
 
 
 class Idempotency:
-    """Opens a `Once` for each creating request."""
+    """Opens a `IdempotentRequest` for each creating request."""
 
-    def __init__(self, claims: ClaimStore) -> None:
+    def __init__(self, claims: IdempotencyStore) -> None:
         self._claims = claims
 
     @asynccontextmanager
-    async def once(self, request: Request, caller: Caller) -> AsyncIterator[Once]:
+    async def once(self, request: Request, caller: Caller) -> AsyncIterator[IdempotentRequest]:
         """Raises BadRequest for no key that can be, KeyReused, Conflict while the first is at work."""
         given = request.headers.get("idempotency-key")
         head = fingerprint(request.method, request.url.path, *sorted(request.query_params.multi_items()))
         if given is None:
-            yield Once(subject=new_id(), head=head)
+            yield IdempotentRequest(subject=new_id(), head=head)
             return
         key = _scoped(given, caller, request)
         holder = secrets.token_hex(8)
-        wanted = Claim(head=head, subject=new_id(), holder=holder, until=time.time() + _LEASE_SECONDS)
+        wanted = IdempotencyClaim(
+            head=head, subject=new_id(), holder=holder, until=time.time() + _LEASE_SECONDS
+        )
         claim = await run_in_threadpool(self._claims.claim, key, wanted, now=time.time())
         if claim.head != head:
             raise _reused()
         if claim.answer is not None:
-            yield Once(subject=claim.subject, head=head, answered=claim)
+            yield IdempotentRequest(subject=claim.subject, head=head, answered=claim)
             return
         if claim.holder != holder:
             raise Conflict(
                 "A request with this Idempotency-Key is still at work; ask again when it has ended.",
                 code="key_in_flight",
             )
-        once = Once(subject=claim.subject, head=head, taken_over=claim.subject != wanted.subject)
+        once = IdempotentRequest(subject=claim.subject, head=head, taken_over=claim.subject != wanted.subject)
         async with self._held(key, holder, once):
             yield once
 
     @asynccontextmanager
-    async def _held(self, key: str, holder: str, once: Once) -> AsyncIterator[None]:
+    async def _held(self, key: str, holder: str, once: IdempotentRequest) -> AsyncIterator[None]:
         settled = False
 
         async def settle(whole: str, answer: Answer) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from anyio import to_thread
 
-from api.uploads.buffer_pool import Hold
+from api.uploads.buffer_pool import Reservation
 from shared.ports.audio import AudioUpload
 
 
@@ -28,7 +28,7 @@ class PartSender:
         self._under_way: set[asyncio.Task[None]] = set()
         self._dropped = False
 
-    async def send(self, part: bytearray, hold: Hold) -> None:
+    async def send(self, part: bytearray, hold: Reservation) -> None:
         """Hash a part and start it on its way. Raises what an earlier one met."""
         hold.send()
         try:
@@ -66,7 +66,7 @@ class PartSender:
                 return
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _write(self, upload: AudioUpload, part: bytearray, hold: Hold, number: int) -> None:
+    async def _write(self, upload: AudioUpload, part: bytearray, hold: Reservation, number: int) -> None:
         try:
             await run(upload.write, part, number=number)
         finally:

@@ -12,13 +12,13 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from api.access.authentication import Caller
-from api.access.upload_quota import Share
+from api.access.upload_quota import QuotaReservation
 from api.http.request_body import read_json
-from api.uploads.body import audio_type, refuse_unless_sound
+from api.uploads.body import audio_type, require_audio
 from api.uploads.filenames import clean_filename
 from api.uploads.idempotency import fingerprint
 from api.uploads.receiver import too_large
-from api.uploads.service import QueueName, Submissions, accepted
+from api.uploads.service import QueueName, UploadService, accepted
 from api.uploads.source_url import JobWishes, as_wished, same_wishes, with_wishes
 from api.webhooks.callback import CallbackWish
 from shared.domain.audio_format import SNIFF_BYTES
@@ -26,7 +26,7 @@ from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.observability.logs import bind, get_logger
-from shared.ports.audio import DirectStore, Offer, PartStore
+from shared.ports.audio import PartStore, PresignedUpload, PresignedUploadStore
 from shared.schemas.job import View
 
 _log = get_logger(__name__)
@@ -42,7 +42,7 @@ class UploadWish(JobWishes):
     media_type: str = Field(default="application/octet-stream", max_length=100, examples=["audio/flac"])
 
 
-class SignedRequestView(View):
+class PresignedRequestView(View):
     """A request to send as it is; `bytes` of the file, and nothing else, as its body."""
 
     method: str = Field(examples=["PUT"])
@@ -52,37 +52,37 @@ class SignedRequestView(View):
     bytes: int = Field(examples=[67_108_864])
 
 
-class SignedFormView(View):
+class PresignedFormView(View):
     """For `multipart/form-data`: these fields first, then the file as `file`."""
 
     url: str
     fields: dict[str, str]
 
 
-class OfferView(View):
+class PresignedUploadView(View):
     """Where to send the file. Then: `POST /v1/jobs {"upload_id": …}`."""
 
     upload_id: str = Field(description="Also the id of the job.", examples=["kT3Zs0nq0mM2yq4bq7nHfA"])
     expires_at: datetime
-    requests: list[SignedRequestView] = Field(
+    requests: list[PresignedRequestView] = Field(
         description="One, or for a large file one for each part, in any order and at once."
     )
-    form: SignedFormView | None = Field(description="Instead of the one request; null for a large file.")
+    form: PresignedFormView | None = Field(description="Instead of the one request; null for a large file.")
     callback_secret: str | None = Field(
         description="What the callback is signed with, for a caller without an API key; shown only here."
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DirectUploads:
+class PresignedUploadService:
     """Makes offers, and jobs of what came."""
 
-    store: DirectStore
+    store: PresignedUploadStore
     parts: PartStore
-    submissions: Submissions
+    submissions: UploadService
     seconds: float
 
-    async def offer(self, request: Request, caller: Caller, share: Share) -> Response:
+    async def offer(self, request: Request, caller: Caller, share: QuotaReservation) -> Response:
         """Record a job that awaits its upload, and say where to send it."""
         terms = self.submissions.terms
         wish, raw = await read_json(request, UploadWish, pace=self.submissions.pace())
@@ -117,8 +117,8 @@ class DirectUploads:
         return accepted(job, with_secret=with_secret)
 
     def _record(
-        self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: Share
-    ) -> tuple[Job, Offer]:
+        self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: QuotaReservation
+    ) -> tuple[Job, PresignedUpload]:
         jobs = self.submissions.jobs
         asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
         callback = asked.grant(caller, check_url=self.submissions.check_url)
@@ -167,7 +167,7 @@ class DirectUploads:
         self._check(job)
         now = time.time()
         job = jobs.change(upload_id, lambda job: submitted(as_wished(job, wanted), now=now))
-        self.submissions.ring(job)
+        self.submissions.enqueue(job)
         _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
         return job, wish.callback_url is not None and job.callback == wanted.callback
 
@@ -197,20 +197,20 @@ class DirectUploads:
                 code="upload_unfinished",
             )
         try:
-            refuse_unless_sound(head)
+            require_audio(head)
         except UnsupportedMedia:
             self.submissions.jobs.remove(job.id)
             audio.delete(job.id)
             raise
 
 
-def _view(job: Job, offer: Offer) -> OfferView:
+def _view(job: Job, offer: PresignedUpload) -> PresignedUploadView:
     starts = accumulate((each.size_bytes for each in offer.requests), initial=0)
-    return OfferView(
+    return PresignedUploadView(
         upload_id=job.id,
         expires_at=datetime.fromtimestamp(_deadline(job), UTC),
         requests=[
-            SignedRequestView(
+            PresignedRequestView(
                 method=each.method,
                 url=each.url,
                 headers=each.headers,
@@ -219,7 +219,7 @@ def _view(job: Job, offer: Offer) -> OfferView:
             )
             for each, start in zip(offer.requests, starts, strict=False)
         ],
-        form=SignedFormView.model_validate(offer.form) if offer.form else None,
+        form=PresignedFormView.model_validate(offer.form) if offer.form else None,
         callback_secret=job.callback.secret if job.callback else None,
     )
 

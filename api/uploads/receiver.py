@@ -8,9 +8,9 @@ from functools import partial
 
 import anyio
 
-from api.config import JobTerms
-from api.http.slow_clients import Pace
-from api.uploads.buffer_pool import FIRST_BYTES, BufferBudget, Hold
+from api.config import JobLimits
+from api.http.slow_clients import MinRateTimeout
+from api.uploads.buffer_pool import FIRST_BYTES, BufferPool, Reservation
 from api.uploads.part_uploader import PartSender, run
 from shared.errors import BadRequest, TooLarge, Unavailable
 from shared.observability.logs import get_logger
@@ -49,7 +49,7 @@ async def _keep(_: Received) -> bool:
 class Receiver:
     """One upload's share of the budget, from before its first byte. Use it as a context."""
 
-    def __init__(self, *, budget: BufferBudget, pace: Pace, terms: JobTerms) -> None:
+    def __init__(self, *, budget: BufferPool, pace: MinRateTimeout, terms: JobLimits) -> None:
         self._budget = budget
         self._pace = pace
         self._terms = terms
@@ -132,7 +132,7 @@ class Receiver:
         self.rest = bytearray(size_bytes)
         await run(fill, self.rest)
 
-    async def full_parts(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytearray, Hold]]:
+    async def full_parts(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytearray, Reservation]]:
         """Full parts, each once a byte beyond it has come; what is left stays in `rest`.
 
         Whoever takes a part takes over its hold.

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from fastapi.concurrency import run_in_threadpool
 
 from shared.domain.job import Job
-from shared.domain.report_cache import recall_key
+from shared.domain.report_cache import report_cache_key
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.uploads import Recall
+from shared.ports.uploads import ReportIndex
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownSongs:
+class ReportCache:
     """Answers new jobs from earlier ones."""
 
-    recall: Recall | None
+    recall: ReportIndex | None
     """None: every upload is analysed."""
     window_seconds: float
 
     async def answered(self, job: Job) -> Job:
         """The same job, ended if its caller's earlier job has the report of the same bytes."""
-        key = recall_key(job, window_seconds=self.window_seconds)
+        key = report_cache_key(job, window_seconds=self.window_seconds)
         if self.recall is None or key is None:
             return job
         now = time.time()

@@ -13,14 +13,14 @@ from api.http.templating import wants_page
 from api.jobs.schemas import AcceptedView
 from api.uploads.body import FORM, RAW
 from api.uploads.idempotency import IDEMPOTENCY_KEY
-from api.uploads.presigned import DirectUploads, OfferView, UploadWish
+from api.uploads.presigned import PresignedUploadService, PresignedUploadView, UploadWish
 from api.uploads.receiver import CONTENT_DIGEST, COUNTED_BY_US
-from api.uploads.service import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish
-from api.uploads.source_url import AddressedJobs, JobSource
+from api.uploads.service import LATEST_START_SECONDS, QUEUE, QueueName, UploadService, Wish
+from api.uploads.source_url import JobSource, SourceUrlService
 from api.webhooks.callback import CALLBACK_URL, EVENTS, FORM_FIELDS
 
 
-def direct_router(direct: DirectUploads) -> APIRouter:
+def presigned_router(direct: PresignedUploadService) -> APIRouter:
     """The route under /v1/uploads."""
     router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
@@ -28,7 +28,7 @@ def direct_router(direct: DirectUploads) -> APIRouter:
         "",
         status_code=201,
         summary="Ask where to upload directly",
-        response_model=OfferView,
+        response_model=PresignedUploadView,
         openapi_extra={
             "parameters": [IDEMPOTENCY_KEY],
             "requestBody": {
@@ -83,7 +83,9 @@ _SUBMIT = {
 }
 
 
-def submit_router(submissions: Submissions, *, direct: DirectUploads, addressed: AddressedJobs) -> APIRouter:
+def submit_router(
+    submissions: UploadService, *, direct: PresignedUploadService, addressed: SourceUrlService
+) -> APIRouter:
     """POST /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

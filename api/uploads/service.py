@@ -11,17 +11,17 @@ from fastapi.responses import JSONResponse
 
 from api.access.authentication import Caller
 from api.access.upload_quota import UploadSlot
-from api.config import CheckUrl, JobTerms
-from api.http.slow_clients import Pace
+from api.config import CheckUrl, JobLimits
+from api.http.slow_clients import MinRateTimeout
 from api.jobs.schemas import accepted_view
-from api.jobs.service import ring
-from api.uploads.active_uploads import InFlight, UploadsInFlight
+from api.jobs.service import enqueue
+from api.uploads.active_uploads import ActiveUpload, ActiveUploads
 from api.uploads.body import FORM, Body, open_body, refuse_media_type
-from api.uploads.buffer_pool import BufferBudget
+from api.uploads.buffer_pool import BufferPool
 from api.uploads.filenames import clean_filename
-from api.uploads.idempotency import Idempotency, Once, fingerprint
+from api.uploads.idempotency import Idempotency, IdempotentRequest, fingerprint
 from api.uploads.receiver import Received, Receiver, Target, declared_sha256, too_large
-from api.uploads.report_cache import KnownSongs
+from api.uploads.report_cache import ReportCache
 from api.webhooks.callback import CallbackWish
 from shared.domain.job import AudioInput, Callback, Job
 from shared.domain.job_state import Event, JobState
@@ -61,17 +61,17 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submissions:
+class UploadService:
     """Makes jobs of uploads."""
 
     jobs: JobStore
     audio: AudioStore
     queue: JobQueue
-    terms: JobTerms
-    budget: BufferBudget
-    in_flight: UploadsInFlight
+    terms: JobLimits
+    budget: BufferPool
+    in_flight: ActiveUploads
     idempotency: Idempotency
-    known: KnownSongs
+    known: ReportCache
     check_url: CheckUrl
 
     async def upload(self, request: Request, caller: Caller, wish: Wish, *, slot: UploadSlot) -> Response:
@@ -109,13 +109,13 @@ class Submissions:
             await once.answer(_whole(once, job), answer)
         if not job.state.is_final:
             await slot.count_job(job.id)
-            await run_in_threadpool(self.ring, job)
+            await run_in_threadpool(self.enqueue, job)
         _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes, cached=job.cached)
         return answer
 
-    def pace(self) -> Pace:
+    def pace(self) -> MinRateTimeout:
         """How long to wait for one client."""
-        return Pace(
+        return MinRateTimeout(
             idle_seconds=self.terms.upload_idle_seconds,
             least_bytes_per_second=self.terms.upload_least_bytes_per_second,
             busy=lambda: self.budget.contended,
@@ -154,9 +154,9 @@ class Submissions:
             timeline=(Event(at=now, state=state, attempt=0),),
         )
 
-    def ring(self, job: Job) -> None:
+    def enqueue(self, job: Job) -> None:
         """Tell the workers."""
-        ring(job, self.queue)
+        enqueue(job, self.queue)
 
     async def callback(self, body: Body, wish: Wish, caller: Caller) -> Callback | None:
         """What is asked for as far as the body was read, judged. Raises AddressRefused, BadRequest."""
@@ -167,7 +167,7 @@ class Submissions:
         request: Request,
         body: Body,
         receiver: Receiver,
-        upload: InFlight,
+        upload: ActiveUpload,
         *,
         wish: Wish,
         caller: Caller,
@@ -202,7 +202,7 @@ class Submissions:
         return job
 
     async def _again(
-        self, once: Once, body: Body, receiver: Receiver, *, wish: Wish, caller: Caller
+        self, once: IdempotentRequest, body: Body, receiver: Receiver, *, wish: Wish, caller: Caller
     ) -> Response:
         """The second of two requests: read to compare, store nothing."""
         received = await receiver.digest(body.chunks)
@@ -258,7 +258,7 @@ def _declared_bytes(request: Request) -> int | None:
     return int(declared) if declared.isdecimal() else None
 
 
-def _whole(once: Once, job: Job) -> str:
+def _whole(once: IdempotentRequest, job: Job) -> str:
     told = (job.callback.url, *job.callback.events) if job.callback else ()
     return fingerprint(once.head, *asdict(job.input).values(), job.start_seconds, job.queue, *told)
 

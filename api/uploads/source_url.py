@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.access.authentication import Caller
-from api.access.upload_quota import Share
+from api.access.upload_quota import QuotaReservation
 from api.config import CheckUrl
 from api.uploads.filenames import clean_filename
-from api.uploads.idempotency import Once, fingerprint
-from api.uploads.service import LATEST_START_SECONDS, QUEUE, QueueName, Submissions, Wish, accepted
+from api.uploads.idempotency import IdempotentRequest, fingerprint
+from api.uploads.service import LATEST_START_SECONDS, QUEUE, QueueName, UploadService, Wish, accepted
 from api.webhooks.callback import CALLBACK_URL, EVENTS, CallbackWish
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
@@ -89,16 +89,16 @@ class JobSource(JobWishes):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddressedJobs:
+class SourceUrlService:
     """Makes jobs of addresses."""
 
-    submissions: Submissions
+    submissions: UploadService
     check_url: CheckUrl = field(repr=False)
     counts_as_bytes: int
     """What one address takes of its caller's bytes a day: nobody knows yet what it will be."""
 
     async def submit(
-        self, request: Request, caller: Caller, wish: JobSource, raw: bytes, share: Share
+        self, request: Request, caller: Caller, wish: JobSource, raw: bytes, share: QuotaReservation
     ) -> Response:
         """Record a job and tell the workers. Raises AddressRefused, BadRequest, LimitReached."""
         async with self.submissions.idempotency.once(request, caller) as once:
@@ -108,7 +108,7 @@ class AddressedJobs:
             bind(job_id=once.subject)
             job = await run_in_threadpool(self._record, once, wish, caller, share)
             answer = await once.answer(whole, accepted(job))
-        await run_in_threadpool(self.submissions.ring, job)
+        await run_in_threadpool(self.submissions.enqueue, job)
         _log.info("job_accepted", source=job.source.server if job.source else None)
         return answer
 
@@ -126,7 +126,9 @@ class AddressedJobs:
         callback = asked.grant(caller, check_url=self.submissions.check_url)
         return replace(job, source=source, has_audio=False, callback=callback)
 
-    def _record(self, once: Once, wish: JobSource, caller: Caller, share: Share) -> Job:
+    def _record(
+        self, once: IdempotentRequest, wish: JobSource, caller: Caller, share: QuotaReservation
+    ) -> Job:
         job = self.new_job(once.subject, wish, caller)
         share.admit(self.counts_as_bytes)
         try:

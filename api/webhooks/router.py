@@ -19,7 +19,7 @@ from api.webhooks.schemas import (
     RedeliveredView,
     SecretView,
 )
-from api.webhooks.service import WebhookActs, owner_of
+from api.webhooks.service import WebhookService, owner_of
 from shared.domain.webhook import ALL_EVENTS
 from shared.ports.jobs import JobStore
 from shared.schemas.job import View
@@ -69,7 +69,7 @@ class Redelivery(View):
     endpoint_id: str | None = Field(default=None, description="Only to this one; null: callbacks as well.")
 
 
-def webhooks_router(acts: WebhookActs, *, jobs: JobStore) -> APIRouter:
+def webhooks_router(acts: WebhookService, *, jobs: JobStore) -> APIRouter:
     """All routes about webhooks."""
     router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=documented(401, 422, 503))
 

@@ -29,7 +29,7 @@ _SENDER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookActs:
+class WebhookService:
     """Every act is for one API key, and sees nothing of another."""
 
     deliveries: DeliveryStore

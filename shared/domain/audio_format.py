@@ -79,7 +79,7 @@ _ELSE = (
 )
 
 
-def looks_like_sound(head: bytes) -> bool:
+def looks_like_audio(head: bytes) -> bool:
     """Whether these first bytes begin, as far as we know, a file with sound in it."""
     if head[:4] in (b"RIFF", b"RIFX"):
         return head[8:12] not in _NO_SOUND_IN_RIFF

@@ -10,7 +10,7 @@ from shared.domain.job_state import JobState
 from shared.domain.report import ANALYSIS_VERSION
 
 
-def recall_key(job: Job, *, window_seconds: float) -> str | None:
+def report_cache_key(job: Job, *, window_seconds: float) -> str | None:
     """Under which name an earlier analysis would answer this job; None: under none."""
     return _key(job, ANALYSIS_VERSION, window_seconds)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.metrics import CountStore
+from shared.ports.metrics import MetricsStore
 
 MIB = 1024 * 1024
 
@@ -147,7 +147,7 @@ def measured(histogram: Histogram, value: float, *labels: str) -> dict[str, floa
     }
 
 
-class Tally:
+class MetricsBuffer:
     """What this process has counted and not yet written down. For any thread; a forked child has its own."""
 
     def __init__(self) -> None:
@@ -170,10 +170,10 @@ class Tally:
 _log = get_logger(__name__)
 
 
-class Bookkeeper:
+class MetricsRecorder:
     """One for each process. A process that is killed takes with it what it has not written."""
 
-    def __init__(self, store: CountStore, *, tally: Tally, process: str) -> None:
+    def __init__(self, store: MetricsStore, *, tally: MetricsBuffer, process: str) -> None:
         self.process = process
         self.tally = tally
         self._store = store

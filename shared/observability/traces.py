@@ -30,7 +30,7 @@ Value = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TraceContext:
     """Where in a trace we are: as the W3C's `traceparent` header has it."""
 
     trace_id: str
@@ -40,22 +40,22 @@ class Place:
     def __str__(self) -> str:
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
-    def child(self) -> "Place":
+    def child(self) -> "TraceContext":
         """A new span below this one."""
-        return Place(trace_id=self.trace_id, span_id=secrets.token_hex(8), sampled=self.sampled)
+        return TraceContext(trace_id=self.trace_id, span_id=secrets.token_hex(8), sampled=self.sampled)
 
 
-def new_place() -> Place:
+def new_trace_context() -> TraceContext:
     """The first span of a new trace."""
-    return Place(trace_id=secrets.token_hex(16), span_id=secrets.token_hex(8), sampled=True)
+    return TraceContext(trace_id=secrets.token_hex(16), span_id=secrets.token_hex(8), sampled=True)
 
 
-def parse_place(traceparent: str | None) -> Place | None:
+def parse_traceparent(traceparent: str | None) -> TraceContext | None:
     """The place that a header names; None where it names none."""
     found = _TRACEPARENT.fullmatch(traceparent or "")
     if found is None or set(found[1]) == {"0"} or set(found[2]) == {"0"}:
         return None
-    return Place(trace_id=found[1], span_id=found[2], sampled=bool(int(found[3], 16) & 1))
+    return TraceContext(trace_id=found[1], span_id=found[2], sampled=bool(int(found[3], 16) & 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,8 @@ class Span:
     """Something that took some time. Times are UNIX seconds."""
 
     name: str
-    place: Place
-    parent: Place | None
+    place: TraceContext
+    parent: TraceContext | None
     began: float
     ended: float
     kind: str = "internal"
@@ -146,7 +146,7 @@ def _readable(span: Span, *, process: str) -> "ReadableSpan":
     from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
     from opentelemetry.trace.status import Status, StatusCode
 
-    def context(place: Place, *, is_remote: bool) -> SpanContext:
+    def context(place: TraceContext, *, is_remote: bool) -> SpanContext:
         flags = TraceFlags(TraceFlags.SAMPLED if place.sampled else TraceFlags.DEFAULT)
         return SpanContext(int(place.trace_id, 16), int(place.span_id, 16), is_remote, flags)
 

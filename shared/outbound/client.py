@@ -12,15 +12,15 @@ import httpcore2
 
 from shared.errors import Unreachable
 from shared.outbound.address_rules import Answer, OutboundRules, Target
-from shared.outbound.network import Deadline, Dialer, Resolver, resolve, system_resolver
+from shared.outbound.network import CheckedNetworkBackend, Deadline, Resolver, resolve, system_resolver
 
-__all__ = ["Answer", "Incoming", "Outbound"]
+__all__ = ["Answer", "Outbound", "ResponseStream"]
 
 _CHECK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
+class ResponseStream:
     """An answer whose body is still on its way."""
 
     status: int
@@ -104,13 +104,13 @@ class Outbound:
         max_bytes: int,
         allow_http: bool = False,
         pulse: Callable[[], None] | None = None,
-    ) -> Iterator[Incoming]:
+    ) -> Iterator[ResponseStream]:
         """Like `send`, with the body in chunks. The deadline holds from the name to the last byte.
 
         *pulse* is called several times a second while we wait; what it raises ends the request.
         """
         target = self._rules.parse(url, allow_http=allow_http)
-        dialer = Dialer(
+        dialer = CheckedNetworkBackend(
             rules=self._rules,
             resolver=self._resolver,
             proxy=self._proxy,
@@ -127,7 +127,7 @@ class Outbound:
         with closing(connection), _translated():
             response = connection.handle_request(request)
             with closing(response):
-                yield Incoming(
+                yield ResponseStream(
                     status=response.status,
                     headers={
                         name.decode("latin-1").lower(): value.decode("latin-1")

@@ -99,7 +99,7 @@ def resolve(
     return rules.judge(addresses, port=port)
 
 
-class Dialer(httpcore2.NetworkBackend):
+class CheckedNetworkBackend(httpcore2.NetworkBackend):
     """The network of one request. `address` tells where it was connected to."""
 
     def __init__(

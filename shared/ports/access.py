@@ -44,7 +44,7 @@ class Allowance:
     """Until there is more."""
 
 
-class Limiter(Protocol):
+class RateLimiter(Protocol):
     """How much everybody has had. A subject is an API key or an address."""
 
     def take(self, quota: Quota, subject: str) -> Allowance:

@@ -12,7 +12,7 @@ from shared.domain.job_state import JobState
 from shared.ports.jobs import JobQuery
 
 
-class Overview(Protocol):
+class JobSearch(Protocol):
     """All jobs at a glance. No answer takes longer because there are more of them."""
 
     def counts(self) -> Mapping[JobState, int]:
@@ -50,7 +50,7 @@ class AuditLog(Protocol):
         """The newest entries, new to old."""
 
 
-class Vault(Protocol):
+class SecretStore(Protocol):
     """Small secrets that all API processes share, and counts of who tries to guess them."""
 
     def keep(self, name: str, value: str) -> str:

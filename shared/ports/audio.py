@@ -60,7 +60,7 @@ class AudioStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
+class PresignedRequest:
     """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
 
     method: str
@@ -70,7 +70,7 @@ class SignedRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedForm:
+class PresignedForm:
     """The same as a form: the fields, then the file as `file`."""
 
     url: str
@@ -78,21 +78,21 @@ class SignedForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class PresignedUpload:
     """How a client brings an object into the store by itself."""
 
-    requests: tuple[SignedRequest, ...]
+    requests: tuple[PresignedRequest, ...]
     """One, or one for each part."""
-    form: SignedForm | None = None
+    form: PresignedForm | None = None
     """For an object that comes in one piece."""
     multipart: str | None = None
     """The store's name for an object that comes in parts."""
 
 
-class DirectStore(Protocol):
+class PresignedUploadStore(Protocol):
     """Uploads that never pass through us. Keys are job ids."""
 
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
         """Let the holder of the answer write exactly this object, for so long."""
 
 

@@ -90,7 +90,7 @@ class JobStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Transition:
+class JobUpdate:
     """One change of a job's state, a request to cancel it, or its removal."""
 
     cursor: str
@@ -100,13 +100,13 @@ class Transition:
     """The new state, or `removed`."""
 
 
-class Transitions(Protocol):
+class JobUpdateLog(Protocol):
     """The stream of all jobs' changes, for those who wait for one. Who sleeps too long misses some."""
 
     def newest(self) -> str:
         """The cursor of what was written last."""
 
-    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
         """What was written after a cursor; waits so long for the first of it."""
 
 

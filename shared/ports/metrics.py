@@ -9,7 +9,7 @@ from typing import Protocol
 from shared.domain.history import Bucket, Span
 
 
-class CountStore(Protocol):
+class MetricsStore(Protocol):
     """The numbers that everybody adds to, for /metrics. Fields are made by shared.counts."""
 
     def add(self, fields: Mapping[str, float], *, process: str, now: float) -> None:

@@ -4,15 +4,15 @@ as one, never to fetch from: whoever gets it gives each of its parts to the one 
 
 from dataclasses import dataclass
 
-from shared.ports.access import KeyStore, Limiter
-from shared.ports.admin import AuditLog, Overview
-from shared.ports.audio import AudioStore, DirectStore, PartStore
+from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.admin import AuditLog, JobSearch
+from shared.ports.audio import AudioStore, PartStore, PresignedUploadStore
 from shared.ports.batches import BatchStore
-from shared.ports.jobs import JobQueue, JobStore, Transitions
-from shared.ports.metrics import CountStore, History
-from shared.ports.uploads import ClaimStore, Recall, ResumableStore, UploadRegistry
+from shared.ports.jobs import JobQueue, JobStore, JobUpdateLog
+from shared.ports.metrics import History, MetricsStore
+from shared.ports.uploads import IdempotencyStore, ReportIndex, TusUploadStore, UploadRegistry
 from shared.ports.webhooks import DeliveryStore, EndpointStore
-from shared.ports.workers import Controls, WorkerRegistry
+from shared.ports.workers import WorkerControl, WorkerRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,24 +22,24 @@ class Stores:
     jobs: JobStore
     batches: BatchStore
     queue: JobQueue
-    transitions: Transitions
+    transitions: JobUpdateLog
     workers: WorkerRegistry
 
     audio: AudioStore
-    direct: DirectStore
+    direct: PresignedUploadStore
     parts: PartStore
-    resumables: ResumableStore
+    resumables: TusUploadStore
     uploads: UploadRegistry
-    claims: ClaimStore
-    recall: Recall
+    claims: IdempotencyStore
+    recall: ReportIndex
 
     keys: KeyStore
-    limiter: Limiter
-    counts: CountStore
+    limiter: RateLimiter
+    counts: MetricsStore
 
-    overview: Overview
+    overview: JobSearch
     history: History
-    controls: Controls
+    controls: WorkerControl
     audit: AuditLog
 
     deliveries: DeliveryStore

@@ -48,7 +48,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class IdempotencyClaim:
     """One Idempotency-Key of one caller, and what became of it."""
 
     head: str
@@ -64,10 +64,10 @@ class Claim:
     answer: Answer | None = None
 
 
-class ClaimStore(Protocol):
+class IdempotencyStore(Protocol):
     """Every Idempotency-Key for a day."""
 
-    def claim(self, key: str, wanted: Claim, *, now: float) -> Claim:
+    def claim(self, key: str, wanted: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
         """The claim that stands: the wanted one, or one that was there before.
 
         One without an answer, of the same head, whose holder is dead goes over to the wanted holder.
@@ -83,7 +83,7 @@ class ClaimStore(Protocol):
         """The holder has created nothing: forget its claim."""
 
 
-class Recall(Protocol):
+class ReportIndex(Protocol):
     """What earlier analyses have found; see shared/recall.py for the names. Written with their jobs."""
 
     def report(self, key: str, *, now: float) -> Report | None:
@@ -91,7 +91,7 @@ class Recall(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tail:
+class Remainder:
     """The end of what has arrived of a resumable upload, too short for a part: an object of its own."""
 
     key: str
@@ -101,7 +101,7 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resumable:
+class TusUpload:
     """What a resumable upload needs to go on, beside its parts and its job."""
 
     id: str
@@ -109,22 +109,22 @@ class Resumable:
     """As the client gave it."""
     holder: str
     """The request that writes; an earlier one that still believes it does has lost."""
-    tail: Tail | None = None
+    tail: Remainder | None = None
 
 
-class ResumableStore(Protocol):
+class TusUploadStore(Protocol):
     """Resumable uploads until they are whole."""
 
-    def add(self, resumable: Resumable) -> None:
+    def add(self, resumable: TusUpload) -> None:
         """Remember a new one; forgotten some days after the last call for it."""
 
-    def get(self, upload_id: str) -> Resumable:
+    def get(self, upload_id: str) -> TusUpload:
         """Raises NotFound."""
 
-    def take(self, upload_id: str, *, holder: str) -> Resumable:
+    def take(self, upload_id: str, *, holder: str) -> TusUpload:
         """Make a request the only one that writes. Raises NotFound."""
 
-    def leave_tail(self, upload_id: str, *, holder: str, tail: Tail | None) -> bool:
+    def save_remainder(self, upload_id: str, *, holder: str, tail: Remainder | None) -> bool:
         """Remember a new tail; False where somebody else has taken the upload."""
 
     def remove(self, upload_id: str) -> None:

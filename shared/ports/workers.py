@@ -43,7 +43,7 @@ class WorkerRegistry(Protocol):
         """Workers that were heard of lately."""
 
 
-class Order(StrEnum):
+class WorkerCommand(StrEnum):
     """What a worker is told to do."""
 
     DRAIN = "drain"
@@ -52,7 +52,7 @@ class Order(StrEnum):
     """Finish what it has and end; whoever supervises it starts it again."""
 
 
-class Controls(Protocol):
+class WorkerControl(Protocol):
     """Levers that workers and rescuers heed. They stand in the store: a restart changes nothing."""
 
     def pause(self, queue: str) -> None:
@@ -64,11 +64,11 @@ class Controls(Protocol):
     def paused(self) -> frozenset[str]:
         """The queues that are paused."""
 
-    def give(self, worker: str, order: Order) -> None:
+    def give(self, worker: str, order: WorkerCommand) -> None:
         """Tell a worker what to do."""
 
     def take_back(self, worker: str) -> None:
         """Forget what a worker was told."""
 
-    def orders(self) -> Mapping[str, Order]:
+    def orders(self) -> Mapping[str, WorkerCommand]:
         """What each worker was told."""

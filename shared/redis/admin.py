@@ -15,11 +15,11 @@ from pydantic import TypeAdapter
 
 from shared.domain.job import Job
 from shared.ports.admin import AuditEntry
-from shared.ports.workers import Order
-from shared.redis.client import outage
+from shared.ports.workers import WorkerCommand
+from shared.redis.client import translate_redis_errors
 from shared.redis.job_records import words_of
 
-_translated = partial(outage, "The dashboard's store does not answer.")
+_translated = partial(translate_redis_errors, "The dashboard's store does not answer.")
 
 _JOB = TypeAdapter(Job)
 _ENTRY = TypeAdapter(AuditEntry)
@@ -28,7 +28,7 @@ _MOST_FOUND = 100
 """Of an unfinished word, so many of the first words that begin so: enough for a page, and never more work."""
 
 
-class RedisControls:
+class RedisWorkerControl:
     """Levers that workers and rescuers heed."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
@@ -51,7 +51,7 @@ class RedisControls:
         with _translated():
             return frozenset(cast(set[str], self._client.smembers(self._paused)))
 
-    def give(self, worker: str, order: Order) -> None:
+    def give(self, worker: str, order: WorkerCommand) -> None:
         """Tell a worker what to do."""
         with _translated():
             self._client.hset(self._orders, worker, order)
@@ -61,11 +61,13 @@ class RedisControls:
         with _translated():
             self._client.hdel(self._orders, worker)
 
-    def orders(self) -> Mapping[str, Order]:
+    def orders(self) -> Mapping[str, WorkerCommand]:
         """What each worker was told."""
         with _translated():
             found = cast(dict[str, str], self._client.hgetall(self._orders))
-        return {worker: Order(order) for worker, order in found.items() if order in set(Order)}
+        return {
+            worker: WorkerCommand(order) for worker, order in found.items() if order in set(WorkerCommand)
+        }
 
 
 class RedisAuditLog:
@@ -88,7 +90,7 @@ class RedisAuditLog:
         return tuple(_ENTRY.validate_python(fields) for _, fields in found)
 
 
-class RedisVault:
+class RedisSecretStore:
     """Small secrets that all API processes share."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 
 from shared.domain.api_key import ApiKey
 from shared.errors import Conflict, NotFound
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 
-_translated = partial(outage, "The store of API keys does not answer; try again later.")
+_translated = partial(translate_redis_errors, "The store of API keys does not answer; try again later.")
 
 _KEY = TypeAdapter(ApiKey)
 

@@ -121,7 +121,7 @@ def _reported(on_error: OnError) -> Iterator[None]:
 
 
 @contextmanager
-def outage(sentence: str) -> Iterator[None]:
+def translate_redis_errors(sentence: str) -> Iterator[None]:
     """Raises Unavailable, which says this *sentence* to the client."""
     try:
         yield
@@ -129,7 +129,7 @@ def outage(sentence: str) -> Iterator[None]:
         raise Unavailable(sentence) from error
 
 
-def broken_promises(client: "redis.Redis") -> list[str]:
+def check_durability(client: "redis.Redis") -> list[str]:
     """Sentences about settings of the server under which accepted jobs could be lost. Raises Unavailable."""
     try:
         settings: dict[str, str] = client.config_get("appendonly", "appendfsync", "maxmemory-policy")  # type: ignore[assignment]

@@ -18,7 +18,7 @@ from shared.domain.job import Job
 from shared.domain.webhook import WebhookEvent
 from shared.errors import NotFound
 from shared.ports.webhooks import DeliveryQuery
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 from shared.redis.transactions import Change, Records, next_version, until_written
 from shared.schemas.webhook_event import EVENT, event_of
 
@@ -49,7 +49,7 @@ def recorded(event: WebhookEvent, *, prefix: str) -> list[list[str]]:
     ]
 
 
-_translated = partial(outage, "The store of webhooks does not answer; try again later.")
+_translated = partial(translate_redis_errors, "The store of webhooks does not answer; try again later.")
 
 # As shared/redis_records.py applies a change, but from an event that waits, or not at all.
 _SPREAD = """

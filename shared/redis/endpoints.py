@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import Secrets
 from shared.errors import NotFound
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 from shared.redis.transactions import until_written
 
-_translated = partial(outage, "The store of webhooks does not answer; try again later.")
+_translated = partial(translate_redis_errors, "The store of webhooks does not answer; try again later.")
 
 # A field changes from the value it was read with, or not at all.
 _SWAP = """

@@ -9,13 +9,13 @@ from pydantic import TypeAdapter
 
 from shared.ports.uploads import UploadInfo
 from shared.ports.workers import WorkerInfo
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 
 FORGOTTEN_SECONDS = 15
 
 _WORKER = TypeAdapter(WorkerInfo)
 
-_translated = partial(outage, "The worker registry does not answer.")
+_translated = partial(translate_redis_errors, "The worker registry does not answer.")
 
 
 class RedisWorkerRegistry:
@@ -51,7 +51,7 @@ class RedisWorkerRegistry:
         return f"{self._prefix}worker:{name}"
 
 
-_uploads_translated = partial(outage, "The upload registry does not answer; try again later.")
+_uploads_translated = partial(translate_redis_errors, "The upload registry does not answer; try again later.")
 
 UPLOAD_FORGOTTEN_SECONDS = 30
 

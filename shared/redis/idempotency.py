@@ -6,10 +6,12 @@ from typing import Any
 import redis
 from pydantic import TypeAdapter
 
-from shared.ports.uploads import Answer, Claim
-from shared.redis.client import outage
+from shared.ports.uploads import Answer, IdempotencyClaim
+from shared.redis.client import translate_redis_errors
 
-_translated = partial(outage, "The store of Idempotency-Keys does not answer; try again later.")
+_translated = partial(
+    translate_redis_errors, "The store of Idempotency-Keys does not answer; try again later."
+)
 
 _CLAIM = """
 local until_, answer, head = unpack(redis.call('HMGET', KEYS[1], 'until', 'answer', 'head'))
@@ -30,7 +32,7 @@ return redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 _ANSWER = TypeAdapter(Answer)
 
 
-class RedisClaimStore:
+class RedisIdempotencyStore:
     """Every Idempotency-Key for a day."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str, keep_seconds: int = 24 * 3600) -> None:
@@ -39,7 +41,7 @@ class RedisClaimStore:
         self._claim = client.register_script(_CLAIM)
         self._if_holder = client.register_script(_IF_HOLDER)
 
-    def claim(self, key: str, wanted: Claim, *, now: float) -> Claim:
+    def claim(self, key: str, wanted: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
         """The claim that stands."""
         args: list[str | int | float] = [
             now,
@@ -52,7 +54,7 @@ class RedisClaimStore:
         with _translated():
             found: Any = self._claim(keys=[self._name(key)], args=args)
         head, subject, holder, until, whole, answer = found
-        return Claim(
+        return IdempotencyClaim(
             head=head,
             subject=subject,
             holder=holder,

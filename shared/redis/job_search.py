@@ -16,7 +16,7 @@ from shared.redis.job_records import index_of, word_members, words_of
 from shared.redis.transactions import translated
 
 
-class RedisOverview:
+class RedisJobSearch:
     """All jobs at a glance, from the indexes of RedisJobStore."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
@@ -87,7 +87,7 @@ _MOST_LOOKED_AT = 3
 """Of several analyses of one song, the newest: some may be removed while we look."""
 
 
-class RedisRecall:
+class RedisReportIndex:
     """What earlier analyses have found."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str, jobs: JobStore) -> None:

@@ -13,8 +13,8 @@ import redis
 
 from shared.domain.job import Job
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, Transition
-from shared.redis.client import outage
+from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, JobUpdate
+from shared.redis.client import translate_redis_errors
 from shared.redis.job_records import Follower, JobRecords, index_of, parse_job
 from shared.redis.transactions import Change, Records, next_version, translated, until_written
 
@@ -194,10 +194,10 @@ def _parse_cursor(cursor: str | None, newest: float | None) -> tuple[float | str
 
 _MOST = 500
 
-_translated = partial(outage, "The stream of changes does not answer.")
+_translated = partial(translate_redis_errors, "The stream of changes does not answer.")
 
 
-class RedisTransitions:
+class RedisJobUpdateLog:
     """The stream of all jobs' changes."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
@@ -210,7 +210,7 @@ class RedisTransitions:
             last: Any = self._client.xrevrange(self._stream, count=1)
         return cast(str, last[0][0]) if last else "0-0"
 
-    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
         """What was written after a cursor. The wait must be shorter than the client's patience."""
         with _translated():
             answer: Any = self._client.xread(
@@ -218,6 +218,6 @@ class RedisTransitions:
             )
         entries = answer[0][1] if answer else []
         return tuple(
-            Transition(cursor=entry_id, job_id=fields["id"], state=fields["state"])
+            JobUpdate(cursor=entry_id, job_id=fields["id"], state=fields["state"])
             for entry_id, fields in entries
         )

@@ -14,12 +14,12 @@ from shared.domain.history import SPANS, Bucket, Span, bucket, happened
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 
-_translated = partial(outage, "The store of counts does not answer; try again later.")
+_translated = partial(translate_redis_errors, "The store of counts does not answer; try again later.")
 
 
-class RedisCountStore:
+class RedisMetricsStore:
     """The numbers that everybody adds to."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
@@ -74,7 +74,10 @@ class RedisHistory:
         """The buckets of a span, old to new; the last one is not over yet."""
         last = int(now // span.bucket_seconds) * span.bucket_seconds
         times = [last - (span.buckets - 1 - number) * span.bucket_seconds for number in range(span.buckets)]
-        with outage("The history does not answer."), self._client.pipeline(transaction=False) as pipe:
+        with (
+            translate_redis_errors("The history does not answer."),
+            self._client.pipeline(transaction=False) as pipe,
+        ):
             for at in times:
                 pipe.hgetall(_name(self._prefix, span, at))
             found: list[dict[str, str]] = pipe.execute()

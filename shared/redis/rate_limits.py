@@ -15,9 +15,9 @@ from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLimiter
 
 from shared.ports.access import Allowance, Quota
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 
-_translated = partial(outage, "The counters of limits do not answer; try again later.")
+_translated = partial(translate_redis_errors, "The counters of limits do not answer; try again later.")
 
 # ARGV: the place, the most places, for how many seconds
 _HOLD = """
@@ -34,7 +34,7 @@ return 1
 """
 
 
-class RedisLimiter:
+class RedisRateLimiter:
     """How much everybody has had."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import redis
 
 from shared.errors import Unavailable
-from shared.redis.client import outage
+from shared.redis.client import translate_redis_errors
 
-translated = partial(outage, "The job store does not answer; try again later.")
+translated = partial(translate_redis_errors, "The job store does not answer; try again later.")
 """Around whatever asks for jobs or batches."""
 
 # One round trip, one decision. A record that is not there has the version ''.

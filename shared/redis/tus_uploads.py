@@ -7,10 +7,12 @@ import redis
 from pydantic import TypeAdapter
 
 from shared.errors import NotFound
-from shared.ports.uploads import Resumable, Tail
-from shared.redis.client import outage
+from shared.ports.uploads import Remainder, TusUpload
+from shared.redis.client import translate_redis_errors
 
-_translated = partial(outage, "The store of resumable uploads does not answer; try again later.")
+_translated = partial(
+    translate_redis_errors, "The store of resumable uploads does not answer; try again later."
+)
 
 KEPT_SECONDS = 8 * 24 * 3600
 """Longer than any upload may take; the job's own expiry comes first."""
@@ -28,19 +30,19 @@ else redis.call('HSET', KEYS[1], 'tail', ARGV[2]) end
 return 1
 """
 
-_TAIL = TypeAdapter(Tail)
+_TAIL = TypeAdapter(Remainder)
 
 
-class RedisResumableStore:
+class RedisTusUploadStore:
     """Resumable uploads until they are whole."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
         self._take = client.register_script(_TAKE)
-        self._leave_tail = client.register_script(_LEAVE_TAIL)
+        self._save_remainder = client.register_script(_LEAVE_TAIL)
 
-    def add(self, resumable: Resumable) -> None:
+    def add(self, resumable: TusUpload) -> None:
         """Remember a new one."""
         name = self._name(resumable.id)
         fields = {"metadata": resumable.metadata, "holder": resumable.holder}
@@ -52,23 +54,23 @@ class RedisResumableStore:
             pipe.expire(name, KEPT_SECONDS)
             pipe.execute()
 
-    def get(self, upload_id: str) -> Resumable:
+    def get(self, upload_id: str) -> TusUpload:
         """Raises NotFound."""
         with _translated():
             found = self._client.hmget(self._name(upload_id), "metadata", "holder", "tail")
         return _parse(upload_id, found)
 
-    def take(self, upload_id: str, *, holder: str) -> Resumable:
+    def take(self, upload_id: str, *, holder: str) -> TusUpload:
         """Make a request the only one that writes. Raises NotFound."""
         with _translated():
             found = self._take(keys=[self._name(upload_id)], args=[holder, KEPT_SECONDS])
         return _parse(upload_id, found)
 
-    def leave_tail(self, upload_id: str, *, holder: str, tail: Tail | None) -> bool:
+    def save_remainder(self, upload_id: str, *, holder: str, tail: Remainder | None) -> bool:
         """Remember a new tail; False where somebody else has taken the upload."""
         text = "" if tail is None else _TAIL.dump_json(tail).decode()
         with _translated():
-            return bool(self._leave_tail(keys=[self._name(upload_id)], args=[holder, text]))
+            return bool(self._save_remainder(keys=[self._name(upload_id)], args=[holder, text]))
 
     def remove(self, upload_id: str) -> None:
         """Forget one."""
@@ -79,11 +81,11 @@ class RedisResumableStore:
         return f"{self._prefix}resumable:{upload_id}"
 
 
-def _parse(upload_id: str, found: Any) -> Resumable:
+def _parse(upload_id: str, found: Any) -> TusUpload:
     if not found or found[1] is None:
         raise NotFound("There is no such upload. It may have expired, or be whole.")
     metadata, holder, tail = found
-    return Resumable(
+    return TusUpload(
         id=upload_id,
         metadata=metadata or "",
         holder=holder,

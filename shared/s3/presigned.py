@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from shared.ports.audio import Offer, SignedForm, SignedRequest
+from shared.ports.audio import PresignedForm, PresignedRequest, PresignedUpload
 from shared.s3.client import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class S3DirectStore:
+class S3PresignedUploadStore:
     """Objects under one prefix of one bucket, written by clients."""
 
     def __init__(
@@ -22,7 +22,7 @@ class S3DirectStore:
         self._prefix = prefix
         self._part_bytes = part_bytes
 
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
         """Let the holder of the answer write exactly this object, for so long."""
         if size_bytes > self._part_bytes:
             return self._in_parts(key, size_bytes, media_type, seconds)
@@ -44,12 +44,12 @@ class S3DirectStore:
             Conditions=[{"Content-Type": media_type}, ["content-length-range", size_bytes, size_bytes]],
             ExpiresIn=seconds,
         )
-        put = SignedRequest(
+        put = PresignedRequest(
             method="PUT", url=url, headers={"Content-Type": media_type}, size_bytes=size_bytes
         )
-        return Offer(requests=(put,), form=SignedForm(url=form["url"], fields=form["fields"]))
+        return PresignedUpload(requests=(put,), form=PresignedForm(url=form["url"], fields=form["fields"]))
 
-    def _in_parts(self, key: str, size_bytes: int, media_type: str, seconds: int) -> Offer:
+    def _in_parts(self, key: str, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
         name = self._prefix + key
         with translated():
             created = self._client.create_multipart_upload(
@@ -66,5 +66,5 @@ class S3DirectStore:
                 "ContentLength": size,
             }
             url = self._public.generate_presigned_url("upload_part", Params=params, ExpiresIn=seconds)
-            requests.append(SignedRequest(method="PUT", url=url, headers={}, size_bytes=size))
-        return Offer(requests=tuple(requests), multipart=created["UploadId"])
+            requests.append(PresignedRequest(method="PUT", url=url, headers={}, size_bytes=size))
+        return PresignedUpload(requests=tuple(requests), multipart=created["UploadId"])

@@ -12,55 +12,55 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports.access import KeyStore, Limiter
-from shared.ports.admin import AuditLog, Overview, Vault
-from shared.ports.audio import AudioStore, DirectStore, PartStore, SignedRequest
+from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.admin import AuditLog, JobSearch, SecretStore
+from shared.ports.audio import AudioStore, PartStore, PresignedRequest, PresignedUploadStore
 from shared.ports.batches import BatchStore
-from shared.ports.jobs import JobQueue, JobStore, Transitions
-from shared.ports.metrics import CountStore, History
-from shared.ports.uploads import ClaimStore, Recall, ResumableStore, UploadRegistry
+from shared.ports.jobs import JobQueue, JobStore, JobUpdateLog
+from shared.ports.metrics import History, MetricsStore
+from shared.ports.uploads import IdempotencyStore, ReportIndex, TusUploadStore, UploadRegistry
 from shared.ports.webhooks import DeliveryStore
-from shared.ports.workers import Controls, WorkerRegistry
-from shared.redis.admin import RedisAuditLog, RedisControls, RedisVault
+from shared.ports.workers import WorkerControl, WorkerRegistry
+from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
 from shared.redis.api_keys import RedisKeyStore
 from shared.redis.batches import BatchRecords, RedisBatchStore
 from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
-from shared.redis.idempotency import RedisClaimStore
-from shared.redis.job_search import RedisOverview, RedisRecall
-from shared.redis.jobs import RedisJobStore, RedisTransitions
-from shared.redis.metrics import RedisCountStore, RedisHistory, count_changes
-from shared.redis.rate_limits import RedisLimiter
-from shared.redis.tus_uploads import RedisResumableStore
+from shared.redis.idempotency import RedisIdempotencyStore
+from shared.redis.job_search import RedisJobSearch, RedisReportIndex
+from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
+from shared.redis.metrics import RedisHistory, RedisMetricsStore, count_changes
+from shared.redis.rate_limits import RedisRateLimiter
+from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
-from shared.s3.presigned import S3DirectStore
+from shared.s3.presigned import S3PresignedUploadStore
 from tests.support.fakes.admin import (
     MemoryAuditLog,
-    MemoryControls,
     MemoryHistory,
-    MemoryOverview,
-    MemoryVault,
+    MemoryJobSearch,
+    MemorySecretStore,
+    MemoryWorkerControl,
 )
 from tests.support.fakes.batches import MemoryBatchStore
 from tests.support.fakes.jobs import (
     MemoryAudioStore,
-    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
+    MemoryJobUpdateLog,
     MemoryKeyStore,
-    MemoryLimiter,
-    MemoryTransitions,
+    MemoryMetricsStore,
+    MemoryRateLimiter,
     MemoryWorkerRegistry,
 )
 from tests.support.fakes.uploads import (
-    MemoryClaimStore,
-    MemoryDirectStore,
+    MemoryIdempotencyStore,
     MemoryPartStore,
-    MemoryRecall,
-    MemoryResumableStore,
+    MemoryPresignedUploadStore,
+    MemoryReportIndex,
+    MemoryTusUploadStore,
     MemoryUploadRegistry,
 )
 from tests.support.fakes.webhooks import MemoryDeliveryStore
@@ -105,18 +105,18 @@ def _over_the_same_jobs(
     return pytest.fixture(store)
 
 
-controls: Callable[..., Controls] = _fake_and_real(MemoryControls, RedisControls)
+controls: Callable[..., WorkerControl] = _fake_and_real(MemoryWorkerControl, RedisWorkerControl)
 audit: Callable[..., AuditLog] = _fake_and_real(MemoryAuditLog, RedisAuditLog)
-vault: Callable[..., Vault] = _fake_and_real(MemoryVault, RedisVault)
+vault: Callable[..., SecretStore] = _fake_and_real(MemorySecretStore, RedisSecretStore)
 uploads: Callable[..., UploadRegistry] = _fake_and_real(MemoryUploadRegistry, RedisUploadRegistry)
-claims: Callable[..., ClaimStore] = _fake_and_real(MemoryClaimStore, RedisClaimStore)
+claims: Callable[..., IdempotencyStore] = _fake_and_real(MemoryIdempotencyStore, RedisIdempotencyStore)
 workers: Callable[..., WorkerRegistry] = _fake_and_real(MemoryWorkerRegistry, RedisWorkerRegistry)
 keys: Callable[..., KeyStore] = _fake_and_real(MemoryKeyStore, RedisKeyStore)
-count_store: Callable[..., CountStore] = _fake_and_real(MemoryCountStore, RedisCountStore)
-limiter: Callable[..., Limiter] = _fake_and_real(MemoryLimiter, RedisLimiter)
-resumables: Callable[..., ResumableStore] = _fake_and_real(MemoryResumableStore, RedisResumableStore)
-transitions: Callable[..., Transitions] = _over_the_same_jobs(MemoryTransitions, RedisTransitions)
-overview: Callable[..., Overview] = _over_the_same_jobs(MemoryOverview, RedisOverview)
+count_store: Callable[..., MetricsStore] = _fake_and_real(MemoryMetricsStore, RedisMetricsStore)
+limiter: Callable[..., RateLimiter] = _fake_and_real(MemoryRateLimiter, RedisRateLimiter)
+resumables: Callable[..., TusUploadStore] = _fake_and_real(MemoryTusUploadStore, RedisTusUploadStore)
+transitions: Callable[..., JobUpdateLog] = _over_the_same_jobs(MemoryJobUpdateLog, RedisJobUpdateLog)
+overview: Callable[..., JobSearch] = _over_the_same_jobs(MemoryJobSearch, RedisJobSearch)
 history: Callable[..., History] = _over_the_same_jobs(MemoryHistory, RedisHistory)
 
 
@@ -153,10 +153,10 @@ def batches(
 
 
 @pytest.fixture
-def recall(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> Recall:
+def recall(request: pytest.FixtureRequest, jobs: JobStore, prefix: str) -> ReportIndex:
     if isinstance(jobs, MemoryJobStore):
-        return MemoryRecall(jobs)
-    return RedisRecall(request.getfixturevalue("client"), prefix=prefix, jobs=jobs)
+        return MemoryReportIndex(jobs)
+    return RedisReportIndex(request.getfixturevalue("client"), prefix=prefix, jobs=jobs)
 
 
 @pytest.fixture(params=KINDS)
@@ -201,22 +201,22 @@ def parts(audio: AudioStore) -> PartStore:
 
 
 @pytest.fixture
-def direct(audio: AudioStore, parts: PartStore) -> DirectStore:
+def direct(audio: AudioStore, parts: PartStore) -> PresignedUploadStore:
     if isinstance(audio, S3AudioStore):
         return _real_direct(audio)
     assert isinstance(audio, MemoryAudioStore)
     assert isinstance(parts, MemoryPartStore)
-    return MemoryDirectStore(audio, parts)
+    return MemoryPresignedUploadStore(audio, parts)
 
 
 @pytest.fixture
-def real_direct(s3: S3Server) -> Iterator[S3DirectStore]:
+def real_direct(s3: S3Server) -> Iterator[S3PresignedUploadStore]:
     with _s3_audio(s3) as store:
         yield _real_direct(store)
 
 
-def _real_direct(audio: S3AudioStore) -> S3DirectStore:
-    return S3DirectStore(
+def _real_direct(audio: S3AudioStore) -> S3PresignedUploadStore:
+    return S3PresignedUploadStore(
         audio._client,
         public_client=audio._client,
         bucket=audio._bucket,
@@ -226,12 +226,12 @@ def _real_direct(audio: S3AudioStore) -> S3DirectStore:
 
 
 @pytest.fixture
-def put(direct: DirectStore) -> Callable[[SignedRequest, bytes], int]:
+def put(direct: PresignedUploadStore) -> Callable[[PresignedRequest, bytes], int]:
     """Send what was offered, as a client does; the status."""
-    if isinstance(direct, MemoryDirectStore):
+    if isinstance(direct, MemoryPresignedUploadStore):
         memory = direct
 
-        def put_to_memory(request: SignedRequest, data: bytes) -> int:
+        def put_to_memory(request: PresignedRequest, data: bytes) -> int:
             memory.put(request.url, data)
             return 200
 

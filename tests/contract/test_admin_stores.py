@@ -5,10 +5,10 @@ import pytest
 from shared.domain.history import SPANS, total
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import JobState
-from shared.ports.admin import AuditEntry, AuditLog, Overview, Vault
+from shared.ports.admin import AuditEntry, AuditLog, JobSearch, SecretStore
 from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.metrics import History
-from shared.ports.workers import Controls, Order
+from shared.ports.workers import WorkerCommand, WorkerControl
 from tests.support.factories import a_job, a_report
 
 HOUR = SPANS[0]
@@ -26,7 +26,7 @@ def named(job_id: str, filename: str, **changes: object) -> Job:
     return a_job(job_id, input=AudioInput(filename=filename, sha256=job_id[-1] * 64), **changes)
 
 
-def test_jobs_are_counted_by_state(jobs: JobStore, overview: Overview) -> None:
+def test_jobs_are_counted_by_state(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(3):
         jobs.add(a_job(f"job-{number}"))
     jobs.change("job-0", start)
@@ -35,7 +35,7 @@ def test_jobs_are_counted_by_state(jobs: JobStore, overview: Overview) -> None:
     assert (counts[JobState.QUEUED], counts[JobState.RUNNING], counts[JobState.DEAD]) == (1, 1, 0)
 
 
-def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: Overview) -> None:
+def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(5):
         jobs.add(a_job(f"job-{number}", created_at=100.0 + number))
     jobs.change("job-4", start)
@@ -76,7 +76,7 @@ def test_jobs_are_listed_by_reason_and_by_worker(jobs: JobStore) -> None:
     ],
 )
 def test_jobs_are_found_by_id_digest_and_words(
-    jobs: JobStore, overview: Overview, text: str, found: list[str]
+    jobs: JobStore, overview: JobSearch, text: str, found: list[str]
 ) -> None:
     jobs.add(named("job-1", "Late_Midnight (mix).mp3", created_at=1.0))
     jobs.add(named("job-2", "Après midnight.mp3", created_at=2.0))
@@ -84,14 +84,14 @@ def test_jobs_are_found_by_id_digest_and_words(
     assert [job.id for job in overview.find(text, limit=10)] == found
 
 
-def test_what_is_removed_is_not_found(jobs: JobStore, overview: Overview) -> None:
+def test_what_is_removed_is_not_found(jobs: JobStore, overview: JobSearch) -> None:
     jobs.add(named("job-1", "midnight.mp3"))
     jobs.remove("job-1")
     assert overview.find("midnight", limit=10) == ()
     assert overview.find("1" * 64, limit=10) == ()
 
 
-def test_new_matches_come_first_and_not_more_than_asked_for(jobs: JobStore, overview: Overview) -> None:
+def test_new_matches_come_first_and_not_more_than_asked_for(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(9):
         jobs.add(named(f"job-{number}", "song.mp3", created_at=100.0 + number))
     assert [job.id for job in overview.find("song", limit=3)] == ["job-8", "job-7", "job-6"]
@@ -134,7 +134,7 @@ def test_a_refused_change_leaves_no_trace_in_history(jobs: JobStore, history: Hi
     assert total(history.read(HOUR, now=1020.0)).counts == {"accepted": 1}
 
 
-def test_queues_stay_paused_until_they_are_resumed(controls: Controls) -> None:
+def test_queues_stay_paused_until_they_are_resumed(controls: WorkerControl) -> None:
     controls.pause("batch")
     controls.pause("batch")
     assert controls.paused() == {"batch"}
@@ -143,14 +143,14 @@ def test_queues_stay_paused_until_they_are_resumed(controls: Controls) -> None:
     assert controls.paused() == frozenset()
 
 
-def test_a_worker_has_the_last_order_it_was_given(controls: Controls) -> None:
-    controls.give("host:1", Order.DRAIN)
-    controls.give("host:1", Order.RESTART)
-    controls.give("host:2", Order.DRAIN)
-    assert controls.orders() == {"host:1": Order.RESTART, "host:2": Order.DRAIN}
+def test_a_worker_has_the_last_order_it_was_given(controls: WorkerControl) -> None:
+    controls.give("host:1", WorkerCommand.DRAIN)
+    controls.give("host:1", WorkerCommand.RESTART)
+    controls.give("host:2", WorkerCommand.DRAIN)
+    assert controls.orders() == {"host:1": WorkerCommand.RESTART, "host:2": WorkerCommand.DRAIN}
     controls.take_back("host:1")
     controls.take_back("nobody")
-    assert controls.orders() == {"host:2": Order.DRAIN}
+    assert controls.orders() == {"host:2": WorkerCommand.DRAIN}
 
 
 def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
@@ -163,13 +163,13 @@ def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
     assert audit.latest(limit=2) == (entries[3], entries[2])
 
 
-def test_the_first_value_in_the_vault_stays(vault: Vault) -> None:
+def test_the_first_value_in_the_vault_stays(vault: SecretStore) -> None:
     assert vault.keep("key", "one") == "one"
     assert vault.keep("key", "two") == "one"
     assert vault.keep("other", "two") == "two"
 
 
-def test_attempts_are_counted_until_they_are_forgiven(vault: Vault) -> None:
+def test_attempts_are_counted_until_they_are_forgiven(vault: SecretStore) -> None:
     assert [vault.attempt("a", window_seconds=60) for _ in range(3)] == [1, 2, 3]
     assert vault.attempt("b", window_seconds=60) == 1
     vault.forgive("a")

@@ -3,7 +3,7 @@
 import threading
 
 from shared.domain.job import Job
-from shared.ports.jobs import JobStore, Transitions
+from shared.ports.jobs import JobStore, JobUpdateLog
 from tests.support.factories import a_job
 
 
@@ -12,7 +12,7 @@ def start(job: Job) -> Job:
 
 
 def test_what_comes_after_a_cursor_is_told_once_and_in_order(
-    jobs: JobStore, transitions: Transitions
+    jobs: JobStore, transitions: JobUpdateLog
 ) -> None:
     jobs.add(a_job("before"))
     cursor = transitions.newest()
@@ -32,11 +32,11 @@ def test_what_comes_after_a_cursor_is_told_once_and_in_order(
     assert transitions.newest() == told[-1].cursor
 
 
-def test_silence_is_no_error(transitions: Transitions) -> None:
+def test_silence_is_no_error(transitions: JobUpdateLog) -> None:
     assert transitions.after(transitions.newest(), wait_seconds=0.01) == ()
 
 
-def test_a_waiting_reader_hears_what_happens_meanwhile(jobs: JobStore, transitions: Transitions) -> None:
+def test_a_waiting_reader_hears_what_happens_meanwhile(jobs: JobStore, transitions: JobUpdateLog) -> None:
     cursor = transitions.newest()
     writer = threading.Timer(0.1, jobs.add, [a_job()])
     writer.start()

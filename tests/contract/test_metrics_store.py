@@ -1,9 +1,9 @@
 import threading
 
-from shared.ports.metrics import CountStore
+from shared.ports.metrics import MetricsStore
 
 
-def test_numbers_add_up(count_store: CountStore) -> None:
+def test_numbers_add_up(count_store: MetricsStore) -> None:
     assert (count_store.read(), count_store.seen()) == ({}, {})
     count_store.add({"a|x": 1, "b": 0.25}, process="api", now=1.0)
     count_store.add({"a|x": 2, "c": 5_000_000_000}, process="worker", now=2.5)
@@ -11,12 +11,12 @@ def test_numbers_add_up(count_store: CountStore) -> None:
     assert count_store.seen() == {"api": 1.0, "worker": 2.5}
 
 
-def test_who_has_nothing_to_add_is_alive_all_the_same(count_store: CountStore) -> None:
+def test_who_has_nothing_to_add_is_alive_all_the_same(count_store: MetricsStore) -> None:
     count_store.add({}, process="rescuer", now=3.0)
     assert (count_store.read(), count_store.seen()) == ({}, {"rescuer": 3.0})
 
 
-def test_no_addition_is_lost_among_many(count_store: CountStore) -> None:
+def test_no_addition_is_lost_among_many(count_store: MetricsStore) -> None:
     threads = [
         threading.Thread(target=lambda: count_store.add({"a": 1}, process="api", now=1.0)) for _ in range(20)
     ]

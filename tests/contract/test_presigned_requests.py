@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.s3.presigned import S3DirectStore
+from shared.s3.presigned import S3PresignedUploadStore
 from tests.contract.test_presigned_uploads import LONG, SONG, offered
 
 HEADERS = {"Content-Type": "audio/flac"}
@@ -17,20 +17,20 @@ HEADERS = {"Content-Type": "audio/flac"}
     ids=["longer", "shorter", "other type", "no type"],
 )
 def test_anything_else_than_what_was_offered_is_refused(
-    real_direct: S3DirectStore, content: bytes, headers: dict[str, str]
+    real_direct: S3PresignedUploadStore, content: bytes, headers: dict[str, str]
 ) -> None:
     (request,) = offered(real_direct, SONG)
     assert httpx2.put(request.url, content=content, headers=headers).status_code == 403
 
 
-def test_a_part_of_another_size_or_number_is_refused(real_direct: S3DirectStore) -> None:
+def test_a_part_of_another_size_or_number_is_refused(real_direct: S3PresignedUploadStore) -> None:
     first, *_ = offered(real_direct, LONG)
     assert httpx2.put(first.url, content=b"x").status_code == 403
     other = first.url.replace("partNumber=1", "partNumber=9")
     assert httpx2.put(other, content=LONG[: first.size_bytes]).status_code == 403
 
 
-def test_a_form_takes_exactly_the_file(real_direct: S3DirectStore) -> None:
+def test_a_form_takes_exactly_the_file(real_direct: S3PresignedUploadStore) -> None:
     form = real_direct.offer("a", size_bytes=len(SONG), media_type="audio/flac", seconds=60).form
     assert form is not None
 
@@ -42,7 +42,7 @@ def test_a_form_takes_exactly_the_file(real_direct: S3DirectStore) -> None:
     assert send(SONG) == 204
 
 
-def test_a_browser_of_any_origin_may_put(real_direct: S3DirectStore) -> None:
+def test_a_browser_of_any_origin_may_put(real_direct: S3PresignedUploadStore) -> None:
     (request,) = offered(real_direct, SONG)
     asks = {
         "Origin": "https://page.example",

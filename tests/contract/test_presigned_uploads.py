@@ -3,19 +3,19 @@ from collections.abc import Callable
 import pytest
 
 from shared.errors import AudioMissing, Conflict
-from shared.ports.audio import AudioStore, DirectStore, PartStore, SignedRequest
+from shared.ports.audio import AudioStore, PartStore, PresignedRequest, PresignedUploadStore
 
 SONG = b"fLaC" + bytes(1000)
 LONG = b"fLaC" + bytes(12 * 1024 * 1024)
 
-Put = Callable[[SignedRequest, bytes], int]
+Put = Callable[[PresignedRequest, bytes], int]
 
 
-def offered(direct: DirectStore, song: bytes, key: str = "a") -> tuple[SignedRequest, ...]:
+def offered(direct: PresignedUploadStore, song: bytes, key: str = "a") -> tuple[PresignedRequest, ...]:
     return direct.offer(key, size_bytes=len(song), media_type="audio/flac", seconds=60).requests
 
 
-def pieces(requests: tuple[SignedRequest, ...], song: bytes) -> list[tuple[SignedRequest, bytes]]:
+def pieces(requests: tuple[PresignedRequest, ...], song: bytes) -> list[tuple[PresignedRequest, bytes]]:
     found, at = [], 0
     for request in requests:
         found.append((request, song[at : at + request.size_bytes]))
@@ -23,14 +23,14 @@ def pieces(requests: tuple[SignedRequest, ...], song: bytes) -> list[tuple[Signe
     return found
 
 
-def test_a_small_file_goes_in_one_request(audio: AudioStore, direct: DirectStore, put: Put) -> None:
+def test_a_small_file_goes_in_one_request(audio: AudioStore, direct: PresignedUploadStore, put: Put) -> None:
     (request,) = offered(direct, SONG)
     assert put(request, SONG) == 200
     assert audio.open("a").read() == SONG
 
 
 def test_a_large_file_goes_in_parts_that_are_joined_once(
-    audio: AudioStore, direct: DirectStore, parts: PartStore, put: Put
+    audio: AudioStore, direct: PresignedUploadStore, parts: PartStore, put: Put
 ) -> None:
     offer = direct.offer("a", size_bytes=len(LONG), media_type="audio/flac", seconds=60)
     assert len(offer.requests) > 1
@@ -47,7 +47,7 @@ def test_a_large_file_goes_in_parts_that_are_joined_once(
         assert file.seek(0, 2) == len(LONG)
 
 
-def test_nothing_is_there_before_it_is_sent(audio: AudioStore, direct: DirectStore) -> None:
+def test_nothing_is_there_before_it_is_sent(audio: AudioStore, direct: PresignedUploadStore) -> None:
     offered(direct, SONG)
     offered(direct, LONG, "b")
     for key in ("a", "b"):

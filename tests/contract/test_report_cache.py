@@ -6,9 +6,9 @@ import pytest
 
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.report import ANALYSIS_VERSION, Report
-from shared.domain.report_cache import recall_key
+from shared.domain.report_cache import report_cache_key
 from shared.ports.jobs import JobStore
-from shared.ports.uploads import Recall
+from shared.ports.uploads import ReportIndex
 from tests.support.factories import a_job, a_report
 
 WINDOW = 60.0
@@ -23,12 +23,14 @@ def analysed(jobs: JobStore, job_id: str, *, at: float = 10.0, a4_hz: float = 43
     return report
 
 
-def recalled(recall: Recall, job: Job, *, now: float = 20.0, window_seconds: float = WINDOW) -> Report | None:
-    key = recall_key(job, window_seconds=window_seconds)
+def recalled(
+    recall: ReportIndex, job: Job, *, now: float = 20.0, window_seconds: float = WINDOW
+) -> Report | None:
+    key = report_cache_key(job, window_seconds=window_seconds)
     return None if key is None else recall.report(key, now=now)
 
 
-def test_the_same_bytes_are_recalled(jobs: JobStore, recall: Recall) -> None:
+def test_the_same_bytes_are_recalled(jobs: JobStore, recall: ReportIndex) -> None:
     assert recalled(recall, a_job("new")) is None
     report = analysed(jobs, "job-1")
     assert recalled(recall, a_job("new")) == report
@@ -43,31 +45,31 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_what_is_not_the_same_is_not_recalled(jobs: JobStore, recall: Recall, case: str) -> None:
+def test_what_is_not_the_same_is_not_recalled(jobs: JobStore, recall: ReportIndex, case: str) -> None:
     analysed(jobs, "job-1")
     assert recalled(recall, OTHERS[case]) is None
 
 
-def test_nothing_passes_from_a_key_to_others(jobs: JobStore, recall: Recall) -> None:
+def test_nothing_passes_from_a_key_to_others(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1", owner="key-1")
     assert recalled(recall, a_job("new", owner="key-1")) == report
     assert recalled(recall, a_job("new", owner="key-2")) is None
     assert recalled(recall, a_job("new")) is None
 
 
-def test_another_length_of_window_is_another_question(jobs: JobStore, recall: Recall) -> None:
+def test_another_length_of_window_is_another_question(jobs: JobStore, recall: ReportIndex) -> None:
     analysed(jobs, "job-1")
     assert recalled(recall, a_job("new"), window_seconds=30.0) is None
 
 
-def test_a_report_of_another_version_is_no_answer(jobs: JobStore, recall: Recall) -> None:
+def test_a_report_of_another_version_is_no_answer(jobs: JobStore, recall: ReportIndex) -> None:
     jobs.add(a_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=15))
     jobs.change("job-1", lambda job: job.succeed(1, a_report(analysis_version="before"), now=10.0))
     assert recalled(recall, a_job("new")) is None
 
 
-def test_the_newest_analysis_answers_and_a_removed_one_no_more(jobs: JobStore, recall: Recall) -> None:
+def test_the_newest_analysis_answers_and_a_removed_one_no_more(jobs: JobStore, recall: ReportIndex) -> None:
     first = analysed(jobs, "job-1", at=10.0, a4_hz=432.0)
     second = analysed(jobs, "job-2", at=11.0, a4_hz=440.0)
     assert recalled(recall, a_job("new")) == second
@@ -77,13 +79,15 @@ def test_the_newest_analysis_answers_and_a_removed_one_no_more(jobs: JobStore, r
     assert recalled(recall, a_job("new")) is None
 
 
-def test_what_has_expired_is_forgotten_though_nobody_has_removed_it(jobs: JobStore, recall: Recall) -> None:
+def test_what_has_expired_is_forgotten_though_nobody_has_removed_it(
+    jobs: JobStore, recall: ReportIndex
+) -> None:
     report = analysed(jobs, "job-1", at=10.0, keep_seconds=100.0)
     assert recalled(recall, a_job("new"), now=109.0) == report
     assert recalled(recall, a_job("new"), now=110.0) is None
 
 
-def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: Recall) -> None:
+def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1")
     jobs.add(a_job("job-2").answer(report, now=15.0))
     assert jobs.get("job-2").report == report
@@ -91,7 +95,7 @@ def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: 
     assert recalled(recall, a_job("new")) is None
 
 
-def test_a_failure_is_never_recalled(jobs: JobStore, recall: Recall) -> None:
+def test_a_failure_is_never_recalled(jobs: JobStore, recall: ReportIndex) -> None:
     jobs.add(a_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=15))
     problem = Problem(code="undecodable", message="x", retryable=False)

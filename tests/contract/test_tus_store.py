@@ -3,13 +3,13 @@ from dataclasses import replace
 import pytest
 
 from shared.errors import NotFound
-from shared.ports.uploads import Resumable, ResumableStore, Tail
+from shared.ports.uploads import Remainder, TusUpload, TusUploadStore
 
-AN_UPLOAD = Resumable(id="job-1", metadata="filename c8O2bmc=", holder="a")
-A_TAIL = Tail(key="job-1.tail-x", after_parts=3, size_bytes=17)
+AN_UPLOAD = TusUpload(id="job-1", metadata="filename c8O2bmc=", holder="a")
+A_TAIL = Remainder(key="job-1.tail-x", after_parts=3, size_bytes=17)
 
 
-def test_an_upload_is_remembered_until_it_is_removed(resumables: ResumableStore) -> None:
+def test_an_upload_is_remembered_until_it_is_removed(resumables: TusUploadStore) -> None:
     resumables.add(AN_UPLOAD)
     assert resumables.get("job-1") == AN_UPLOAD
     resumables.remove("job-1")
@@ -18,20 +18,20 @@ def test_an_upload_is_remembered_until_it_is_removed(resumables: ResumableStore)
         resumables.get("job-1")
 
 
-def test_only_the_last_taker_leaves_a_tail(resumables: ResumableStore) -> None:
+def test_only_the_last_taker_leaves_a_tail(resumables: TusUploadStore) -> None:
     resumables.add(AN_UPLOAD)
     assert resumables.take("job-1", holder="b") == replace(AN_UPLOAD, holder="b")
-    assert not resumables.leave_tail("job-1", holder="a", tail=A_TAIL)
+    assert not resumables.save_remainder("job-1", holder="a", tail=A_TAIL)
     assert resumables.get("job-1").tail is None
-    assert resumables.leave_tail("job-1", holder="b", tail=A_TAIL)
+    assert resumables.save_remainder("job-1", holder="b", tail=A_TAIL)
     assert resumables.take("job-1", holder="c") == replace(AN_UPLOAD, holder="c", tail=A_TAIL)
-    assert resumables.leave_tail("job-1", holder="c", tail=None)
+    assert resumables.save_remainder("job-1", holder="c", tail=None)
     assert resumables.get("job-1").tail is None
 
 
-def test_an_unknown_upload_is_nobodys(resumables: ResumableStore) -> None:
+def test_an_unknown_upload_is_nobodys(resumables: TusUploadStore) -> None:
     with pytest.raises(NotFound):
         resumables.take("nobody", holder="a")
-    assert not resumables.leave_tail("nobody", holder="a", tail=A_TAIL)
+    assert not resumables.save_remainder("nobody", holder="a", tail=A_TAIL)
     with pytest.raises(NotFound):
         resumables.get("nobody")

@@ -19,7 +19,7 @@ from shared.outbound.client import Outbound
 from shared.schemas.webhook_event import event_of
 from tests.support.factories import a_job, a_report
 from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore, a_delivery
-from worker.webhooks.deliver import Notifier, SendingTerms
+from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
 
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 EXAMPLES = dict(re.findall(r"<!-- (receive_\S+) -->\n```\w+\n(.*?)```", DOCS.read_text(), re.DOTALL))
@@ -66,11 +66,11 @@ def deliver(
     assert event is not None
     deliveries = MemoryDeliveryStore()
     deliveries.add(a_delivery(url=url, body=event.body, secret=secret))
-    notifier = Notifier(
+    notifier = DeliveryWorker(
         deliveries=deliveries,
         endpoints=MemoryEndpointStore(),
         outbound=way(rules=OutboundRules(networks=parse_networks("127.0.0.0/8"))),
-        terms=SendingTerms(timeout_seconds=10, allow_http=True),
+        terms=DeliveryConfig(timeout_seconds=10, allow_http=True),
         clock=lambda: time.time() - late_seconds,
     )
     after = notifier.notify("msg_1")

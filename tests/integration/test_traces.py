@@ -8,7 +8,15 @@ from contextlib import contextmanager
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from shared.observability.traces import HeldTraces, NoTraces, Place, Span, new_place, open_traces, parse_place
+from shared.observability.traces import (
+    HeldTraces,
+    NoTraces,
+    Span,
+    TraceContext,
+    new_trace_context,
+    open_traces,
+    parse_traceparent,
+)
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -42,7 +50,7 @@ def a_collector() -> Iterator[tuple[str, list[bytes]]]:
 
 
 def a_span(**changes: object) -> Span:
-    parent = parse_place(HEADER)
+    parent = parse_traceparent(HEADER)
     assert parent is not None
     fields: dict[str, object] = {
         "name": "attempt",
@@ -57,13 +65,13 @@ def a_span(**changes: object) -> Span:
 
 
 def test_a_place_comes_back_from_its_header() -> None:
-    place = parse_place(HEADER)
+    place = parse_traceparent(HEADER)
     assert place is not None
     assert str(place) == HEADER
     child = place.child()
     assert (child.trace_id, child.sampled) == (place.trace_id, True)
     assert child.span_id != place.span_id
-    assert parse_place(str(new_place())) is not None
+    assert parse_traceparent(str(new_trace_context())) is not None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +86,7 @@ def test_a_place_comes_back_from_its_header() -> None:
     ],
 )
 def test_what_is_no_header_names_no_place(header: str | None) -> None:
-    assert parse_place(header) is None
+    assert parse_traceparent(header) is None
 
 
 def test_spans_arrive_at_the_collector_as_they_were() -> None:
@@ -132,7 +140,7 @@ def test_what_nobody_fetches_does_not_grow_and_what_is_not_sampled_is_not_kept()
     for _ in range(1200):
         traces.record(a_span())
     assert len(traces._held) == 1000
-    unsampled = Place(trace_id="1" * 32, span_id="2" * 16, sampled=False)
+    unsampled = TraceContext(trace_id="1" * 32, span_id="2" * 16, sampled=False)
     traces.record(a_span(place=unsampled))
     assert len(traces._held) == 1000
     assert traces._held[-1].place != unsampled

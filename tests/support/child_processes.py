@@ -9,7 +9,7 @@ import psutil
 
 from worker.sandbox import child as wire
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import ChildOutcome, run_in_child
+from worker.sandbox.parent import ChildOutcome, run_sandboxed
 
 BYTES = bytes(range(256)) * 20_000  # 5 MB
 MIB = 1 << 20
@@ -36,7 +36,7 @@ def run(
     keep_going: Callable[[], None] = lambda: None,
 ) -> ChildOutcome:
     """Run *task* over `BYTES` or other audio."""
-    return run_in_child(task, audio or io.BytesIO(BYTES), limits=within or limits(), keep_going=keep_going)
+    return run_sandboxed(task, audio or io.BytesIO(BYTES), limits=within or limits(), keep_going=keep_going)
 
 
 def hang_in_c(_: BinaryIO) -> bytes:

@@ -12,7 +12,7 @@ from librosa import stream
 from shared.errors import KammertonError, TooComplex, Undecodable
 from worker.decoding.byte_source import Source
 from worker.decoding.ffmpeg import decode_with_ffmpeg
-from worker.decoding.header_limits import refuse_hopeless
+from worker.decoding.header_limits import check_header_limits
 from worker.decoding.window import Recording, Window, check_format, mix_down
 
 __all__ = ["Recording", "decode"]
@@ -56,7 +56,7 @@ def _decode(source: Source, *, start_seconds: float, window_seconds: float) -> R
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
         raise Undecodable("The file is empty.", code="no_audio")
-    tags_end = refuse_hopeless(audio)
+    tags_end = check_header_limits(audio)
     recording = None
     if _libsndfile_reads(source):
         try:

@@ -37,7 +37,7 @@ _TOO_MUCH_METADATA = "The file's tags, pictures or index are too large."
 _FALSE_INDEX = "The file's index claims more than the file can hold."
 
 
-def refuse_hopeless(audio: BinaryIO) -> int:
+def check_header_limits(audio: BinaryIO) -> int:
     """Raise `TooComplex` if *audio* states more tags, metadata or index than a recording has.
 
     Returns where what follows leading ID3v2 tags begins, in bytes.

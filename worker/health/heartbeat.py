@@ -13,10 +13,10 @@ from celery.worker import state
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.jobs import JobStore
-from shared.ports.workers import Controls, Order, WorkerInfo, WorkerRegistry
+from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, WorkerRegistry
 from worker.health.cgroups import memory_limit_bytes
 from worker.health.check import ailment
-from worker.health.memory import family_memory_bytes
+from worker.health.memory import process_tree_memory_bytes
 from worker.health.watchdog import start_watchdog
 
 BEAT_SECONDS = 3.0
@@ -29,12 +29,12 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def what_ails(
+def diagnose(
     name: str,
     *,
     jobs: JobStore,
     workers: WorkerRegistry,
-    controls: Controls,
+    controls: WorkerControl,
     queues: tuple[str, ...],
     stalled_seconds: float,
 ) -> str | None:
@@ -42,14 +42,14 @@ def what_ails(
     worker = next((worker for worker in workers.alive() if worker.name == name), None)
     idle = controls.paused()  # nobody is unwell for not doing what was forbidden
     served = worker.queues if worker else queues
-    if controls.orders().get(name) is Order.DRAIN:
+    if controls.orders().get(name) is WorkerCommand.DRAIN:
         served = ()
     backlogs = [jobs.backlog(queue) for queue in served if queue not in idle]
     return ailment(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
 
 
 def announce(
-    app: Celery, workers: WorkerRegistry, controls: Controls, *, look: Callable[[str], str | None]
+    app: Celery, workers: WorkerRegistry, controls: WorkerControl, *, look: Callable[[str], str | None]
 ) -> None:
     """Add the heartbeat and the watchdog to the workers of an app. `look` takes the worker's name.
 
@@ -124,7 +124,7 @@ def announce(
                         concurrency=int(parent.concurrency),
                         jobs_done=done,
                         progress_at=self._progress_at,
-                        memory_bytes=family_memory_bytes(),
+                        memory_bytes=process_tree_memory_bytes(),
                         memory_limit_bytes=memory_limit_bytes(),
                         current_jobs=current,
                         draining=self._draining,
@@ -133,12 +133,12 @@ def announce(
             except Unavailable as error:
                 _log.warning("heartbeat_unheard", why=error.message)
 
-        def _heed(self, order: Order | None, parent: Any) -> None:
-            if order is Order.RESTART:
+        def _heed(self, order: WorkerCommand | None, parent: Any) -> None:
+            if order is WorkerCommand.RESTART:
                 _log.info("told_to_restart")
                 controls.take_back(worker_name())
                 os.kill(os.getpid(), signal.SIGTERM)
-            drain = order is Order.DRAIN
+            drain = order is WorkerCommand.DRAIN
             if drain is not self._draining and parent.consumer is not None:
                 _log.info("told_to_drain" if drain else "told_to_work_again")
                 change = parent.consumer.cancel_task_queue if drain else parent.consumer.add_task_queue

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def family_memory_bytes(pid: str = "self", *, proc: Path = Path("/proc")) -> int:
+def process_tree_memory_bytes(pid: str = "self", *, proc: Path = Path("/proc")) -> int:
     """Proportional set size of a process and its descendants, bytes; 0 where it can't be told (no Linux).
 
     Pages shared after a fork count once, as the container's limit counts them.

@@ -8,7 +8,7 @@ from shared.celery_queue import QUEUES
 from shared.errors import Unavailable
 from shared.services import connect
 from shared.settings import read_settings
-from worker.health.heartbeat import what_ails
+from worker.health.heartbeat import diagnose
 
 
 def check() -> int:
@@ -16,7 +16,7 @@ def check() -> int:
     settings = read_settings()
     services = connect(settings)
     look = partial(
-        what_ails,
+        diagnose,
         jobs=services.jobs,
         workers=services.workers,
         controls=services.controls,

@@ -6,7 +6,7 @@ from shared.domain.report import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class AnalysisResult:
     """What listening to one recording gave, and what it took."""
 
     report: Report

@@ -1,6 +1,6 @@
 """Audio file to report: decode, measure, and a second look where the first is inconclusive.
 
-`listen` runs in the child and answers with bytes; `listen_in_child` is what everybody calls.
+`listen` runs in the child and answers with bytes; `analyze_in_sandbox` is what everybody calls.
 """
 
 import time
@@ -15,9 +15,9 @@ from shared.errors import Unanalysable
 from shared.observability.logs import get_logger
 from worker.decoding.decode import decode
 from worker.decoding.window import Recording
-from worker.jobs.analysis_result import Heard
+from worker.jobs.analysis_result import AnalysisResult
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import run_in_child
+from worker.sandbox.parent import run_sandboxed
 from worker.tuning.estimator import measure_tuning
 
 _log = get_logger(__name__)
@@ -25,14 +25,14 @@ _log = get_logger(__name__)
 _REPORT = TypeAdapter(Report)
 
 
-def listen_in_child(
+def analyze_in_sandbox(
     audio: BinaryIO,
     *,
     start_seconds: float | None,
     window_seconds: float,
     limits: ChildLimits,
     keep_going: Callable[[], None],
-) -> Heard:
+) -> AnalysisResult:
     """Listen in a forked child that holds nothing but the audio.
 
     Raises:
@@ -42,12 +42,12 @@ def listen_in_child(
     def task(file: BinaryIO) -> bytes:
         return _REPORT.dump_json(listen(file, start_seconds=start_seconds, window_seconds=window_seconds))
 
-    outcome = run_in_child(task, audio, limits=limits, keep_going=keep_going)
+    outcome = run_sandboxed(task, audio, limits=limits, keep_going=keep_going)
     if outcome.detail:
         _log.warning("child_failed", detail=outcome.detail)
     report = _REPORT.validate_json(outcome.unwrap())
     facts = replace(report.audio, bytes_read=outcome.bytes_read)
-    return Heard(report=replace(report, audio=facts), memory_peak_bytes=outcome.memory_peak_bytes)
+    return AnalysisResult(report=replace(report, audio=facts), memory_peak_bytes=outcome.memory_peak_bytes)
 
 
 def listen(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> Report:

@@ -28,7 +28,7 @@ _PULSE_SECONDS = 0.25
 Result = TypeVar("Result")
 
 
-class Aside:
+class CancellableIO:
     """One call at a time. Nothing may be called any more after one was left behind."""
 
     def __init__(self, keep_going: Callable[[], None], *, call_seconds: float = CALL_SECONDS) -> None:
@@ -40,7 +40,7 @@ class Aside:
         self._call_seconds = call_seconds
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> "Aside":
+    def __enter__(self) -> "CancellableIO":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,11 +82,11 @@ class Aside:
     def opened(self, open_file: Callable[[], BinaryIO]) -> Iterator[BinaryIO]:
         """A file whose opening and reads are such calls; moving in it must be none that waits."""
         with self.call(open_file) as file:
-            yield cast(BinaryIO, _AsideFile(file, self))
+            yield cast(BinaryIO, _CancellableFile(file, self))
 
 
-class _AsideFile(SeekableFile):
-    def __init__(self, file: BinaryIO, aside: Aside) -> None:
+class _CancellableFile(SeekableFile):
+    def __init__(self, file: BinaryIO, aside: CancellableIO) -> None:
         super().__init__(file.seek(0, os.SEEK_END))
         self._file = file
         self._aside = aside

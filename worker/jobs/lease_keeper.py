@@ -19,7 +19,7 @@ class Stopping(Exception):
     """This worker was told to stop, and the time to finish is over."""
 
 
-class Pulse:
+class LeaseKeeper:
     """Of one attempt. To be called several times a second, and cheap as often as that."""
 
     def __init__(

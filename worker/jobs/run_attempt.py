@@ -21,19 +21,19 @@ from shared.errors import (
 from shared.observability.logs import bind, get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobStore
-from worker.jobs.analysis_result import Heard
-from worker.jobs.cancellable_io import CALL_SECONDS, Aside
-from worker.jobs.lease_keeper import Canceled, Pulse, Stopping
+from worker.jobs.analysis_result import AnalysisResult
+from worker.jobs.cancellable_io import CALL_SECONDS, CancellableIO
+from worker.jobs.lease_keeper import Canceled, LeaseKeeper, Stopping
 
 _log = get_logger(__name__)
 
 
-class Listen(Protocol):
+class AnalyzeAudio(Protocol):
     """Audio in, report out, in a place where the audio can do no harm."""
 
     def __call__(
         self, audio: BinaryIO, *, start_seconds: float | None, keep_going: Callable[[], None]
-    ) -> Heard:
+    ) -> AnalysisResult:
         """`keep_going` is called about twice a second; what it raises stops the work and passes.
 
         Raises Unanalysable, Crashed, and what reading `audio` raises.
@@ -41,7 +41,7 @@ class Listen(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenAudio:
     """Audio that is ready to be read."""
 
     file: BinaryIO
@@ -52,12 +52,12 @@ class Opened:
 class Fetch(Protocol):
     """An address in, a seekable file out."""
 
-    def __call__(self, url: str, *, keep_going: Callable[[], None]) -> AbstractContextManager[Opened]:
+    def __call__(self, url: str, *, keep_going: Callable[[], None]) -> AbstractContextManager[OpenAudio]:
         """`keep_going` as in Listen. Raises SourceAway, Unanalysable; so does every read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class AttemptConfig:
     """How long things may take, in seconds."""
 
     lease_seconds: float
@@ -77,9 +77,9 @@ def analyze(
     jobs: JobStore,
     audio: AudioStore,
     fetch: Fetch,
-    listen: Listen,
+    listen: AnalyzeAudio,
     worker: str,
-    terms: Terms,
+    terms: AttemptConfig,
     paused: Callable[[], frozenset[str]] = frozenset,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Job | None:
@@ -109,9 +109,9 @@ def analyze(
         _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
         return job
     _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
-    pulse = Pulse(job, jobs=jobs, lease_seconds=terms.lease_seconds, stopping=stopping)
+    pulse = LeaseKeeper(job, jobs=jobs, lease_seconds=terms.lease_seconds, stopping=stopping)
     try:
-        with Aside(pulse, call_seconds=terms.storage_seconds) as aside:
+        with CancellableIO(pulse, call_seconds=terms.storage_seconds) as aside:
             opened = _opened(job, audio=audio, fetch=fetch, aside=aside)
             step = _attempt(job, opened=opened, listen=listen, pulse=pulse, terms=terms)
             ended = _write(jobs, job_id, step, terms)
@@ -134,11 +134,11 @@ def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
 
 
 @contextmanager
-def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, aside: Aside) -> Iterator[Opened]:
+def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, aside: CancellableIO) -> Iterator[OpenAudio]:
     """The audio, from our storage or from somebody else's server."""
     if job.source is None:
         with aside.opened(lambda: audio.open(job.id)) as file:
-            yield Opened(file=file)
+            yield OpenAudio(file=file)
     elif job.source.url is None:
         raise AudioMissing("The address of this job was forgotten.")
     else:
@@ -147,7 +147,12 @@ def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, aside: Aside) -> Itera
 
 
 def _attempt(
-    job: Job, *, opened: AbstractContextManager[Opened], listen: Listen, pulse: Pulse, terms: Terms
+    job: Job,
+    *,
+    opened: AbstractContextManager[OpenAudio],
+    listen: AnalyzeAudio,
+    pulse: LeaseKeeper,
+    terms: AttemptConfig,
 ) -> Callable[[Job], Job]:
     """Do the work; the answer is the step that records how it ended."""
     token = job.attempts
@@ -183,7 +188,7 @@ def _attempt(
     )
 
 
-def _write(jobs: JobStore, job_id: str, step: Callable[[Job], Job], terms: Terms) -> Job:
+def _write(jobs: JobStore, job_id: str, step: Callable[[Job], Job], terms: AttemptConfig) -> Job:
     """Record how the attempt ended, through a short outage of the store."""
     deadline = time.monotonic() + terms.give_up_seconds
     while True:

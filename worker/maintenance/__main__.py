@@ -31,7 +31,7 @@ def main() -> None:
     def round() -> None:
         nonlocal warned
         if not warned:
-            for sentence in services.broken_promises():
+            for sentence in services.check_durability():
                 log.warning("redis_may_lose_jobs", why=sentence)
             warned = True
         rescuer.round()

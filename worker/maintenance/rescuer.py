@@ -54,7 +54,7 @@ class Rescuer:
             self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
             self._announced = {}
             self._paused = self.paused()
-            self._each(chores.queued_due, self._ring_again, now)
+            self._each(chores.queued_due, self._requeue, now)
             self._each(chores.expired, self._expire, now)
             if not self.keep_audio:
                 self._each(chores.audio_unwanted, self._discard_audio, now)
@@ -87,7 +87,7 @@ class Rescuer:
         job = self.jobs.change(job_id, step)
         _log.warning("lease_expired", job_id=job_id, attempt=job.attempts, state=job.state)
 
-    def _ring_again(self, job_id: str, now: float) -> None:
+    def _requeue(self, job_id: str, now: float) -> None:
         """Submit a job that waits without a message in the broker."""
         if job_id in self._rung_at:
             return

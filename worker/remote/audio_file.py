@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_sound, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
 from shared.errors import SourceRefused, Undecodable
-from shared.outbound.client import Incoming, Outbound
+from shared.outbound.client import Outbound, ResponseStream
 from shared.seekable_file import SeekableFile
-from worker.jobs.run_attempt import Opened
-from worker.remote.fetcher import RemoteLimits, Wire
+from worker.jobs.run_attempt import OpenAudio
+from worker.remote.fetcher import RangeFetcher, RemoteLimits
 from worker.remote.http_range import Part, Version, bad_answer, changed, declared_bytes, part_of
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def fetch(
     limits: RemoteLimits,
     keep_going: Callable[[], None],
     count: Callable[[int], None],
-) -> Iterator[Opened]:
+) -> Iterator[OpenAudio]:
     """Open the file at an address. Every read may raise what this raises.
 
     Raises:
         SourceAway: its server may answer later.
         SourceRefused, TooComplex, Undecodable: another try can't help.
     """
-    wire = Wire(url, outbound=outbound, limits=limits, keep_going=keep_going, fetched=count)
+    wire = RangeFetcher(url, outbound=outbound, limits=limits, keep_going=keep_going, fetched=count)
     with ExitStack() as stack:
         with wire.waiting():
             first = {"Range": f"bytes=0-{FIRST_BYTES - 1}"}
@@ -50,11 +50,11 @@ def fetch(
                 ranged = RangedAudio(wire, incoming)
         if incoming.status == 206:
             stack.close()
-            yield Opened(file=_of_sound(ranged), size_bytes=ranged.size_bytes)
+            yield OpenAudio(file=_require_audio(ranged), size_bytes=ranged.size_bytes)
             return
         spooled = stack.enter_context(SpooledAudio(wire, incoming))
         try:
-            yield Opened(file=_of_sound(spooled), size_bytes=declared_bytes(incoming.headers))
+            yield OpenAudio(file=_require_audio(spooled), size_bytes=declared_bytes(incoming.headers))
         except Undecodable as error:
             if not spooled.is_cut:
                 raise
@@ -65,11 +65,11 @@ def fetch(
             ) from error
 
 
-def _of_sound(audio: "_RemoteAudio") -> BinaryIO:
+def _require_audio(audio: "_RemoteAudio") -> BinaryIO:
     if audio.size_bytes == 0:
         raise Undecodable("The file at this address is empty.", code="no_audio")
     head = audio.read(min(SNIFF_BYTES, audio.size_bytes)) or b""
-    if not looks_like_sound(head):
+    if not looks_like_audio(head):
         raise SourceRefused(
             f"What is at this address looks like {what_it_is(head)}; give the address of the sound itself.",
             code="unsupported_media",
@@ -101,7 +101,7 @@ class _RemoteAudio(SeekableFile):
 class RangedAudio(_RemoteAudio):
     """A file whose server gives any part of it, as long as it stays the same file."""
 
-    def __init__(self, wire: Wire, incoming: Incoming) -> None:
+    def __init__(self, wire: RangeFetcher, incoming: ResponseStream) -> None:
         """*incoming*: the answer to a request for the first `FIRST_BYTES`."""
         super().__init__()
         self._wire = wire
@@ -153,7 +153,7 @@ class RangedAudio(_RemoteAudio):
 class SpooledAudio(_RemoteAudio):
     """The beginning of a file, from one answer that is read on as far as somebody asks."""
 
-    def __init__(self, wire: Wire, incoming: Incoming) -> None:
+    def __init__(self, wire: RangeFetcher, incoming: ResponseStream) -> None:
         super().__init__()
         most = wire.limits.spool_bytes
         # untouched pages of it take no memory, and the decoder's process does not get it

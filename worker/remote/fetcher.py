@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shared.errors import AddressRefused, SourceAway, SourceRefused, TooComplex, Unreachable
-from shared.outbound.client import Incoming, Outbound
+from shared.outbound.client import Outbound, ResponseStream
 from worker.remote.http_range import bad_answer, refuse_status
 
 _LONGEST_ANSWER_SECONDS = 1800.0
@@ -34,7 +34,7 @@ class RemoteLimits:
     allow_http: bool = False
 
 
-class Wire:
+class RangeFetcher:
     """The way to one address, for one attempt."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Wire:
         self._waits_since = self._heard_at = 0.0
 
     @contextmanager
-    def get(self, headers: Mapping[str, str], *, max_bytes: int) -> Iterator[Incoming]:
+    def get(self, headers: Mapping[str, str], *, max_bytes: int) -> Iterator[ResponseStream]:
         """An answer that is the file or a piece of it. Raises SourceAway, SourceRefused."""
         with self._outbound.open(
             "GET",
@@ -98,7 +98,7 @@ class Wire:
         if self._fetched_bytes + size > self.limits.read_bytes:
             raise TooComplex("The decoder asked for more of the file than one job may fetch.")
 
-    def read_whole(self, incoming: Incoming, size: int) -> bytes:
+    def read_whole(self, incoming: ResponseStream, size: int) -> bytes:
         """All that a piece promised. Raises SourceRefused, Unreachable."""
         data = bytearray()
         for chunk in incoming.chunks:

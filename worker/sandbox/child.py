@@ -22,7 +22,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] #
 
 from shared.errors import Unanalysable
 from shared.seekable_file import SeekableFile
-from worker.sandbox.limits import ChildLimits, apply_limits, be_the_first_to_go, die_with_parent
+from worker.sandbox.limits import ChildLimits, apply_limits, die_with_parent, raise_oom_score
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -53,12 +53,12 @@ def _blas_threads(_loaded_modules: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def be_the_child(
+def child_main(
     task: Task, *, link: socket.socket, size: int, parent_pid: int, limits: ChildLimits
 ) -> NoReturn:
     """Run *task* over the parent's *size* bytes of audio and end this process, whatever happens."""
     try:
-        _leave_the_parent(link, parent_pid)
+        _detach_from_parent(link, parent_pid)
         apply_limits(limits)
         kind, payload = _run(task, size)
         _write(FRAME.pack(kind, len(payload), 0))
@@ -67,7 +67,7 @@ def be_the_child(
         os._exit(0)
 
 
-def _leave_the_parent(link: socket.socket, parent_pid: int) -> None:
+def _detach_from_parent(link: socket.socket, parent_pid: int) -> None:
     gc.freeze()  # else a collection here could close descriptors that garbage of the parent still owns
     faulthandler.disable()  # it writes to a descriptor number that is about to mean something else
     for handled in signal.valid_signals():
@@ -76,7 +76,7 @@ def _leave_the_parent(link: socket.socket, parent_pid: int) -> None:
     for ignored in _FOR_THE_PARENT_ALONE:  # a Ctrl-C reaches the whole group; only our parent ends us
         signal.signal(ignored, signal.SIG_IGN)
     die_with_parent(parent_pid)
-    be_the_first_to_go()
+    raise_oom_score()
     # OpenBLAS would start its threads anew in here, and spins for ever when it may not.
     blas_threads().limit(limits=1, user_api="blas")
     kept = os.dup(link.fileno())  # out of the way of the numbers below

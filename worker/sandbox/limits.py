@@ -54,7 +54,7 @@ def apply_limits(limits: ChildLimits) -> bool:
     return allow_only_computing()
 
 
-def be_the_first_to_go() -> None:
+def raise_oom_score() -> None:
     """Make the kernel's out-of-memory killer pick this process before any other (Linux)."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")

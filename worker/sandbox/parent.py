@@ -64,7 +64,7 @@ class ChildOutcome:
         return self.answer or b""
 
 
-def run_in_child(
+def run_sandboxed(
     task: wire.Task, audio: BinaryIO, *, limits: ChildLimits, keep_going: Callable[[], None]
 ) -> ChildOutcome:
     """Run *task* in a forked child over *audio*, which stays with us: the child asks for each range.
@@ -129,7 +129,7 @@ class _Child:
         try:
             self._pid = os.fork()
             if self._pid == 0:
-                wire.be_the_child(task, link=link, size=size, parent_pid=parent_pid, limits=self._limits)
+                wire.child_main(task, link=link, size=size, parent_pid=parent_pid, limits=self._limits)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -138,7 +138,7 @@ class _Child:
         while True:
             kind, first, second = wire.FRAME.unpack(self._receive(wire.FRAME.size))
             if kind != wire.READ:
-                self._last_words(kind, size=first)
+                self._final_message(kind, size=first)
             if second > wire.MAX_READ_BYTES:
                 raise _Ended(problem=Crashed(_DIED), detail="it asked for a read above the protocol's limit")
             data = self._read(audio, offset=first, size=second)
@@ -160,7 +160,7 @@ class _Child:
             bytes_read=self._bytes_read,
         )
 
-    def _last_words(self, kind: bytes, *, size: int) -> NoReturn:
+    def _final_message(self, kind: bytes, *, size: int) -> NoReturn:
         if kind == wire.NO_MEMORY:
             raise _Ended(problem=TooComplex(_TOO_MUCH_MEMORY))
         most = self._limits.answer_bytes if kind == wire.ANSWER else _MAX_FAILURE_BYTES

@@ -15,23 +15,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.report import ANALYSIS_VERSION, Reason, Spectrum, TuningReport, Verdict
-from worker.tuning.grid_fit import GridFit, fit_grid, settling_of, wrap
+from worker.tuning.grid_fit import GridFit, attack_offset_of, fit_grid, wrap
 from worker.tuning.harmonics import read
-from worker.tuning.inharmonicity import stretch_of
-from worker.tuning.note_spread import scatter_of
+from worker.tuning.inharmonicity import inharmonicity_of
+from worker.tuning.note_spread import note_spread_of
 from worker.tuning.peaks import Partials, find_partials
-from worker.tuning.pitch_histogram import SEGMENT_SECONDS, Evidence, gather
-from worker.tuning.resample import LowBand, low_band
-from worker.tuning.single_tone import LoneTone, find_lone_tone
-from worker.tuning.steady_tones import agreeing_cells, find_standing_tones
+from worker.tuning.pitch_histogram import SEGMENT_SECONDS, PitchHistogram, gather
+from worker.tuning.resample import ResampledAudio, low_band
+from worker.tuning.single_tone import SingleTone, find_single_tone
+from worker.tuning.steady_tones import agreeing_cells, find_steady_tones
 from worker.tuning.summary import dominant_hz, histogram_of, note_of, spectrum_of
 from worker.tuning.temperaments import find_unequal_scale, straightened
 from worker.tuning.verdict import (
     LEAD_SHARE,
     MOVES_CENTS,
     SCATTERED_CENTS,
-    Findings,
-    Judgement,
+    Decision,
+    Features,
     also_fits,
     judge,
     judge_tone,
@@ -68,7 +68,7 @@ def measure_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRepo
     windows = [read(short, strikes=True)]
     if long.frames:
         windows.append(read(long))
-    stretch = stretch_of(windows)
+    stretch = inharmonicity_of(windows)
     heard = reduce(add, (gather(window, stretch, segments) for window in windows))
     fit = fit_grid(heard.counts, heard.placed)
     if fit is None:
@@ -83,18 +83,18 @@ class _Reading:
     cents: float
     """Of its A, from 440 Hz."""
     drift: tuple[float | None, ...]
-    judged: Judgement
+    judged: Decision
     remarks: dict[str, bool]
     temperament: str | None = None
 
 
 def _report(
-    low: LowBand, partials: Partials, heard: Evidence, fit: GridFit, picture: Spectrum | None
+    low: ResampledAudio, partials: Partials, heard: PitchHistogram, fit: GridFit, picture: Spectrum | None
 ) -> TuningReport:
     """All fields from what was found."""
     strongest = dominant_hz(partials)
     note, note_cents = note_of(strongest) if strongest else (None, None)
-    tone = find_lone_tone(partials, strongest, heard.counts.shape[1]) if strongest else None
+    tone = find_single_tone(partials, strongest, heard.counts.shape[1]) if strongest else None
     reading = _as_scale(partials, heard, fit)
     if tone is not None:
         alone = _as_tone(tone)
@@ -124,13 +124,13 @@ def _report(
     )
 
 
-def _outdoes(scale: Judgement, heard: Evidence, tone: Judgement) -> bool:
+def _outdoes(scale: Decision, heard: PitchHistogram, tone: Decision) -> bool:
     """Whether music is heard under what seems to be a lone tone: under hum, or a drone."""
     enough = min(MELODY_CONFIDENCE, tone.confidence)
     return scale.reason is None and scale.confidence > enough and heard.pitch_classes > FEW_NOTES
 
 
-def _as_tone(tone: LoneTone) -> _Reading:
+def _as_tone(tone: SingleTone) -> _Reading:
     """The nearest note's tuning is the answer: nobody can know which note was meant."""
     drift_range = _range(tone.drift_cents)
     return _Reading(
@@ -146,7 +146,7 @@ def _as_tone(tone: LoneTone) -> _Reading:
     )
 
 
-def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
+def _as_scale(partials: Partials, heard: PitchHistogram, fit: GridFit) -> _Reading:
     """Equal steps, or unequal ones that fit better."""
     scale = find_unequal_scale(heard.counts)
     if scale is not None:
@@ -154,16 +154,16 @@ def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
         fit = fit_grid(heard.counts, heard.placed) or fit
     drift = _drift(heard, fit)
     drift_range = _range(drift)
-    scatter = scatter_of(heard.counts, fit.cents)
+    scatter = note_spread_of(heard.counts, fit.cents)
     sung = heard.lead_share < LEAD_SHARE and scatter.spread_cents > SCATTERED_CENTS
     lone = heard.pitch_classes < 1.3 and heard.agreement > LONE_AGREEMENT and heard.strength > LONE_STRENGTH
     judged = judge(
-        Findings(
+        Features(
             evidence=heard.notes * heard.agreement**2,
             agreement=heard.agreement,
             strength=heard.strength,
             cells=agreeing_cells(heard),
-            tones=find_standing_tones(partials).agreeing(scale),
+            tones=find_steady_tones(partials).agreeing(scale),
             rival=fit.rival,
             quarter=fit.quarter,
             note_error=math.hypot(fit.note_error, scatter.error_cents, scale.doubt_cents if scale else 0.0),
@@ -177,7 +177,7 @@ def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
     sure = judged.reason is None
     return _Reading(
         # Where every note is sung a little differently, their mean tells more than their fullest place.
-        cents=wrap(fit.cents + (scatter.mean_cents if sung else settling_of(heard, fit.cents))),
+        cents=wrap(fit.cents + (scatter.mean_cents if sung else attack_offset_of(heard, fit.cents))),
         drift=drift,
         judged=judged,
         remarks={
@@ -190,7 +190,7 @@ def _as_scale(partials: Partials, heard: Evidence, fit: GridFit) -> _Reading:
     )
 
 
-def _drift(heard: Evidence, fit: GridFit) -> tuple[float | None, ...]:
+def _drift(heard: PitchHistogram, fit: GridFit) -> tuple[float | None, ...]:
     """Tuning of each ten seconds relative to the whole, None where too little was heard."""
     found: list[float | None] = []
     for index in range(heard.counts.shape[1]):

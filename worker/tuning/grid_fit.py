@@ -6,7 +6,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.pitch_histogram import BINS, Evidence
+from worker.tuning.pitch_histogram import BINS, PitchHistogram
 
 PLACES = np.asarray(np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS, np.float64)
 """Cents from the A440 grid of each bin's middle, shape (BINS,)."""
@@ -131,7 +131,7 @@ REST = 1.5
 """Lasting tones fall on: on known tunings the error is 1.8 of what is seen (0 to 3 by soundfont)."""
 
 
-def settling_of(heard: Evidence, cents: float) -> float:
+def attack_offset_of(heard: PitchHistogram, cents: float) -> float:
     """Cents to add to `cents`, where all tones together lie, for where they come to rest.
 
     Strings, reeds and pipes begin sharp, by up to 2 cents for 0.3 s, and short notes are mostly

@@ -24,7 +24,7 @@ LASTING_YOUNGEST = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readings:
+class HarmonicMatches:
     """The tones of one window; arrays of shape (n,), but for `roots`."""
 
     cents: NDArray[np.float64]
@@ -48,7 +48,7 @@ class Readings:
     means_agreement: float
 
 
-def read(partials: Partials, *, strikes: bool = False) -> Readings:
+def read(partials: Partials, *, strikes: bool = False) -> HarmonicMatches:
     """The tones of `partials` and their possible fundamentals.
 
     A tone with another one at its h-th part in the same frame may be that overtone or a note of its own;
@@ -70,7 +70,7 @@ def read(partials: Partials, *, strikes: bool = False) -> Readings:
         lasting = _ripe(
             table.age(LASTING_FRAMES, (before >= 0) & (grown > STRUCK_DB)), LASTING_FRAMES, LASTING_YOUNGEST
         )
-    return Readings(
+    return HarmonicMatches(
         cents=tones.cents,
         weight=tones.weight,
         part=tones.weight / (shared - 1.0 + own),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.harmonics import Readings
+from worker.tuning.harmonics import HarmonicMatches
 from worker.tuning.peak_table import LOWEST_CENTS
 
 STRETCH_CENTS = 16.0
@@ -29,7 +29,7 @@ def _near(stiffness: float) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + (rest / STRETCH_WIDTH_CENTS) ** 2) ** 2, np.float64)
 
 
-def stretch_of(windows: Sequence[Readings]) -> NDArray[np.float64]:
+def inharmonicity_of(windows: Sequence[HarmonicMatches]) -> NDArray[np.float64]:
     """Cents that the overtones of a fundamental in each octave lie over it, per (h**2 - 1); shape (8,).
 
     A stiff string's overtone h lies about 866 B (h**2 - 1) cents over h times its fundamental (Fletcher
@@ -52,7 +52,7 @@ def stretch_of(windows: Sequence[Readings]) -> NDArray[np.float64]:
     return np.asarray(stiffness * PIANO_CENTS, np.float64)
 
 
-def _counts(window: Readings) -> NDArray[np.float64]:
+def _counts(window: HarmonicMatches) -> NDArray[np.float64]:
     """Weight by order, octave of the fundamental and distance from its multiple."""
     counts = np.zeros((_ORDERS.size, 8, _PLACES.size))
     weight = window.part * window.settled

@@ -17,7 +17,7 @@ _HEAP = gaussian(NOTE_CENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scatter:
+class NoteSpread:
     """Where each pitch class lies in each ten seconds, against the fitted grid."""
 
     mean_cents: float
@@ -28,7 +28,7 @@ class Scatter:
     """Standard error of their middle, were each note drawn anew."""
 
 
-def scatter_of(counts: NDArray[np.float64], cents: float) -> Scatter:
+def note_spread_of(counts: NDArray[np.float64], cents: float) -> NoteSpread:
     """The scatter of `counts`, shape (12, segments, BINS) and not empty, around the grid at `cents`."""
     cells = counts.reshape(-1, BINS)
     total = cells.sum(axis=1)
@@ -40,7 +40,7 @@ def scatter_of(counts: NDArray[np.float64], cents: float) -> Scatter:
     away = wrap(PLACES[place] - cents)
     spread = _median(np.abs(away - _median(away, weight)), weight)
     near = weight * (np.abs(away) < NEAR_CENTS)
-    return Scatter(
+    return NoteSpread(
         mean_cents=float((near * away).sum() / max(float(near.sum()), 1e-300)),
         spread_cents=spread,
         # 1.4826 median deviations are one standard deviation of a normal distribution.

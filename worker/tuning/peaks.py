@@ -7,7 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from worker.tuning.resample import LowBand
+from worker.tuning.resample import ResampledAudio
 
 LOWEST_HZ = 32.0
 """Below C1 a semitone is narrower than 2 Hz: no window of under a second tells notes apart."""
@@ -51,7 +51,7 @@ class Partials:
         return np.asarray(1200.0 * np.log2(self.hz / 440.0), np.float64)
 
 
-def find_partials(low: LowBand, *, window_seconds: float, overlap: int) -> Partials:
+def find_partials(low: ResampledAudio, *, window_seconds: float, overlap: int) -> Partials:
     """Peaks of the Hann spectrum, with reassigned frequencies.
 
     One rectangular FFT a frame serves both: the Hann spectrum is W[k] = X[k]/2 - (X[k-1] + X[k+1])/4,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.harmonics import Readings
+from worker.tuning.harmonics import HarmonicMatches
 from worker.tuning.inharmonicity import STRETCH_CENTS, octave_of
 
 BINS = 400
@@ -14,7 +14,7 @@ SEGMENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PitchHistogram:
     """Weight by pitch class, segment and deviation; adds up over windows and kinds of peaks."""
 
     counts: NDArray[np.float64]
@@ -35,9 +35,9 @@ class Evidence:
     means_agreement: float
     """Resultant length of the mean pitches of tones that waver, in the window where they agree best."""
 
-    def __add__(self, other: "Evidence") -> "Evidence":
+    def __add__(self, other: "PitchHistogram") -> "PitchHistogram":
         """What two windows heard of the same samples."""
-        return Evidence(
+        return PitchHistogram(
             counts=self.counts + other.counts,
             placed=self.placed + other.placed,
             lasting=self.lasting + other.lasting,
@@ -67,11 +67,11 @@ def _participation(weight: NDArray[np.float64]) -> float:
     return float(weight.sum() ** 2 / max(float((weight**2).sum()), 1e-300))
 
 
-def gather(window: Readings, stretch: NDArray[np.float64], segments: int) -> Evidence:
+def gather(window: HarmonicMatches, stretch: NDArray[np.float64], segments: int) -> PitchHistogram:
     """Count every tone where its fundamental would lie, over all series it may belong to.
 
     Overtone h lies 1200 log2(h) cents over its fundamental, off the tempered grid by +2, -14, -31 ...
-    cents for h = 3, 5, 7, and `stretch` (see `stretch_of`) further up. Right readings pile up at the
+    cents for h = 3, 5, 7, and `stretch` (see `inharmonicity_of`) further up. Right readings pile up at the
     tuning, wrong ones scatter, so neither overtones nor chords pull the answer.
     """
     segment = np.minimum((window.seconds / SEGMENT_SECONDS).astype(np.int64), segments - 1)
@@ -93,7 +93,7 @@ def gather(window: Readings, stretch: NDArray[np.float64], segments: int) -> Evi
         if window.lasting is not None:
             _place(lasting, left, right, above, part * window.lasting[mine])
     seconds = window.sounding_seconds
-    return Evidence(
+    return PitchHistogram(
         counts=counts.reshape(12, segments, BINS),
         placed=placed.reshape(12, segments, BINS),
         lasting=lasting.reshape(12, segments, BINS),
@@ -117,7 +117,7 @@ def _place(
     into += np.bincount(right, further, into.size)
 
 
-def _keys(window: Readings) -> NDArray[np.complex128]:
+def _keys(window: HarmonicMatches) -> NDArray[np.complex128]:
     """`keys` of Evidence: tones that may be an overtone off the grid hardly count."""
     alone = np.where((window.roots[[2, 4, 5, 6, 8, 9]] >= 0).any(axis=0), 0.05, 1.0) * window.weight
     key = np.clip(np.round(window.cents / 100.0).astype(np.int64) + 69, 0, 127)

@@ -23,7 +23,7 @@ _TAPER = (0.5 + 0.5 * np.cos(np.pi * _TOP)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LowBand:
+class ResampledAudio:
     """Samples of peak about 1 at `rate_hz`, free of NaN and Inf."""
 
     samples: NDArray[np.float32]
@@ -32,7 +32,7 @@ class LowBand:
     clipped: bool
 
 
-def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
+def low_band(samples: NDArray[np.float32], sample_rate: int) -> ResampledAudio:
     """Clean, scale and decimate `samples` (shape (n,), any finite or broken values).
 
     Decimation keeps the low bins of each block's spectrum (overlap-save), so any rate comes down by
@@ -43,7 +43,7 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
     if peak < SILENCE_PEAK and peaks.size:
         peak = float(peaks.max())
     if peak < SILENCE_PEAK:
-        return LowBand(samples=np.zeros(0, np.float32), rate_hz=float(sample_rate), clipped=False)
+        return ResampledAudio(samples=np.zeros(0, np.float32), rate_hz=float(sample_rate), clipped=False)
     ratio = _ratio(sample_rate)
     block = np.zeros(ratio * BLOCK // 4, np.float32)
     guard = ratio * GUARD // 4
@@ -63,7 +63,7 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> LowBand:
         half = scipy.fft.rfft(block)[: BLOCK // 2 + 1] * taper
         kept = slice(index * (BLOCK - 2 * GUARD), (index + 1) * (BLOCK - 2 * GUARD))
         out[kept] = scipy.fft.irfft(half, BLOCK)[GUARD:-GUARD]
-    return LowBand(
+    return ResampledAudio(
         samples=out[: samples.size * 4 // ratio],
         rate_hz=sample_rate * 4 / ratio,
         clipped=_is_clipped(samples, peaks),

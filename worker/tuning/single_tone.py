@@ -44,7 +44,7 @@ RINGS_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoneTone:
+class SingleTone:
     """The tone that outweighs all else."""
 
     hz: float
@@ -59,7 +59,7 @@ class LoneTone:
     """By segment, from `hz`; None where it does not sound."""
 
 
-def find_lone_tone(partials: Partials, strongest_hz: float, segments: int) -> LoneTone | None:
+def find_single_tone(partials: Partials, strongest_hz: float, segments: int) -> SingleTone | None:
     """The tone at `strongest_hz` if it is the only one, all along; None for music, drums and noise."""
     if partials.hz.size == 0:
         return None
@@ -101,7 +101,7 @@ def find_lone_tone(partials: Partials, strongest_hz: float, segments: int) -> Lo
         spread = _deviation(away - middle, weight)
     part = np.minimum((seconds_of / SEGMENT_SECONDS).astype(np.int64), segments - 1)
     moved, total = _by_part(part, away - middle, weight, segments)
-    return LoneTone(
+    return SingleTone(
         hz=strongest_hz * 2.0 ** (middle / 1200.0),
         error_cents=spread,
         pure=pure,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from worker.tuning.peak_table import CELL_CENTS, LOWEST_CENTS
 from worker.tuning.peaks import HIGHEST_HZ, LOWEST_HZ, Partials
-from worker.tuning.pitch_histogram import Evidence
+from worker.tuning.pitch_histogram import PitchHistogram
 from worker.tuning.temperaments import UnequalScale
 from worker.tuning.tones import steadiness
 
@@ -35,7 +35,7 @@ _COLUMNS = math.ceil((1200.0 * math.log2(HIGHEST_HZ / LOWEST_HZ) + 50.0) / CELL_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandingTones:
+class SteadyTones:
     """Steady tones, one entry a frame; arrays of shape (n,)."""
 
     cents: NDArray[np.float64]
@@ -57,7 +57,7 @@ class StandingTones:
         return _agreeing(np.bincount(note, turn.real, 128) + 1j * np.bincount(note, turn.imag, 128))
 
 
-def find_standing_tones(partials: Partials) -> StandingTones:
+def find_steady_tones(partials: Partials) -> SteadyTones:
     """Partials that stand still till the next frame under overtones of their own."""
     table = np.empty((CHUNK + 1) * _COLUMNS, np.float32)
     found = [
@@ -66,7 +66,7 @@ def find_standing_tones(partials: Partials) -> StandingTones:
     ]
     mine = np.concatenate(found) if found else np.zeros(0, np.int64)
     weight = steadiness(partials)[mine]
-    return StandingTones(cents=partials.cents[mine][weight > 0.0], weight=weight[weight > 0.0])
+    return SteadyTones(cents=partials.cents[mine][weight > 0.0], weight=weight[weight > 0.0])
 
 
 def _tones_between(partials: Partials, start: int, table: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -89,7 +89,7 @@ def _tones_between(partials: Partials, start: int, table: NDArray[np.float32]) -
     return np.asarray(low[overtones >= OVERTONES] + first, np.int64)
 
 
-def agreeing_cells(heard: Evidence) -> float:
+def agreeing_cells(heard: PitchHistogram) -> float:
     """Effective number of pitch classes times ten seconds that agree on one grid: 1 by chance."""
     # A matrix product would be as short, but it wakes BLAS's threads, which cost more than all the rest.
     return _agreeing(np.fft.rfft(heard.counts, axis=2)[:, :, 1].ravel())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from worker.tuning.pitch_histogram import BINS, Evidence
+from worker.tuning.pitch_histogram import BINS, PitchHistogram
 
 PEAK_CENTS = 3.0
 """Width of what counts as one place: the error of a sampled instrument's single key."""
@@ -149,7 +149,7 @@ def find_unequal_scale(counts: NDArray[np.float64]) -> UnequalScale | None:
     )
 
 
-def straightened(heard: Evidence, scale: UnequalScale) -> Evidence:
+def straightened(heard: PitchHistogram, scale: UnequalScale) -> PitchHistogram:
     """What would have been heard of the same piece on the equal grid with the same A."""
     bend = scale.cents_over_a - 100.0 * np.arange(12)
     step = 100 / BINS

@@ -66,7 +66,7 @@ MOVES_CENTS = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Features:
     """All that the rules may look at."""
 
     evidence: float
@@ -88,7 +88,7 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Decision:
     """The answer's certainty, and why there is none."""
 
     confidence: float
@@ -96,7 +96,7 @@ class Judgement:
     reason: Reason | None
 
 
-def judge(found: Findings) -> Judgement:
+def judge(found: Features) -> Decision:
     """How sure we are, and the reason to say nothing."""
     error = _error(found)
     within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
@@ -108,23 +108,23 @@ def judge(found: Findings) -> Judgement:
         reason, confidence = Reason.TUNING_DRIFTS, min(confidence, 0.3)
     elif odds < SURE_ENOUGH or 1.645 * error > WIDEST_CENTS:
         reason = Reason.NOISE_LIKE if found.evidence < NOISE_EVIDENCE else Reason.NO_STABLE_PITCH
-    return Judgement(
+    return Decision(
         confidence=round(min(confidence, 0.99), 4), uncertainty_cents=1.645 * error, reason=reason
     )
 
 
-def judge_tone(error_cents: float, *, pure: bool, drift_range: float) -> Judgement:
+def judge_tone(error_cents: float, *, pure: bool, drift_range: float) -> Decision:
     """How surely one tone alone tells the tuning of its nearest note."""
     error = math.hypot(TONE_FLOOR_CENTS, error_cents, drift_range / 6.0)
     within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
-    return Judgement(
+    return Decision(
         confidence=round(within * (TONE_ODDS if pure else RINGING_ODDS), 4),
         uncertainty_cents=1.645 * error,
         reason=None,
     )
 
 
-def _error(found: Findings) -> float:
+def _error(found: Features) -> float:
     """Standard error in cents."""
     known = math.hypot(found.note_error, found.time_error)
     if found.drift_range <= MOVES_CENTS:
@@ -133,7 +133,7 @@ def _error(found: Findings) -> float:
     return math.hypot(min(known, found.drift_range / 1.645), FLOOR_CENTS, found.drift_range / 6.0)
 
 
-def _log_odds(found: Findings) -> float:
+def _log_odds(found: Features) -> float:
     """For the recording having a tuning at all."""
     if found.lone_tone:
         return 4.0

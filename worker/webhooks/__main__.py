@@ -8,8 +8,8 @@ from shared.services import connect
 from shared.settings import read_settings
 from worker.process_loop import run_rounds
 from worker.trace_spans import span_of_delivery
-from worker.webhooks.deliver import Notifier, SendingTerms
-from worker.webhooks.dispatcher import Sender
+from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
+from worker.webhooks.dispatcher import Dispatcher
 
 _DRAIN_SECONDS = 3.0
 _OUTCOMES = {
@@ -27,11 +27,11 @@ def main() -> None:
         log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
     )
     services = connect(settings, process="notifier")
-    notifier = Notifier(
+    notifier = DeliveryWorker(
         deliveries=services.deliveries,
         endpoints=services.endpoints,
         outbound=services.outbound,
-        terms=SendingTerms(
+        terms=DeliveryConfig(
             timeout_seconds=settings.webhook_timeout_seconds,
             pauses=settings.webhook_retry_seconds,
             allow_http=settings.webhook_allow_http,
@@ -55,7 +55,7 @@ def main() -> None:
                 trace(delivery)
         return delivery
 
-    sender = Sender(
+    sender = Dispatcher(
         deliveries=services.deliveries,
         endpoints=services.endpoints,
         notify=attempt,

@@ -23,7 +23,7 @@ _LEASE_SPARE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SendingTerms:
+class DeliveryConfig:
     """How patient we are."""
 
     timeout_seconds: float
@@ -38,13 +38,13 @@ class SendingTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notifier:
+class DeliveryWorker:
     """Delivers. Safe to share between threads."""
 
     deliveries: DeliveryStore
     endpoints: EndpointStore
     outbound: HttpSender
-    terms: SendingTerms
+    terms: DeliveryConfig
     clock: Callable[[], float] = time.time
     chance: Callable[[], float] = random.random
 
@@ -69,7 +69,7 @@ class Notifier:
         answer, attempt = self._send(delivery, url, began)
         retry_after = retry_after_seconds(answer.status, answer.headers, now=self.clock()) if answer else 0.0
         if delivery.endpoint_id is not None:
-            self._tell_endpoint(delivery.endpoint_id, attempt)
+            self._update_endpoint(delivery.endpoint_id, attempt)
         chance = self.chance()
         after = self.deliveries.change(
             delivery.id,
@@ -150,7 +150,7 @@ class Notifier:
         disabled = endpoint.disabled_at is not None and delivery.type is not EventType.TEST
         return endpoint.url, "The endpoint is disabled." if disabled else None
 
-    def _tell_endpoint(self, endpoint_id: str, attempt: Attempt) -> None:
+    def _update_endpoint(self, endpoint_id: str, attempt: Attempt) -> None:
         def step(endpoint: Endpoint) -> Endpoint:
             if attempt.accepted:
                 return endpoint.accepted()

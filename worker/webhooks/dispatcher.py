@@ -14,7 +14,7 @@ from shared.domain.delivery import Delivery
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.webhooks import DeliveryStore, EndpointStore
-from worker.webhooks.fan_out import spread_events
+from worker.webhooks.fan_out import fan_out_events
 
 _log = get_logger(__name__)
 
@@ -24,7 +24,7 @@ _LOOK_AGAIN_SECONDS = 0.2
 
 
 @dataclass(slots=True, kw_only=True)
-class Sender:
+class Dispatcher:
     """Call `round` again and again, from one thread."""
 
     deliveries: DeliveryStore
@@ -41,7 +41,7 @@ class Sender:
 
     def round(self) -> bool:
         """Spread what has happened, begin what is due. Whether there was anything. Raises Unavailable."""
-        spread = spread_events(deliveries=self.deliveries, endpoints=self.endpoints, now=self.clock())
+        spread = fan_out_events(deliveries=self.deliveries, endpoints=self.endpoints, now=self.clock())
         return bool(self._begin() or spread)
 
     def wait(self) -> None:

@@ -14,7 +14,7 @@ _log = get_logger(__name__)
 _MOST = 100
 
 
-def spread_events(*, deliveries: DeliveryStore, endpoints: EndpointStore, now: float) -> int:
+def fan_out_events(*, deliveries: DeliveryStore, endpoints: EndpointStore, now: float) -> int:
     """Turn what stands in the outbox into deliveries; how many events that were. Raises Unavailable."""
     events = deliveries.events(limit=_MOST)
     for event in events:

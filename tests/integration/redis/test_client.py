@@ -13,7 +13,7 @@ import redis
 from local.valkey import find_binary
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.errors import Unavailable
-from shared.redis.client import broken_promises, connect_redis, parse_sentinel
+from shared.redis.client import check_durability, connect_redis, parse_sentinel
 from shared.redis.jobs import RedisJobStore
 from tests.support.factories import a_job
 from tests.support.servers import ValkeyServer
@@ -39,7 +39,7 @@ def test_an_incomplete_sentinel_address_is_refused(url: str) -> None:
 
 def test_our_own_server_keeps_every_promise(valkey: ValkeyServer) -> None:
     with connect_redis(valkey.url) as client:
-        assert broken_promises(client) == []
+        assert check_durability(client) == []
 
 
 def test_a_server_that_forgets_or_evicts_is_told_about(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_server_that_forgets_or_evicts_is_told_about(tmp_path: Path) -> None:
         a_server(tmp_path, "--save", "", "--maxmemory-policy", "allkeys-lru") as port,
         connect_redis(f"redis://127.0.0.1:{port}/0") as client,
     ):
-        sentences = broken_promises(client)
+        sentences = check_durability(client)
     assert [sentence.split()[0] for sentence in sentences] == ["appendonly", "maxmemory-policy"]
 
 

@@ -8,13 +8,13 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.ports.admin import AuditEntry
 from shared.ports.jobs import JobQuery
-from shared.ports.workers import Order
+from shared.ports.workers import WorkerCommand
 from shared.redis.job_records import index_of, words_of
 from tests.support.fakes.jobs import MemoryJobStore
 
 
 @dataclass
-class MemoryOverview:
+class MemoryJobSearch:
     store: MemoryJobStore
 
     def counts(self) -> Mapping[JobState, int]:
@@ -71,9 +71,9 @@ class MemoryHistory:
 
 
 @dataclass
-class MemoryControls:
+class MemoryWorkerControl:
     queues: set[str] = field(default_factory=set)
-    told: dict[str, Order] = field(default_factory=dict)
+    told: dict[str, WorkerCommand] = field(default_factory=dict)
 
     def pause(self, queue: str) -> None:
         self.queues.add(queue)
@@ -84,13 +84,13 @@ class MemoryControls:
     def paused(self) -> frozenset[str]:
         return frozenset(self.queues)
 
-    def give(self, worker: str, order: Order) -> None:
+    def give(self, worker: str, order: WorkerCommand) -> None:
         self.told[worker] = order
 
     def take_back(self, worker: str) -> None:
         self.told.pop(worker, None)
 
-    def orders(self) -> Mapping[str, Order]:
+    def orders(self) -> Mapping[str, WorkerCommand]:
         return dict(self.told)
 
 
@@ -106,7 +106,7 @@ class MemoryAuditLog:
 
 
 @dataclass
-class MemoryVault:
+class MemorySecretStore:
     kept: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.ports.access import Allowance, Quota
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, Transition
+from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, JobUpdate
 from shared.ports.workers import WorkerInfo
 
 
@@ -205,19 +205,19 @@ def _matches(job: Job, query: JobQuery) -> bool:
 
 
 @dataclass
-class MemoryTransitions:
+class MemoryJobUpdateLog:
     store: MemoryJobStore
 
     def newest(self) -> str:
         return str(len(self.store.transitions))
 
-    def after(self, cursor: str, *, wait_seconds: float) -> tuple[Transition, ...]:
+    def after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
         known = int(cursor)
         with self.store.changed:
             self.store.changed.wait_for(lambda: len(self.store.transitions) > known, wait_seconds)
             new = self.store.transitions[known:]
         return tuple(
-            Transition(cursor=str(known + number), job_id=job_id, state=state)
+            JobUpdate(cursor=str(known + number), job_id=job_id, state=state)
             for number, (job_id, state) in enumerate(new, 1)
         )
 
@@ -270,7 +270,7 @@ class MemoryKeyStore:
 
 
 @dataclass
-class MemoryLimiter:
+class MemoryRateLimiter:
     had: dict[tuple[str, str], list[tuple[float, int]]] = field(default_factory=dict)
     held: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
 
@@ -306,7 +306,7 @@ class MemoryLimiter:
 
 
 @dataclass
-class MemoryCountStore:
+class MemoryMetricsStore:
     fields: dict[str, float] = field(default_factory=dict)
     heard: dict[str, float] = field(default_factory=dict)
 

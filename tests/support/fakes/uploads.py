@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from shared.domain.report import Report
 from shared.domain.report_cache import recalled_as
 from shared.errors import AudioMissing, Conflict, NotFound
-from shared.ports.audio import Offer, SignedForm, SignedRequest
-from shared.ports.uploads import Answer, Claim, Resumable, Tail, UploadInfo
+from shared.ports.audio import PresignedForm, PresignedRequest, PresignedUpload
+from shared.ports.uploads import Answer, IdempotencyClaim, Remainder, TusUpload, UploadInfo
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
 
 
@@ -29,11 +29,11 @@ class MemoryUploadRegistry:
 
 
 @dataclass
-class MemoryClaimStore:
-    claims: dict[str, Claim] = field(default_factory=dict)
+class MemoryIdempotencyStore:
+    claims: dict[str, IdempotencyClaim] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def claim(self, key: str, wanted: Claim, *, now: float) -> Claim:
+    def claim(self, key: str, wanted: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
         with self.lock:
             found = self.claims.setdefault(key, wanted)
             if found.answer is None and found.head == wanted.head and found.until <= now:
@@ -57,7 +57,7 @@ class MemoryClaimStore:
 
 
 @dataclass
-class MemoryRecall:
+class MemoryReportIndex:
     jobs: MemoryJobStore
 
     def report(self, key: str, *, now: float) -> Report | None:
@@ -109,23 +109,27 @@ class MemoryPartStore:
 
 
 @dataclass
-class MemoryDirectStore:
+class MemoryPresignedUploadStore:
     """Its addresses are `memory:<key>/<part>`; `put` stands for the client's request."""
 
     audio: MemoryAudioStore
     parts: MemoryPartStore
     part_bytes: int = 5 * 1024 * 1024
 
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> Offer:
+    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
         if size_bytes <= self.part_bytes:
             headers = {"Content-Type": media_type}
-            request = SignedRequest(method="PUT", url=f"memory:{key}", headers=headers, size_bytes=size_bytes)
-            return Offer(requests=(request,), form=SignedForm(url=f"memory:{key}", fields={"key": key}))
+            request = PresignedRequest(
+                method="PUT", url=f"memory:{key}", headers=headers, size_bytes=size_bytes
+            )
+            return PresignedUpload(
+                requests=(request,), form=PresignedForm(url=f"memory:{key}", fields={"key": key})
+            )
         multipart = self.parts.start(key, media_type=media_type)
         starts = range(0, size_bytes, self.part_bytes)
-        return Offer(
+        return PresignedUpload(
             requests=tuple(
-                SignedRequest(
+                PresignedRequest(
                     method="PUT",
                     url=f"memory:{multipart}/{number}",
                     headers={},
@@ -145,23 +149,23 @@ class MemoryDirectStore:
 
 
 @dataclass
-class MemoryResumableStore:
-    resumables: dict[str, Resumable] = field(default_factory=dict)
+class MemoryTusUploadStore:
+    resumables: dict[str, TusUpload] = field(default_factory=dict)
 
-    def add(self, resumable: Resumable) -> None:
+    def add(self, resumable: TusUpload) -> None:
         self.resumables[resumable.id] = resumable
 
-    def get(self, upload_id: str) -> Resumable:
+    def get(self, upload_id: str) -> TusUpload:
         try:
             return self.resumables[upload_id]
         except KeyError:
             raise NotFound("There is no such upload. It may have expired, or be whole.") from None
 
-    def take(self, upload_id: str, *, holder: str) -> Resumable:
+    def take(self, upload_id: str, *, holder: str) -> TusUpload:
         self.resumables[upload_id] = replace(self.get(upload_id), holder=holder)
         return self.resumables[upload_id]
 
-    def leave_tail(self, upload_id: str, *, holder: str, tail: Tail | None) -> bool:
+    def save_remainder(self, upload_id: str, *, holder: str, tail: Remainder | None) -> bool:
         found = self.resumables.get(upload_id)
         if found is None or found.holder != holder:
             return False

@@ -10,44 +10,44 @@ from fastapi.testclient import TestClient
 
 from api.admin.sessions import Sessions
 from api.app import create_app
-from api.config import Addresses, JobTerms, Limits, Rules, Web
+from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
 from api.http.background import Upkeep
 from shared.domain.api_key import Scope, issue_key
-from shared.observability.metrics import Bookkeeper, Tally
+from shared.observability.metrics import MetricsBuffer, MetricsRecorder
 from shared.observability.traces import NoTraces
 from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import Outbound
 from shared.ports.stores import Stores
 from tests.support.fakes.admin import (
     MemoryAuditLog,
-    MemoryControls,
     MemoryHistory,
-    MemoryOverview,
-    MemoryVault,
+    MemoryJobSearch,
+    MemorySecretStore,
+    MemoryWorkerControl,
 )
 from tests.support.fakes.batches import MemoryBatchStore
 from tests.support.fakes.jobs import (
     MemoryAudioStore,
-    MemoryCountStore,
     MemoryJobQueue,
     MemoryJobStore,
+    MemoryJobUpdateLog,
     MemoryKeyStore,
-    MemoryLimiter,
-    MemoryTransitions,
+    MemoryMetricsStore,
+    MemoryRateLimiter,
     MemoryWorkerRegistry,
 )
 from tests.support.fakes.uploads import (
-    MemoryClaimStore,
-    MemoryDirectStore,
+    MemoryIdempotencyStore,
     MemoryPartStore,
-    MemoryRecall,
-    MemoryResumableStore,
+    MemoryPresignedUploadStore,
+    MemoryReportIndex,
+    MemoryTusUploadStore,
     MemoryUploadRegistry,
 )
 from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
 from worker.maintenance.rescuer import Rescuer
 
-Part = TypeVar("Part", Stores, Rules, Addresses, Upkeep)
+Part = TypeVar("Part", Stores, ApiConfig, Addresses, Upkeep)
 
 OPERATOR, VIEWER = "let me work", "let me look"
 MOST_BYTES = 12 * 1024 * 1024
@@ -59,19 +59,19 @@ class World:
     def __init__(self, **changes: Any) -> None:
         """Each of `changes` replaces the field of its name, in whichever of the app's parts has it."""
         self.jobs, self.audio, self.queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryCountStore()
-        self.claims = MemoryClaimStore()
-        self.uploads, self.resumables = MemoryUploadRegistry(), MemoryResumableStore()
+        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryMetricsStore()
+        self.claims = MemoryIdempotencyStore()
+        self.uploads, self.resumables = MemoryUploadRegistry(), MemoryTusUploadStore()
         self.parts = MemoryPartStore(self.audio)
-        self.direct = MemoryDirectStore(self.audio, self.parts)
+        self.direct = MemoryPresignedUploadStore(self.audio, self.parts)
         self.deliveries, self.endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
         self.batches = MemoryBatchStore(self.jobs, self.deliveries)
-        self.controls, self.audit = MemoryControls(), MemoryAuditLog()
+        self.controls, self.audit = MemoryWorkerControl(), MemoryAuditLog()
         stores = Stores(
             jobs=self.jobs,
             batches=self.batches,
             queue=self.queue,
-            transitions=MemoryTransitions(self.jobs),
+            transitions=MemoryJobUpdateLog(self.jobs),
             workers=self.workers,
             audio=self.audio,
             direct=self.direct,
@@ -79,22 +79,22 @@ class World:
             resumables=self.resumables,
             uploads=self.uploads,
             claims=self.claims,
-            recall=MemoryRecall(self.jobs),
+            recall=MemoryReportIndex(self.jobs),
             keys=self.keys,
-            limiter=MemoryLimiter(),
+            limiter=MemoryRateLimiter(),
             counts=counts,
-            overview=MemoryOverview(self.jobs),
+            overview=MemoryJobSearch(self.jobs),
             history=MemoryHistory(self.jobs),
             controls=self.controls,
             audit=self.audit,
             deliveries=self.deliveries,
             endpoints=self.endpoints,
         )
-        terms = JobTerms(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60)
-        rules = Rules(terms=terms, limits=Limits(), web=Web(), anonymous=True)
+        terms = JobLimits(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+        rules = ApiConfig(terms=terms, limits=Limits(), web=Web(), anonymous=True)
         addresses = Addresses(of_callbacks=public_only, of_sources=public_only)
-        books = Bookkeeper(counts, tally=Tally(), process="api")
-        vault = changes.pop("vault", MemoryVault())
+        books = MetricsRecorder(counts, tally=MetricsBuffer(), process="api")
+        vault = changes.pop("vault", MemorySecretStore())
         app = create_app(
             _changed(stores, changes),
             rules=_changed(rules, changes),

@@ -7,11 +7,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.domain.api_key import Scope
 from shared.errors import Unavailable
-from shared.observability.metrics import ERRORS, WEBHOOKS, Bookkeeper, Tally, counted
+from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, counted
 from shared.ports.workers import WorkerInfo
 from shared.redis.metrics import counts_of
 from tests.support.factories import a_job, a_report
-from tests.support.fakes.jobs import MemoryCountStore
+from tests.support.fakes.jobs import MemoryMetricsStore
 from tests.support.promtool import find_promtool
 from tests.unit.api.conftest import World
 
@@ -23,13 +23,13 @@ def away(*_: Any, **__: Any) -> Any:
 
 
 @pytest.fixture
-def store() -> MemoryCountStore:
-    return MemoryCountStore()
+def store() -> MemoryMetricsStore:
+    return MemoryMetricsStore()
 
 
 @pytest.fixture
-def open_world(store: MemoryCountStore) -> World:
-    books = Bookkeeper(store, tally=Tally(), process="api")
+def open_world(store: MemoryMetricsStore) -> World:
+    books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
     return World(counts=store, books=books, metrics_public=True)
 
 
@@ -47,7 +47,7 @@ def labels(**given: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(given.items()))
 
 
-def a_life(store: MemoryCountStore) -> None:
+def a_life(store: MemoryMetricsStore) -> None:
     """One job from its upload to its report, as the follower counts it."""
     job = a_job(created_at=1.0, queued_at=1.0, due_at=1.0)
     running = job.start(worker="w", now=4.0, lease_seconds=15)
@@ -56,7 +56,7 @@ def a_life(store: MemoryCountStore) -> None:
         store.add(counts_of(old, new), process="worker", now=5.0)
 
 
-def test_what_happened_to_jobs_is_told(open_world: World, store: MemoryCountStore) -> None:
+def test_what_happened_to_jobs_is_told(open_world: World, store: MemoryMetricsStore) -> None:
     a_life(store)
     found = read(open_world)
     assert found["kammerton_jobs_finished_total", labels(state="succeeded", reason="none")] == 1
@@ -126,7 +126,7 @@ def test_a_request_that_meets_a_bug_is_counted(open_world: World) -> None:
     assert read(open_world)["kammerton_unexpected_errors_total", ()] == 1
 
 
-def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: MemoryCountStore) -> None:
+def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: MemoryMetricsStore) -> None:
     store.add(counted(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
     store.add(counted(WEBHOOKS, "delivered"), process="notifier", now=7.0)
     found = read(open_world)
@@ -136,7 +136,7 @@ def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: 
     assert found["kammerton_process_seen_timestamp_seconds", labels(process="notifier")] == 7
 
 
-def test_without_redis_there_is_still_an_answer(open_world: World, store: MemoryCountStore) -> None:
+def test_without_redis_there_is_still_an_answer(open_world: World, store: MemoryMetricsStore) -> None:
     store.read = away  # type: ignore[method-assign]
     found = read(open_world)
     assert found["kammerton_redis_up", ()] == 0
@@ -144,8 +144,8 @@ def test_without_redis_there_is_still_an_answer(open_world: World, store: Memory
     assert not [name for name, _ in found if name.startswith("kammerton_jobs")]
 
 
-def test_what_could_not_be_written_is_written_later(store: MemoryCountStore) -> None:
-    books = Bookkeeper(store, tally=Tally(), process="api")
+def test_what_could_not_be_written_is_written_later(store: MemoryMetricsStore) -> None:
+    books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
     books.tally.add({"a": 1})
     add, store.add = store.add, away  # type: ignore[method-assign]
     books.write()
@@ -164,7 +164,7 @@ def test_the_numbers_are_for_operators_unless_they_are_public(closed_world: Worl
     assert (status(), status(Scope.JOBS_READ), status(Scope.ADMIN_READ)) == (401, 403, 200)
 
 
-def test_promtool_finds_nothing_to_object_to(open_world: World, store: MemoryCountStore) -> None:
+def test_promtool_finds_nothing_to_object_to(open_world: World, store: MemoryMetricsStore) -> None:
     promtool = find_promtool()
     a_life(store)
     open_world.client.get("/v1/jobs/a")

@@ -12,7 +12,7 @@ from api.admin import api as admin_api
 from shared.domain.api_key import Scope
 from shared.domain.job import AudioInput, Problem
 from shared.domain.job_state import JobState
-from shared.ports.uploads import Resumable
+from shared.ports.uploads import TusUpload
 from shared.ports.workers import WorkerInfo
 from tests.support.factories import a_batch, a_job
 from tests.support.fakes.webhooks import a_delivery, an_endpoint
@@ -231,7 +231,7 @@ class Asked:
         self.world.jobs.add(replace(ended, expires_at=time.time() + 99))
         waiting = a_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
         self.world.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
-        self.world.resumables.add(Resumable(id=waiting.id, metadata="", holder=""))
+        self.world.resumables.add(TusUpload(id=waiting.id, metadata="", holder=""))
         self.world.endpoints.add(an_endpoint(number, owner=self.owner))
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from api.access.rate_limit import subject_of
-from api.access.upload_quota import Admission, UploadSlot
+from api.access.upload_quota import UploadQuota, UploadSlot
 from api.config import Limits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, Unavailable
 from tests.support.factories import a_job
-from tests.support.fakes.jobs import MemoryJobStore, MemoryLimiter
+from tests.support.fakes.jobs import MemoryJobStore, MemoryRateLimiter
 from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(996)
@@ -21,11 +21,11 @@ BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)
 
 
 @pytest.fixture
-def limiter() -> MemoryLimiter:
-    return MemoryLimiter()
+def limiter() -> MemoryRateLimiter:
+    return MemoryRateLimiter()
 
 
-def limited(limiter: MemoryLimiter, **limits: Any) -> World:
+def limited(limiter: MemoryRateLimiter, **limits: Any) -> World:
     return World(limiter=limiter, limits=Limits(**limits))
 
 
@@ -37,7 +37,7 @@ def away(*_: Any, **__: Any) -> Any:
     raise Unavailable("The counters are away.")
 
 
-def test_every_answer_says_how_many_requests_are_left(limiter: MemoryLimiter) -> None:
+def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, requests_per_minute=3)
     for left in (2, 1, 0):
         answer = world.client.get("/v1/jobs/x")
@@ -52,7 +52,7 @@ def test_every_answer_says_how_many_requests_are_left(limiter: MemoryLimiter) ->
     assert answer.headers["X-Request-ID"]
 
 
-def test_keys_do_not_pay_for_each_other_nor_for_their_address(limiter: MemoryLimiter) -> None:
+def test_keys_do_not_pay_for_each_other_nor_for_their_address(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, requests_per_minute=1)
     one, two = world.token(*BOTH), world.token(*BOTH)
     for headers in ({}, bearing(one), bearing(two)):
@@ -60,7 +60,7 @@ def test_keys_do_not_pay_for_each_other_nor_for_their_address(limiter: MemoryLim
         assert world.client.get("/v1/jobs/x", headers=headers).status_code == 429
 
 
-def test_guessing_keys_counts_against_the_address(limiter: MemoryLimiter) -> None:
+def test_guessing_keys_counts_against_the_address(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, requests_per_minute=3)
     guesses = [
         world.client.get("/v1/jobs/x", headers=bearing(f"kam_{number:012}_{'0' * 64}")) for number in range(5)
@@ -68,13 +68,13 @@ def test_guessing_keys_counts_against_the_address(limiter: MemoryLimiter) -> Non
     assert [guess.status_code for guess in guesses] == [401, 401, 401, 429, 429]
 
 
-def test_health_checks_are_not_counted(limiter: MemoryLimiter) -> None:
+def test_health_checks_are_not_counted(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, requests_per_minute=1)
     assert [world.client.get("/healthz").status_code for _ in range(3)] == [200, 200, 200]
     assert limiter.had == {}
 
 
-def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryLimiter) -> None:
+def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryRateLimiter) -> None:
     limiter.take = limiter.look = limiter.hold = limiter.places = away  # type: ignore[method-assign]
     world = limited(limiter, requests_per_minute=1, uploads_at_once=1, bytes_per_day=10**6)
     assert [world.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
@@ -83,7 +83,7 @@ def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: M
     assert world.audio.objects == {}
 
 
-def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryLimiter) -> None:
+def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, bytes_per_day=2500)
     assert [world.client.post("/v1/jobs", content=SONG).status_code for _ in range(2)] == [202, 202]
     answer = world.client.post("/v1/jobs", content=SONG)
@@ -93,7 +93,7 @@ def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryLimi
     assert len(world.audio.objects) == 2
 
 
-def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryLimiter) -> None:
+def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, bytes_per_day=10**6)
     world.audio.put = away  # type: ignore[method-assign]
     assert world.client.post("/v1/jobs", content=SONG).status_code == 503
@@ -103,14 +103,14 @@ def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryLimiter) -> None:
     assert sum(amount for had in limiter.had.values() for _, amount in had) == 2 * len(SONG)
 
 
-def test_places_are_given_back_however_an_upload_ends(limiter: MemoryLimiter) -> None:
+def test_places_are_given_back_however_an_upload_ends(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, uploads_at_once=1)
     for content, expected in ((SONG, 202), (b"", 400), (bytes(13 * 1024 * 1024), 413), (SONG, 202)):
         assert world.client.post("/v1/jobs", content=content).status_code == expected
     assert all(not held for held in limiter.held.values())
 
 
-def test_too_many_uploads_at_once_are_refused(limiter: MemoryLimiter) -> None:
+def test_too_many_uploads_at_once_are_refused(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, uploads_at_once=1)
     token = world.token(*BOTH)
     limiter.hold("uploads", f"key:{token.split('_')[1]}", "another", most=1, seconds=60)
@@ -123,7 +123,7 @@ def test_too_many_uploads_at_once_are_refused(limiter: MemoryLimiter) -> None:
     assert world.client.post("/v1/jobs", content=SONG).status_code == 202, "others may"
 
 
-def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryLimiter) -> None:
+def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, jobs_queued=2)
     ids = [world.client.post("/v1/jobs", content=SONG).json()["id"] for _ in range(2)]
     answer = world.client.post("/v1/jobs", content=SONG)
@@ -135,7 +135,7 @@ def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryLimiter) -> None:
     assert world.client.post("/v1/jobs", content=SONG).status_code == 202
 
 
-def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryLimiter) -> None:
+def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, queue_most=2)
     world.jobs.add(a_job("a"))
     assert world.client.post("/v1/jobs", content=SONG).status_code == 202
@@ -148,9 +148,9 @@ def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryLimiter) -> None:
     assert len(world.audio.objects) == 1
 
 
-def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryLimiter) -> None:
+def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryRateLimiter) -> None:
     limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
-    admission = Admission(limiter=limiter, jobs=MemoryJobStore(), limits=limits)
+    admission = UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits)
     slot = UploadSlot(admission, "a")
 
     async def song() -> AsyncIterator[bytes]:
@@ -168,7 +168,7 @@ def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryLimite
         charged = sum(amount for had in limiter.had.values() for _, amount in had)
         assert charged == 40 * 1024 * 1024
         with pytest.raises(LimitReached):
-            admission.take_place("a", "another")
+            admission.acquire_slot("a", "another")
         await slot.leave()
         return size
 
@@ -176,9 +176,9 @@ def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryLimite
     assert sum(amount for had in limiter.had.values() for _, amount in had) == 50 * 1024 * 1024
 
 
-def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryLimiter) -> None:
+def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryRateLimiter) -> None:
     limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
-    slot = UploadSlot(Admission(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
+    slot = UploadSlot(UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
     slot.enter(0)
     limiter.hold = limiter.charge = limiter.let_go = away  # type: ignore[method-assign]
 
@@ -208,7 +208,7 @@ def test_an_address_stands_for_its_owner(one: str, other: str | None, same: bool
     assert one not in subject_of(None, one)
 
 
-def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryLimiter) -> None:
+def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, bytes_per_day=2500, jobs_queued=2)
     wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
     assert [world.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]

@@ -16,14 +16,14 @@ from shared.domain.job_state import Event, JobState
 from shared.domain.webhook import EventType
 from shared.outbound.address_rules import Answer
 from shared.ports.uploads import UploadInfo
-from shared.ports.workers import Order, WorkerInfo
+from shared.ports.workers import WorkerCommand, WorkerInfo
 from tests.support.factories import a_job, a_report
-from tests.support.fakes.admin import MemoryVault
+from tests.support.fakes.admin import MemorySecretStore
 from tests.support.fakes.jobs import MemoryJobStore
 from tests.support.fakes.webhooks import MemoryHttpSender, a_delivery, an_endpoint
 from tests.support.html import dangers
 from tests.unit.api.conftest import OPERATOR, VIEWER, World
-from worker.webhooks.deliver import Notifier, SendingTerms
+from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]
@@ -127,7 +127,7 @@ def test_a_forged_or_changed_cookie_is_nobody(world: World) -> None:
 
 
 def test_a_session_ends_with_its_time_and_with_its_password() -> None:
-    vault = MemoryVault()
+    vault = MemorySecretStore()
     old = Sessions(vault, operator_password="one", viewer_password=None)
     cookie = old.log_in("one", name="Ann\u202e", address="a", now=0.0)
     session = old.read(cookie, now=10.0)
@@ -139,7 +139,7 @@ def test_a_session_ends_with_its_time_and_with_its_password() -> None:
 
 
 def test_without_a_password_one_is_made_once_and_told_once() -> None:
-    vault = MemoryVault()
+    vault = MemorySecretStore()
     told: list[str] = []
     for _ in range(2):
         sessions = Sessions(vault, operator_password=None, viewer_password=None, announce=told.append)
@@ -255,7 +255,7 @@ def test_a_worker_is_drained_and_put_back_to_work(world: World) -> None:
     world.workers.beat(a_worker())
     client = log_in(world)
     client.post("/admin/workers/host:7", data={"act": "drain"})
-    assert world.controls.orders() == {"host:7": Order.DRAIN}
+    assert world.controls.orders() == {"host:7": WorkerCommand.DRAIN}
     assert "draining" in client.get("/admin").text
     client.post("/admin/workers/host:7", data={"act": "resume"})
     assert world.controls.orders() == {}
@@ -465,11 +465,11 @@ def test_a_receiver_that_fails_for_three_days_is_disabled_and_the_dashboard_says
     for day in range(4):
         assert "is disabled" not in log_in(world, VIEWER).get("/admin").text
         world.deliveries.add(a_delivery(day, endpoint_id="ep_1", owner="key-1", secret=None))
-        notifier = Notifier(
+        notifier = DeliveryWorker(
             deliveries=world.deliveries,
             endpoints=world.endpoints,
             outbound=outbound,
-            terms=SendingTerms(timeout_seconds=15),
+            terms=DeliveryConfig(timeout_seconds=15),
             clock=lambda day=day: begin + day * 86_400,  # type: ignore[misc]  # each day its own
         )
         assert notifier.notify(f"msg_{day}") is not None

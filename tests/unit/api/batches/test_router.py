@@ -12,15 +12,15 @@ from fastapi import Request
 from api.batches.schemas import MOST_BYTES
 from api.batches.service import read_batch
 from api.config import Limits
-from api.http.slow_clients import Pace
-from api.uploads.buffer_pool import BufferBudget
+from api.http.slow_clients import MinRateTimeout
+from api.uploads.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
 from shared.domain.batch import MOST_ITEMS, Batch
 from shared.domain.job import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
 from tests.support.factories import a_report
-from tests.support.fakes.jobs import MemoryLimiter
+from tests.support.fakes.jobs import MemoryRateLimiter
 from tests.support.fakes.webhooks import a_delivery
 from tests.unit.api.conftest import World
 
@@ -228,8 +228,8 @@ def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
     held: list[int] = []
 
     async def scene() -> None:
-        budget = BufferBudget(1024 * 1024, part_bytes=1024 * 1024)
-        pace = Pace(idle_seconds=5, least_bytes_per_second=1)
+        budget = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
+        pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
 
         async def receive() -> dict[str, Any]:
             held.append(budget.held_bytes)
@@ -460,7 +460,7 @@ def test_a_broken_bell_is_no_failure(world: World) -> None:
 
 
 def test_each_item_counts_as_a_job_that_waits() -> None:
-    world = World(limiter=MemoryLimiter(), limits=Limits(jobs_queued=4))
+    world = World(limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
     with world.client:
         uploaded = upload(world)
         too_many = create(world, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -480,7 +480,7 @@ def test_a_batch_that_would_fill_the_queue_is_not_taken() -> None:
 
 
 def test_addresses_count_against_the_bytes_of_a_day() -> None:
-    world = World(limiter=MemoryLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+    world = World(limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
     with world.client:
         assert create(world, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(world, *[{"source_url": URL}] * 2).status_code == 202

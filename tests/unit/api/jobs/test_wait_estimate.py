@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 
-from api.jobs.wait_estimate import Forecast
+from api.jobs.wait_estimate import WaitEstimate
 from shared.domain.job import Job
 from shared.ports.workers import WorkerInfo
 from tests.support.factories import a_job, a_report
-from tests.support.fakes.admin import MemoryControls, MemoryHistory
+from tests.support.fakes.admin import MemoryHistory, MemoryWorkerControl
 from tests.support.fakes.jobs import MemoryJobStore, MemoryWorkerRegistry
 
 
@@ -16,8 +16,8 @@ class World:
         self.now = time.time()
         self.jobs = MemoryJobStore()
         self.workers = MemoryWorkerRegistry()
-        self.controls = MemoryControls()
-        self.forecast = Forecast(
+        self.controls = MemoryWorkerControl()
+        self.forecast = WaitEstimate(
             jobs=self.jobs,
             workers=self.workers,
             history=MemoryHistory(self.jobs),

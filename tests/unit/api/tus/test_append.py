@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from api.config import JobTerms
-from api.http.slow_clients import Pace
+from api.config import JobLimits
+from api.http.slow_clients import MinRateTimeout
 from api.tus.append import Continuation
-from api.tus.storage import Arrivals
-from api.uploads.buffer_pool import BufferBudget, Hold
+from api.tus.storage import TusStorage
+from api.uploads.buffer_pool import BufferPool, Reservation
 from api.uploads.receiver import Receiver
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
-from shared.ports.uploads import Resumable
+from shared.ports.uploads import TusUpload
 from tests.support.fakes.jobs import MemoryAudioStore
 from tests.unit.api.conftest import World
 from tests.unit.api.tus.test_router import CHUNK, begin, offset_of, patch
@@ -132,16 +132,16 @@ def awaiting(world: World, size_bytes: int) -> Job:
         keep_seconds=60,
     )
     world.jobs.add(job)
-    world.resumables.add(Resumable(id="job-1", metadata="", holder=""))
+    world.resumables.add(TusUpload(id="job-1", metadata="", holder=""))
     return job
 
 
-class NoMoreThan(BufferBudget):
+class NoMoreThan(BufferPool):
     """Memory that is full for everybody who wants more than this in one buffer."""
 
     most_bytes = 0
 
-    async def _grow(self, hold: Hold, size_bytes: int, wait_seconds: float) -> None:
+    async def _grow(self, hold: Reservation, size_bytes: int, wait_seconds: float) -> None:
         if size_bytes > self.most_bytes:
             raise Overloaded("Too many uploads are under way; send the file again in a few seconds.")
         await super()._grow(hold, size_bytes, wait_seconds)
@@ -151,14 +151,14 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
     world = World()
     budget = NoMoreThan(2 * PART, part_bytes=PART)
     budget.most_bytes = 16 * 1024
-    terms = JobTerms(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+    terms = JobLimits(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
     song = SHORT[: budget.most_bytes + 10]
-    arrivals = Arrivals(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
+    arrivals = TusStorage(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
     job = awaiting(world, len(song))
 
     async def write(holder: str, data: bytes) -> None:
         before = arrivals.of(job, world.resumables.take("job-1", holder=holder))
-        pace = Pace(idle_seconds=5, least_bytes_per_second=1)
+        pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data
@@ -177,7 +177,7 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
 
 def test_two_requests_that_start_an_object_at_once_write_to_one() -> None:
     world = World()
-    arrivals = Arrivals(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
+    arrivals = TusStorage(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
     job = awaiting(world, 2 * PART)
     faster, slower = arrivals.continued(job), arrivals.continued(job)
     faster.write(bytes(PART), number=1)

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.uploads.buffer_pool import FIRST_BYTES, BufferBudget
+from api.uploads.buffer_pool import FIRST_BYTES, BufferPool
 from shared.errors import Overloaded
 
 PART = 8 * FIRST_BYTES
 
 
-async def one_upload(budget: BufferBudget, parts: int, rng: random.Random, seen: list[int]) -> None:
+async def one_upload(budget: BufferPool, parts: int, rng: random.Random, seen: list[int]) -> None:
     """Grows by doubling as real ones do; parts on their way out come back by themselves."""
     sending: list[asyncio.Task[None]] = []
     for _ in range(parts):
@@ -39,7 +39,7 @@ def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts:
     seen: list[int] = []
 
     async def run() -> None:
-        budget = BufferBudget(total_parts * PART, part_bytes=PART)
+        budget = BufferPool(total_parts * PART, part_bytes=PART)
         async with asyncio.timeout(30):
             await asyncio.gather(
                 *(one_upload(budget, rng.randrange(1, 4), rng, seen) for _ in range(uploads))
@@ -54,7 +54,7 @@ def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts:
 def test_who_waits_in_vain_is_told_so_and_holds_nothing() -> None:
     async def run() -> None:
         hurried = []
-        budget = BufferBudget(PART, part_bytes=PART)
+        budget = BufferPool(PART, part_bytes=PART)
         first = budget.hold(hurry=lambda: hurried.append(True))
         await first.grow(PART, wait_seconds=1)
         second = budget.hold()
@@ -72,7 +72,7 @@ def test_who_waits_in_vain_is_told_so_and_holds_nothing() -> None:
 
 def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
     async def run() -> None:
-        budget = BufferBudget(2 * PART, part_bytes=PART)
+        budget = BufferPool(2 * PART, part_bytes=PART)
         held = [budget.hold() for _ in range(16)]
         taken = 0
         for hold in held:
@@ -91,7 +91,7 @@ def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
 
 def test_a_canceled_wait_leaves_no_trace() -> None:
     async def run() -> None:
-        budget = BufferBudget(PART, part_bytes=PART)
+        budget = BufferPool(PART, part_bytes=PART)
         first, second = budget.hold(), budget.hold()
         await first.grow(PART, wait_seconds=1)
         waiting = asyncio.create_task(second.grow(FIRST_BYTES, wait_seconds=60))

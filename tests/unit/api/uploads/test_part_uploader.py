@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from api.uploads.buffer_pool import BufferBudget
+from api.uploads.buffer_pool import BufferPool
 from api.uploads.part_uploader import PartSender
 from shared.errors import Unavailable
 from shared.ports.audio import AudioUpload
@@ -35,7 +35,7 @@ def test_a_part_whose_object_could_not_be_begun_has_not_arrived() -> None:
         raise Unavailable("The audio storage does not answer; try again later.")
 
     async def send() -> None:
-        budget = BufferBudget(len(PART), part_bytes=len(PART))
+        budget = BufferPool(len(PART), part_bytes=len(PART))
         hold = budget.hold()
         await hold.grow(len(PART), wait_seconds=60)
         sender = PartSender(away, parts_in_flight=1)
@@ -49,7 +49,7 @@ def test_a_part_whose_object_could_not_be_begun_has_not_arrived() -> None:
 
 def test_a_part_that_waited_for_its_turn_when_its_request_was_canceled_has_not_arrived() -> None:
     async def send() -> None:
-        budget = BufferBudget(2 * len(PART), part_bytes=len(PART))
+        budget = BufferPool(2 * len(PART), part_bytes=len(PART))
         upload = Held()
         sender = PartSender(lambda: upload, parts_in_flight=1)
         await sender.send(bytearray(PART), budget.hold())
@@ -68,7 +68,7 @@ def test_parts_that_all_landed_have_arrived() -> None:
     audio = MemoryAudioStore()
 
     async def send() -> None:
-        budget = BufferBudget(2 * len(PART), part_bytes=len(PART))
+        budget = BufferPool(2 * len(PART), part_bytes=len(PART))
         sender = PartSender(lambda: audio.begin("a", media_type="audio/wav"), parts_in_flight=1)
         for _ in range(3):
             await sender.send(bytearray(PART), budget.hold())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.config import JobTerms
+from api.config import JobLimits
 from shared.domain.api_key import Scope
 from shared.domain.history import happened
 from shared.domain.job import Job
@@ -109,7 +109,7 @@ def test_it_can_be_turned_off() -> None:
 
 
 def test_another_window_of_ours_is_another_question() -> None:
-    terms = JobTerms(
+    terms = JobLimits(
         max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
     )
     with (world := World(terms=terms)).client:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from api.config import JobTerms
-from api.http.slow_clients import Pace
-from api.uploads.buffer_pool import BufferBudget
+from api.config import JobLimits
+from api.http.slow_clients import MinRateTimeout
+from api.uploads.buffer_pool import BufferPool
 from api.uploads.receiver import Receiver, Target
 from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
@@ -157,14 +157,14 @@ def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(world: W
     assert stays_clean(world)
 
 
-def terms(**changes: Any) -> JobTerms:
+def terms(**changes: Any) -> JobLimits:
     fields: dict[str, Any] = {
         "max_upload_bytes": MOST_BYTES,
         "upload_idle_seconds": 5,
         "attempts": 3,
         "keep_seconds": 60,
     }
-    return JobTerms(**fields | changes)
+    return JobLimits(**fields | changes)
 
 
 def test_without_memory_a_new_upload_is_told_to_come_back_before_its_body_is_asked_for() -> None:
@@ -172,10 +172,10 @@ def test_without_memory_a_new_upload_is_told_to_come_back_before_its_body_is_ask
     limits = terms(upload_wait_seconds=0.01)
 
     async def scene() -> None:
-        budget = BufferBudget(audio.part_bytes, part_bytes=audio.part_bytes)
+        budget = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
         other = budget.hold()
         await other.grow(audio.part_bytes, wait_seconds=0)
-        pace = Pace(idle_seconds=1, least_bytes_per_second=1)
+        pace = MinRateTimeout(idle_seconds=1, least_bytes_per_second=1)
         with pytest.raises(Overloaded):
             async with Receiver(budget=budget, pace=pace, terms=limits):
                 raise AssertionError("it was let in")
@@ -193,7 +193,7 @@ def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed
     most_held = 0
 
     async def scene() -> None:
-        budget = BufferBudget(2 * audio.part_bytes, part_bytes=audio.part_bytes)
+        budget = BufferPool(2 * audio.part_bytes, part_bytes=audio.part_bytes)
 
         async def chunks() -> AsyncIterator[bytes]:
             nonlocal most_held
@@ -203,7 +203,7 @@ def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed
                 await asyncio.sleep(0)
 
         async def upload(key: str) -> None:
-            pace = Pace(idle_seconds=60, least_bytes_per_second=1)
+            pace = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
             async with Receiver(budget=budget, pace=pace, terms=terms(upload_wait_seconds=60)) as receiver:
                 target = Target(key=key, media_type="audio/flac", audio=audio)
                 await receiver.receive(chunks(), target=target)
@@ -223,7 +223,7 @@ def test_what_an_earlier_request_left_is_read_back_within_the_budget() -> None:
     held: list[int] = []
 
     async def scene() -> bytes:
-        budget = BufferBudget(audio.part_bytes, part_bytes=audio.part_bytes)
+        budget = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
 
         def fill(room: bytearray) -> None:
             held.append(budget.held_bytes)
@@ -232,7 +232,7 @@ def test_what_an_earlier_request_left_is_read_back_within_the_budget() -> None:
         async def more() -> AsyncIterator[bytes]:
             yield b"more"
 
-        pace = Pace(idle_seconds=60, least_bytes_per_second=1)
+        pace = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
         async with Receiver(budget=budget, pace=pace, terms=terms()) as receiver:
             await receiver.seed(len(left), fill)
             assert [part async for part in receiver.full_parts(more())] == []

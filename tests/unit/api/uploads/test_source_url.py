@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.config import JobTerms, Limits
+from api.config import JobLimits, Limits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from tests.support.captured_logs import json_logs
@@ -128,7 +128,7 @@ def test_a_repeated_request_is_one_job_and_another_one_is_refused(world: World) 
 
 
 def test_an_address_counts_against_the_days_bytes_and_the_jobs_that_wait() -> None:
-    terms = JobTerms(
+    terms = JobLimits(
         max_upload_bytes=MOST_BYTES,
         upload_idle_seconds=5,
         attempts=3,

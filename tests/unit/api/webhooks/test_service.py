@@ -2,17 +2,17 @@
 
 import time
 
-from api.webhooks.service import WebhookActs, webhook_warnings
+from api.webhooks.service import WebhookService, webhook_warnings
 from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore, an_endpoint, an_event
 from tests.unit.api.conftest import public_only
 
 
-def warnings(acts: WebhookActs) -> list[str]:
+def warnings(acts: WebhookService) -> list[str]:
     return webhook_warnings(acts.deliveries, acts.endpoints, now=time.time())
 
 
 def test_the_operator_is_told_of_what_was_disabled_for_failing_and_not_by_hand() -> None:
-    acts = WebhookActs(
+    acts = WebhookService(
         deliveries=MemoryDeliveryStore(), endpoints=MemoryEndpointStore(), check_url=public_only
     )
     acts.endpoints.add(an_endpoint(1))
@@ -26,7 +26,7 @@ def test_the_operator_is_told_of_what_was_disabled_for_failing_and_not_by_hand()
 
 def test_the_operator_is_told_when_nobody_sends() -> None:
     deliveries = MemoryDeliveryStore()
-    acts = WebhookActs(deliveries=deliveries, endpoints=MemoryEndpointStore(), check_url=public_only)
+    acts = WebhookService(deliveries=deliveries, endpoints=MemoryEndpointStore(), check_url=public_only)
     deliveries.happen(an_event(1, at=time.time() - 5))
     assert warnings(acts) == []
     deliveries.happen(an_event(2, at=time.time() - 500))

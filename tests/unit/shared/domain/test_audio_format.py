@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_sound, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
 
 MP3_FRAME = b"\xff\xfb\x90\x64" + bytes(413)
 ADTS_FRAME = b"\xff\xf1\x50\x80\x0d\x1f\xfc" + bytes(97)
@@ -38,17 +38,17 @@ ELSE = {
 
 @pytest.mark.parametrize("kind", SOUND)
 def test_sound_is_let_in(kind: str) -> None:
-    assert looks_like_sound(SOUND[kind])
+    assert looks_like_audio(SOUND[kind])
 
 
 @pytest.mark.parametrize("kind", ELSE)
 def test_anything_else_is_named(kind: str) -> None:
     head, words = ELSE[kind]
-    assert not looks_like_sound(head)
+    assert not looks_like_audio(head)
     assert words in what_it_is(head)
 
 
 def test_noise_is_hardly_ever_taken_for_sound() -> None:
     random = np.random.default_rng(3)
-    taken = sum(looks_like_sound(random.bytes(SNIFF_BYTES)) for _ in range(500))
+    taken = sum(looks_like_audio(random.bytes(SNIFF_BYTES)) for _ in range(500))
     assert taken < 5

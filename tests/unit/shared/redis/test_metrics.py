@@ -90,7 +90,7 @@ def test_a_label_cannot_break_out_of_its_field() -> None:
 
 
 def test_a_tally_gives_everything_once() -> None:
-    tally = counts.Tally()
+    tally = counts.MetricsBuffer()
     tally.add({"a": 1, "b": 2})
     tally.add({"a": 1})
     taken = tally.take()

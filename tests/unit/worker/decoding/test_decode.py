@@ -25,7 +25,7 @@ from worker.decoding.byte_source import MAX_BARREN_BYTES
 from worker.decoding.decode import decode
 from worker.decoding.window import Recording
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import ChildOutcome, run_in_child
+from worker.sandbox.parent import ChildOutcome, run_sandboxed
 from worker.warm_up import warm_up
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def in_a_child(audio: BinaryIO) -> ChildOutcome:
         recording = decode(file, start_seconds=0, window_seconds=60)
         return f"{recording.seconds:.1f} s at {recording.sample_rate} Hz".encode()
 
-    return run_in_child(task, audio, limits=LIMITS, keep_going=lambda: None)
+    return run_sandboxed(task, audio, limits=LIMITS, keep_going=lambda: None)
 
 
 def seconds_or_nothing(file: bytes) -> float:

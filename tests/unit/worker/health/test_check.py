@@ -7,7 +7,7 @@ from shared.errors import Unavailable
 from shared.ports.jobs import Backlog
 from shared.ports.workers import WorkerInfo
 from worker.health.check import ailment
-from worker.health.memory import family_memory_bytes
+from worker.health.memory import process_tree_memory_bytes
 from worker.health.watchdog import start_watchdog, watch
 
 NOW = 1000.0
@@ -68,7 +68,7 @@ def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
 
 
 def test_memory_of_a_family_counts_its_children() -> None:
-    alone = family_memory_bytes()
+    alone = process_tree_memory_bytes()
     told, tell = os.pipe()
     ready, say = os.pipe()
     pid = os.fork()
@@ -78,7 +78,7 @@ def test_memory_of_a_family_counts_its_children() -> None:
         os.read(told, 1)
         os._exit(0)
     os.read(ready, 1)
-    together = family_memory_bytes()
+    together = process_tree_memory_bytes()
     os.write(tell, b"x")
     os.waitpid(pid, 0)
     assert together - alone > 60 << 20

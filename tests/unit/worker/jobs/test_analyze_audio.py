@@ -6,7 +6,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from shared.domain.report import Reason, Verdict
-from worker.jobs.analyze_audio import listen, listen_in_child
+from worker.jobs.analyze_audio import analyze_in_sandbox, listen
 from worker.sandbox.limits import ChildLimits
 
 RATE = 22_050
@@ -65,7 +65,7 @@ def test_a_child_gives_the_same_report_and_counts_the_bytes() -> None:
     file = wav(chord(440, 12))
     limits = ChildLimits(memory_bytes=256 << 20, cpu_seconds=60, wall_seconds=60)
     direct = listen(file, start_seconds=None, window_seconds=10)
-    heard = listen_in_child(
+    heard = analyze_in_sandbox(
         file, start_seconds=None, window_seconds=10, limits=limits, keep_going=lambda: None
     )
     assert heard.report.tuning == direct.tuning

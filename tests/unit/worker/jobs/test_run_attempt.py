@@ -15,10 +15,10 @@ from shared.errors import Crashed, SourceAway, SourceRefused, TooComplex, Unavai
 from tests.support.captured_logs import json_logs
 from tests.support.factories import a_job, a_report
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
-from worker.jobs.analysis_result import Heard
-from worker.jobs.run_attempt import Opened, Terms, analyze
+from worker.jobs.analysis_result import AnalysisResult
+from worker.jobs.run_attempt import AttemptConfig, OpenAudio, analyze
 
-TERMS = Terms(lease_seconds=15, retry_seconds=5, keep_audio=False, give_up_seconds=5)
+TERMS = AttemptConfig(lease_seconds=15, retry_seconds=5, keep_audio=False, give_up_seconds=5)
 
 
 class World:
@@ -32,10 +32,10 @@ class World:
 
     def run(
         self,
-        listen: Callable[..., Heard],
+        listen: Callable[..., AnalysisResult],
         *,
         job_id: str = "job-1",
-        terms: Terms = TERMS,
+        terms: AttemptConfig = TERMS,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Job | None:
         return analyze(
@@ -50,24 +50,24 @@ class World:
         )
 
     @contextmanager
-    def fetch(self, url: str, *, keep_going: Callable[[], None]) -> Iterator[Opened]:
+    def fetch(self, url: str, *, keep_going: Callable[[], None]) -> Iterator[OpenAudio]:
         self.asked.append(url)
         if isinstance(self.remote, Exception):
             raise self.remote
-        yield Opened(file=io.BytesIO(self.remote), size_bytes=len(self.remote))
+        yield OpenAudio(file=io.BytesIO(self.remote), size_bytes=len(self.remote))
 
     @property
     def job(self) -> Job:
         return self.jobs.get("job-1")
 
 
-def hears(audio: BinaryIO, **_: Any) -> Heard:
+def hears(audio: BinaryIO, **_: Any) -> AnalysisResult:
     assert audio.read() == b"song"
-    return Heard(report=a_report(), memory_peak_bytes=123)
+    return AnalysisResult(report=a_report(), memory_peak_bytes=123)
 
 
-def raises(error: Exception) -> Callable[..., Heard]:
-    def listen(*_: Any, **__: Any) -> Heard:
+def raises(error: Exception) -> Callable[..., AnalysisResult]:
+    def listen(*_: Any, **__: Any) -> AnalysisResult:
         raise error
 
     return listen
@@ -85,7 +85,7 @@ def test_a_job_ends_with_its_report_and_without_its_audio() -> None:
 
 def test_a_setting_keeps_the_audio() -> None:
     world = World()
-    world.run(hears, terms=Terms(lease_seconds=15, retry_seconds=5, keep_audio=True))
+    world.run(hears, terms=AttemptConfig(lease_seconds=15, retry_seconds=5, keep_audio=True))
     assert world.job.has_audio
     assert "job-1" in world.audio.objects
 
@@ -138,7 +138,7 @@ def test_a_repeated_doorbell_does_nothing() -> None:
 def test_a_cancel_while_running_stops_the_work() -> None:
     world = World()
 
-    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> AnalysisResult:
         world.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
         for _round in range(100):
             keep_going()
@@ -153,11 +153,11 @@ def test_a_cancel_while_running_stops_the_work() -> None:
 def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
     world = World()
 
-    def listen(*_: Any, **__: Any) -> Heard:
+    def listen(*_: Any, **__: Any) -> AnalysisResult:
         world.jobs.change(
             "job-1", lambda job: job.start(worker="other", now=time.time() + 60, lease_seconds=15)
         )
-        return Heard(report=a_report(), memory_peak_bytes=1)
+        return AnalysisResult(report=a_report(), memory_peak_bytes=1)
 
     assert world.run(listen) is None
     assert (world.job.state, world.job.attempts) == (JobState.RUNNING, 2)
@@ -167,7 +167,7 @@ def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
 def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
     world = World(attempts_allowed=1)
 
-    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> AnalysisResult:
         keep_going()
         raise AssertionError("was never stopped")
 
@@ -181,15 +181,15 @@ def test_the_lease_is_renewed_while_the_work_goes_on() -> None:
     world = World()
     leases: list[float] = []
 
-    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> Heard:
+    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> AnalysisResult:
         for _round in range(25):
             keep_going()
             time.sleep(0.05)
             assert world.job.lease is not None
             leases.append(world.job.lease.until)
-        return Heard(report=a_report(), memory_peak_bytes=1)
+        return AnalysisResult(report=a_report(), memory_peak_bytes=1)
 
-    world.run(listen, terms=Terms(lease_seconds=1.5, retry_seconds=5, keep_audio=False))
+    world.run(listen, terms=AttemptConfig(lease_seconds=1.5, retry_seconds=5, keep_audio=False))
     assert world.job.state is JobState.SUCCEEDED
     assert len(set(leases)) >= 2
 
@@ -233,7 +233,7 @@ def test_the_whole_object_is_never_read_by_us() -> None:
             raise AssertionError("only the child asks for bytes")
 
     world.audio.open = lambda key: Watched(b"song")  # type: ignore[method-assign]
-    world.run(lambda *_, **__: Heard(report=a_report(), memory_peak_bytes=1))
+    world.run(lambda *_, **__: AnalysisResult(report=a_report(), memory_peak_bytes=1))
     assert world.job.state is JobState.SUCCEEDED
 
 
@@ -308,7 +308,7 @@ def test_every_line_of_an_attempt_has_the_id_of_the_request_that_made_the_job() 
 
 
 SONG_URL = "https://files.example/song?signature=t0psecret"
-PATIENT = Terms(lease_seconds=15, retry_seconds=5, keep_audio=False, source_pauses=(30.0, 60.0))
+PATIENT = AttemptConfig(lease_seconds=15, retry_seconds=5, keep_audio=False, source_pauses=(30.0, 60.0))
 
 
 def a_fetched_world(remote: bytes | Exception = b"song", **changes: Any) -> World:

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from tests.support.peaks import of_peaks
-from worker.tuning.grid_fit import fit_grid, settling_of
+from worker.tuning.grid_fit import attack_offset_of, fit_grid
 from worker.tuning.harmonics import read
-from worker.tuning.pitch_histogram import Evidence, gather
+from worker.tuning.pitch_histogram import PitchHistogram, gather
 
 REST_CENTS = 10.0
 
 
-def struck(*, sharp: tuple[float, ...], frames: int = 10, repeats: int = 4) -> Evidence:
+def struck(*, sharp: tuple[float, ...], frames: int = 10, repeats: int = 4) -> PitchHistogram:
     """Notes one after the other, a semitone apart, that begin `sharp` and fall to REST_CENTS."""
     peaks = []
     for stroke in range(repeats * len(sharp)):
@@ -22,11 +22,11 @@ def struck(*, sharp: tuple[float, ...], frames: int = 10, repeats: int = 4) -> E
     return gather(read(partials, strikes=True), np.zeros(8), segments)
 
 
-def found(heard: Evidence) -> tuple[float, float]:
+def found(heard: PitchHistogram) -> tuple[float, float]:
     """Where all tones lie, and how far they are said to fall."""
     fit = fit_grid(heard.counts, heard.placed)
     assert fit is not None
-    return fit.cents, settling_of(heard, fit.cents)
+    return fit.cents, attack_offset_of(heard, fit.cents)
 
 
 def test_tones_that_stand_still_stay_where_they_are() -> None:

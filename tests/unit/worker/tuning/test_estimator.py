@@ -35,8 +35,8 @@ def test_a_lone_sine_says_that_it_is_one() -> None:
 
 
 def test_a_tuning_fork_that_dies_away_keeps_its_pitch() -> None:
-    ring = np.exp(-np.arange(20 * RATE) / (6 * RATE))
-    report = measure_tuning((tones.sine(440.0, seconds=20) * ring).astype(np.float32), RATE)
+    decay = np.exp(-np.arange(20 * RATE) / (6 * RATE))
+    report = measure_tuning((tones.sine(440.0, seconds=20) * decay).astype(np.float32), RATE)
     assert report.verdict is Verdict.A440
     assert report.dominant_note == "A4"
     assert report.dominant_hz == pytest.approx(440.0, abs=0.05)

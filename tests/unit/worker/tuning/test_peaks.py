@@ -43,8 +43,8 @@ def test_a_tone_in_the_same_bins_blurs_another() -> None:
 
 
 def test_a_tone_that_dies_away_is_damped() -> None:
-    ring = np.exp(-np.arange(4 * RATE) / (0.3 * RATE))
-    partials = heard((tones.sine(440.0, seconds=4.0) * ring).astype(np.float32))
+    decay = np.exp(-np.arange(4 * RATE) / (0.3 * RATE))
+    partials = heard((tones.sine(440.0, seconds=4.0) * decay).astype(np.float32))
     early = partials.damping[(partials.frame > 1) & (partials.frame < 12) & (abs(partials.hz - 440.0) < 2.0)]
     assert early.size > 5
     assert early.min() > 0.1

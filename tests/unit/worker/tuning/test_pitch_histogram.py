@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from tests.support.peaks import of_peaks
 from worker.tuning.harmonics import read
 from worker.tuning.inharmonicity import octave_of
-from worker.tuning.pitch_histogram import BINS, Evidence, gather
+from worker.tuning.pitch_histogram import BINS, PitchHistogram, gather
 
 PLACES = np.arange(BINS) / 4 - 49.875
 THIRD = 1200.0 * np.log2(3)
 SIXTH = 1200.0 * np.log2(6)
 
 
-def gathered(peaks: Sequence[tuple[int, float]], *, segments: int = 1, strikes: bool = False) -> Evidence:
+def gathered(
+    peaks: Sequence[tuple[int, float]], *, segments: int = 1, strikes: bool = False
+) -> PitchHistogram:
     return gather(read(of_peaks(peaks), strikes=strikes), np.zeros(8), segments)
 
 

@@ -10,17 +10,17 @@ from tests.support.peaks import of_peaks
 from tests.support.tones import RATE, Samples
 from worker.tuning.peaks import find_partials
 from worker.tuning.resample import low_band
-from worker.tuning.steady_tones import StandingTones, find_standing_tones
+from worker.tuning.steady_tones import SteadyTones, find_steady_tones
 from worker.tuning.temperaments import EVERY_KEY, UnequalScale
 
 
-def heard(samples: Samples) -> StandingTones:
-    return find_standing_tones(find_partials(low_band(samples, RATE), window_seconds=0.37, overlap=4))
+def heard(samples: Samples) -> SteadyTones:
+    return find_steady_tones(find_partials(low_band(samples, RATE), window_seconds=0.37, overlap=4))
 
 
 def standing(root_cents: float = 0.0, *, glide_cents: float = 0.0, stray_cents: float = 0.0) -> int:
     """How many steady tones ten frames of one tone have; each of its overtones strays from its place."""
-    return find_standing_tones(
+    return find_steady_tones(
         of_peaks(
             [
                 (
@@ -84,8 +84,8 @@ def test_notes_that_lie_anywhere_do_not_agree() -> None:
 
 
 def test_a_note_that_sounds_often_is_one_note() -> None:
-    once = StandingTones(cents=np.array([0.0, 700.0]), weight=np.ones(2))
-    often = StandingTones(cents=np.array([0.0] * 9 + [700.0] * 9), weight=np.ones(18))
+    once = SteadyTones(cents=np.array([0.0, 700.0]), weight=np.ones(2))
+    often = SteadyTones(cents=np.array([0.0] * 9 + [700.0] * 9), weight=np.ones(18))
     assert once.agreeing() == pytest.approx(2.0)
     assert often.agreeing() == pytest.approx(2.0)
 
@@ -93,9 +93,9 @@ def test_a_note_that_sounds_often_is_one_note() -> None:
 def test_notes_a_quarter_tone_apart_agree_and_notes_an_eighth_apart_do_not() -> None:
     """Half a semitone off lies another name of the same grid, a quarter of one off lies none."""
 
-    def half_of_them_off(cents: float) -> StandingTones:
+    def half_of_them_off(cents: float) -> SteadyTones:
         off = [200.0 * note + (cents if note % 2 else 0.0) for note in range(8)]
-        return StandingTones(cents=np.array(off), weight=np.ones(8))
+        return SteadyTones(cents=np.array(off), weight=np.ones(8))
 
     assert half_of_them_off(50.0).agreeing() == pytest.approx(8.0)
     assert half_of_them_off(25.0).agreeing() == pytest.approx(0.0, abs=1e-9)
@@ -104,12 +104,12 @@ def test_notes_a_quarter_tone_apart_agree_and_notes_an_eighth_apart_do_not() -> 
 def test_the_steps_of_an_unequal_scale_count_as_equal() -> None:
     just = EVERY_KEY["just"] - EVERY_KEY["just"][0]
     scale = UnequalScale(name="just", cents_over_a=just, a_cents=-20.0, doubt_cents=0.0)
-    notes = StandingTones(cents=np.concatenate([just - 20.0, just - 1220.0]), weight=np.ones(24))
+    notes = SteadyTones(cents=np.concatenate([just - 20.0, just - 1220.0]), weight=np.ones(24))
     assert notes.agreeing() < 18.0
     assert notes.agreeing(scale) == pytest.approx(24.0)
 
 
 def test_nothing_heard_is_no_note() -> None:
-    silent = StandingTones(cents=np.zeros(0), weight=np.zeros(0))
+    silent = SteadyTones(cents=np.zeros(0), weight=np.zeros(0))
     assert silent.agreeing() == 0.0
     assert heard(np.zeros(RATE // 2, np.float32) + tones.noise(seconds=0.5)).agreeing() == 0.0

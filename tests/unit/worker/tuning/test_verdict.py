@@ -3,16 +3,16 @@
 import pytest
 
 from shared.domain.report import Reason, Verdict
-from worker.tuning.verdict import Findings, also_fits, judge, judge_tone, name_of, nearest_standard
+from worker.tuning.verdict import Features, also_fits, judge, judge_tone, name_of, nearest_standard
 
 
-def findings(**other: float) -> Findings:
+def findings(**other: float) -> Features:
     """Clear music, but for what is given."""
     clear = {
         "evidence": 8.0, "agreement": 0.7, "strength": 800.0, "cells": 30.0, "tones": 10.0, "rival": 0.4,
         "quarter": 0.0, "note_error": 0.3, "time_error": 0.2, "drift_range": 0.0,
     }  # fmt: skip
-    return Findings(**{**clear, **other}, lone_tone=False)
+    return Features(**{**clear, **other}, lone_tone=False)
 
 
 def test_clear_music_is_sure() -> None:

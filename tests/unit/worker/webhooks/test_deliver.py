@@ -20,7 +20,7 @@ from tests.support.fakes.webhooks import (
     an_endpoint,
 )
 from tests.support.webhook_receivers import a_receiver
-from worker.webhooks.deliver import Notifier, SendingTerms
+from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
 
 NOW = 1_795_000_000.0
 
@@ -38,12 +38,12 @@ class Office:
     outbound: MemoryHttpSender = field(default_factory=MemoryHttpSender)
 
     @property
-    def notifier(self) -> Notifier:
-        return Notifier(
+    def notifier(self) -> DeliveryWorker:
+        return DeliveryWorker(
             deliveries=self.deliveries,
             endpoints=self.endpoints,
             outbound=self.outbound,
-            terms=SendingTerms(timeout_seconds=15),
+            terms=DeliveryConfig(timeout_seconds=15),
             clock=lambda: self.now,
             chance=lambda: 0.0,
         )
@@ -199,7 +199,7 @@ def test_of_a_long_answer_one_kilobyte_is_kept_and_no_byte_of_it_harms() -> None
     with a_receiver(lambda _: (500, {}, garbage)) as receiver:
         outbound = Outbound(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
         notifier = replace(
-            office.notifier, outbound=outbound, terms=SendingTerms(timeout_seconds=5, allow_http=True)
+            office.notifier, outbound=outbound, terms=DeliveryConfig(timeout_seconds=5, allow_http=True)
         )
         office.deliveries.add(a_delivery(url=receiver.url))
         after = notifier.notify("msg_1")

@@ -17,7 +17,7 @@ from tests.support.fakes.webhooks import (
     an_endpoint,
     an_event,
 )
-from worker.webhooks.dispatcher import Sender
+from worker.webhooks.dispatcher import Dispatcher
 from worker.webhooks.fan_out import deliveries_of
 
 PLACES, PER_SERVER = 8, 2
@@ -37,7 +37,7 @@ class Office:
     def __post_init__(self) -> None:
         self._under_way: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self.sender = Sender(
+        self.sender = Dispatcher(
             deliveries=self.deliveries,
             endpoints=self.endpoints,
             notify=self.notify,

@@ -50,19 +50,19 @@ def wait_for_bytes(audio: BinaryIO) -> bytes:
     return audio.read(1)
 
 
-def forked() -> list[psutil.Process]:
+def forked_processes() -> list[psutil.Process]:
     """Children that are copies of ourselves: not the servers that other tests keep running."""
     ours = psutil.Process()
     return [child for child in ours.children() if child.cmdline() == ours.cmdline()]
 
 
-def the_child() -> psutil.Process:
+def child_process() -> psutil.Process:
     """Find the one child that runs now."""
-    (child,) = forked()
+    (child,) = forked_processes()
     return child
 
 
-class WhileItWaits(io.BytesIO):
+class CallbackOnRead(io.BytesIO):
     """Audio that runs a callback while the child waits for its first byte."""
 
     def __init__(self, callback: Callable[[], None]) -> None:

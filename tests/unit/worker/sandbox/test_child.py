@@ -17,7 +17,15 @@ import psutil
 import pytest
 
 from shared.errors import Crashed
-from tests.support.child_processes import BYTES, MIB, WhileItWaits, limits, run, the_child, wait_for_bytes
+from tests.support.child_processes import (
+    BYTES,
+    MIB,
+    CallbackOnRead,
+    child_process,
+    limits,
+    run,
+    wait_for_bytes,
+)
 from worker.sandbox import child as wire
 
 linux_only = pytest.mark.skipif(
@@ -72,7 +80,7 @@ def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
     seen: dict[str, object] = {}
 
     def look() -> None:
-        child = the_child()
+        child = child_process()
         place = Path(f"/proc/{child.pid}")
         seen["oom"] = place.joinpath("oom_score_adj").read_text().strip()
         status = place.joinpath("status").read_text()
@@ -87,7 +95,7 @@ def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
         ):
             seen[name] = child.rlimit(getattr(psutil, name))[0]
 
-    run(wait_for_bytes, WhileItWaits(look), within=limits(memory_bytes=64 * MIB, cpu_seconds=7)).unwrap()
+    run(wait_for_bytes, CallbackOnRead(look), within=limits(memory_bytes=64 * MIB, cpu_seconds=7)).unwrap()
     data_bytes = seen.pop("RLIMIT_DATA")
     assert isinstance(data_bytes, int)
     assert 64 * MIB < data_bytes < 64 * MIB + psutil.Process().memory_info().vms
@@ -105,9 +113,9 @@ def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
 def test_ctrl_c_to_the_whole_group_leaves_the_child_to_its_parent() -> None:
     def interrupt() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            the_child().send_signal(number)
+            child_process().send_signal(number)
 
-    assert run(wait_for_bytes, WhileItWaits(interrupt)).unwrap() == b"x"
+    assert run(wait_for_bytes, CallbackOnRead(interrupt)).unwrap() == b"x"
 
 
 def test_numpy_multiplies_matrices_in_a_child_without_its_threads() -> None:

@@ -15,12 +15,12 @@ from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
 from tests.support.child_processes import (
     BYTES,
     MIB,
-    WhileItWaits,
-    forked,
+    CallbackOnRead,
+    child_process,
+    forked_processes,
     hang_in_c,
     limits,
     run,
-    the_child,
     wait_for_bytes,
 )
 from worker.sandbox import child as wire
@@ -124,7 +124,7 @@ def test_reading_byte_by_byte_without_end_makes_a_file_too_complex() -> None:
 
 
 def test_slow_storage_is_not_held_against_the_file() -> None:
-    outcome = run(wait_for_bytes, WhileItWaits(lambda: time.sleep(0.5)), within=limits(wall_seconds=0.3))
+    outcome = run(wait_for_bytes, CallbackOnRead(lambda: time.sleep(0.5)), within=limits(wall_seconds=0.3))
     assert outcome.unwrap() == b"x"
     assert outcome.storage_seconds >= 0.5
 
@@ -143,7 +143,7 @@ def test_a_dead_decoder_is_a_crash_with_the_signals_name(task: wire.Task, name: 
 
 
 def test_a_child_killed_from_outside_is_a_crash() -> None:
-    outcome = run(wait_for_bytes, WhileItWaits(lambda: the_child().kill()))
+    outcome = run(wait_for_bytes, CallbackOnRead(lambda: child_process().kill()))
     assert isinstance(outcome.problem, Crashed)
     assert outcome.detail == "SIGKILL"
 
@@ -212,8 +212,8 @@ def test_what_storage_raises_ends_the_child_and_comes_through() -> None:
         raise Unavailable("Storage does not answer.")
 
     with pytest.raises(Unavailable):
-        run(wait_for_bytes, WhileItWaits(away))
-    assert forked() == []
+        run(wait_for_bytes, CallbackOnRead(away))
+    assert forked_processes() == []
 
 
 def test_a_cancelled_job_ends_its_child() -> None:
@@ -223,13 +223,13 @@ def test_a_cancelled_job_ends_its_child() -> None:
     calls = []
 
     def cancel() -> None:
-        calls.append(the_child().pid)
+        calls.append(child_process().pid)
         if len(calls) == 3:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         run(hang_in_c, keep_going=cancel)
-    assert forked() == []
+    assert forked_processes() == []
 
 
 def test_a_busy_child_does_not_keep_us_from_renewing_a_lease() -> None:

@@ -6,7 +6,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from shared.domain.report import Reason, Verdict
-from worker.jobs.analyze_audio import analyze_in_sandbox, analyze_audio
+from worker.jobs.analyze_audio import analyze_audio, analyze_in_sandbox
 from worker.sandbox.limits import ChildLimits
 
 RATE = 22_050

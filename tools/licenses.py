@@ -58,8 +58,7 @@ def locked(lock: str) -> Iterator[Package]:
 def license_of(package: Distribution) -> str:
     """The SPDX expression if it has one, else its license classifiers, else the first line of its license."""
     facts = package.metadata
-    expression = facts.get("License-Expression")
-    if expression:
+    for expression in facts.get_all("License-Expression") or []:
         return str(expression)
     classifiers = [
         text.split(" :: ")[-1]
@@ -68,7 +67,8 @@ def license_of(package: Distribution) -> str:
     ]
     if classifiers:
         return " OR ".join(classifiers)
-    return (facts.get("License") or "unknown").strip().splitlines()[0]
+    text = "\n".join(facts.get_all("License") or []).strip() or "unknown"
+    return text.splitlines()[0]
 
 
 def main() -> int:

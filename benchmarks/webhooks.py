@@ -23,13 +23,7 @@ from shared.redis.deliveries import WebhookOutbox
 from shared.redis.jobs import RedisJobStore
 from tests.support.factories import make_job, make_report
 from tests.support.servers import running_valkey
-from tests.support.webhook_receivers import (
-    WebhookReceiver,
-    hang,
-    running_receiver,
-    socket_server,
-    trickle,
-)
+from tests.support.webhook_receivers import WebhookReceiver, hang, running_receiver, socket_server, trickle
 
 ROOT = Path(__file__).parents[1]
 GOOD, BAD_EACH, ROUNDS = 50, 40, 5

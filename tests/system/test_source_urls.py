@@ -19,13 +19,7 @@ from tests.support.audio_servers import ranged, requested_range, serve_ranges, w
 from tests.support.browser import chromium_path, running_browser
 from tests.support.music import make_song
 from tests.support.system import System, running_system
-from tests.support.webhook_receivers import (
-    ReceivedRequest,
-    Reply,
-    hang,
-    running_receiver,
-    socket_server,
-)
+from tests.support.webhook_receivers import ReceivedRequest, Reply, hang, running_receiver, socket_server
 from tests.system.test_smoke import MIB, make_wav
 
 SECRET = "?signature=t0psecret"

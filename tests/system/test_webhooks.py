@@ -27,7 +27,7 @@ from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.jobs import RedisJobStore
-from shared.schemas.webhook_event import event_of
+from shared.schemas.webhook_event import job_event
 from tests.support.audio_files import audio_file
 from tests.support.factories import make_job, make_report
 from tests.support.fakes.webhooks import make_endpoint
@@ -63,7 +63,7 @@ class Office:
         stubborn(lambda: self.jobs.change(job_id, _start))
         old = stubborn(lambda: self.jobs.get(job_id))
         new = stubborn(lambda: self.jobs.change(job_id, _succeed))
-        event = event_of(old, new)
+        event = job_event(old, new)
         assert event is not None
         return delivery_id(event.id, "callback")
 

@@ -231,7 +231,7 @@ class Asked:
         self.api.jobs.add(replace(ended, expires_at=time.time() + 99))
         waiting = make_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
         self.api.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
-        self.api.resumables.add(TusUpload(id=waiting.id, metadata="", holder=""))
+        self.api.resumables.add(TusUpload(id=waiting.id, metadata="", lock_owner=""))
         self.api.endpoints.add(make_endpoint(number, owner=self.owner))
         self.api.deliveries.add(
             make_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
@@ -240,7 +240,7 @@ class Asked:
         batch = make_batch(f"batch-{number}", batched.id, owner=self.owner)
         self.api.batches.create(batch, [(None, batched)])
         now = time.time()
-        self.api.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
+        self.api.workers.heartbeat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
         return {
             "job_id": ended.id,
             "batch_id": batch.id,

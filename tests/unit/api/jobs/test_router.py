@@ -241,7 +241,7 @@ def test_without_storage_uploads_get_503_and_leave_nothing(api: ApiHarness) -> N
 
 
 def test_a_recorded_job_is_accepted_even_if_the_bell_is_broken(api: ApiHarness) -> None:
-    api.queue.submit = away  # type: ignore[method-assign]
+    api.queue.enqueue = away  # type: ignore[method-assign]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert answer.status_code == 202
     assert answer.json()["id"] in api.jobs.jobs
@@ -260,7 +260,7 @@ def test_a_bug_is_a_problem_without_its_inside(api: ApiHarness) -> None:
 def test_readiness_tells_ready_from_degraded_from_unavailable(api: ApiHarness) -> None:
     assert api.client.get("/healthz").json() == {"status": "ok"}
     assert api.client.get("/readyz").json()["status"] == "degraded"
-    api.workers.beat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
+    api.workers.heartbeat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
     assert api.client.get("/readyz").json() == {
         "status": "ready",
         "jobs": True,

@@ -139,7 +139,7 @@ def test_a_newer_request_takes_the_upload_over(api: ApiHarness) -> None:
     put = api.audio.put
 
     def put_while_another_takes(*args: Any, **named: Any) -> None:
-        api.resumables.take(url.rpartition("/")[2], holder="another")
+        api.resumables.acquire(url.rpartition("/")[2], lock_owner="another")
         put(*args, **named)
 
     api.audio.put = put_while_another_takes  # type: ignore[method-assign]

@@ -93,7 +93,9 @@ def killed_after_recording(api: ApiHarness) -> Any:
     """The first request's process dies between recording the job and keeping the answer."""
     first = send(api)
     (key, claim), *_ = api.claims.claims.items()
-    api.claims.claims[key] = replace(claim, answer=None, whole=None, until=time.time() - 1)
+    api.claims.claims[key] = replace(
+        claim, response=None, body_fingerprint=None, locked_until=time.time() - 1
+    )
     return first
 
 

@@ -36,7 +36,7 @@ class Untouchable(MemoryAudioStore):
     def put(self, *_: Any, **__: Any) -> None:
         raise AssertionError("storage was touched")
 
-    def begin(self, *_: Any, **__: Any) -> Any:
+    def start_upload(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("storage was touched")
 
     def delete(self, key: str) -> None:
@@ -107,12 +107,12 @@ def test_an_upload_is_registered_while_it_lasts_and_no_longer(api: ApiHarness) -
     put = api.audio.put
 
     def put_and_look(key: str, *args: Any, **named: Any) -> None:
-        assert [upload.id for upload in api.uploads.alive()] == [key]
+        assert [upload.id for upload in api.uploads.list_alive()] == [key]
         put(key, *args, **named)
 
     api.audio.put = put_and_look  # type: ignore[method-assign]
     assert api.client.post("/v1/jobs", params={"filename": "a.flac"}, content=SONG).status_code == 202
-    assert api.uploads.alive() == ()
+    assert api.uploads.list_alive() == ()
 
 
 def test_a_job_that_may_have_been_recorded_keeps_its_audio(api: ApiHarness) -> None:
@@ -133,7 +133,7 @@ def test_a_job_that_may_have_been_recorded_keeps_its_audio(api: ApiHarness) -> N
 
 
 def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(api: ApiHarness) -> None:
-    begin = api.audio.begin
+    begin = api.audio.start_upload
 
     def failing(key: str, *, media_type: str) -> Any:
         upload = begin(key, media_type=media_type)
@@ -147,7 +147,7 @@ def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(api: Api
         upload.write = refuse_second  # type: ignore[method-assign]
         return upload
 
-    api.audio.begin = failing  # type: ignore[method-assign]
+    api.audio.start_upload = failing  # type: ignore[method-assign]
     answer = api.client.post("/v1/jobs", content=b"fLaC" + bytes(MAX_BYTES - 10))
     assert answer.status_code == 503
     assert stays_clean(api)

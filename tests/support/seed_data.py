@@ -34,7 +34,7 @@ UNDECODABLE = Problem(code="undecodable", message="No decoder finds audio in thi
 @contextmanager
 def the_store(system: System) -> Iterator[RedisJobStore]:
     """The job store of a running system."""
-    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     yield RedisJobStore(client, prefix=PREFIX, followers=[count_changes(PREFIX)])
     client.close()
@@ -116,7 +116,7 @@ def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
 
 def a_failed_webhook(system: System, job_id: str) -> None:
     """One delivery that its receiver never took."""
-    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(

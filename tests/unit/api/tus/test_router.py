@@ -292,8 +292,8 @@ def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(
     url = begin(world, len(LONG)).headers["location"]
     assert patch(world, url, 0, LONG[: PART + 100]).status_code == 204
     rescuer = world.rescuer()
-    rescuer.round(now=time.time() + 1800)
+    rescuer.run_once(now=time.time() + 1800)
     assert offset_of(world, url) == PART + 100
-    rescuer.round(now=time.time() + 3700)
+    rescuer.run_once(now=time.time() + 3700)
     assert (world.jobs.jobs, world.audio.objects, world.audio.uploads) == ({}, {}, {})
     assert world.client.head(url, headers=TUS).status_code == 404

@@ -154,9 +154,9 @@ def test_what_is_never_submitted_is_forgotten_with_all_its_bytes(
     if sent:
         send(world, offer, song)
     rescuer = world.rescuer()
-    rescuer.round(now=time.time() + 1800)
+    rescuer.run_once(now=time.time() + 1800)
     assert world.jobs.jobs[offer["upload_id"]].state is JobState.AWAITING_UPLOAD
     assert bool(world.audio.objects or world.audio.uploads) == (sent or song is LONG)
-    rescuer.round(now=time.time() + 3700)
+    rescuer.run_once(now=time.time() + 3700)
     assert not world.jobs.jobs
     assert (world.audio.objects, world.audio.uploads) == ({}, {})

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     from shared.settings import read_settings
 
     try:
-        return run(arguments, connect=lambda: connect(read_settings()).keys)
+        return run(arguments, connect=lambda: connect(read_settings()).api_keys)
     except KammertonError as error:
         sys.stderr.write(f"kammerton: {error.message}\n")
         return 1

@@ -13,6 +13,6 @@ def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
     """Delete the audio and record it. A failure is logged only: the rescuer tries again later."""
     try:
         audio.delete(job.id)
-        jobs.change(job.id, Job.forget_audio)
+        jobs.change(job.id, Job.mark_audio_deleted)
     except (Unavailable, NotFound) as error:
         _log.warning("audio_delete_failed", job_id=job.id, reason=error.message)

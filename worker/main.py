@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
-from shared.observability.logs import bound
-from shared.observability.metrics import FETCHED, counted
+from shared.observability.logs import log_context
+from shared.observability.metrics import FETCHED, increment
 from shared.services import bootstrap
 from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
@@ -32,7 +32,9 @@ app.conf.update(
     ),
     worker_max_tasks_per_child=settings.worker_jobs_per_child,
 )
-install_heartbeat(app, services.workers, services.controls, diagnose_worker=diagnosis(settings, services))
+install_heartbeat(
+    app, services.workers, services.worker_control, diagnose_worker=diagnosis(settings, services)
+)
 drain = Drain(grace_seconds=settings.drain_seconds)
 drain.on_shutdown()
 
@@ -50,7 +52,7 @@ runner = AttemptRunner(
             silent_seconds=settings.source_answer_seconds,
             allow_http=settings.source_allow_http,
         ),
-        count=lambda size: services.books.tally.add(counted(FETCHED, amount=size)),
+        count=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
     ),
     analyze_audio=partial(
         analyze_in_sandbox,
@@ -68,7 +70,7 @@ runner = AttemptRunner(
         keep_audio=settings.keep_audio,
         source_retry_seconds=settings.source_retry_seconds,
     ),
-    paused_queues=services.controls.paused,
+    paused_queues=services.worker_control.paused,
     is_stopping=lambda: drain.is_over,
 )
 
@@ -76,14 +78,14 @@ runner = AttemptRunner(
 @app.task(name=ANALYZE, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
 def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
-    with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
+    with log_context(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
         try:
             ended = runner.run(job_id)
             for span in spans_of_attempt(ended) if ended and services.traces.is_on else ():
                 services.traces.record(span)
         finally:
-            services.books.write()
-            services.traces.write()  # not in a background thread, because this process forks
+            services.metrics_recorder.flush()
+            services.traces.flush()  # not in a background thread, because this process forks
 
 
 warm_up()

@@ -18,7 +18,7 @@ _log = get_logger(__name__)
 def enqueue(job: Job, queue: JobQueue) -> None:
     """Tell the workers of the job's queue. Blocking."""
     try:
-        queue.submit(job.id, queue=job.queue)
+        queue.enqueue(job.id, queue=job.queue)
     except Unavailable as error:
         _log.warning("not_rung", job_id=job.id, why=error.message)
 

@@ -39,10 +39,10 @@ def diagnose(
     stalled_seconds: float,
 ) -> str | None:
     """Why a worker is unhealthy by its records; None if it is healthy. Raises Unavailable."""
-    worker = next((worker for worker in workers.alive() if worker.name == name), None)
+    worker = next((worker for worker in workers.list_alive() if worker.name == name), None)
     paused = controls.paused()  # idle on purpose is healthy
     served = worker.queues if worker else queues
-    if controls.orders().get(name) is WorkerCommand.DRAIN:
+    if controls.commands().get(name) is WorkerCommand.DRAIN:
         served = ()
     backlogs = [jobs.backlog(queue) for queue in served if queue not in paused]
     return health_problem(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
@@ -103,8 +103,8 @@ def install_heartbeat(
             if self._timer is not None:
                 self._timer.cancel()
             try:
-                workers.leave(worker_name())
-                controls.take_back(worker_name())
+                workers.deregister(worker_name())
+                controls.clear_command(worker_name())
             except Unavailable as error:
                 _log.info("deregister_failed", reason=error.message)
 
@@ -115,9 +115,9 @@ def install_heartbeat(
             if (done, current) != self._last_progress or self._expected_idle:
                 self._last_progress, self._progress_at = (done, current), now
             try:
-                self._apply(controls.orders().get(worker_name()), parent)
+                self._apply(controls.commands().get(worker_name()), parent)
                 self._expected_idle = self._draining or bool(controls.paused())
-                workers.beat(
+                workers.heartbeat(
                     WorkerInfo(
                         name=worker_name(),
                         host=socket.gethostname(),
@@ -140,7 +140,7 @@ def install_heartbeat(
         def _apply(self, command: WorkerCommand | None, parent: Any) -> None:
             if command is WorkerCommand.RESTART:
                 _log.info("restart_requested")
-                controls.take_back(worker_name())
+                controls.clear_command(worker_name())
                 os.kill(os.getpid(), signal.SIGTERM)
             drain = command is WorkerCommand.DRAIN
             if drain is not self._draining and parent.consumer is not None:

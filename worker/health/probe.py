@@ -18,7 +18,7 @@ def diagnosis(settings: Settings, services: Services) -> Callable[[str], str | N
         diagnose,
         jobs=services.jobs,
         workers=services.workers,
-        controls=services.controls,
+        controls=services.worker_control,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     )
@@ -30,7 +30,9 @@ def check() -> int:
     services = connect(settings)
     diagnose_worker = diagnosis(settings, services)
     try:
-        names = [worker.name for worker in services.workers.alive() if worker.host == socket.gethostname()]
+        names = [
+            worker.name for worker in services.workers.list_alive() if worker.host == socket.gethostname()
+        ]
         problems = [diagnose_worker(name) for name in names] or ["no worker of this host sends a heartbeat"]
     except Unavailable as error:
         sys.stderr.write(f"unknown: {error.message}\n")

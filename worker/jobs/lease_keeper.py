@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from shared.domain.job import Job
-from shared.errors import LostLease, Unavailable
+from shared.errors import LeaseLost, Unavailable
 from shared.ports.jobs import JobStore
 
 _POLL_SECONDS = 0.5
@@ -41,7 +41,7 @@ class LeaseKeeper:
         Raises:
             Canceled: the client canceled the job.
             Stopping: this worker is shutting down.
-            LostLease: another worker has the job, or the store was unavailable for a whole lease.
+            LeaseLost: another worker has the job, or the store was unavailable for a whole lease.
         """
         now = time.monotonic()
         if self._is_stopping():
@@ -53,18 +53,18 @@ class LeaseKeeper:
             job = self._renew() if now >= self._next_renewal else self._jobs.get(self._job_id)
         except Unavailable:
             if now > self._expires:
-                raise LostLease("The job store was unavailable for longer than the lease.") from None
+                raise LeaseLost("The job store was unavailable for longer than the lease.") from None
             return
         if now >= self._next_renewal:
             self._next_renewal = now + self._lease_seconds / 3
             self._expires = now + self._lease_seconds
         if job.attempts != self._token:
-            raise LostLease("Another worker has the job.")
+            raise LeaseLost("Another worker has the job.")
         if job.cancel_requested:
             raise Canceled
 
     def _renew(self) -> Job:
         return self._jobs.change(
             self._job_id,
-            lambda job: job.renew(self._token, now=time.time(), lease_seconds=self._lease_seconds),
+            lambda job: job.renew_lease(self._token, now=time.time(), lease_seconds=self._lease_seconds),
         )

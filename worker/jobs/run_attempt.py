@@ -12,14 +12,14 @@ from shared.errors import (
     AudioMissing,
     Conflict,
     Crashed,
-    LostLease,
+    LeaseLost,
     NotFound,
-    SourceAway,
     SourceRefused,
+    SourceUnavailable,
     Unanalysable,
     Unavailable,
 )
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobStore
 from worker.jobs.analysis_result import AnalysisResult
@@ -58,7 +58,7 @@ class FetchAudio(Protocol):
         """*on_tick* as in AnalyzeAudio.
 
         Raises:
-            SourceAway, Unanalysable: here or on any read.
+            SourceUnavailable, Unanalysable: here or on any read.
         """
 
 
@@ -108,7 +108,9 @@ class AttemptRunner:
             _log.info("job_message_ignored", job_id=job_id, reason=error.message)
             return None
         if job.request_id is not None:
-            bind(request_id=job.request_id)  # a message that the rescuer enqueued does not carry it
+            bind_log_context(
+                request_id=job.request_id
+            )  # a message that the rescuer enqueued does not carry it
         if job.state.is_final:
             _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
             return job
@@ -120,10 +122,10 @@ class AttemptRunner:
             with CancellableIO(lease.check, timeout_seconds=self.config.storage_timeout_seconds) as io:
                 ended = self._record(job_id, self._attempt(job, io=io, lease=lease))
                 _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
-                if ended.has_audio and ended.wants_no_audio and not self.config.keep_audio:
+                if ended.has_audio and ended.audio_unneeded and not self.config.keep_audio:
                     discard_audio(ended, jobs=self.jobs, audio=self.audio)
                 return ended
-        except (LostLease, NotFound):
+        except (LeaseLost, NotFound):
             _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
             return None
 
@@ -145,9 +147,9 @@ class AttemptRunner:
                 result = self.analyze_audio(audio.file, start_seconds=job.start_seconds, on_tick=lease.check)
         except Canceled:
             return lambda job: job.confirm_cancel(token, now=time.time())
-        except (Stopping, Unavailable, SourceAway, Crashed, Unanalysable) as error:
+        except (Stopping, Unavailable, SourceUnavailable, Crashed, Unanalysable) as error:
             return self._failure(token, error)
-        return lambda job: job.know_size(audio.size_bytes).succeed(
+        return lambda job: job.set_size(audio.size_bytes).succeed(
             token, result.report, now=time.time(), memory_peak_bytes=result.memory_peak_bytes
         )
 
@@ -164,24 +166,24 @@ class AttemptRunner:
                 yield opened
 
     def _failure(
-        self, token: int, error: Stopping | Unavailable | SourceAway | Crashed | Unanalysable
+        self, token: int, error: Stopping | Unavailable | SourceUnavailable | Crashed | Unanalysable
     ) -> Callable[[Job], Job]:
         """The change of the job that records an attempt without a result."""
         now, delay_seconds = time.time, self.config.retry_seconds
         match error:
             case Stopping():
                 reason = "its worker is shutting down"
-                return lambda job: job.hand_back(token, reason, now=now(), delay_seconds=0)
+                return lambda job: job.release(token, reason, now=now(), delay_seconds=0)
             case Unavailable():
-                return lambda job: job.hand_back(token, error.message, now=now(), delay_seconds=delay_seconds)
-            case SourceAway():
+                return lambda job: job.release(token, error.message, now=now(), delay_seconds=delay_seconds)
+            case SourceUnavailable():
                 problem = Problem(code=error.code, message=error.message, retryable=True)
                 return lambda job: job.postpone(
                     token,
                     problem,
                     now=now(),
-                    pauses=self.config.source_retry_seconds,
-                    least_seconds=error.retry_after_seconds,
+                    delays_seconds=self.config.source_retry_seconds,
+                    min_delay_seconds=error.retry_after_seconds,
                 )
             case Crashed():
                 return lambda job: job.crash(token, error.message, now=now(), delay_seconds=delay_seconds)

@@ -15,12 +15,12 @@ def main() -> None:
         jobs=services.jobs,
         audio=services.audio,
         queue=services.queue,
-        uploads=services.uploads,
+        uploads=services.upload_registry,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.retry_seconds,
         orphan_seconds=settings.orphan_seconds,
-        paused_queues=services.controls.paused,
+        paused_queues=services.worker_control.paused,
     )
     durability_checked = False
 
@@ -32,5 +32,7 @@ def main() -> None:
             durability_checked = True
         rescuer.run_once()
 
-    run_until_signal("rescuer", iterate, flush=services.books.write, pause_seconds=settings.rescue_seconds)
-    services.books.write()
+    run_until_signal(
+        "rescuer", iterate, flush=services.metrics_recorder.flush, pause_seconds=settings.rescue_seconds
+    )
+    services.metrics_recorder.flush()

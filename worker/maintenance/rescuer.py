@@ -54,7 +54,7 @@ class Rescuer:
         """
         now = time.time() if now is None else now
         try:
-            chores = self.jobs.chores(now=now, limit=_BATCH_SIZE)
+            chores = self.jobs.due_work(now=now, limit=_BATCH_SIZE)
             if now >= self._leases_checked_from:
                 self._for_each(chores.lease_expired, self._expire_lease, now)
             self._enqueued_at = {
@@ -65,7 +65,7 @@ class Rescuer:
             self._for_each(chores.queued_due, self._enqueue_again, now)
             self._for_each(chores.expired, self._remove_expired, now)
             if not self.keep_audio:
-                self._for_each(chores.audio_unwanted, self._discard_audio, now)
+                self._for_each(chores.audio_to_delete, self._discard_audio, now)
             if now >= self._orphans_due_at:
                 self._orphans_due_at = now + self.orphan_seconds / 4
                 self._remove_orphans(now)
@@ -105,9 +105,9 @@ class Rescuer:
         if job.queue in self._paused:
             return
         if job.queue not in self._queued_messages:
-            self._queued_messages[job.queue] = self.queue.announced(job.queue)
+            self._queued_messages[job.queue] = self.queue.enqueued_ids(job.queue)
         if job_id not in self._queued_messages[job.queue]:
-            self.queue.submit(job_id, queue=job.queue)
+            self.queue.enqueue(job_id, queue=job.queue)
             self._enqueued_at[job_id] = now
             _log.info("job_requeued", job_id=job_id, attempts=job.attempts)
 
@@ -129,16 +129,16 @@ class Rescuer:
 
     def _remove_orphans(self, now: float) -> None:
         # Read first: an upload leaves this list only after its job is recorded.
-        active = {upload.id for upload in self.uploads.alive()}
-        for stored in self.audio.leftovers(before=now - self.orphan_seconds):
+        active = {upload.id for upload in self.uploads.list_alive()}
+        for stored in self.audio.list_older_than(before=now - self.orphan_seconds):
             job_id = stored.key.partition(".")[0]  # the rest names a piece of an upload
             if job_id in active:
                 continue
             try:
                 job = self.jobs.get(job_id)
-                needed = job.state is JobState.AWAITING_UPLOAD or (stored.upload is None and job.has_audio)
+                needed = job.state is JobState.AWAITING_UPLOAD or (stored.multipart is None and job.has_audio)
             except NotFound:
                 needed = False
             if not needed:
                 self.audio.discard(stored)
-                _log.info("orphan_removed", key=stored.key, unfinished=stored.upload is not None)
+                _log.info("orphan_removed", key=stored.key, unfinished=stored.multipart is not None)

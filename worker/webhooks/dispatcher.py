@@ -70,7 +70,7 @@ class Dispatcher:
             return 0
         started = 0
         for delivery in self.deliveries.due(
-            now=now, per_server=self.slots_per_server, without=busy, limit=free
+            now=now, max_per_server=self.slots_per_server, excluded_servers=busy, limit=free
         ):
             with self._changed:
                 if delivery.id in self._in_progress or delivery.server in self._busy_servers():

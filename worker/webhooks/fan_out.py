@@ -16,10 +16,10 @@ _BATCH_SIZE = 100
 
 def fan_out_events(*, deliveries: DeliveryStore, endpoints: EndpointStore, now: float) -> int:
     """Turn the events in the outbox into deliveries. Returns the number of events. Raises Unavailable."""
-    events = deliveries.events(limit=_BATCH_SIZE)
+    events = deliveries.pending_events(limit=_BATCH_SIZE)
     for event in events:
-        subscribed = endpoints.of(event.owner) if event.owner is not None else ()
-        deliveries.spread(event, deliveries_of(event, endpoints=subscribed, now=now))
+        subscribed = endpoints.list_for_owner(event.owner) if event.owner is not None else ()
+        deliveries.fan_out(event, deliveries_of(event, endpoints=subscribed, now=now))
     return len(events)
 
 

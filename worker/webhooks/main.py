@@ -2,7 +2,7 @@
 
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.errors import NotFound, Unavailable
-from shared.observability.metrics import WEBHOOKS, counted
+from shared.observability.metrics import WEBHOOKS, increment
 from shared.services import Services, bootstrap
 from shared.settings import Settings
 from worker.process_loop import run_until_signal
@@ -29,8 +29,8 @@ def main() -> None:
             dispatcher.wait()
 
     def flush() -> None:
-        services.books.write()
-        services.traces.write()
+        services.metrics_recorder.flush()
+        services.traces.flush()
 
     run_until_signal("notifier", iterate, flush=flush)
     dispatcher.drain(_DRAIN_SECONDS)
@@ -53,7 +53,7 @@ def dispatcher_of(settings: Settings, services: Services) -> Dispatcher:
     def deliver(delivery_id: str) -> None:
         delivery = worker.deliver(delivery_id)
         if delivery is not None:
-            services.books.tally.add(counted(WEBHOOKS, _OUTCOMES[delivery.state]))
+            services.metrics_recorder.tally.add(increment(WEBHOOKS, _OUTCOMES[delivery.state]))
             if services.traces.is_on:
                 _trace(delivery, services)
 

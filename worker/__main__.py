@@ -1,4 +1,4 @@
-"""`python -m worker FILE…`: analyse local files. `--healthcheck`: is the worker of this machine well?"""
+"""`python -m worker FILE…`: analyse local files. `--healthcheck`: is this machine's worker healthy?"""
 
 import argparse
 import sys
@@ -23,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name at least one FILE")
     if options.plot and len(options.files) > 1:
         parser.error("--plot draws one FILE")
-    from worker.analyze_files import analyse_files
+    from worker.analyze_files import analyze_files
 
-    well = analyse_files(
+    all_succeeded = analyze_files(
         options.files, start_seconds=options.start, window_seconds=options.window, plot=options.plot
     )
-    return 0 if well else 1
+    return 0 if all_succeeded else 1
 
 
 if __name__ == "__main__":

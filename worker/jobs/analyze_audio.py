@@ -31,7 +31,7 @@ def analyze_in_sandbox(
     start_seconds: float | None,
     window_seconds: float,
     limits: ChildLimits,
-    keep_going: Callable[[], None],
+    on_tick: Callable[[], None],
 ) -> AnalysisResult:
     """Listen in a forked child that holds nothing but the audio.
 
@@ -42,7 +42,7 @@ def analyze_in_sandbox(
     def task(file: BinaryIO) -> bytes:
         return _REPORT.dump_json(listen(file, start_seconds=start_seconds, window_seconds=window_seconds))
 
-    outcome = run_sandboxed(task, audio, limits=limits, keep_going=keep_going)
+    outcome = run_sandboxed(task, audio, limits=limits, on_tick=on_tick)
     if outcome.detail:
         _log.warning("child_failed", detail=outcome.detail)
     report = _REPORT.validate_json(outcome.unwrap())

@@ -11,14 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast
 
 from shared.errors import Unavailable
 from shared.seekable_file import SeekableFile
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 
 CALL_SECONDS = 120.0
 """Longer than all tries and a whole read of our S3 client take: what lasts longer comes a byte at a time."""
@@ -31,12 +27,12 @@ Result = TypeVar("Result")
 class CancellableIO:
     """One call at a time. Nothing may be called any more after one was left behind."""
 
-    def __init__(self, keep_going: Callable[[], None], *, call_seconds: float = CALL_SECONDS) -> None:
-        """*keep_going* is called several times a second during each call; what it raises leaves the call.
+    def __init__(self, on_tick: Callable[[], None], *, call_seconds: float = CALL_SECONDS) -> None:
+        """*on_tick* is called several times a second during each call; what it raises leaves the call.
 
         *call_seconds*: so long is a call waited for.
         """
-        self.keep_going = keep_going
+        self.on_tick = on_tick
         self._call_seconds = call_seconds
         self._thread: threading.Thread | None = None
 
@@ -70,7 +66,7 @@ class CancellableIO:
         self._thread = thread
         thread.join(_PULSE_SECONDS)
         while thread.is_alive():
-            self.keep_going()
+            self.on_tick()
             if time.monotonic() > until:
                 raise Unavailable("The audio storage takes too long to answer; try again later.")
             thread.join(_PULSE_SECONDS)
@@ -91,8 +87,6 @@ class _CancellableFile(SeekableFile):
         self._file = file
         self._aside = aside
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        self._file.seek(self._at)
-        count = self._aside.call(lambda: self._file.readinto(buffer))  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
-        self._at += count
-        return int(count)
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        self._file.seek(offset)
+        return int(self._aside.call(lambda: self._file.readinto(view)))  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO

@@ -66,7 +66,7 @@ def test_a_child_gives_the_same_report_and_counts_the_bytes() -> None:
     limits = ChildLimits(memory_bytes=256 << 20, cpu_seconds=60, wall_seconds=60)
     direct = listen(file, start_seconds=None, window_seconds=10)
     heard = analyze_in_sandbox(
-        file, start_seconds=None, window_seconds=10, limits=limits, keep_going=lambda: None
+        file, start_seconds=None, window_seconds=10, limits=limits, on_tick=lambda: None
     )
     assert heard.report.tuning == direct.tuning
     assert heard.report.audio.bytes_read >= 10 * RATE * 2

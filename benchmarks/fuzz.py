@@ -20,7 +20,7 @@ from typing import BinaryIO
 from shared.errors import TooComplex, Unanalysable
 from tests.support.audio_files import KINDS, audio_file
 from tests.support.hostile_files import with_ogg_checksums
-from worker.jobs.analyze_audio import listen
+from worker.jobs.analyze_audio import analyze_audio
 from worker.sandbox.limits import ChildLimits
 from worker.sandbox.parent import ChildOutcome, run_sandboxed
 from worker.warm_up import warm_up
@@ -93,7 +93,7 @@ def run(kind: str, *, seed: int, numbers: range, limits: ChildLimits) -> ChildOu
         for number in numbers:
             try:
                 audio = io.BytesIO(corrupt(kind, seed=seed, number=number))
-                report = listen(audio, start_seconds=None, window_seconds=60)
+                report = analyze_audio(audio, start_seconds=None, window_seconds=60)
                 ends[f"result ({report.tuning.verdict})"] += 1
             except MemoryError:
                 ends[TooComplex.code] += 1

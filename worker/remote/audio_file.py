@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, describe_content, looks_like_audio
 from shared.errors import SourceRefused, Undecodable
-from shared.outbound.client import Outbound, ResponseStream
+from shared.outbound.client import OutboundClient, ResponseStream
 from shared.seekable_file import SeekableFile
 from worker.jobs.run_attempt import OpenAudio
 from worker.remote.fetcher import RangeFetcher, RemoteLimits
@@ -32,7 +32,7 @@ _UNLIMITED = 1 << 62
 def fetch(
     url: str,
     *,
-    outbound: Outbound,
+    outbound: OutboundClient,
     limits: RemoteLimits,
     on_tick: Callable[[], None],
     on_bytes: Callable[[int], None],
@@ -40,7 +40,7 @@ def fetch(
     """Open the file at *url*. Reads raise the same errors.
 
     Raises:
-        SourceAway: the server may answer later.
+        SourceUnavailable: the server may answer later.
         SourceRefused, TooComplex, Undecodable: a retry can't help.
     """
     fetcher = RangeFetcher(url, outbound=outbound, limits=limits, on_tick=on_tick, on_bytes=on_bytes)
@@ -73,7 +73,7 @@ def _require_audio(audio: "_RemoteAudio") -> BinaryIO:
     head = audio.read(min(SNIFF_BYTES, audio.size_bytes)) or b""
     if not looks_like_audio(head):
         raise SourceRefused(
-            f"The content of this URL looks like {what_it_is(head)}. Use the URL of the audio file itself.",
+            f"The URL leads to {describe_content(head)}. Use the URL of an audio file.",
             code="unsupported_media",
         )
     audio.seek(0)

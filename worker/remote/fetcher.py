@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shared.errors import AddressRefused, SourceAway, SourceRefused, TooComplex, Unreachable
-from shared.outbound.client import Outbound, ResponseStream
+from shared.errors import AddressRefused, SourceRefused, SourceUnavailable, TooComplex, Unreachable
+from shared.outbound.client import OutboundClient, ResponseStream
 from worker.remote.http_range import bad_response, check_status
 
 _MAX_RESPONSE_SECONDS = 1800.0
@@ -41,7 +41,7 @@ class RangeFetcher:
         self,
         url: str,
         *,
-        outbound: Outbound,
+        outbound: OutboundClient,
         limits: RemoteLimits,
         on_tick: Callable[[], None],
         on_bytes: Callable[[int], None],
@@ -58,32 +58,32 @@ class RangeFetcher:
 
     @contextmanager
     def get(self, headers: Mapping[str, str], *, max_bytes: int) -> Iterator[ResponseStream]:
-        """Open a response that is the file or a range of it. Raises SourceAway, SourceRefused."""
-        with self._outbound.open(
+        """Open a response that is the file or a range of it. Raises SourceUnavailable, SourceRefused."""
+        with self._outbound.stream(
             "GET",
             self._url,
             headers={"User-Agent": _USER_AGENT, "Accept": "*/*", **headers},
             timeout_seconds=_MAX_RESPONSE_SECONDS,
             max_bytes=max_bytes,
             allow_http=self.limits.allow_http,
-            pulse=self._check_timeouts,
+            on_wait=self._check_timeouts,
         ) as response:
             check_status(response.status, response.headers, now=time.time())
             yield response
 
     @contextmanager
     def timed_wait(self) -> Iterator[None]:
-        """Count the time in this context as waiting. Raises SourceAway for temporary failures."""
+        """Count the time in this context as waiting. Raises SourceUnavailable for temporary failures."""
         self._wait_started = self._last_received = time.monotonic()
         try:
             yield
-        except SourceAway:
+        except SourceUnavailable:
             raise
         except (Unreachable, AddressRefused) as error:
             # An unknown name and a private one are retried alike, so that the caller can't find out
             # which internal names exist.
             code = "address_refused" if isinstance(error, AddressRefused) else "source_away"
-            raise SourceAway(f"The URL can't be fetched. {error.message}", code=code) from error
+            raise SourceUnavailable(f"The URL can't be fetched. {error.message}", code=code) from error
         finally:
             self._waited += time.monotonic() - self._wait_started
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from shared.errors import SourceAway, SourceRefused
+from shared.errors import SourceRefused, SourceUnavailable
 from shared.outbound.retry_after import retry_after_seconds
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.IGNORECASE)
@@ -63,13 +63,13 @@ class Version:
 
 
 def check_status(status: int, headers: Mapping[str, str], *, now: float) -> None:
-    """Raise SourceAway or SourceRefused unless the response is a file or a range of it."""
+    """Raise SourceUnavailable or SourceRefused unless the response is a file or a range of it."""
     if status in (200, 206):
         _check_encoding(headers)
         return
     if status >= 500 or status in _RETRYABLE_STATUSES:
         retry_after = min(retry_after_seconds(status, headers, now=now), _MAX_RETRY_AFTER_SECONDS)
-        raise SourceAway(f"The server of the URL answered {status}.", retry_after_seconds=retry_after)
+        raise SourceUnavailable(f"The server of the URL answered {status}.", retry_after_seconds=retry_after)
     if 300 <= status < 400:
         raise SourceRefused(
             f"The server of the URL answered {status}, a redirect. Use the final URL.",

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from shared.errors import KammertonError, SourceAway, SourceRefused, TooComplex, Undecodable
+from shared.errors import KammertonError, SourceRefused, SourceUnavailable, TooComplex, Undecodable
 from shared.outbound.address_rules import OutboundRules, parse_networks
-from shared.outbound.client import Outbound
+from shared.outbound.client import OutboundClient
 from tests.support.audio_servers import a_long_wav, asked_range, ranged, ranges_of, whole
 from tests.support.webhook_receivers import Answers, Got, Reply, a_receiver, a_socket, hang, trickle
 from tests.unit.shared.outbound.test_address_rules import HOSTILE, OUTBOUND
@@ -29,8 +29,8 @@ ETAG = {"ETag": '"v1"'}
 class FetchAttempt:
     """One attempt to fetch a URL."""
 
-    def __init__(self, outbound: Outbound | None = None, **limits: Any) -> None:
-        self.outbound = outbound or Outbound(rules=LOOPBACK_RULES)
+    def __init__(self, outbound: OutboundClient | None = None, **limits: Any) -> None:
+        self.outbound = outbound or OutboundClient(rules=LOOPBACK_RULES)
         fields: dict[str, Any] = {
             "max_file_bytes": 1 << 40,
             "read_bytes": 1 << 30,
@@ -191,18 +191,18 @@ def test_a_status_that_is_not_a_file_fails_the_job_at_once(status: int, code: st
 def test_a_busy_server_is_retried_after_its_retry_after(status: int) -> None:
     with a_receiver(lambda _: (status, {"Retry-After": "77"}, b"busy")) as server:
         problem = FetchAttempt().problem(server.url)
-    assert isinstance(problem, SourceAway)
+    assert isinstance(problem, SourceUnavailable)
     assert (problem.code, problem.retry_after_seconds) == ("source_away", 77)
     with a_receiver(lambda _: (status, {"Retry-After": "999999"}, b"busy")) as server:
         problem = FetchAttempt().problem(server.url)
-    assert isinstance(problem, SourceAway)
+    assert isinstance(problem, SourceUnavailable)
     assert problem.retry_after_seconds == 3600
 
 
 def test_a_closed_port_is_retried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert isinstance(FetchAttempt().problem(f"http://127.0.0.1:{port}/"), SourceAway)
+    assert isinstance(FetchAttempt().problem(f"http://127.0.0.1:{port}/"), SourceUnavailable)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_server_that_hangs_disconnects_or_does_not_speak_http_is_retried(
 ) -> None:
     with a_socket(serve) as port:
         problem = FetchAttempt(idle_timeout_seconds=0.3).problem(f"http://127.0.0.1:{port}/", use=read_all)
-    assert isinstance(problem, SourceAway), problem
+    assert isinstance(problem, SourceUnavailable), problem
     assert problem.code == "source_away"
 
 
@@ -426,7 +426,7 @@ def test_a_cancel_stops_a_name_lookup() -> None:
 
     with pytest.raises(Canceled):
         FetchAttempt(
-            Outbound(rules=LOOPBACK_RULES, resolver=hanging_resolver),
+            OutboundClient(rules=LOOPBACK_RULES, resolver=hanging_resolver),
             timeout_seconds=300,
             idle_timeout_seconds=300,
         ).read("http://slow.example/", on_tick=on_tick)
@@ -436,14 +436,14 @@ def test_a_cancel_stops_a_name_lookup() -> None:
 @pytest.mark.parametrize("url", HOSTILE)
 def test_forbidden_urls_are_not_requested_by_an_attempt(url: str) -> None:
     problem = FetchAttempt(OUTBOUND, allow_http=False).problem(url)
-    assert isinstance(problem, SourceAway)
+    assert isinstance(problem, SourceUnavailable)
     assert problem.code == "address_refused"
 
 
 def test_a_name_that_became_private_after_submission_is_not_requested() -> None:
     answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
     with a_receiver(ranges_of(AUDIO)) as server:
-        outbound = Outbound(rules=OutboundRules(), resolver=lambda *_: next(answers))
+        outbound = OutboundClient(rules=OutboundRules(), resolver=lambda *_: next(answers))
         assert str(outbound.check("https://rebind.example/song")) == "https://rebind.example/song"
         problem = FetchAttempt(outbound).problem(f"https://rebind.example:{server.port}/song")
     assert problem.code == "address_refused"
@@ -453,7 +453,7 @@ def test_a_name_that_became_private_after_submission_is_not_requested() -> None:
 def test_a_name_that_becomes_private_between_two_ranges_is_not_requested_again() -> None:
     answers = itertools.chain([["127.0.0.1"]], itertools.repeat(["10.0.0.1"]))
     with a_receiver(ranges_of(AUDIO)) as server:
-        outbound = Outbound(rules=LOOPBACK_RULES, resolver=lambda *_: next(answers))
+        outbound = OutboundClient(rules=LOOPBACK_RULES, resolver=lambda *_: next(answers))
         problem = FetchAttempt(outbound).problem(f"http://rebind.example:{server.port}/song", use=read_all)
     assert (problem.code, len(server.requests)) == ("address_refused", 1)
 

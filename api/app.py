@@ -51,7 +51,7 @@ from api.web.api_reference import reference_router
 from api.web.pages import pages_router
 from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
-from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.access import ApiKeyStore, RateLimiter
 from shared.ports.stores import Stores
 
 
@@ -77,9 +77,10 @@ class Intake:
             terms=terms,
             budget=BufferPool(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
             in_flight=in_flight,
-            idempotency=Idempotency(stores.claims),
+            idempotency=Idempotency(stores.idempotency),
             known=ReportCache(
-                recall=stores.recall if rules.reuse_reports else None, window_seconds=terms.window_seconds
+                recall=stores.report_index if rules.reuse_reports else None,
+                window_seconds=terms.window_seconds,
             ),
             check_url=addresses.of_callbacks,
         )
@@ -88,12 +89,12 @@ class Intake:
             resumable=TusService(
                 submissions=submissions,
                 arrivals=TusStorage(
-                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.resumables
+                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.tus_uploads
                 ),
                 seconds=terms.direct_upload_seconds,
             ),
             direct=PresignedUploadService(
-                store=stores.direct,
+                store=stores.presigned_uploads,
                 parts=stores.parts,
                 submissions=submissions,
                 seconds=terms.direct_upload_seconds,
@@ -114,8 +115,8 @@ def create_app(
     stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = JobUpdates(stores.transitions)
-    in_flight = ActiveUploads(stores.uploads)
+    wakeups = JobUpdates(stores.job_updates)
+    in_flight = ActiveUploads(stores.upload_registry)
     intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
 
     @asynccontextmanager
@@ -135,8 +136,8 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Authenticator(stores.keys, anonymous=rules.anonymous)
-    app.state.admission = UploadQuota(limiter=stores.limiter, jobs=stores.jobs, limits=rules.limits)
+    app.state.doorkeeper = Authenticator(stores.api_keys, anonymous=rules.anonymous)
+    app.state.admission = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
     redirect_to_login(app)
     acts = JobActions(
@@ -145,7 +146,7 @@ def create_app(
         queue=stores.queue,
         attempts=rules.terms.attempts,
         keep_audio=rules.keep_audio,
-        forget_webhooks=stores.deliveries.forget,
+        forget_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
     operations = BulkActions(board=_board(stores, rules), acts=acts)
@@ -155,11 +156,11 @@ def create_app(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.keys, sessions=sessions, wakeups=wakeups),
+        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, wakeups=wakeups),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
-                store=stores.counts, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
+                store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
             books=upkeep.books,
             buffers_in_use=lambda: intake.submissions.budget.held_bytes,
@@ -169,7 +170,7 @@ def create_app(
         app.include_router(router)
     app.mount("/static", assets())
     describe(app, anonymous=rules.anonymous)
-    _wrap(app, rules, limiter=stores.limiter, upkeep=upkeep)
+    _wrap(app, rules, limiter=stores.rate_limiter, upkeep=upkeep)
     return app
 
 
@@ -187,7 +188,7 @@ def _batch_acts(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
-            controls=stores.controls,
+            controls=stores.worker_control,
             first_queue=rules.limits.queues[0],
         ),
     )
@@ -208,7 +209,7 @@ def _of_jobs(
 
 
 def _of_the_dashboard(
-    operations: BulkActions, *, keys: KeyStore, sessions: Sessions, wakeups: JobUpdates
+    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, wakeups: JobUpdates
 ) -> Iterator[APIRouter]:
     recognize = admin_user_dependency(sessions)
     yield login_router(sessions)
@@ -222,13 +223,13 @@ def _board(stores: Stores, rules: ApiConfig) -> Overview:
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        overview=stores.overview,
+        overview=stores.job_search,
         history=stores.history,
-        controls=stores.controls,
-        audit=stores.audit,
+        controls=stores.worker_control,
+        audit=stores.audit_log,
         deliveries=stores.deliveries,
         endpoints=stores.endpoints,
-        uploads=stores.uploads,
+        uploads=stores.upload_registry,
         queues=rules.limits.queues,
     )
 

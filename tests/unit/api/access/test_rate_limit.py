@@ -75,7 +75,7 @@ def test_health_checks_are_not_counted(limiter: MemoryRateLimiter) -> None:
 
 
 def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryRateLimiter) -> None:
-    limiter.take = limiter.look = limiter.hold = limiter.places = away  # type: ignore[method-assign]
+    limiter.consume = limiter.peek = limiter.acquire_slot = limiter.list_slots = away  # type: ignore[method-assign]
     world = limited(limiter, requests_per_minute=1, uploads_at_once=1, bytes_per_day=10**6)
     assert [world.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
     answer = world.client.post("/v1/jobs", content=SONG)
@@ -113,7 +113,7 @@ def test_places_are_given_back_however_an_upload_ends(limiter: MemoryRateLimiter
 def test_too_many_uploads_at_once_are_refused(limiter: MemoryRateLimiter) -> None:
     world = limited(limiter, uploads_at_once=1)
     token = world.token(*BOTH)
-    limiter.hold("uploads", f"key:{token.split('_')[1]}", "another", most=1, seconds=60)
+    limiter.acquire_slot("uploads", f"key:{token.split('_')[1]}", "another", limit=1, ttl_seconds=60)
     answer = world.client.post("/v1/jobs", content=SONG, headers=bearing(token))
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (
         429,
@@ -180,7 +180,7 @@ def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryRate
     limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
     slot = UploadSlot(UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
     slot.enter(0)
-    limiter.hold = limiter.charge = limiter.let_go = away  # type: ignore[method-assign]
+    limiter.acquire_slot = limiter.charge = limiter.release_slot = away  # type: ignore[method-assign]
 
     async def song() -> AsyncIterator[bytes]:
         yield bytes(40 * 1024 * 1024)

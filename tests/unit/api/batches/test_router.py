@@ -15,7 +15,7 @@ from api.config import Limits
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
-from shared.domain.batch import MOST_ITEMS, Batch
+from shared.domain.batch import MAX_ITEMS, Batch
 from shared.domain.job import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
@@ -203,7 +203,7 @@ def test_an_upload_that_changes_while_it_is_judged_is_judged_again(world: World)
     "wish",
     [
         {"items": []},
-        {"items": [{"source_url": URL}] * (MOST_ITEMS + 1)},
+        {"items": [{"source_url": URL}] * (MAX_ITEMS + 1)},
         {"items": [{"source_url": URL, "start_seconds": -1}]},
         {"items": [{"source_url": URL, "surprise": 1}]},
         {"items": [{"source_url": URL}], "queue": "soon"},
@@ -249,9 +249,9 @@ def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
 
 
 def test_the_most_items_are_taken(world: World) -> None:
-    answer = create(world, *[{"source_url": URL}] * MOST_ITEMS)
+    answer = create(world, *[{"source_url": URL}] * MAX_ITEMS)
     assert answer.status_code == 202
-    assert len(world.jobs.jobs) == MOST_ITEMS
+    assert len(world.jobs.jobs) == MAX_ITEMS
 
 
 def test_the_end_is_told_once_to_whom_it_concerns(world: World) -> None:
@@ -417,10 +417,14 @@ def test_a_batch_recorded_by_a_killed_process_is_found_again(world: World) -> No
     key = {"Idempotency-Key": "k"}
     first = create(world, {"upload_id": uploaded}, headers=key)
     (name, claim), *_ = world.claims.claims.items()
-    world.claims.claims[name] = replace(claim, answer=None, whole=None, until=time.time() - 1)
+    world.claims.claims[name] = replace(
+        claim, response=None, body_fingerprint=None, locked_until=time.time() - 1
+    )
     other = create(world, {"source_url": URL}, headers=key)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    world.claims.claims[name] = replace(claim, answer=None, whole=None, until=time.time() - 1)
+    world.claims.claims[name] = replace(
+        claim, response=None, body_fingerprint=None, locked_until=time.time() - 1
+    )
     again = create(world, {"upload_id": uploaded}, headers=key)
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
 
@@ -455,7 +459,7 @@ def test_a_broken_bell_is_no_failure(world: World) -> None:
     def broken(job_id: str, *, queue: str) -> None:
         raise Unavailable("The broker does not answer.")
 
-    world.queue.submit = broken  # type: ignore[method-assign]
+    world.queue.enqueue = broken  # type: ignore[method-assign]
     assert create(world, *[{"source_url": URL}] * 3).status_code == 202
 
 

@@ -132,7 +132,7 @@ def awaiting(world: World, size_bytes: int) -> Job:
         keep_seconds=60,
     )
     world.jobs.add(job)
-    world.resumables.add(TusUpload(id="job-1", metadata="", holder=""))
+    world.resumables.add(TusUpload(id="job-1", metadata="", lock_owner=""))
     return job
 
 
@@ -157,7 +157,7 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
     job = awaiting(world, len(song))
 
     async def write(holder: str, data: bytes) -> None:
-        before = arrivals.of(job, world.resumables.take("job-1", holder=holder))
+        before = arrivals.of(job, world.resumables.acquire("job-1", lock_owner=holder))
         pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:

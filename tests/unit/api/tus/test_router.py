@@ -139,7 +139,7 @@ def test_a_newer_request_takes_the_upload_over(world: World) -> None:
     put = world.audio.put
 
     def put_while_another_takes(*args: Any, **named: Any) -> None:
-        world.resumables.take(url.rpartition("/")[2], holder="another")
+        world.resumables.acquire(url.rpartition("/")[2], lock_owner="another")
         put(*args, **named)
 
     world.audio.put = put_while_another_takes  # type: ignore[method-assign]

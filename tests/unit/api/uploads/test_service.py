@@ -40,7 +40,7 @@ class Untouchable(MemoryAudioStore):
     def put(self, *_: Any, **__: Any) -> None:
         raise AssertionError("storage was touched")
 
-    def begin(self, *_: Any, **__: Any) -> Any:
+    def start_upload(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("storage was touched")
 
     def delete(self, key: str) -> None:
@@ -111,12 +111,12 @@ def test_an_upload_is_registered_while_it_lasts_and_no_longer(world: World) -> N
     put = world.audio.put
 
     def put_and_look(key: str, *args: Any, **named: Any) -> None:
-        assert [upload.id for upload in world.uploads.alive()] == [key]
+        assert [upload.id for upload in world.uploads.list_alive()] == [key]
         put(key, *args, **named)
 
     world.audio.put = put_and_look  # type: ignore[method-assign]
     assert world.client.post("/v1/jobs", params={"filename": "a.flac"}, content=SONG).status_code == 202
-    assert world.uploads.alive() == ()
+    assert world.uploads.list_alive() == ()
 
 
 def test_a_job_that_may_have_been_recorded_keeps_its_audio(world: World) -> None:
@@ -137,7 +137,7 @@ def test_a_job_that_may_have_been_recorded_keeps_its_audio(world: World) -> None
 
 
 def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(world: World) -> None:
-    begin = world.audio.begin
+    begin = world.audio.start_upload
 
     def failing(key: str, *, media_type: str) -> Any:
         upload = begin(key, media_type=media_type)
@@ -151,7 +151,7 @@ def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(world: W
         upload.write = refuse_second  # type: ignore[method-assign]
         return upload
 
-    world.audio.begin = failing  # type: ignore[method-assign]
+    world.audio.start_upload = failing  # type: ignore[method-assign]
     answer = world.client.post("/v1/jobs", content=b"fLaC" + bytes(MOST_BYTES - 10))
     assert answer.status_code == 503
     assert stays_clean(world)

@@ -66,9 +66,9 @@ def _analyze(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if options.plot and len(options.files) > 1:
         parser.error("--plot takes one FILE")
-    from worker.analyze_files import analyse_files
+    from worker.analyze_files import analyze_files
 
-    succeeded = analyse_files(
+    succeeded = analyze_files(
         options.files, start_seconds=options.start, window_seconds=options.window, plot=options.plot
     )
     return 0 if succeeded else 1

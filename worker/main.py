@@ -45,14 +45,14 @@ runner = AttemptRunner(
         fetch,
         outbound=services.outbound,
         limits=RemoteLimits(
-            whole_bytes=settings.max_upload_bytes,
+            max_file_bytes=settings.max_upload_bytes,
             read_bytes=settings.source_read_bytes,
             spool_bytes=settings.source_spool_bytes,
-            seconds=settings.source_seconds,
-            silent_seconds=settings.source_answer_seconds,
+            timeout_seconds=settings.source_seconds,
+            idle_timeout_seconds=settings.source_answer_seconds,
             allow_http=settings.source_allow_http,
         ),
-        count=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
+        on_bytes=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
     ),
     analyze_audio=partial(
         analyze_in_sandbox,

@@ -10,14 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast
 
 from shared.errors import Unavailable
 from shared.seekable_file import SeekableFile
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 
 CALL_TIMEOUT_SECONDS = 120.0
 """Longer than all retries and one whole read of our S3 client. A slower call receives a byte at a time."""
@@ -89,8 +85,6 @@ class _CancellableFile(SeekableFile):
         self._file = file
         self._io = io
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        self._file.seek(self._at)
-        count = self._io.call(lambda: self._file.readinto(buffer))  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
-        self._at += count
-        return int(count)
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        self._file.seek(offset)
+        return int(self._io.call(lambda: self._file.readinto(view)))  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO

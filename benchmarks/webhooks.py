@@ -110,7 +110,7 @@ def running_sender(url: str) -> Any:
         "KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
         "KAMMERTON_WEBHOOK_ALLOW_HTTP": "true",
     }
-    command = [sys.executable, "-m", "worker.webhooks"]
+    command = [sys.executable, "-m", "worker", "webhooks"]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
         try:
             yield process

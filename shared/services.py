@@ -7,6 +7,7 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.observability.logs import configure_logs
 from shared.observability.metrics import ERRORS, READ, MetricsBuffer, MetricsRecorder, increment
 from shared.observability.traces import Traces, open_traces
 from shared.outbound.address_rules import OutboundRules
@@ -30,7 +31,7 @@ from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,15 @@ class Services(Stores):
     """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
     prepare: Callable[[], None]
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
+
+
+def bootstrap(process: str) -> tuple[Settings, Services]:
+    """Read the settings, configure the log and connect the services. Every entry point starts with this."""
+    settings = read_settings()
+    configure_logs(
+        log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+    )
+    return settings, connect(settings, process=process)
 
 
 def connect(settings: Settings, *, process: str = "tool") -> Services:

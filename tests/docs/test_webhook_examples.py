@@ -70,10 +70,10 @@ def deliver(
         deliveries=deliveries,
         endpoints=MemoryEndpointStore(),
         outbound=way(rules=OutboundRules(networks=parse_networks("127.0.0.0/8"))),
-        terms=DeliveryConfig(timeout_seconds=10, allow_http=True),
+        config=DeliveryConfig(timeout_seconds=10, allow_http=True),
         clock=lambda: time.time() - late_seconds,
     )
-    after = notifier.notify("msg_1")
+    after = notifier.deliver("msg_1")
     assert after is not None
     return after
 

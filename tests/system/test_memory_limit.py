@@ -120,13 +120,10 @@ def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Itera
     }
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("KAMMERTON_", "AWS_"))}
     python = [sys.executable, "-m"]
-    celery = [*python, "celery", "-A", "worker.main", "worker", "--without-mingle", "--without-gossip"]
     join = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group.folder / "cgroup.procs")]
     commands = (
-        Command(
-            "worker", [*join, *celery, "--queues", "interactive,batch", "--concurrency", "2"], clean | env
-        ),
-        Command("rescuer", [*python, "worker.maintenance"], clean | env),
+        Command("worker", [*join, *python, "worker", "run", "--concurrency", "2"], clean | env),
+        Command("rescuer", [*python, "worker", "maintenance"], clean | env),
     )
     with mock.patch.dict(os.environ, env):
         services = connect(read_settings())

@@ -78,7 +78,7 @@ def running_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) 
         **settings,
     }
     url = f"http://127.0.0.1:{ports.numbers[0]}"
-    command = [sys.executable, "-m", "api.server", "--port", str(ports.numbers[0])]
+    command = [sys.executable, "-m", "api", "serve", "--port", str(ports.numbers[0])]
     with (
         log.open("w") as out,
         subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process,

@@ -44,7 +44,13 @@ def test_jobs_survive_a_stop_and_a_start_and_no_process_stays(tmp_path: Path) ->
 
 def test_whatever_dies_comes_back_and_the_jobs_are_done(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", KAMMERTON_LEASE_SECONDS="5") as system:
-        for words in (("celery",), ("valkey-server",), ("weed",), ("worker.maintenance",), ("api.server",)):
+        for words in (
+            ("worker run",),
+            ("valkey-server",),
+            ("weed",),
+            ("worker maintenance",),
+            ("api serve",),
+        ):
             before = [submit(system) for _ in range(3)]
             os.kill(system.pid_of(*words), signal.SIGKILL)
             until_ready(system)

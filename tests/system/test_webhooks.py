@@ -93,7 +93,7 @@ def stubborn(act: Callable[[], Any]) -> Any:
 def running_sender(url: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KAMMERTON_")}
     env = clean | OPEN | {"KAMMERTON_REDIS_URL": url, "KAMMERTON_REDIS_PREFIX": PREFIX} | settings
-    command = [sys.executable, "-m", "worker.webhooks"]
+    command = [sys.executable, "-m", "worker", "webhooks"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             yield process

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Unavailable
 from tests.support.captured_logs import capture_logs
-from worker.process_loop import run_rounds
+from worker.process_loop import run_until_signal
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +32,13 @@ def test_rounds_go_on_through_outages_and_bugs_until_a_signal(number: signal.Sig
             os.kill(os.getpid(), number)
 
     with capture_logs() as log:
-        run_rounds("tester", round, write=lambda: written.append(len(rounds)))
+        run_until_signal("tester", round, flush=lambda: written.append(len(rounds)))
     assert rounds == [0, 1, 2, 3, 4]
     assert written[0] == 1
     assert [line["event"] for line in log.lines()] == [
         "tester_started",
-        "round_broken_off",
-        "round_failed",
+        "iteration_interrupted",
+        "iteration_failed",
         "tester_stopping",
     ]
-    assert "ZeroDivisionError" in log.events("round_failed")[0]["exception"]
+    assert "ZeroDivisionError" in log.events("iteration_failed")[0]["exception"]

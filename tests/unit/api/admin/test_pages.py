@@ -473,9 +473,9 @@ def test_a_receiver_that_fails_for_three_days_is_disabled_and_the_dashboard_says
             deliveries=api.deliveries,
             endpoints=api.endpoints,
             outbound=outbound,
-            terms=DeliveryConfig(timeout_seconds=15),
+            config=DeliveryConfig(timeout_seconds=15),
             clock=lambda day=day: begin + day * 86_400,  # type: ignore[misc]  # each day its own
         )
-        assert notifier.notify(f"msg_{day}") is not None
+        assert notifier.deliver(f"msg_{day}") is not None
     page = log_in(api, VIEWER_PASSWORD).get("/admin").text
     assert "The webhook ep_1 of the API key key-1 is disabled: It failed for three days." in page

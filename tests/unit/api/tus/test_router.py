@@ -292,8 +292,8 @@ def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(
     url = begin(api, len(LONG)).headers["location"]
     assert patch(api, url, 0, LONG[: PART + 100]).status_code == 204
     rescuer = api.rescuer()
-    rescuer.round(now=time.time() + 1800)
+    rescuer.run_once(now=time.time() + 1800)
     assert offset_of(api, url) == PART + 100
-    rescuer.round(now=time.time() + 3700)
+    rescuer.run_once(now=time.time() + 3700)
     assert (api.jobs.jobs, api.audio.objects, api.audio.uploads) == ({}, {}, {})
     assert api.client.head(url, headers=TUS).status_code == 404

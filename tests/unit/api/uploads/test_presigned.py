@@ -154,9 +154,9 @@ def test_what_is_never_submitted_is_forgotten_with_all_its_bytes(
     if sent:
         send(api, offer, song)
     rescuer = api.rescuer()
-    rescuer.round(now=time.time() + 1800)
+    rescuer.run_once(now=time.time() + 1800)
     assert api.jobs.jobs[offer["upload_id"]].state is JobState.AWAITING_UPLOAD
     assert bool(api.audio.objects or api.audio.uploads) == (sent or song is LONG)
-    rescuer.round(now=time.time() + 3700)
+    rescuer.run_once(now=time.time() + 3700)
     assert not api.jobs.jobs
     assert (api.audio.objects, api.audio.uploads) == ({}, {})

@@ -6,7 +6,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.ports.jobs import Backlog
 from shared.ports.workers import WorkerInfo
-from worker.health.check import ailment
+from worker.health.check import health_problem
 from worker.health.memory import process_tree_memory_bytes
 from worker.health.watchdog import start_watchdog, watch
 
@@ -37,7 +37,7 @@ def waiting(since: float | None) -> list[Backlog]:
 def test_a_worker_ails_when_work_waits_and_nothing_moves(
     worker: WorkerInfo | None, since: float | None, ails: bool
 ) -> None:
-    assert bool(ailment(worker, waiting(since), now=NOW, stalled_seconds=90)) is ails
+    assert bool(health_problem(worker, waiting(since), now=NOW, stalled_seconds=90)) is ails
 
 
 def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
@@ -50,7 +50,7 @@ def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
             raise Unavailable("away")
         return found
 
-    watch(look, strike=lambda: struck.append("now"), pause=lambda _: None)
+    watch(look, kill=lambda: struck.append("now"), sleep=lambda _: None)
     assert struck == ["now"]
     assert list(looks) == []
 
@@ -60,7 +60,7 @@ def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
     if pid == 0:
         import worker.health.watchdog
 
-        worker.health.watchdog.LOOK_SECONDS = 0.01
+        worker.health.watchdog.CHECK_SECONDS = 0.01
         start_watchdog(lambda: "stalled")
         signal.pause()
         os._exit(0)

@@ -20,7 +20,7 @@ from tests.support.fakes.webhooks import (
 from worker.webhooks.dispatcher import Dispatcher
 from worker.webhooks.fan_out import deliveries_of
 
-PLACES, PER_SERVER = 8, 2
+SLOTS, SLOTS_PER_SERVER = 8, 2
 
 
 @dataclass
@@ -40,13 +40,13 @@ class Office:
         self.sender = Dispatcher(
             deliveries=self.deliveries,
             endpoints=self.endpoints,
-            notify=self.notify,
-            places=PLACES,
-            per_server=PER_SERVER,
+            deliver=self.deliver,
+            slots=SLOTS,
+            slots_per_server=SLOTS_PER_SERVER,
             clock=lambda: self.now,
         )
 
-    def notify(self, delivery_id: str) -> Delivery | None:
+    def deliver(self, delivery_id: str) -> Delivery | None:
         delivery = self.deliveries.change(delivery_id, lambda one: one.claim(now=self.now, lease_seconds=30))
         with self._lock:
             self.begun.append(delivery_id)
@@ -70,7 +70,7 @@ class Office:
     def run_until_nothing_more_begins(self) -> None:
         quiet = 0
         while quiet < 3:
-            quiet = 0 if self.sender.round() else quiet + 1
+            quiet = 0 if self.sender.poll() else quiet + 1
             self.sender.wait()
 
 
@@ -86,8 +86,8 @@ def test_hanging_receivers_keep_nobody_else_waiting(office: Office) -> None:
         office.deliveries.add(make_delivery(number, server=f"good-{number}.example"))
     office.run_until_nothing_more_begins()
     assert len(office.delivered()) == 50
-    assert office.most["hanging.example"] == PER_SERVER
-    assert office.most["all"] <= PLACES
+    assert office.most["hanging.example"] == SLOTS_PER_SERVER
+    assert office.most["all"] <= SLOTS
     office.release.set()
     office.run_until_nothing_more_begins()
     assert len(office.begun) == len(set(office.begun)) == 90
@@ -99,7 +99,7 @@ def test_servers_that_were_slow_share_a_quarter_of_the_places(office: Office) ->
     for number, server in enumerate(sorted(slow)):
         office.deliveries.add(make_delivery(number, server=server))
     office.run_until_nothing_more_begins()
-    assert len(office.begun) == PLACES // 4
+    assert len(office.begun) == SLOTS // 4
     for number in range(100, 110):
         office.deliveries.add(make_delivery(number, server=f"good-{number}.example"))
     office.run_until_nothing_more_begins()
@@ -123,11 +123,11 @@ def test_a_store_that_is_away_stops_no_sender(office: Office) -> None:
     def away(delivery_id: str) -> None:
         raise Unavailable("Away.")
 
-    sender, office.sender.notify = office.sender, away
+    sender, office.sender.deliver = office.sender, away
     office.deliveries.add(make_delivery(1))
-    sender.round()
+    sender.poll()
     sender.drain(10)
-    sender.notify = office.notify
+    sender.deliver = office.deliver
     office.run_until_nothing_more_begins()
     assert office.delivered() == {"hooks.example"}
 
@@ -138,15 +138,15 @@ def test_a_machine_without_threads_to_spare_costs_no_place(
     def exhausted(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    for number in range(PLACES + 1):
+    for number in range(SLOTS + 1):
         office.deliveries.add(make_delivery(number, server=f"good-{number}.example"))
     with monkeypatch.context() as machine:
         machine.setattr(threading.Thread, "start", exhausted)
-        for _ in range(PLACES):
-            office.sender.round()
+        for _ in range(SLOTS):
+            office.sender.poll()
     assert office.begun == []
     office.run_until_nothing_more_begins()
-    assert len(office.delivered()) == PLACES + 1
+    assert len(office.delivered()) == SLOTS + 1
 
 
 def test_an_event_reaches_the_callback_and_every_endpoint_that_wants_it(office: Office) -> None:
@@ -156,7 +156,7 @@ def test_an_event_reaches_the_callback_and_every_endpoint_that_wants_it(office: 
     office.endpoints.add(make_endpoint(4, owner="key-2"))
     callback = Callback(url="https://own.example:8443/x", events=("job.succeeded",), secret=None)
     office.deliveries.happen(make_event(callback=callback))
-    office.sender.round()
+    office.sender.poll()
     office.sender.drain(10)
     made = {one.endpoint_id: one for one in office.deliveries.deliveries.values()}
     assert set(made) == {None, "ep_1", "ep_3"}

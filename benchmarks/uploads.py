@@ -199,7 +199,7 @@ def main(names: list[str]) -> None:
         settings = {
             "KAMMERTON_UPLOAD_BUFFER_BYTES": str(BUDGET),
             "KAMMERTON_S3_PART_BYTES": str(8 * MIB),
-            "KAMMERTON_UPLOAD_IDLE_SECONDS": "30",
+            "KAMMERTON_UPLOAD_IDLE_TIMEOUT_SECONDS": "30",
             "KAMMERTON_UPLOAD_WAIT_SECONDS": "30",
             "KAMMERTON_LOG_LEVEL": "WARNING",
         }

@@ -36,7 +36,7 @@ announce(
         workers=services.workers,
         controls=services.worker_control,
         queues=QUEUES,
-        stalled_seconds=settings.stalled_seconds,
+        stalled_seconds=settings.worker_stall_timeout_seconds,
     ),
 )
 app.conf.update(
@@ -48,14 +48,14 @@ app.conf.update(
     ),
     worker_max_tasks_per_child=settings.worker_jobs_per_child,
 )
-drain = Drain(grace_seconds=settings.drain_seconds)
+drain = Drain(grace_seconds=settings.shutdown_grace_seconds)
 drain.on_shutdown()
 
 terms = AttemptConfig(
     lease_seconds=settings.lease_seconds,
-    retry_seconds=settings.retry_seconds,
+    retry_seconds=settings.job_retry_delay_seconds,
     keep_audio=settings.keep_audio,
-    source_pauses=settings.source_retry_seconds,
+    source_pauses=settings.source_retry_delays_seconds,
 )
 fetch_audio = partial(
     fetch,
@@ -64,8 +64,8 @@ fetch_audio = partial(
         whole_bytes=settings.max_upload_bytes,
         read_bytes=settings.source_read_bytes,
         spool_bytes=settings.source_spool_bytes,
-        seconds=settings.source_seconds,
-        silent_seconds=settings.source_answer_seconds,
+        seconds=settings.source_timeout_seconds,
+        silent_seconds=settings.source_response_timeout_seconds,
         allow_http=settings.source_allow_http,
     ),
     count=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
@@ -75,8 +75,8 @@ listen = partial(
     window_seconds=settings.window_seconds,
     limits=ChildLimits(
         memory_bytes=settings.job_memory_bytes,
-        cpu_seconds=int(settings.job_wall_seconds),
-        wall_seconds=settings.job_wall_seconds,
+        cpu_seconds=int(settings.job_timeout_seconds),
+        wall_seconds=settings.job_timeout_seconds,
     ),
 )
 

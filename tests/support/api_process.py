@@ -84,8 +84,8 @@ def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]
         "KAMMERTON_S3_BUCKET": name,
         "KAMMERTON_S3_REGION": s3.region,
         "KAMMERTON_S3_PART_BYTES": str(5 * 1024 * 1024),
-        "KAMMERTON_ANONYMOUS": "true",
-        "KAMMERTON_LIMITS": "false",
+        "KAMMERTON_ALLOW_ANONYMOUS": "true",
+        "KAMMERTON_RATE_LIMITS_ENABLED": "false",
         **settings,
     }
     port = ports.numbers[0]

@@ -21,7 +21,7 @@ def check() -> int:
         workers=services.workers,
         controls=services.worker_control,
         queues=QUEUES,
-        stalled_seconds=settings.stalled_seconds,
+        stalled_seconds=settings.worker_stall_timeout_seconds,
     )
     try:
         here = [

@@ -22,7 +22,7 @@ def main() -> None:
         uploads=services.upload_registry,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
-        retry_seconds=settings.retry_seconds,
+        retry_seconds=settings.job_retry_delay_seconds,
         orphan_seconds=settings.orphan_seconds,
         paused=services.worker_control.paused,
     )
@@ -36,7 +36,12 @@ def main() -> None:
             warned = True
         rescuer.round()
 
-    run_rounds("rescuer", round, write=services.metrics_recorder.flush, pause_seconds=settings.rescue_seconds)
+    run_rounds(
+        "rescuer",
+        round,
+        write=services.metrics_recorder.flush,
+        pause_seconds=settings.rescuer_interval_seconds,
+    )
     services.metrics_recorder.flush()
 
 

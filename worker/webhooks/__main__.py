@@ -33,7 +33,7 @@ def main() -> None:
         outbound=services.outbound,
         terms=DeliveryConfig(
             timeout_seconds=settings.webhook_timeout_seconds,
-            pauses=settings.webhook_retry_seconds,
+            pauses=settings.webhook_retry_delays_seconds,
             allow_http=settings.webhook_allow_http,
         ),
     )

@@ -72,7 +72,7 @@ class Api:
 
 
 @contextmanager
-def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
+def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
     """Its own bucket and its own keys in Redis."""
     name = f"t{uuid.uuid4().hex[:8]}"
     ports = Ports(1, wished=None)

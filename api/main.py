@@ -7,9 +7,7 @@ from api.app import create_app
 from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
 from api.http.background import Upkeep
 from shared.celery_queue import QUEUES
-from shared.observability.logs import configure_logs
-from shared.services import connect
-from shared.settings import read_settings
+from shared.services import bootstrap
 
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -30,11 +28,7 @@ def return_what_is_free() -> None:
 
 
 return_what_is_free()
-settings = read_settings()
-configure_logs(
-    log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
-)
-services = connect(settings, process="api")
+settings, services = bootstrap("api")
 app = create_app(
     services,
     rules=ApiConfig(

@@ -67,12 +67,12 @@ class Api:
             retry_seconds=5,
             orphan_seconds=60,
         )
-        rescuer.round(now=time.time() + 100)
+        rescuer.run_once(now=time.time() + 100)
         return self.stored()
 
 
 @contextmanager
-def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
+def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
     """Its own bucket and its own keys in Redis."""
     name = f"t{uuid.uuid4().hex[:8]}"
     ports = Ports(1, wished=None)
@@ -90,7 +90,7 @@ def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]
     }
     port = ports.numbers[0]
     url = f"http://{HOST}:{port}"
-    argv = [sys.executable, "-m", "api.server", "--port", str(port)]
+    argv = [sys.executable, "-m", "api", "serve", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
     command = Command("api", argv, env=clean | env)

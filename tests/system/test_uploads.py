@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.api_process import Api, an_api
+from tests.support.api_process import Api, running_api
 from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
@@ -32,7 +32,7 @@ def api(valkey: ValkeyServer, s3: S3Server) -> Iterator[Api]:
         "KAMMERTON_UPLOAD_WAIT_SECONDS": "30",
         "KAMMERTON_DIRECT_PART_BYTES": str(5 * MIB),
     }
-    with an_api(valkey, s3, **settings) as running:
+    with running_api(valkey, s3, **settings) as running:
         yield running
 
 

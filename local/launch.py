@@ -31,8 +31,8 @@ class Options:
 
 
 LOCAL_DEFAULTS = {
-    "KAMMERTON_ANONYMOUS": "true",
-    "KAMMERTON_LIMITS": "false",
+    "KAMMERTON_ALLOW_ANONYMOUS": "true",
+    "KAMMERTON_RATE_LIMITS_ENABLED": "false",
     "KAMMERTON_METRICS_PUBLIC": "true",
 }
 """Settings that suit a machine with one user. The environment overrides them."""

@@ -21,9 +21,9 @@ from tests.support.system import System
 
 QUICK = {
     "KAMMERTON_LEASE_SECONDS": "5",
-    "KAMMERTON_RESCUE_SECONDS": "1",
-    "KAMMERTON_RETRY_SECONDS": "1",
-    "KAMMERTON_JOB_WALL_SECONDS": "8",
+    "KAMMERTON_RESCUER_INTERVAL_SECONDS": "1",
+    "KAMMERTON_JOB_RETRY_DELAY_SECONDS": "1",
+    "KAMMERTON_JOB_TIMEOUT_SECONDS": "8",
     "KAMMERTON_JOB_ATTEMPTS": "6",
     "KAMMERTON_ORPHAN_SECONDS": "60",
 }
@@ -31,7 +31,7 @@ KINDS = ("wav", "flac", "mp3-cbr", "ogg-vorbis", "ogg-opus", "m4a")
 
 
 @dataclass
-class Fire:
+class FaultInjector:
     """Faults over one running system. `tally` counts what was done."""
 
     system: System
@@ -79,7 +79,7 @@ class Fire:
         for kind in HOSTILE:
             self.submit(f"hostile: {kind}", hostile_file(kind))
 
-    def kill_whoever_runs(self, location: str, stop: threading.Event) -> None:
+    def kill_worker_of(self, location: str, stop: threading.Event) -> None:
         """Make one job deadly: its worker's child is killed each time that it runs."""
         attempt = 0
         while not stop.is_set():

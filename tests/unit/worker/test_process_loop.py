@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import Unavailable
-from tests.support.captured_logs import json_logs
+from tests.support.captured_logs import capture_logs
 from worker.process_loop import run_until_signal
 
 
@@ -31,7 +31,7 @@ def test_rounds_go_on_through_outages_and_bugs_until_a_signal(number: signal.Sig
         if len(rounds) == 5:
             os.kill(os.getpid(), number)
 
-    with json_logs() as log:
+    with capture_logs() as log:
         run_until_signal("tester", round, flush=lambda: written.append(len(rounds)))
     assert rounds == [0, 1, 2, 3, 4]
     assert written[0] == 1

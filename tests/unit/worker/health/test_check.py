@@ -13,7 +13,7 @@ from worker.health.watchdog import start_watchdog, watch
 NOW = 1000.0
 
 
-def a_worker(**changes: float) -> WorkerInfo:
+def make_worker(**changes: float) -> WorkerInfo:
     fields = {"started_at": 0.0, "seen_at": NOW, "progress_at": 0.0} | changes
     return WorkerInfo(name="h:1", host="h", pid=1, **fields)  # type: ignore[arg-type]
 
@@ -26,11 +26,11 @@ def waiting(since: float | None) -> list[Backlog]:
     ("worker", "since", "ails"),
     [
         (None, None, True),
-        (a_worker(seen_at=NOW - 60), None, True),
-        (a_worker(), None, False),
-        (a_worker(), NOW - 80, False),
-        (a_worker(), NOW - 100, True),
-        (a_worker(progress_at=NOW - 10), NOW - 100, False),
+        (make_worker(seen_at=NOW - 60), None, True),
+        (make_worker(), None, False),
+        (make_worker(), NOW - 80, False),
+        (make_worker(), NOW - 100, True),
+        (make_worker(progress_at=NOW - 10), NOW - 100, False),
     ],
     ids=["unknown", "silent", "nothing waits", "waits a little", "stalled", "busy with a long queue"],
 )

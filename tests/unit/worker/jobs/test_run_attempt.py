@@ -12,8 +12,8 @@ from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
 from shared.errors import Crashed, SourceRefused, SourceUnavailable, TooComplex, Unavailable, Undecodable
-from tests.support.captured_logs import json_logs
-from tests.support.factories import a_job, a_report
+from tests.support.captured_logs import capture_logs
+from tests.support.factories import make_job, make_report
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
 from worker.jobs.analysis_result import AnalysisResult
 from worker.jobs.run_attempt import AttemptConfig, AttemptRunner, OpenAudio
@@ -25,7 +25,7 @@ class World:
     def __init__(self, **changes: Any) -> None:
         self.jobs = MemoryJobStore()
         self.audio = MemoryAudioStore()
-        self.jobs.add(a_job(**changes))
+        self.jobs.add(make_job(**changes))
         self.audio.objects["job-1"] = (b"song", 1.0)
         self.remote: bytes | Exception = b"song"
         self.asked: list[str] = []
@@ -62,7 +62,7 @@ class World:
 
 def succeeds(audio: BinaryIO, **_: Any) -> AnalysisResult:
     assert audio.read() == b"song"
-    return AnalysisResult(report=a_report(), memory_peak_bytes=123)
+    return AnalysisResult(report=make_report(), memory_peak_bytes=123)
 
 
 def raises(error: Exception) -> Callable[..., AnalysisResult]:
@@ -76,7 +76,7 @@ def test_a_job_ends_with_its_report_and_without_its_audio() -> None:
     world = World(start_seconds=None)
     world.run(succeeds)
     assert world.job.state is JobState.SUCCEEDED
-    assert world.job.report == a_report()
+    assert world.job.report == make_report()
     assert world.job.timeline[-1].memory_peak_bytes == 123
     assert world.audio.objects == {}
     assert not world.job.has_audio
@@ -112,7 +112,7 @@ def test_a_crash_is_one_attempt_and_the_last_one_is_death() -> None:
     world.run(raises(Crashed("SIGSEGV")))
     assert (world.job.state, world.job.attempts) == (JobState.QUEUED, 1)
     assert (world.job.due_at or 0) > time.time() + 3
-    world.jobs.jobs["job-1"] = a_job(attempts=1, attempts_allowed=2)
+    world.jobs.jobs["job-1"] = make_job(attempts=1, attempts_allowed=2)
     world.run(raises(Crashed("SIGSEGV")))
     assert world.job.state is JobState.DEAD
     assert "job-1" in world.audio.objects
@@ -156,7 +156,7 @@ def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
         world.jobs.change(
             "job-1", lambda job: job.start(worker="other", now=time.time() + 60, lease_seconds=15)
         )
-        return AnalysisResult(report=a_report(), memory_peak_bytes=1)
+        return AnalysisResult(report=make_report(), memory_peak_bytes=1)
 
     assert world.run(analyze_audio) is None
     assert (world.job.state, world.job.attempts) == (JobState.RUNNING, 2)
@@ -186,7 +186,7 @@ def test_the_lease_is_renewed_while_the_work_goes_on() -> None:
             time.sleep(0.05)
             assert world.job.lease is not None
             leases.append(world.job.lease.until)
-        return AnalysisResult(report=a_report(), memory_peak_bytes=1)
+        return AnalysisResult(report=make_report(), memory_peak_bytes=1)
 
     world.run(analyze_audio, config=AttemptConfig(lease_seconds=1.5, retry_seconds=5, keep_audio=False))
     assert world.job.state is JobState.SUCCEEDED
@@ -232,7 +232,7 @@ def test_the_whole_object_is_never_read_by_us() -> None:
             raise AssertionError("only the child asks for bytes")
 
     world.audio.open = lambda key: Watched(b"song")  # type: ignore[method-assign]
-    world.run(lambda *_, **__: AnalysisResult(report=a_report(), memory_peak_bytes=1))
+    world.run(lambda *_, **__: AnalysisResult(report=make_report(), memory_peak_bytes=1))
     assert world.job.state is JobState.SUCCEEDED
 
 
@@ -302,7 +302,7 @@ def test_a_lease_is_kept_while_our_own_storage_keeps_silent() -> None:
 
 
 def test_every_line_of_an_attempt_has_the_id_of_the_request_that_made_the_job() -> None:
-    with json_logs() as log:
+    with capture_logs() as log:
         World(request_id="r-1").run(succeeds)
         lines = log.lines()
     assert {line["event"] for line in lines} == {"attempt_started", "attempt_ended"}
@@ -315,7 +315,7 @@ PATIENT = AttemptConfig(
 )
 
 
-def a_fetched_world(remote: bytes | Exception = b"song", **changes: Any) -> World:
+def make_source_url_world(remote: bytes | Exception = b"song", **changes: Any) -> World:
     source = {"source": Source.from_url(SONG_URL), "has_audio": False, "input": AudioInput()}
     world = World(**source | changes)
     world.audio.objects.clear()
@@ -324,8 +324,8 @@ def a_fetched_world(remote: bytes | Exception = b"song", **changes: Any) -> Worl
 
 
 def test_a_job_with_an_address_is_fetched_and_forgets_the_address_but_not_the_size() -> None:
-    world = a_fetched_world()
-    with json_logs() as logged:
+    world = make_source_url_world()
+    with capture_logs() as logged:
         world.run(succeeds)
     assert world.job.state is JobState.SUCCEEDED
     assert world.asked == [SONG_URL]
@@ -337,7 +337,9 @@ def test_a_job_with_an_address_is_fetched_and_forgets_the_address_but_not_the_si
 
 
 def test_a_server_that_is_away_puts_the_job_off_and_fails_it_when_patience_is_over() -> None:
-    world = a_fetched_world(SourceUnavailable("It answered 503.", retry_after_seconds=45), attempts_allowed=1)
+    world = make_source_url_world(
+        SourceUnavailable("It answered 503.", retry_after_seconds=45), attempts_allowed=1
+    )
     world.run(succeeds, config=PATIENT)
     job = world.job
     assert (job.state, job.timeline[-1].why) == (JobState.QUEUED, "It answered 503.")
@@ -353,14 +355,14 @@ def test_a_server_that_is_away_puts_the_job_off_and_fails_it_when_patience_is_ov
 
 @pytest.mark.parametrize("retryable", [False, True])
 def test_an_address_that_gives_no_audio_fails_the_job_at_once(retryable: bool) -> None:
-    world = a_fetched_world(SourceRefused("Changed.", code="source_changed", retryable=retryable))
+    world = make_source_url_world(SourceRefused("Changed.", code="source_changed", retryable=retryable))
     world.run(succeeds)
     assert world.job.problem == Problem(code="source_changed", message="Changed.", retryable=retryable)
     assert world.job.audio_available == retryable
 
 
 def test_an_address_that_is_forgotten_is_a_job_without_audio() -> None:
-    world = a_fetched_world(source=Source(server="https://files.example", url=None))
+    world = make_source_url_world(source=Source(server="https://files.example", url=None))
     world.run(succeeds)
     assert world.job.problem is not None
     assert world.job.problem.code == "audio_missing"
@@ -368,7 +370,7 @@ def test_an_address_that_is_forgotten_is_a_job_without_audio() -> None:
 
 
 def test_a_fetched_file_that_kills_its_decoder_costs_attempts() -> None:
-    world = a_fetched_world(attempts_allowed=1)
+    world = make_source_url_world(attempts_allowed=1)
     world.run(raises(Crashed("SIGSEGV")))
     assert world.job.state is JobState.DEAD
     assert world.job.audio_available

@@ -110,7 +110,7 @@ def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Itera
     env = QUICK | {
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "KAMMERTON_JOB_WALL_SECONDS": "40",
+        "KAMMERTON_JOB_TIMEOUT_SECONDS": "40",
         "KAMMERTON_LEASE_SECONDS": "15",
         "KAMMERTON_REDIS_URL": valkey.url,
         "KAMMERTON_REDIS_PREFIX": f"{name}:",

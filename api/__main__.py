@@ -11,7 +11,7 @@ from shared.settings import read_settings
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 1 if it was refused."""
     try:
-        return run(arguments, connect=lambda: connect(read_settings()).keys)
+        return run(arguments, connect=lambda: connect(read_settings()).api_keys)
     except KammertonError as error:
         sys.stderr.write(f"kammerton: {error.message}\n")
         return 1

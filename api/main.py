@@ -9,7 +9,7 @@ from api.http.background import Upkeep
 from shared.celery_queue import QUEUES
 from shared.observability.logs import configure_logs
 from shared.services import connect
-from shared.settings import listed, read_settings
+from shared.settings import read_settings, split_list
 
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -60,9 +60,9 @@ app = create_app(
             queues=QUEUES,
         ),
         web=Web(
-            hosts=listed(settings.hosts),
-            cors_origins=listed(settings.cors_origins),
-            proxies=listed(settings.proxies),
+            hosts=split_list(settings.hosts),
+            cors_origins=split_list(settings.cors_origins),
+            proxies=split_list(settings.proxies),
             storage_url=settings.s3_public_url or settings.s3_endpoint_url,
         ),
         anonymous=settings.anonymous,
@@ -75,9 +75,9 @@ app = create_app(
         of_sources=lambda url: str(services.outbound.check(url, allow_http=settings.source_allow_http)),
     ),
     sessions=Sessions(
-        services.vault,
+        services.secrets,
         operator_password=settings.admin_password.get_secret_value() if settings.admin_password else None,
         viewer_password=settings.viewer_password.get_secret_value() if settings.viewer_password else None,
     ),
-    upkeep=Upkeep(books=services.books, traces=services.traces, prepare=services.prepare),
+    upkeep=Upkeep(books=services.metrics_recorder, traces=services.traces, prepare=services.prepare),
 )

@@ -26,15 +26,15 @@ import structlog
 from fastapi.testclient import TestClient
 
 from shared.domain.job import AudioInput, Job, Problem
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
 from shared.redis.deliveries import RedisDeliveryStore
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
-from shared.redis.job_records import _JOB, entries
+from shared.redis.job_records import _JOB, index_entries
 from shared.redis.job_search import RedisJobSearch
 from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
-from shared.redis.metrics import RedisHistory, count_changes
+from shared.redis.metrics import RedisHistory, history_follower
 from tests.support.servers import a_valkey
 from tests.unit.api.conftest import OPERATOR, World
 
@@ -127,7 +127,7 @@ def store(client: "redis.Redis", prefix: str, count: int) -> tuple[TestClient, s
         job = a_job(number, chance, at=now - 86_000 * chance.random())
         job_id = job.id
         pipe.hset(f"{prefix}job:{job.id}", mapping={"version": "1", "record": _JOB.dump_json(job).decode()})
-        for (index, member), score in entries(job).items():
+        for (index, member), score in index_entries(job).items():
             pipe.zadd(prefix + index, {member: score})
         if number % 1000 == 999:
             pipe.execute()
@@ -140,7 +140,11 @@ def a_job(number: int, chance: random.Random, *, at: float) -> Job:
     state = STATES[number % 4]
     bad = state in {JobState.FAILED, JobState.DEAD}
     worker = f"host:{number % 3}"
-    ended = () if state is JobState.QUEUED else (Event(at=at + 2, state=state, attempt=1, worker=worker),)
+    ended = (
+        ()
+        if state is JobState.QUEUED
+        else (StateTransition(at=at + 2, state=state, attempt=1, worker=worker),)
+    )
     return Job(
         id=f"{number:06}{chance.randbytes(8).hex()}",
         state=state,
@@ -159,13 +163,13 @@ def a_job(number: int, chance: random.Random, *, at: float) -> Job:
             sha256=chance.randbytes(32).hex(),
         ),
         problem=Problem(code="no_audio", message="No.", retryable=False) if bad else None,
-        timeline=(Event(at=at, state=JobState.QUEUED, attempt=0), *ended),
+        timeline=(StateTransition(at=at, state=JobState.QUEUED, attempt=0), *ended),
     )
 
 
 def app_over(client: "redis.Redis", prefix: str) -> TestClient:
     app = World(
-        jobs=RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)]),
+        jobs=RedisJobStore(client, prefix=prefix, followers=[history_follower(prefix)]),
         workers=RedisWorkerRegistry(client, prefix=prefix),
         transitions=RedisJobUpdateLog(client, prefix=prefix),
         vault=RedisSecretStore(client, prefix=prefix),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.domain.delivery import RETRY_SECONDS
+from shared.domain.delivery import RETRY_DELAYS_SECONDS
 from shared.outbound.address_rules import Network, parse_networks
 
 MIB = 1024 * 1024
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         15, gt=0, le=60, description="A receiver that has not answered after so long has failed, seconds."
     )
     webhook_retry_seconds: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
-        RETRY_SECONDS,
+        RETRY_DELAYS_SECONDS,
         description="Pauses between the attempts to deliver a webhook, seconds, e.g. `5,60,300`.",
     )
     webhook_concurrency: int = Field(
@@ -278,7 +278,7 @@ _UNREADABLE = (
 )
 
 
-def listed(text: str) -> tuple[str, ...]:
+def split_list(text: str) -> tuple[str, ...]:
     """The entries between the commas."""
     return tuple(entry.strip() for entry in text.split(",") if entry.strip())
 

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
-from shared.observability.logs import bound, configure_logs
-from shared.observability.metrics import FETCHED, counted
+from shared.observability.logs import configure_logs, log_context
+from shared.observability.metrics import FETCHED, increment
 from shared.services import connect
 from shared.settings import read_settings
 from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
@@ -29,12 +29,12 @@ app = services.celery
 announce(
     app,
     services.workers,
-    services.controls,
+    services.worker_control,
     look=partial(
         diagnose,
         jobs=services.jobs,
         workers=services.workers,
-        controls=services.controls,
+        controls=services.worker_control,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     ),
@@ -68,7 +68,7 @@ fetch_audio = partial(
         silent_seconds=settings.source_answer_seconds,
         allow_http=settings.source_allow_http,
     ),
-    count=lambda size: services.books.tally.add(counted(FETCHED, amount=size)),
+    count=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
 )
 listen = partial(
     analyze_in_sandbox,
@@ -84,7 +84,7 @@ listen = partial(
 @app.task(name=ANALYZE, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
 def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
-    with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
+    with log_context(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
         try:
             ended = analyze(
                 job_id,
@@ -94,14 +94,14 @@ def analyze_audio(task: Any, job_id: str) -> None:
                 listen=listen,
                 worker=worker_name(),
                 terms=terms,
-                paused=services.controls.paused,
+                paused=services.worker_control.paused,
                 stopping=lambda: drain.is_over,
             )
             for span in spans_of_attempt(ended) if ended and services.traces.is_on else ():
                 services.traces.record(span)
         finally:
-            services.books.write()
-            services.traces.write()  # here and not in a thread: this process forks
+            services.metrics_recorder.flush()
+            services.traces.flush()  # here and not in a thread: this process forks
 
 
 warm_up()

@@ -18,7 +18,7 @@ from api.http.problems import documented
 from api.jobs.events import EVENT_STREAM, HEADERS, message
 from api.jobs.schemas import JobPageView
 from api.jobs.updates import JobUpdates
-from shared.domain.history import SPANS
+from shared.domain.history import TIME_RANGES
 from shared.ports.workers import WorkerCommand
 from shared.schemas.job import JobView, Timestamp, View
 
@@ -79,7 +79,7 @@ def admin_api_router(operations: BulkActions, *, wakeups: JobUpdates, recognize:
     async def history(
         _: Annotated[AdminUser, who], span: Annotated[Literal["hour", "day", "week"], Query()] = "hour"
     ) -> HistoryView:
-        chosen = next(one for one in SPANS if one.name == span)
+        chosen = next(one for one in TIME_RANGES if one.name == span)
         return await run_in_threadpool(board.over_time, chosen)
 
     @router.get("/jobs", summary="Find jobs", responses=documented(400))

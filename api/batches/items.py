@@ -11,8 +11,8 @@ from api.uploads.idempotency import new_id
 from api.uploads.presigned import PresignedUploadService, submitted
 from api.uploads.source_url import SourceUrlService
 from shared.domain.job import Callback
-from shared.errors import BadItem, Conflict, NotFound, Rejected
-from shared.ports.batches import JobStep
+from shared.errors import Conflict, InvalidItem, NotFound, Rejected
+from shared.ports.batches import JobChange
 
 _CONCURRENCY = 8
 """Checks of storage and of host names, which are slow and can run in parallel."""
@@ -27,28 +27,28 @@ class BatchItems:
 
     async def steps(
         self, new: CreateBatch, caller: Caller, *, batch_id: str, callback: Callback | None
-    ) -> list[JobStep]:
+    ) -> list[JobChange]:
         """Return each item's job as it is now and as it will be.
 
         Raises:
-            BadItem: the first that can't be a job, with its index.
+            InvalidItem: the first that can't be a job, with its index.
             Unavailable: storage is unavailable.
         """
         _require_distinct(new)
-        steps: list[JobStep] = []
+        steps: list[JobChange] = []
         for start in range(0, len(new.items), _CONCURRENCY):  # nothing is checked after a bad item
             chunk = new.items[start : start + _CONCURRENCY]
             checks = [run_in_threadpool(self._step, item, new, caller) for item in chunk]
             for result in await asyncio.gather(*checks, return_exceptions=True):
                 if isinstance(result, Rejected):
-                    raise BadItem(len(steps), result) from result
+                    raise InvalidItem(len(steps), result) from result
                 if isinstance(result, BaseException):
                     raise result
                 old, job = result
                 steps.append((old, replace(job, batch_id=batch_id, callback=callback or job.callback)))
         return steps
 
-    def _step(self, item: CreateBatchItem, new: CreateBatch, caller: Caller) -> JobStep:
+    def _step(self, item: CreateBatchItem, new: CreateBatch, caller: Caller) -> JobChange:
         item.require_one_source()
         options = new.options_of(item)
         if item.source_url is not None:
@@ -65,5 +65,5 @@ def _require_distinct(new: CreateBatch) -> None:
         if item.upload_id is None:
             continue
         if item.upload_id in first:
-            raise BadItem(index, Conflict(f"This upload is already items[{first[item.upload_id]}]."))
+            raise InvalidItem(index, Conflict(f"This upload is already items[{first[item.upload_id]}]."))
         first[item.upload_id] = index

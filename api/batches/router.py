@@ -1,17 +1,16 @@
 """The routes under /v1/batches: many recordings, one status, one webhook at the end."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare
+from api.batches.reader import BatchReader
 from api.batches.schemas import (
     BatchAcceptedView,
     BatchDetailView,
     BatchPageView,
-    CreateBatch,
     create_batch_schema,
 )
 from api.batches.service import BatchService
@@ -23,10 +22,8 @@ from shared.errors import Unauthenticated
 
 BatchId = Annotated[str, Path(max_length=128, description="The batch's id.")]
 
-ReadBatch = Callable[[Request], Awaitable[tuple[CreateBatch, bytes]]]
 
-
-def batches_router(service: BatchService, *, read_batch: ReadBatch) -> APIRouter:
+def batches_router(service: BatchService, *, reader: BatchReader) -> APIRouter:
     """All routes about batches."""
     router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -49,7 +46,7 @@ def batches_router(service: BatchService, *, read_batch: ReadBatch) -> APIRouter
 
         Follow `Location`, or set `callback_url` to receive `batch.completed` when the last job has finished.
         """
-        new, raw = await read_batch(request)
+        new, raw = await reader.read(request)
         return await service.create(request, caller, new, raw, quota)
 
     @router.get("", summary="List batches", responses=documented(400, 401, 422, 503))

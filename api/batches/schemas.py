@@ -18,7 +18,7 @@ from api.uploads.options import (
     StartSeconds,
 )
 from api.webhooks.schemas import DeliveryView
-from shared.domain.batch import MOST_ITEMS, Batch, ItemState
+from shared.domain.batch import MAX_ITEMS, Batch, ItemState
 from shared.domain.delivery import Delivery
 from shared.domain.webhook import ALL_EVENTS
 from shared.ports.batches import BatchPage
@@ -26,9 +26,6 @@ from shared.schemas.batch import BatchLineView, BatchView
 from shared.schemas.job import View
 
 _MAX_NAME_LENGTH = 200
-MAX_BODY_BYTES = 256 * 1024
-"""Of the JSON: the most items, with URLs of two kilobytes each."""
-
 BATCH_EVENTS = (
     f"Events to send: {', '.join(ALL_EVENTS)}. The default is `batch.completed` alone. With events of jobs, "
     "each job calls back as well."
@@ -51,8 +48,8 @@ class CreateBatch(BaseModel):
 
     items: list[CreateBatchItem] = Field(
         min_length=1,
-        max_length=MOST_ITEMS,
-        description=f"1 to {MOST_ITEMS} recordings, each with either `upload_id` or `source_url`, and "
+        max_length=MAX_ITEMS,
+        description=f"1 to {MAX_ITEMS} recordings, each with either `upload_id` or `source_url`, and "
         "optionally its own `filename` and `start_seconds`.",
     )
     name: str | None = Field(

@@ -11,21 +11,18 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import Caller
 from api.access.upload_quota import QuotaReservation
 from api.batches.items import BatchItems
-from api.batches.schemas import MAX_BODY_BYTES, BatchDetailView, CreateBatch, accepted_batch
-from api.http.request_body import read_json
-from api.http.slow_clients import MinRateTimeout
+from api.batches.schemas import BatchDetailView, CreateBatch, accepted_batch
 from api.jobs.service import JobActions
 from api.jobs.wait_estimate import WaitEstimate
-from api.uploads.buffer_pool import BufferPool
 from api.uploads.idempotency import Idempotency, fingerprint, key_reused
 from api.webhooks.callback import create_callback
 from api.webhooks.service import WebhookService
-from shared.domain.batch import Batch, Item, ItemState
+from shared.domain.batch import Batch, BatchItem, ItemState
 from shared.domain.job import Callback, Job
 from shared.domain.webhook import ALL_EVENTS, EventType, parse_events
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.batches import BatchStore, JobStep
+from shared.ports.batches import BatchStore, JobChange
 
 _log = get_logger(__name__)
 
@@ -52,7 +49,7 @@ class BatchService:
         """Make jobs of all items, or of none. *raw*: the body.
 
         Raises:
-            BadItem, LimitReached, AddressRefused, BadRequest.
+            InvalidItem, LimitReached, AddressRefused, BadRequest.
         """
         whole = fingerprint(raw)
 
@@ -69,7 +66,7 @@ class BatchService:
 
     def view(self, batch_id: str, caller: Caller) -> tuple[BatchDetailView, float | None]:
         """Return a batch, and in how many seconds to ask again; None when it is done. Raises NotFound."""
-        batch, live = self.batches.look(batch_id)
+        batch, live = self.batches.get_with_item_states(batch_id)
         caller.check_sees(batch)
         view = BatchDetailView.with_deliveries(batch, live, self.webhooks.of_batch(batch))
         if not batch.open_ids:
@@ -91,15 +88,15 @@ class BatchService:
         """Delete a batch, its jobs, their audio and their webhooks. After a failure, call it again."""
         batch = self.batches.get(batch_id)
         caller.check_changes(batch)
-        self.batches.change(batch_id, Batch.delete)
+        self.batches.change(batch_id, Batch.mark_deleting)
         for item in batch.items:
             with suppress(NotFound):
                 self.actions.delete(item.job_id)
-        self.webhooks.deliveries.forget(batch_id)
+        self.webhooks.deliveries.delete_all_about(batch_id)
         self.batches.remove(batch_id)
 
     def _existing(self, batch_id: str, whole: str) -> Batch | None:
-        """Return what an earlier request with this key created before it died. Raises KeyReused."""
+        """Return what an earlier request with this key created. Raises IdempotencyKeyReused."""
         try:
             batch = self.batches.get(batch_id)
         except NotFound:
@@ -126,7 +123,7 @@ class BatchService:
             batch = Batch(
                 id=batch_id,
                 created_at=time.time(),
-                items=tuple(Item(job_id=job.id, filename=job.input.filename) for _, job in steps),
+                items=tuple(BatchItem(job_id=job.id, filename=job.input.filename) for _, job in steps),
                 keep_seconds=self.keep_seconds,
                 owner=caller.key_id,
                 name=_clean_name(new.name),
@@ -142,7 +139,7 @@ class BatchService:
         await run_in_threadpool(self._count, steps, quota)
         return batch, [job for _, job in steps]
 
-    def _create(self, batch: Batch, steps: list[JobStep]) -> None:
+    def _create(self, batch: Batch, steps: list[JobChange]) -> None:
         try:
             self.batches.create(batch, steps)
         except Unavailable as error:
@@ -151,7 +148,7 @@ class BatchService:
             except (NotFound, Unavailable):
                 raise error from None
 
-    def _count(self, steps: list[JobStep], quota: QuotaReservation) -> None:
+    def _count(self, steps: list[JobChange], quota: QuotaReservation) -> None:
         for old, job in steps:
             quota.count(job.id, 0 if old else self.items.source_urls.counts_as_bytes)
 
@@ -159,7 +156,7 @@ class BatchService:
         """Enqueue jobs until the broker fails. The rescuer enqueues the rest."""
         try:
             for job in jobs:
-                self.actions.queue.submit(job.id, queue=job.queue)
+                self.actions.queue.enqueue(job.id, queue=job.queue)
         except Unavailable as error:
             _log.warning("enqueue_failed", batch_id=jobs[0].batch_id, reason=error.message)
 
@@ -168,23 +165,7 @@ class BatchService:
             job = self.actions.jobs.get(job_id)
         except NotFound:
             return 0
-        return self.wait_estimate.wait_seconds(job, self.actions.jobs.position(job)) or 0
-
-
-async def read_batch(
-    request: Request, *, pool: BufferPool, timeout: MinRateTimeout, wait_seconds: float
-) -> tuple[CreateBatch, bytes]:
-    """Read the request's JSON, and return it with its bytes. It holds memory of the pool that uploads share.
-
-    Raises:
-        BadRequest, TooLarge, RequestValidationError, UploadStalled, Overloaded.
-    """
-    reservation = pool.reserve(on_pressure=timeout.hurry)
-    try:
-        await reservation.grow(MAX_BODY_BYTES, wait_seconds=wait_seconds)
-        return await read_json(request, CreateBatch, pace=timeout, most_bytes=MAX_BODY_BYTES)
-    finally:
-        reservation.release()
+        return self.wait_estimate.wait_seconds(job, self.actions.jobs.queue_position(job)) or 0
 
 
 def _for_jobs(callback: Callback | None) -> Callback | None:

@@ -17,7 +17,7 @@ _log = get_logger(__name__)
 def enqueue(job: Job, queue: JobQueue) -> None:
     """Tell the workers of the job's queue. Blocking."""
     try:
-        queue.submit(job.id, queue=job.queue)
+        queue.enqueue(job.id, queue=job.queue)
     except Unavailable as error:
         _log.warning("not_rung", job_id=job.id, why=error.message)
 
@@ -57,6 +57,6 @@ class JobActions:
     def _forget_audio(self, job: Job) -> None:
         try:
             self.audio.delete(job.id)
-            self.jobs.change(job.id, Job.forget_audio)
+            self.jobs.change(job.id, Job.mark_audio_deleted)
         except (Unavailable, NotFound) as error:
             _log.warning("audio_not_deleted", job_id=job.id, why=error.message)

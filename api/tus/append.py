@@ -77,7 +77,9 @@ class Append:
             return
         await self._uploader.wait_all()
         if rest:
-            writer = self._uploader.upload or await anyio.to_thread.run_sync(self._begin)
+            writer = self._uploader.upload
+            if writer is None:
+                writer = await anyio.to_thread.run_sync(self._begin)
             await run(writer.write, rest, number=self._uploader.number + 1)
 
     async def _keep_received(self) -> None:

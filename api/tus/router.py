@@ -21,7 +21,7 @@ from api.uploads.body import audio_type
 from api.uploads.idempotency import IDEMPOTENCY_KEY, Idempotency
 from api.uploads.options import JobOptions
 from api.uploads.receiver import NO_BODY_LIMIT, too_large
-from shared.errors import BadRequest, UnsupportedMedia, WrongVersion
+from shared.errors import BadRequest, UnsupportedMedia, UnsupportedVersion
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,expiration,termination"
@@ -178,11 +178,13 @@ def _always() -> dict[str, str]:
 
 
 def _require_version(request: Request, version: str | None) -> None:
-    """Raise WrongVersion unless the client speaks tus 1.0. From here on, problems carry the tus header too."""
+    """Raise UnsupportedVersion unless the client speaks tus 1.0. Makes all problems carry the tus header."""
     request.state.answer_headers = _always()
     if version != VERSION:
         request.state.answer_headers = _always() | {"Tus-Version": VERSION}
-        raise WrongVersion(f"Send Tus-Resumable: {VERSION}, the only version that this server supports.")
+        raise UnsupportedVersion(
+            f"Send Tus-Resumable: {VERSION}, the only version that this server supports."
+        )
 
 
 def _expiry(progress: Progress) -> dict[str, str]:

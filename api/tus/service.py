@@ -33,7 +33,7 @@ from api.uploads.service import NewTimeout
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.jobs import JobQueue, JobStore
 from shared.ports.uploads import TusUpload, UploadInfo
 
@@ -88,7 +88,7 @@ class TusService:
         try:
             self.storage.uploads.get(job_id)
         except NotFound:
-            self.storage.uploads.add(TusUpload(id=job_id, metadata=new.metadata, holder=""))
+            self.storage.uploads.add(TusUpload(id=job_id, metadata=new.metadata, lock_owner=""))
         quota.count(job_id, new.length)
         return Progress(
             offset=0, length=new.length, metadata=new.metadata, expires_at=expires_at - GRACE_SECONDS
@@ -124,6 +124,7 @@ class TusService:
             TooLarge: the body is longer than what is missing.
             UnsupportedMedia: it is not audio; it is removed.
         """
+        bind_log_context(job_id=job_id)
         lock_owner = secrets.token_hex(8)
         upload = await run_in_threadpool(self._lock, job_id, lock_owner, caller)
         if upload.offset != offset:
@@ -165,12 +166,11 @@ class TusService:
     def _lock(self, job_id: str, lock_owner: str, caller: Caller) -> StoredUpload:
         job = self.jobs.get(job_id)
         caller.check_changes(job)
-        bind(job_id=job_id)
         if job.state is not JobState.AWAITING_UPLOAD:
             if job.queued_at is None:
                 raise NotFound("This upload was canceled.")
             return StoredUpload.complete(job)
-        return self.storage.look_up(job, self.storage.uploads.take(job_id, holder=lock_owner))
+        return self.storage.look_up(job, self.storage.uploads.acquire(job_id, lock_owner=lock_owner))
 
     def _finish(self, job_id: str) -> None:
         """Queue the job of a complete upload. Called again after a crash, it does the rest."""
@@ -209,7 +209,7 @@ class TusService:
 
     async def _extend(self, job_id: str) -> None:
         while True:
-            extend = methodcaller("await_until", self._expires_at())
+            extend = methodcaller("extend_upload", self._expires_at())
             with contextlib.suppress(Unavailable, NotFound):
                 await run_in_threadpool(self.jobs.change, job_id, extend)
             await asyncio.sleep(_EXTEND_SECONDS)

@@ -29,7 +29,7 @@ class StoredUpload:
     @classmethod
     def complete(cls, job: Job) -> "StoredUpload":
         """Return the state of an upload that has become a job."""
-        record = TusUpload(id=job.id, metadata="", holder="")
+        record = TusUpload(id=job.id, metadata="", lock_owner="")
         return cls(job=job, record=record, parts=0, remainder=None, offset=job.input.size_bytes or 0)
 
     @property
@@ -65,11 +65,13 @@ class TusStorage:
         sizes: tuple[int, ...] = ()
         if job.multipart is not None:
             try:
-                sizes = self.parts.sizes(job.id, multipart=job.multipart)
+                sizes = self.parts.part_sizes(job.id, multipart=job.multipart)
             except AudioMissing:
                 # joined by a process that died before it could say so
                 sizes = (job.input.size_bytes or 0,)
-        remainder = record.tail if record.tail and record.tail.after_parts == len(sizes) else None
+        remainder = record.remainder
+        if remainder is not None and remainder.after_parts != len(sizes):
+            remainder = None  # its bytes are in a part now
         offset = sum(sizes) + (remainder.size_bytes if remainder else 0)
         return StoredUpload(job=job, record=record, parts=len(sizes), remainder=remainder, offset=offset)
 
@@ -81,7 +83,7 @@ class TusStorage:
         multipart = job.multipart
         if multipart is None:
             started = self.parts.start(job.id, media_type=job.input.media_type or "")
-            job = self.jobs.change(job.id, lambda job: job if job.multipart else job.expect_parts(started))
+            job = self.jobs.change(job.id, lambda job: job if job.multipart else job.set_multipart(started))
             multipart = job.multipart or started
             if multipart != started:
                 self.parts.abort(job.id, multipart=started)
@@ -101,8 +103,8 @@ class TusStorage:
             key = f"{upload.job.id}.{lock_owner}"
             new = Remainder(key=key, after_parts=after_parts, size_bytes=len(rest))
             self.audio.put(key, rest, media_type="application/octet-stream")
-        saved = self.uploads.save_remainder(upload.job.id, holder=lock_owner, tail=new)
-        superseded = upload.record.tail if saved else new
+        saved = self.uploads.save_remainder(upload.job.id, lock_owner=lock_owner, remainder=new)
+        superseded = upload.record.remainder if saved else new
         if superseded is not None:
             self.audio.delete(superseded.key)
         if not saved:
@@ -113,7 +115,7 @@ class TusStorage:
     def join(self, job: Job) -> None:
         """Make one object of the parts, if there are parts."""
         if job.multipart is not None:
-            self.parts.join(job.id, multipart=job.multipart, size_bytes=job.input.size_bytes or 0)
+            self.parts.complete(job.id, multipart=job.multipart, size_bytes=job.input.size_bytes or 0)
 
     def read_head(self, job: Job) -> tuple[int, bytes]:
         """Return the size and the first bytes of a whole object. Raises AudioMissing."""
@@ -125,7 +127,7 @@ class TusStorage:
     def forget(self, job_id: str) -> None:
         """Remove what is next to the object: the record and the remainder."""
         with contextlib.suppress(NotFound):
-            remainder = self.uploads.get(job_id).tail
+            remainder = self.uploads.get(job_id).remainder
             if remainder is not None:
                 self.audio.delete(remainder.key)
         self.uploads.remove(job_id)

@@ -40,7 +40,7 @@ class ActiveUploads:
     @asynccontextmanager
     async def track(self, info: UploadInfo) -> AsyncIterator[ActiveUpload]:
         """Register an upload while inside. Raises Unavailable: then its job could not be recorded either."""
-        await run_in_threadpool(self._registry.beat, [info])
+        await run_in_threadpool(self._registry.heartbeat, [info])
         upload = self._uploads[info.id] = ActiveUpload(info)
         try:
             yield upload
@@ -48,7 +48,7 @@ class ActiveUploads:
             del self._uploads[info.id]
             with CancelScope(shield=True):
                 try:
-                    await run_in_threadpool(self._registry.leave, info.id)
+                    await run_in_threadpool(self._registry.deregister, info.id)
                 except Unavailable as error:
                     _log.warning("upload_deregister_failed", upload_id=info.id, reason=error.message)
 
@@ -60,6 +60,6 @@ class ActiveUploads:
             alive = [replace(upload.info, seen_at=now) for upload in self._uploads.values()]
             try:
                 if alive:
-                    await run_in_threadpool(self._registry.beat, alive)
+                    await run_in_threadpool(self._registry.heartbeat, alive)
             except Unavailable as error:
                 _log.warning("upload_heartbeat_failed", reason=error.message)

@@ -14,7 +14,7 @@ from api.http.request_body import received
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.multipart import FormReader
 from api.uploads.options import JobOptions
-from shared.domain.audio_format import looks_like_audio, what_it_is
+from shared.domain.audio_format import describe_content, looks_like_audio
 from shared.errors import BadRequest, UnsupportedMedia
 
 FORM = "multipart/form-data"
@@ -51,7 +51,7 @@ async def open_body(request: Request, timeout: MinRateTimeout) -> UploadBody:
     """Read as far as the first bytes of the file.
 
     Raises:
-        BadRequest, UnsupportedMedia, UploadGone, UploadStalled.
+        BadRequest, UnsupportedMedia, UploadAborted, UploadStalled.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type.lower() != FORM.encode():
@@ -74,7 +74,7 @@ async def open_body(request: Request, timeout: MinRateTimeout) -> UploadBody:
 def require_audio(head: bytes) -> None:
     """Raise UnsupportedMedia unless a file's first bytes look like audio."""
     if not looks_like_audio(head):
-        raise UnsupportedMedia(f"This looks like {what_it_is(head)}. Upload a file with sound.")
+        raise UnsupportedMedia(f"This looks like {describe_content(head)}. Upload a file with sound.")
 
 
 def check_media_type(request: Request) -> None:

@@ -18,9 +18,9 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
-from shared.errors import BadRequest, Conflict, KeyReused, Unavailable
+from shared.errors import BadRequest, Conflict, IdempotencyKeyReused, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.uploads import Answer, IdempotencyClaim, IdempotencyStore
+from shared.ports.uploads import IdempotencyClaim, IdempotencyStore, StoredResponse
 
 _log = get_logger(__name__)
 
@@ -42,21 +42,25 @@ class IdempotentRequest:
 
     id: str
     """The id to create under."""
-    head_fingerprint: str
+    request_fingerprint: str
     """Of what is known before the body is read."""
     earlier: IdempotencyClaim | None = None
     """The completed request that had this key first."""
     taken_over: bool = False
     """Whether an earlier request with this key died: what it was to create may exist."""
-    save: Callable[[str, Answer], Awaitable[None]] | None = None
+    save: Callable[[str, StoredResponse], Awaitable[None]] | None = None
 
     def replay(self, fingerprint: str) -> Response:
-        """Return the earlier response. Raises KeyReused if the earlier request was a different one."""
-        if self.earlier is None or self.earlier.answer is None or self.earlier.whole != fingerprint:
+        """Return the earlier response. Raises IdempotencyKeyReused if that request was a different one."""
+        if (
+            self.earlier is None
+            or self.earlier.response is None
+            or self.earlier.body_fingerprint != fingerprint
+        ):
             raise key_reused()
-        answer = self.earlier.answer
-        headers = {**answer.headers, "Idempotent-Replayed": "true"}
-        return Response(answer.body, answer.status, headers, "application/json")
+        stored = self.earlier.response
+        headers = {**stored.headers, "Idempotent-Replayed": "true"}
+        return Response(stored.body, stored.status, headers, "application/json")
 
     async def complete(self, fingerprint: str, response: Response) -> Response:
         """Save the response for later requests, and return it."""
@@ -64,7 +68,9 @@ class IdempotentRequest:
             headers = {name: value for name, value in response.headers.items() if name in _REPLAYED_HEADERS}
             body = bytes(response.body).decode()
             try:
-                await self.save(fingerprint, Answer(status=response.status_code, headers=headers, body=body))
+                await self.save(
+                    fingerprint, StoredResponse(status=response.status_code, headers=headers, body=body)
+                )
             except Unavailable as error:
                 # the next request with this key finds what was created by its id
                 _log.warning("idempotency_save_failed", reason=error.message)
@@ -91,11 +97,11 @@ class Idempotency:
 
         Raises:
             BadRequest: the key is malformed.
-            KeyReused: an earlier request with this key was a different one.
+            IdempotencyKeyReused: an earlier request with this key was a different one.
             Conflict: the first request is still running.
         """
         async with self.start(request, caller) as attempt:
-            whole = fingerprint(attempt.head_fingerprint, body)
+            whole = fingerprint(attempt.request_fingerprint, body)
             if attempt.earlier:
                 return attempt.replay(whole)
             return await attempt.complete(whole, await create(attempt.id))
@@ -106,56 +112,61 @@ class Idempotency:
         raw = request.headers.get("idempotency-key")
         head = fingerprint(request.method, request.url.path, *sorted(request.query_params.multi_items()))
         if raw is None:
-            yield IdempotentRequest(id=new_id(), head_fingerprint=head)
+            yield IdempotentRequest(id=new_id(), request_fingerprint=head)
             return
         key = _scoped_key(raw, caller, request)
-        holder = secrets.token_hex(8)
+        lock_owner = secrets.token_hex(8)
         ours = IdempotencyClaim(
-            head=head, subject=new_id(), holder=holder, until=time.time() + _LEASE_SECONDS
+            request_fingerprint=head,
+            resource_id=new_id(),
+            lock_owner=lock_owner,
+            locked_until=time.time() + _LEASE_SECONDS,
         )
         claim = await run_in_threadpool(self._store.claim, key, ours, now=time.time())
-        if claim.head != head:
+        if claim.request_fingerprint != head:
             raise key_reused()
         attempt = IdempotentRequest(
-            id=claim.subject, head_fingerprint=head, taken_over=claim.subject != ours.subject
+            id=claim.resource_id, request_fingerprint=head, taken_over=claim.resource_id != ours.resource_id
         )
-        if claim.answer is not None:
+        if claim.response is not None:
             attempt.earlier = claim
             yield attempt
             return
-        if claim.holder != holder:
+        if claim.lock_owner != lock_owner:
             raise Conflict(
                 "A request with this Idempotency-Key is still running. Try again when it has finished.",
                 code="key_in_flight",
             )
-        async with self._lease(key, holder, attempt):
+        async with self._lease(key, lock_owner, attempt):
             yield attempt
 
     @asynccontextmanager
-    async def _lease(self, key: str, holder: str, attempt: IdempotentRequest) -> AsyncIterator[None]:
+    async def _lease(self, key: str, lock_owner: str, attempt: IdempotentRequest) -> AsyncIterator[None]:
         saved = False
 
-        async def save(whole: str, answer: Answer) -> None:
+        async def save(whole: str, response: StoredResponse) -> None:
             nonlocal saved
             saved = True
-            await run_in_threadpool(self._store.settle, key, holder=holder, whole=whole, answer=answer)
+            await run_in_threadpool(
+                self._store.complete, key, lock_owner=lock_owner, body_fingerprint=whole, response=response
+            )
 
         attempt.save = save
-        renewing = asyncio.create_task(self._renew(key, holder))
+        renewing = asyncio.create_task(self._renew(key, lock_owner))
         try:
             yield
         finally:
             renewing.cancel()
             if not saved:
                 with CancelScope(shield=True), contextlib.suppress(Unavailable):
-                    await run_in_threadpool(self._store.release, key, holder=holder)
+                    await run_in_threadpool(self._store.release, key, lock_owner=lock_owner)
 
-    async def _renew(self, key: str, holder: str) -> None:
+    async def _renew(self, key: str, lock_owner: str) -> None:
         while True:
             await asyncio.sleep(_LEASE_SECONDS / 3)
             try:
                 until = time.time() + _LEASE_SECONDS
-                await run_in_threadpool(self._store.renew, key, holder=holder, until=until)
+                await run_in_threadpool(self._store.renew, key, lock_owner=lock_owner, locked_until=until)
             except Unavailable as error:
                 _log.warning("idempotency_lease_renew_failed", reason=error.message)
 
@@ -170,9 +181,11 @@ def fingerprint(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(repr, parts)).encode()).hexdigest()
 
 
-def key_reused() -> KeyReused:
+def key_reused() -> IdempotencyKeyReused:
     """Return the error for a key that came with a different request before."""
-    return KeyReused("This Idempotency-Key was used for a different request. Use a new key for each request.")
+    return IdempotencyKeyReused(
+        "This Idempotency-Key was used for a different request. Use a new key for each request."
+    )
 
 
 def _scoped_key(raw: str, caller: Caller, request: Request) -> str:

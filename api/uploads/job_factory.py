@@ -9,7 +9,7 @@ from api.uploads.options import DEFAULT_QUEUE, JobOptions
 from api.webhooks.callback import create_callback
 from shared.domain.job import AudioInput, Callback, Job, NewJob
 from shared.domain.source import Source
-from shared.observability.logs import bound_field
+from shared.observability.logs import context_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,34 +33,31 @@ class JobFactory:
         callback: Callback | None,
     ) -> Job:
         """Build a job that waits for a worker, with its audio in storage or at a source."""
-        fields = self._fields(job_id, caller, options)
+        fields = self._fields(job_id, caller, options, callback)
         if isinstance(audio, Source):
-            fields |= {"source": audio, "input": AudioInput(filename=options.filename)}
+            fields["source"] = audio
+            fields["input"] = AudioInput(filename=options.filename)
         else:
             fields["input"] = audio
-        return Job.queued(now=time.time(), callback=callback, **fields)
+        return Job.queued(now=time.time(), **fields)
 
     def awaiting_upload(
         self, job_id: str, caller: Caller, options: JobOptions, input: AudioInput, *, expires_at: float
     ) -> Job:
         """Build a job that waits for its upload, until *expires_at*. Blocking, as `callback` is."""
-        callback = self.callback(options, caller)
-        return Job.awaiting_upload(
-            now=time.time(),
-            expires_at=expires_at,
-            input=input,
-            callback=callback,
-            **self._fields(job_id, caller, options),
-        )
+        fields = self._fields(job_id, caller, options, self.callback(options, caller))
+        fields["input"] = input
+        return Job.awaiting_upload(now=time.time(), expires_at=expires_at, **fields)
 
-    def _fields(self, job_id: str, caller: Caller, options: JobOptions) -> NewJob:
+    def _fields(self, job_id: str, caller: Caller, options: JobOptions, callback: Callback | None) -> NewJob:
         return {
             "id": job_id,
             "queue": options.queue or DEFAULT_QUEUE,
             "attempts_allowed": self.attempts,
             "keep_seconds": self.keep_seconds,
             "start_seconds": options.start_seconds,
+            "callback": callback,
             "owner": caller.key_id,
-            "request_id": bound_field("request_id"),
-            "traceparent": bound_field("traceparent"),
+            "request_id": context_field("request_id"),
+            "traceparent": context_field("traceparent"),
         }

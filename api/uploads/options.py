@@ -22,7 +22,7 @@ from api.uploads.filenames import clean_filename
 from api.webhooks.callback import CALLBACK_URL, EVENTS
 from shared.domain.job import Callback, Job
 from shared.errors import BadRequest
-from shared.outbound.address_rules import LONGEST_URL
+from shared.outbound.address_rules import MAX_URL_LENGTH
 
 MAX_START_SECONDS = 24 * 3600
 QUEUE = "`interactive`: a person waits for the result. `batch`: runs when no interactive job waits."
@@ -130,7 +130,7 @@ class AudioSource(BaseModel):
     )
     source_url: str | None = Field(
         default=None,
-        max_length=LONGEST_URL,
+        max_length=MAX_URL_LENGTH,
         description="Where a worker fetches the audio: https, a public address, no redirects.",
         examples=["https://files.example.com/midnight.flac"],
     )

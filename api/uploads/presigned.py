@@ -22,10 +22,10 @@ from shared.domain.audio_format import SNIFF_BYTES
 from shared.domain.job import AudioInput, Callback, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore, PartStore, PresignedUpload, PresignedUploadStore
 from shared.ports.jobs import JobQueue, JobStore
-from shared.schemas.job import time_of
+from shared.schemas.job import timestamp_of
 
 _log = get_logger(__name__)
 
@@ -56,9 +56,9 @@ class PresignedUploadService:
         audio_type(options.media_type)
 
         async def create(job_id: str) -> Response:
-            bind(job_id=job_id)
+            bind_log_context(job_id=job_id)
             job, upload = await run_in_threadpool(self._record, job_id, options, caller, quota)
-            view = PresignedUploadView.of(job, upload, expires_at=time_of(_deadline(job)))
+            view = PresignedUploadView.of(job, upload, expires_at=timestamp_of(_deadline(job)))
             return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/v1/jobs/{job.id}"})
 
         return await self.idempotency.run(request, caller, raw, create)
@@ -109,12 +109,15 @@ class PresignedUploadService:
             self.jobs.add(job)
         except Conflict:  # recorded by a request with the same Idempotency-Key that was killed
             job = self.jobs.get(job_id)
-        upload = self.store.offer(
-            job_id, size_bytes=options.bytes, media_type=media_type, seconds=int(self.lifetime_seconds)
+        upload = self.store.presign(
+            job_id,
+            size_bytes=options.bytes,
+            media_type=media_type,
+            expires_seconds=int(self.lifetime_seconds),
         )
         multipart = upload.multipart
         if multipart is not None:
-            job = self.jobs.change(job_id, lambda job: job.expect_parts(multipart))
+            job = self.jobs.change(job_id, lambda job: job.set_multipart(multipart))
         quota.count(job_id, options.bytes)
         return job, upload
 
@@ -130,7 +133,7 @@ class PresignedUploadService:
             raise NotFound("This upload has expired. Create a new one.")
         size_bytes = job.input.size_bytes or 0
         if job.multipart is not None:
-            self.parts.join(job.id, multipart=job.multipart, size_bytes=size_bytes)
+            self.parts.complete(job.id, multipart=job.multipart, size_bytes=size_bytes)
         try:
             with self.audio.open(job.id) as file:
                 received_bytes = file.seek(0, os.SEEK_END)

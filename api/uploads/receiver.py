@@ -56,7 +56,7 @@ class PendingUpload:
         self.committed = False
         self.last_part = bytearray()
         self.uploader = PartUploader(
-            partial(target.audio.begin, target.key, media_type=target.media_type),
+            partial(target.audio.start_upload, target.key, media_type=target.media_type),
             parts_in_flight=parts_in_flight,
         )
         self._target = target

@@ -26,7 +26,7 @@ from api.uploads.receiver import UploadDigest, UploadReceiver, UploadTarget, too
 from api.uploads.report_cache import ReportCache
 from shared.domain.job import AudioInput, Job
 from shared.errors import NotFound, Unavailable
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobQueue, JobStore
 from shared.ports.uploads import UploadInfo
@@ -91,7 +91,7 @@ class UploadService:
             )
             if attempt.earlier or (attempt.taken_over and await self._exists(attempt.id)):
                 return await self._compare(upload, attempt)
-            bind(job_id=attempt.id)
+            bind_log_context(job_id=attempt.id)
             job = await self._receive(upload, attempt.id)
             response = accepted(job)
             await attempt.complete(_fingerprint(attempt, job), response)
@@ -160,7 +160,7 @@ class UploadService:
             _log.warning("rollback_failed", job_id=job_id, reason=error.message)
 
     async def _compare(self, upload: _Upload, attempt: IdempotentRequest) -> Response:
-        """Answer a repeated request: read it to compare, store nothing. Raises KeyReused."""
+        """Answer a repeated request: read it to compare, store nothing. Raises IdempotencyKeyReused."""
         digest = await upload.receiver.digest(upload.body.chunks, upload.slot.count)
         options = upload.options
         callback = await run_in_threadpool(self.factory.callback, options, upload.caller)
@@ -200,5 +200,5 @@ def _audio_input(upload: _Upload, options: JobOptions, digest: UploadDigest) -> 
 def _fingerprint(attempt: IdempotentRequest, job: Job) -> str:
     callback = (job.callback.url, *job.callback.events) if job.callback else ()
     return fingerprint(
-        attempt.head_fingerprint, *asdict(job.input).values(), job.start_seconds, job.queue, *callback
+        attempt.request_fingerprint, *asdict(job.input).values(), job.start_seconds, job.queue, *callback
     )

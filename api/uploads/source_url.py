@@ -16,7 +16,7 @@ from api.uploads.service import accepted
 from shared.domain.job import Job
 from shared.domain.source import Source
 from shared.errors import AddressRefused, Conflict, Unreachable
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.jobs import JobQueue, JobStore
 
 _log = get_logger(__name__)
@@ -40,7 +40,7 @@ class SourceUrlService:
         """Record a job and enqueue it. *raw*: the body. Raises AddressRefused, BadRequest, LimitReached."""
 
         async def create(job_id: str) -> Response:
-            bind(job_id=job_id)
+            bind_log_context(job_id=job_id)
             job = await run_in_threadpool(self._record, job_id, options, caller, quota)
             _log.info("job_accepted", source=job.source.server if job.source else None)
             return accepted(job)
@@ -49,7 +49,7 @@ class SourceUrlService:
 
     def new_job(self, job_id: str, url: str, options: JobOptions, caller: Caller) -> Job:
         """Build the job, not yet recorded. Blocking. Raises AddressRefused, BadRequest."""
-        source = Source.at(self._checked(url))
+        source = Source.from_url(self._checked(url))
         callback = self.factory.callback(options, caller)
         return self.factory.queued(job_id, caller, options, source, callback)
 
@@ -73,7 +73,7 @@ class SourceUrlService:
 
 
 def _require_same_source(existing: Job, job: Job) -> Job:
-    """A job forgets its URL when it ends; then the server must do. Raises KeyReused."""
+    """A job forgets its URL when it ends; then the server must do. Raises IdempotencyKeyReused."""
     old, new = existing.source, job.source
     if old is None or new is None or (old.url or new.url, old.server) != (new.url, new.server):
         raise key_reused()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from api.access.authentication import Caller
 from api.config import CheckUrl
-from api.webhooks.callback import checked
+from api.webhooks.callback import check_callback_url
 from shared.domain.batch import Batch
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.endpoint import Endpoint
@@ -38,12 +38,12 @@ class WebhookService:
 
     def create(self, owner: str, *, url: str, events: Sequence[str], description: str | None) -> Endpoint:
         """Register an address. Raises AddressRefused, BadRequest, Conflict."""
-        if len(self.endpoints.of(owner)) >= MOST_ENDPOINTS:
+        if len(self.endpoints.list_for_owner(owner)) >= MOST_ENDPOINTS:
             raise Conflict(f"An API key has at most {MOST_ENDPOINTS} webhooks; delete one first.")
         endpoint = Endpoint(
             id="ep_" + secrets.token_hex(8),
             owner=owner,
-            url=checked(url, check_url=self.check_url),
+            url=check_callback_url(url, self.check_url),
             events=_parsed(events),
             description=_described(description),
             created_at=time.time(),
@@ -72,7 +72,7 @@ class WebhookService:
         self.get(owner, endpoint_id)
         changes: dict[str, object] = {}
         if url is not None:
-            changes["url"] = checked(url, check_url=self.check_url)
+            changes["url"] = check_callback_url(url, self.check_url)
         if events is not None:
             changes["events"] = _parsed(events)
         if description is not None:
@@ -166,10 +166,10 @@ def webhook_warnings(deliveries: DeliveryStore, endpoints: EndpointStore, *, now
     """What the operator should know of everybody's webhooks, in sentences for the dashboard."""
     said = [
         f"The webhook {one.id} of the API key {one.owner} is disabled: {one.disabled_why}"
-        for one in endpoints.all()
+        for one in endpoints.list_all()
         if one.disabled_at is not None and one.disabled_why != BY_HAND
     ]
-    waiting = deliveries.events(limit=1)
+    waiting = deliveries.pending_events(limit=1)
     if waiting and waiting[0].at < now - _SENDER_SECONDS:
         said.append("Webhooks wait for a sender: start `python -m worker.webhooks`.")
     return said

@@ -49,7 +49,7 @@ def end(jobs: JobStore, job_id: str, how: Any = succeed) -> None:
 
 
 def told(deliveries: DeliveryStore) -> list[dict[str, Any]]:
-    events = deliveries.events(limit=100)
+    events = deliveries.pending_events(limit=100)
     assert all(event.batch_id == "batch-1" for event in events)
     return [json.loads(event.body) for event in events]
 
@@ -59,7 +59,7 @@ def test_a_batch_comes_back_with_its_jobs(jobs: JobStore, batches: BatchStore) -
     assert batches.get("batch-1") == Batch(**{**fields_of(batch), "version": 1})
     assert [jobs.get(job_id).batch_id for job_id in "ab"] == ["batch-1"] * 2
     assert jobs.backlog("batch").waiting == 2
-    assert set(jobs.chores(now=50.0, limit=9).queued_due) == {"a", "b"}
+    assert set(jobs.due_work(now=50.0, limit=9).queued_due) == {"a", "b"}
     with pytest.raises(NotFound):
         batches.get("nobody")
 
@@ -75,7 +75,7 @@ def test_uploads_join_it_as_they_were_read(jobs: JobStore, batches: BatchStore) 
     batches.create(a_batch("batch-1", "a"), [(old, submitted)])
     job = jobs.get("a")
     assert (job.state, job.version, job.expires_at) == (JobState.QUEUED, 2, None)
-    assert jobs.chores(now=200.0, limit=9).expired == ()
+    assert jobs.due_work(now=200.0, limit=9).expired == ()
 
 
 def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore, batches: BatchStore) -> None:
@@ -105,7 +105,7 @@ def test_it_sees_where_its_jobs_stand(jobs: JobStore, batches: BatchStore) -> No
     end(jobs, "a")
     jobs.change("b", start)
     jobs.change("d", lambda job: job.cancel(now=3.0))
-    batch, live = batches.look("batch-1")
+    batch, live = batches.get_with_item_states("batch-1")
     assert batch.states(live) == (
         ItemState.SUCCEEDED,
         ItemState.RUNNING,
@@ -115,7 +115,7 @@ def test_it_sees_where_its_jobs_stand(jobs: JobStore, batches: BatchStore) -> No
     assert batch.items[0].outcome is not None
     assert (batch.items[0].outcome.verdict, batch.items[0].outcome.a4_hz) == ("432", 432.04)
     with pytest.raises(NotFound):
-        batches.look("nobody")
+        batches.get_with_item_states("nobody")
 
 
 def test_its_end_is_told_with_the_last_job_and_once(
@@ -176,7 +176,7 @@ def test_a_batch_that_is_being_deleted_says_nothing(
     jobs: JobStore, batches: BatchStore, deliveries: DeliveryStore
 ) -> None:
     made(batches, "a", "b")
-    batches.change("batch-1", Batch.delete)
+    batches.change("batch-1", Batch.mark_deleting)
     jobs.remove("a")
     jobs.remove("b")
     batches.remove("batch-1")

@@ -13,7 +13,7 @@ from shared.errors import Conflict, NotFound
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore
 from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
 from shared.redis.jobs import RedisJobStore
-from shared.schemas.webhook_event import event_of
+from shared.schemas.webhook_event import job_event
 from tests.contract.conftest import KINDS
 from tests.support.factories import a_job, a_report
 from tests.support.fakes.webhooks import MemoryDeliveryStore, a_delivery
@@ -42,7 +42,7 @@ def happen(request: pytest.FixtureRequest, kind: str, store: DeliveryStore, pref
         assert isinstance(store, MemoryDeliveryStore)
         job = a_job(f"job-{next(numbers)}", owner="key-1", callback=CALLBACK)
         old = job.start(worker="w", now=1.0, lease_seconds=9)
-        event = event_of(old, old.succeed(1, a_report(), now=2.0))
+        event = job_event(old, old.succeed(1, a_report(), now=2.0))
         assert event is not None
         store.happen(event)
         return event
@@ -55,7 +55,7 @@ def happen(request: pytest.FixtureRequest, kind: str, store: DeliveryStore, pref
         jobs.add(job)
         old = jobs.change(job.id, lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
         new = jobs.change(job.id, lambda job: job.succeed(1, a_report(), now=2.0))
-        event = event_of(old, new)
+        event = job_event(old, new)
         assert event is not None
         return event
 
@@ -66,22 +66,22 @@ CALLBACK = Callback(url="https://hooks.example/a", events=("job.succeeded",), se
 
 
 def due(store: DeliveryStore, now: float = 100.0, **changes: object) -> list[str]:
-    terms: dict[str, object] = {"per_server": 2, "without": (), "limit": 10}
+    terms: dict[str, object] = {"max_per_server": 2, "excluded_servers": (), "limit": 10}
     return [one.id for one in store.due(now=now, **{**terms, **changes})]  # type: ignore[arg-type]
 
 
 def test_what_happened_to_a_job_is_an_event_that_waits(store: DeliveryStore, happen: Happen) -> None:
     event = happen()
-    found = {one.type: one for one in store.events(limit=10)}
+    found = {one.type: one for one in store.pending_events(limit=10)}
     assert found["job.succeeded"] == event  # type: ignore[index]
     assert event.callback == CALLBACK
 
 
 def test_an_event_is_spread_once_however_often_it_is_tried(store: DeliveryStore, happen: Happen) -> None:
     event = happen()
-    store.spread(event, [a_delivery(1)])
-    store.spread(event, [a_delivery(1), a_delivery(2)])
-    assert event not in store.events(limit=10)
+    store.fan_out(event, [a_delivery(1)])
+    store.fan_out(event, [a_delivery(1), a_delivery(2)])
+    assert event not in store.pending_events(limit=10)
     assert due(store) == ["msg_1"]
 
 
@@ -113,7 +113,7 @@ def test_what_has_ended_is_not_due_until_it_is_redelivered(store: DeliveryStore)
     store.add(a_delivery(1))
     store.change("msg_1", lambda one: one.claim(now=20.0, lease_seconds=30))
     accepted = Attempt(at=20.0, milliseconds=1, status=200)
-    store.change("msg_1", lambda one: one.record(1, accepted, now=21.0, chance=0))
+    store.change("msg_1", lambda one: one.record(1, accepted, now=21.0, jitter=0))
     assert due(store, now=1e6) == []
     store.change("msg_1", lambda one: one.redeliver(now=30.0))
     assert due(store, now=30.0) == ["msg_1"]
@@ -123,14 +123,14 @@ def test_every_server_has_its_turn_before_any_has_a_second(store: DeliveryStore)
     for number in range(1, 6):
         store.add(a_delivery(number, server="crowded.example", due_at=float(number)))
     store.add(a_delivery(6, server="late.example", due_at=50.0))
-    assert due(store, per_server=3) == ["msg_1", "msg_6", "msg_2", "msg_3"]
-    assert due(store, per_server=3, limit=2) == ["msg_1", "msg_6"]
+    assert due(store, max_per_server=3) == ["msg_1", "msg_6", "msg_2", "msg_3"]
+    assert due(store, max_per_server=3, limit=2) == ["msg_1", "msg_6"]
 
 
 def test_a_server_can_be_left_out(store: DeliveryStore) -> None:
     store.add(a_delivery(1, server="hanging.example"))
     store.add(a_delivery(2, server="good.example"))
-    assert due(store, without={"hanging.example"}) == ["msg_2"]
+    assert due(store, excluded_servers={"hanging.example"}) == ["msg_2"]
     assert set(due(store)) == {"msg_1", "msg_2"}
 
 
@@ -179,8 +179,8 @@ def test_what_was_told_of_a_job_can_be_forgotten(store: DeliveryStore) -> None:
     store.add(a_delivery(1, job_id="a", owner="key-1"))
     store.add(a_delivery(2, job_id="a", owner="key-1", state=DeliveryState.DELIVERED, due_at=None))
     store.add(a_delivery(3, job_id="b", owner="key-1"))
-    store.forget("a")
-    store.forget("never there")
+    store.delete_all_about("a")
+    store.delete_all_about("never there")
     assert due(store) == ["msg_3"]
     assert [one.id for one in store.page(DeliveryQuery(owner="key-1"))] == ["msg_3"]
     assert store.page(DeliveryQuery(job_id="a")) == ()

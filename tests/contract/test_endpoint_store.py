@@ -23,9 +23,9 @@ def store(request: pytest.FixtureRequest, prefix: str) -> EndpointStore:
 def test_endpoints_are_listed_by_owner_the_oldest_first(store: EndpointStore) -> None:
     for number, owner in ((2, "key-1"), (1, "key-1"), (3, "key-2")):
         store.add(an_endpoint(number, owner=owner))
-    assert [one.id for one in store.of("key-1")] == ["ep_1", "ep_2"]
-    assert [one.id for one in store.all()] == ["ep_1", "ep_2", "ep_3"]
-    assert store.of("nobody") == ()
+    assert [one.id for one in store.list_for_owner("key-1")] == ["ep_1", "ep_2"]
+    assert [one.id for one in store.list_all()] == ["ep_1", "ep_2", "ep_3"]
+    assert store.list_for_owner("nobody") == ()
     assert store.get("ep_3") == an_endpoint(3, owner="key-2")
 
 
@@ -33,7 +33,7 @@ def test_a_removed_endpoint_is_gone(store: EndpointStore) -> None:
     store.add(an_endpoint())
     store.remove("ep_1")
     store.remove("ep_1")
-    assert store.of("key-1") == ()
+    assert store.list_for_owner("key-1") == ()
     with pytest.raises(NotFound):
         store.get("ep_1")
     with pytest.raises(NotFound):

@@ -92,12 +92,12 @@ def test_position_and_backlog_follow_the_time_of_queueing(jobs: JobStore) -> Non
     for number in range(3):
         jobs.add(a_job(f"job-{number}", queued_at=100.0 + number))
     jobs.add(a_job("other", queue="batch", queued_at=1.0))
-    assert [jobs.position(jobs.get(f"job-{number}")) for number in range(3)] == [0, 1, 2]
+    assert [jobs.queue_position(jobs.get(f"job-{number}")) for number in range(3)] == [0, 1, 2]
     backlog = jobs.backlog("interactive")
     assert (backlog.waiting, backlog.oldest_queued_at) == (3, 100.0)
     jobs.change("job-0", start)
-    assert jobs.position(jobs.get("job-0")) is None
-    assert jobs.position(jobs.get("job-2")) == 1
+    assert jobs.queue_position(jobs.get("job-0")) is None
+    assert jobs.queue_position(jobs.get("job-2")) == 1
     jobs.remove("job-1")
     assert jobs.backlog("interactive").oldest_queued_at == 102.0
     assert jobs.backlog("nothing").oldest_queued_at is None
@@ -111,27 +111,27 @@ def test_chores_name_what_is_overdue_and_nothing_else(jobs: JobStore) -> None:
     jobs.add(a_job("ended", keep_seconds=30.0))
     jobs.change("ended", start)
     jobs.change("ended", lambda job: job.succeed(1, a_report(), now=20.0))
-    chores = jobs.chores(now=50.0, limit=10)
+    chores = jobs.due_work(now=50.0, limit=10)
     assert chores.queued_due == ("due",)
     assert chores.lease_expired == ("leased",)
-    assert chores.audio_unwanted == ("ended",)
+    assert chores.audio_to_delete == ("ended",)
     assert chores.expired == ("ended",)
-    jobs.change("ended", Job.forget_audio)
-    earlier = jobs.chores(now=24.0, limit=10)
-    assert (earlier.lease_expired, earlier.audio_unwanted, earlier.expired) == ((), (), ())
+    jobs.change("ended", Job.mark_audio_deleted)
+    earlier = jobs.due_work(now=24.0, limit=10)
+    assert (earlier.lease_expired, earlier.audio_to_delete, earlier.expired) == ((), (), ())
 
 
 def test_a_long_queue_hides_no_overdue_job_of_another(jobs: JobStore) -> None:
     for number in range(5):
         jobs.add(a_job(f"batch-{number}", queue="batch", due_at=1.0))
     jobs.add(a_job("person", queue="interactive", due_at=9.0))
-    assert jobs.chores(now=50.0, limit=2).queued_due == ("batch-0", "batch-1", "person")
+    assert jobs.due_work(now=50.0, limit=2).queued_due == ("batch-0", "batch-1", "person")
 
 
 def test_a_removed_job_leaves_no_chore_and_no_line(jobs: JobStore) -> None:
     jobs.add(a_job(owner="key-1"))
     jobs.remove("job-1")
-    assert jobs.chores(now=1e12, limit=10) == type(jobs.chores(now=0, limit=1))()
+    assert jobs.due_work(now=1e12, limit=10) == type(jobs.due_work(now=0, limit=1))()
     assert jobs.page(JobQuery()).jobs == ()
     assert jobs.page(JobQuery(owner="key-1")).jobs == ()
 
@@ -201,7 +201,7 @@ def test_a_job_that_is_put_off_waits_from_then_on(jobs: JobStore) -> None:
     jobs.add(a_job("put-off", queued_at=1.0, due_at=500.0))
     jobs.add(a_job("now", queued_at=100.0, due_at=100.0))
     assert jobs.backlog("interactive").oldest_queued_at == 100.0
-    assert jobs.position(jobs.get("put-off")) == 1
+    assert jobs.queue_position(jobs.get("put-off")) == 1
     jobs.remove("now")
     assert jobs.backlog("interactive").oldest_queued_at == 500.0
 
@@ -212,11 +212,11 @@ def test_a_job_may_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
         "job-1",
         lambda job: replace(job, queue="fresh").submit(now=5.0),
     )
-    assert jobs.chores(now=6.0, limit=10).queued_due == ("job-1",)
+    assert jobs.due_work(now=6.0, limit=10).queued_due == ("job-1",)
     assert (jobs.backlog("fresh").waiting, jobs.backlog("interactive").waiting) == (1, 0)
 
 
 def test_the_source_of_a_job_comes_back(jobs: JobStore) -> None:
-    source = Source.at("https://files.example:8443/song?signature=secret")
+    source = Source.from_url("https://files.example:8443/song?signature=secret")
     jobs.add(a_job(source=source, has_audio=False))
     assert jobs.get("job-1").source == source

@@ -27,7 +27,7 @@ def recalled(
     recall: ReportIndex, job: Job, *, now: float = 20.0, window_seconds: float = WINDOW
 ) -> Report | None:
     key = report_cache_key(job, window_seconds=window_seconds)
-    return None if key is None else recall.report(key, now=now)
+    return None if key is None else recall.find(key, now=now)
 
 
 def test_the_same_bytes_are_recalled(jobs: JobStore, recall: ReportIndex) -> None:
@@ -89,7 +89,7 @@ def test_what_has_expired_is_forgotten_though_nobody_has_removed_it(
 
 def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1")
-    jobs.add(a_job("job-2").answer(report, now=15.0))
+    jobs.add(a_job("job-2").succeed_from_cache(report, now=15.0))
     assert jobs.get("job-2").report == report
     jobs.remove("job-1")
     assert recalled(recall, a_job("new")) is None
@@ -104,8 +104,8 @@ def test_a_failure_is_never_recalled(jobs: JobStore, recall: ReportIndex) -> Non
 
 
 def test_a_job_answered_at_once_owes_nothing(jobs: JobStore) -> None:
-    jobs.add(a_job().answer(a_report(), now=15.0))
-    chores = jobs.chores(now=20.0, limit=10)
-    assert (chores.queued_due, chores.lease_expired, chores.audio_unwanted) == ((), (), ())
-    assert jobs.chores(now=115.0, limit=10).expired == ("job-1",)
+    jobs.add(a_job().succeed_from_cache(a_report(), now=15.0))
+    chores = jobs.due_work(now=20.0, limit=10)
+    assert (chores.queued_due, chores.lease_expired, chores.audio_to_delete) == ((), (), ())
+    assert jobs.due_work(now=115.0, limit=10).expired == ("job-1",)
     assert jobs.backlog("interactive").waiting == 0

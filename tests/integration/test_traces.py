@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from shared.observability.traces import (
-    HeldTraces,
+    BufferedTraces,
     NoTraces,
     Span,
     TraceContext,
@@ -93,8 +93,8 @@ def test_spans_arrive_at_the_collector_as_they_were() -> None:
     with a_collector() as (url, bodies):
         traces = open_traces(url, process="worker")
         traces.record(a_span(failed=True))
-        traces.write()
-        traces.write()
+        traces.flush()
+        traces.flush()
     assert len(bodies) == 1
     (resource,) = ExportTraceServiceRequest.FromString(bodies[0]).resource_spans
     names = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
@@ -115,7 +115,7 @@ def test_no_thread_is_started_so_the_process_may_fork() -> None:
         before = threading.active_count()
         traces = open_traces(url, process="worker")
         traces.record(a_span())
-        traces.write()
+        traces.flush()
         assert threading.active_count() <= before
     assert bodies
 
@@ -124,19 +124,19 @@ def test_a_collector_that_is_away_is_asked_once_a_minute() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         traces = open_traces(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1/traces", process="worker")
-        assert isinstance(traces, HeldTraces)
+        assert isinstance(traces, BufferedTraces)
         traces.record(a_span())
-        traces.write()
+        traces.flush()
         assert traces._rest_until > time.monotonic() + 50
         exports = traces._exporter
         traces._exporter = None  # type: ignore[assignment]  # asking it now would raise
         traces.record(a_span())
-        traces.write()
+        traces.flush()
         exports.shutdown()
 
 
 def test_what_nobody_fetches_does_not_grow_and_what_is_not_sampled_is_not_kept() -> None:
-    traces = HeldTraces(None, process="x")  # type: ignore[arg-type]  # nothing is sent here
+    traces = BufferedTraces(None, process="x")  # type: ignore[arg-type]  # nothing is sent here
     for _ in range(1200):
         traces.record(a_span())
     assert len(traces._held) == 1000
@@ -152,4 +152,4 @@ def test_without_an_address_there_are_no_traces() -> None:
         assert isinstance(traces, NoTraces)
         assert not traces.is_on
         traces.record(a_span())
-        traces.write()
+        traces.flush()

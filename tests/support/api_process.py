@@ -52,8 +52,8 @@ class Api:
 
     def stored(self) -> set[tuple[str, bool]]:
         """Keys of everything in storage, and whether it is an unfinished upload."""
-        everything = self.audio.leftovers(before=time.time() + 1000)
-        return {(found.key, found.upload is not None) for found in everything}
+        everything = self.audio.list_older_than(before=time.time() + 1000)
+        return {(found.key, found.multipart is not None) for found in everything}
 
     def rescued(self) -> set[tuple[str, bool]]:
         """What is in storage after the rescuer's round, as if a minute had passed."""

@@ -49,7 +49,7 @@ class System:
         with mock.patch.dict(os.environ, keys):
             s3 = connect_s3(endpoint_url=env["KAMMERTON_S3_ENDPOINT_URL"], region=env["AWS_REGION"])
             store = S3AudioStore(s3, bucket=env["KAMMERTON_S3_BUCKET"], prefix="audio/", part_bytes=1)
-            return list(store.leftovers(before=time.time() + 60))
+            return list(store.list_older_than(before=time.time() + 60))
 
     def submit(self, audio: bytes, **headers: str) -> str:
         """Upload a raw body; where to poll."""

@@ -162,7 +162,7 @@ def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
             has_audio=True,
         )
     )
-    services.queue.submit(job_id, queue="interactive")
+    services.queue.enqueue(job_id, queue="interactive")
     return job_id, kind
 
 

@@ -20,7 +20,7 @@ from local.ports import Ports
 from shared.domain.api_key import Scope
 from shared.domain.job import Job, Problem
 from shared.domain.job_state import JobState
-from shared.errors import Conflict, LostLease, NotFound
+from shared.errors import Conflict, LeaseLost, NotFound
 from shared.ports.jobs import JobQuery
 from shared.redis.client import connect_redis
 from shared.redis.jobs import RedisJobStore
@@ -108,7 +108,7 @@ def every_job_ends(url: str, prefix: str, *, uploads_end: threading.Event) -> It
         while not stop.wait(0.3):
             for job in jobs.page(waiting).jobs:
                 if job.state is JobState.QUEUED or uploads_end.is_set():
-                    with suppress(Conflict, NotFound, LostLease):
+                    with suppress(Conflict, NotFound, LeaseLost):
                         jobs.change(job.id, _ended)
 
     thread = threading.Thread(target=end_them)

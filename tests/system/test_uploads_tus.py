@@ -115,7 +115,7 @@ def test_a_connection_cut_in_the_middle_costs_nothing_of_what_came(api: Api) -> 
     head += "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
     with api.socket() as connection:
         connection.sendall(head.encode() + b"\r\n" + SONG[: 7 * MIB])
-    while api.uploads.alive():
+    while api.uploads.list_alive():
         pass
     offset = offset_of(url)
     assert 5 * MIB < offset <= 7 * MIB
@@ -191,9 +191,11 @@ def test_a_connection_cut_between_the_last_byte_and_the_end_of_the_request_costs
     head += "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
     with api.socket() as connection:
         connection.sendall(head.encode() + b"\r\n%x\r\n" % len(song) + song + b"\r\n")
-        while (upload_id, len(song)) not in {(each.id, each.received_bytes) for each in api.uploads.alive()}:
+        while (upload_id, len(song)) not in {
+            (each.id, each.received_bytes) for each in api.uploads.list_alive()
+        }:
             pass
-    while upload_id in {each.id for each in api.uploads.alive()}:
+    while upload_id in {each.id for each in api.uploads.list_alive()}:
         pass
     assert offset_of(url) == len(song) - 1
     assert patch(url, len(song) - 1, song[-1:]) == 204

@@ -27,7 +27,7 @@ from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.jobs import RedisJobStore
-from shared.schemas.webhook_event import event_of
+from shared.schemas.webhook_event import job_event
 from tests.support.audio_files import audio_file
 from tests.support.factories import a_job, a_report
 from tests.support.fakes.webhooks import an_endpoint
@@ -56,7 +56,7 @@ class Office:
         stubborn(lambda: self.jobs.change(job_id, _start))
         old = stubborn(lambda: self.jobs.get(job_id))
         new = stubborn(lambda: self.jobs.change(job_id, _succeed))
-        event = event_of(old, new)
+        event = job_event(old, new)
         assert event is not None
         return delivery_id(event.id, "callback")
 

@@ -39,10 +39,10 @@ def diagnose(
     stalled_seconds: float,
 ) -> str | None:
     """Look at a worker through its records. Raises Unavailable."""
-    worker = next((worker for worker in workers.alive() if worker.name == name), None)
+    worker = next((worker for worker in workers.list_alive() if worker.name == name), None)
     idle = controls.paused()  # nobody is unwell for not doing what was forbidden
     served = worker.queues if worker else queues
-    if controls.orders().get(name) is WorkerCommand.DRAIN:
+    if controls.commands().get(name) is WorkerCommand.DRAIN:
         served = ()
     backlogs = [jobs.backlog(queue) for queue in served if queue not in idle]
     return ailment(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
@@ -99,8 +99,8 @@ def announce(
             if self._timer is not None:
                 self._timer.cancel()
             try:
-                workers.leave(worker_name())
-                controls.take_back(worker_name())
+                workers.deregister(worker_name())
+                controls.clear_command(worker_name())
             except Unavailable as error:
                 _log.info("goodbye_unheard", why=error.message)
 
@@ -111,9 +111,9 @@ def announce(
             if (done, current) != self._seen or self._idle_by_order:
                 self._seen, self._progress_at = (done, current), now
             try:
-                self._heed(controls.orders().get(worker_name()), parent)
+                self._heed(controls.commands().get(worker_name()), parent)
                 self._idle_by_order = self._draining or bool(controls.paused())
-                workers.beat(
+                workers.heartbeat(
                     WorkerInfo(
                         name=worker_name(),
                         host=socket.gethostname(),
@@ -136,7 +136,7 @@ def announce(
         def _heed(self, order: WorkerCommand | None, parent: Any) -> None:
             if order is WorkerCommand.RESTART:
                 _log.info("told_to_restart")
-                controls.take_back(worker_name())
+                controls.clear_command(worker_name())
                 os.kill(os.getpid(), signal.SIGTERM)
             drain = order is WorkerCommand.DRAIN
             if drain is not self._draining and parent.consumer is not None:

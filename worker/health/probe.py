@@ -19,12 +19,14 @@ def check() -> int:
         diagnose,
         jobs=services.jobs,
         workers=services.workers,
-        controls=services.controls,
+        controls=services.worker_control,
         queues=QUEUES,
         stalled_seconds=settings.stalled_seconds,
     )
     try:
-        here = [worker.name for worker in services.workers.alive() if worker.host == socket.gethostname()]
+        here = [
+            worker.name for worker in services.workers.list_alive() if worker.host == socket.gethostname()
+        ]
         ailments = [look(name) for name in here] or ["no worker of this host was heard"]
     except Unavailable as error:
         sys.stderr.write(f"can't tell: {error.message}\n")

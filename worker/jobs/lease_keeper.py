@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from shared.domain.job import Job
-from shared.errors import LostLease, Unavailable
+from shared.errors import LeaseLost, Unavailable
 from shared.ports.jobs import JobStore
 
 _LOOK_SECONDS = 0.5
@@ -36,7 +36,7 @@ class LeaseKeeper:
         self._lost_at = now + lease_seconds
 
     def __call__(self) -> None:
-        """Raises Canceled, Stopping, LostLease."""
+        """Raises Canceled, Stopping, LeaseLost."""
         now = time.monotonic()
         if self._stopping():
             raise Stopping
@@ -47,18 +47,18 @@ class LeaseKeeper:
             job = self._renew() if now >= self._next_renewal else self._jobs.get(self._job_id)
         except Unavailable:
             if now > self._lost_at:
-                raise LostLease("The job store was away for longer than the lease.") from None
+                raise LeaseLost("The job store was away for longer than the lease.") from None
             return
         if now >= self._next_renewal:
             self._next_renewal = now + self._lease_seconds / 3
             self._lost_at = now + self._lease_seconds
         if job.attempts != self._token:
-            raise LostLease("Another worker has the job.")
+            raise LeaseLost("Another worker has the job.")
         if job.cancel_requested:
             raise Canceled
 
     def _renew(self) -> Job:
         return self._jobs.change(
             self._job_id,
-            lambda job: job.renew(self._token, now=time.time(), lease_seconds=self._lease_seconds),
+            lambda job: job.renew_lease(self._token, now=time.time(), lease_seconds=self._lease_seconds),
         )

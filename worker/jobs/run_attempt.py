@@ -11,14 +11,14 @@ from shared.errors import (
     AudioMissing,
     Conflict,
     Crashed,
-    LostLease,
+    LeaseLost,
     NotFound,
-    SourceAway,
     SourceRefused,
+    SourceUnavailable,
     Unanalysable,
     Unavailable,
 )
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobStore
 from worker.jobs.analysis_result import AnalysisResult
@@ -53,7 +53,7 @@ class Fetch(Protocol):
     """An address in, a seekable file out."""
 
     def __call__(self, url: str, *, on_tick: Callable[[], None]) -> AbstractContextManager[OpenAudio]:
-        """`on_tick` as in Listen. Raises SourceAway, Unanalysable; so does every read."""
+        """`on_tick` as in Listen. Raises SourceUnavailable, Unanalysable; so does every read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ def analyze(
         _log.info("doorbell_ignored", job_id=job_id, why=nothing_to_do.message)
         return None
     if job.request_id is not None:
-        bind(request_id=job.request_id)  # a doorbell of the rescuer does not know it
+        bind_log_context(request_id=job.request_id)  # a doorbell of the rescuer does not know it
     if job.state.is_final:
         _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
         return job
@@ -116,10 +116,10 @@ def analyze(
             step = _attempt(job, opened=opened, listen=listen, pulse=pulse, terms=terms)
             ended = _write(jobs, job_id, step, terms)
             _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
-            if ended.has_audio and ended.wants_no_audio and not terms.keep_audio:
+            if ended.has_audio and ended.audio_unneeded and not terms.keep_audio:
                 discard_audio(ended, jobs=jobs, audio=audio)
             return ended
-    except (LostLease, NotFound):
+    except (LeaseLost, NotFound):
         _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
         return None
 
@@ -128,7 +128,7 @@ def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
     """Delete audio that nobody needs again. Where that fails, the rescuer does it later."""
     try:
         audio.delete(job.id)
-        jobs.change(job.id, Job.forget_audio)
+        jobs.change(job.id, Job.mark_audio_deleted)
     except (Unavailable, NotFound) as error:
         _log.warning("audio_not_deleted", job_id=job.id, why=error.message)
 
@@ -166,15 +166,15 @@ def _attempt(
     except Canceled:
         return lambda job: job.confirm_cancel(token, now=now())
     except Stopping:
-        return lambda job: job.hand_back(token, "its worker was told to stop", now=now(), delay_seconds=0)
+        return lambda job: job.release(token, "its worker was told to stop", now=now(), delay_seconds=0)
     except Unavailable as error:
         why = error.message
-        return lambda job: job.hand_back(token, why, now=now(), delay_seconds=terms.retry_seconds)
-    except SourceAway as error:
+        return lambda job: job.release(token, why, now=now(), delay_seconds=terms.retry_seconds)
+    except SourceUnavailable as error:
         problem = Problem(code=error.code, message=error.message, retryable=True)
         least = error.retry_after_seconds
         return lambda job: job.postpone(
-            token, problem, now=now(), pauses=terms.source_pauses, least_seconds=least
+            token, problem, now=now(), delays_seconds=terms.source_pauses, min_delay_seconds=least
         )
     except Crashed as error:
         why = error.message
@@ -183,7 +183,7 @@ def _attempt(
         retryable = isinstance(error, SourceRefused) and error.retryable
         problem = Problem(code=error.code, message=error.message, retryable=retryable)
         return lambda job: job.fail(token, problem, now=now())
-    return lambda job: job.know_size(audio.size_bytes).succeed(
+    return lambda job: job.set_size(audio.size_bytes).succeed(
         token, heard.report, now=now(), memory_peak_bytes=heard.memory_peak_bytes
     )
 

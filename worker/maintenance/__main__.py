@@ -19,12 +19,12 @@ def main() -> None:
         jobs=services.jobs,
         audio=services.audio,
         queue=services.queue,
-        uploads=services.uploads,
+        uploads=services.upload_registry,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.retry_seconds,
         orphan_seconds=settings.orphan_seconds,
-        paused=services.controls.paused,
+        paused=services.worker_control.paused,
     )
     warned = False
 
@@ -36,8 +36,8 @@ def main() -> None:
             warned = True
         rescuer.round()
 
-    run_rounds("rescuer", round, write=services.books.write, pause_seconds=settings.rescue_seconds)
-    services.books.write()
+    run_rounds("rescuer", round, write=services.metrics_recorder.flush, pause_seconds=settings.rescue_seconds)
+    services.metrics_recorder.flush()
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Rescuer:
         """Mend what is overdue. Raises Unavailable where a server is away; the next round goes on."""
         now = time.time() if now is None else now
         try:
-            chores = self.jobs.chores(now=now, limit=_MOST)
+            chores = self.jobs.due_work(now=now, limit=_MOST)
             if now >= self._leases_count_from:
                 self._each(chores.lease_expired, self._end_lease, now)
             self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
@@ -57,7 +57,7 @@ class Rescuer:
             self._each(chores.queued_due, self._requeue, now)
             self._each(chores.expired, self._expire, now)
             if not self.keep_audio:
-                self._each(chores.audio_unwanted, self._discard_audio, now)
+                self._each(chores.audio_to_delete, self._discard_audio, now)
             if now >= self._orphans_due_at:
                 self._orphans_due_at = now + self.orphan_seconds / 4
                 self._remove_orphans(now)
@@ -97,9 +97,9 @@ class Rescuer:
         if job.queue in self._paused:
             return
         if job.queue not in self._announced:
-            self._announced[job.queue] = self.queue.announced(job.queue)
+            self._announced[job.queue] = self.queue.enqueued_ids(job.queue)
         if job_id not in self._announced[job.queue]:
-            self.queue.submit(job_id, queue=job.queue)
+            self.queue.enqueue(job_id, queue=job.queue)
             self._rung_at[job_id] = now
             _log.info("rung_again", job_id=job_id, attempts=job.attempts)
 
@@ -121,16 +121,16 @@ class Rescuer:
 
     def _remove_orphans(self, now: float) -> None:
         # asked first: an upload leaves this list only after its job is recorded
-        alive = {upload.id for upload in self.uploads.alive()}
-        for found in self.audio.leftovers(before=now - self.orphan_seconds):
+        alive = {upload.id for upload in self.uploads.list_alive()}
+        for found in self.audio.list_older_than(before=now - self.orphan_seconds):
             job_id = found.key.partition(".")[0]  # what follows names a piece of it
             if job_id in alive:
                 continue
             try:
                 job = self.jobs.get(job_id)
-                needed = job.state is JobState.AWAITING_UPLOAD or (found.upload is None and job.has_audio)
+                needed = job.state is JobState.AWAITING_UPLOAD or (found.multipart is None and job.has_audio)
             except NotFound:
                 needed = False
             if not needed:
                 self.audio.discard(found)
-                _log.info("orphan_removed", key=found.key, unfinished=found.upload is not None)
+                _log.info("orphan_removed", key=found.key, unfinished=found.multipart is not None)

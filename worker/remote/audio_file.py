@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, describe_content, looks_like_audio
 from shared.errors import SourceRefused, Undecodable
-from shared.outbound.client import Outbound, ResponseStream
+from shared.outbound.client import OutboundClient, ResponseStream
 from shared.seekable_file import SeekableFile
 from worker.jobs.run_attempt import OpenAudio
 from worker.remote.fetcher import RangeFetcher, RemoteLimits
@@ -30,7 +30,7 @@ _ALL_IN_ONE = 1 << 62
 def fetch(
     url: str,
     *,
-    outbound: Outbound,
+    outbound: OutboundClient,
     limits: RemoteLimits,
     on_tick: Callable[[], None],
     count: Callable[[int], None],
@@ -38,7 +38,7 @@ def fetch(
     """Open the file at an address. Every read may raise what this raises.
 
     Raises:
-        SourceAway: its server may answer later.
+        SourceUnavailable: its server may answer later.
         SourceRefused, TooComplex, Undecodable: another try can't help.
     """
     wire = RangeFetcher(url, outbound=outbound, limits=limits, on_tick=on_tick, fetched=count)
@@ -71,7 +71,7 @@ def _require_audio(audio: "_RemoteAudio") -> BinaryIO:
     head = audio.read(min(SNIFF_BYTES, audio.size_bytes)) or b""
     if not looks_like_audio(head):
         raise SourceRefused(
-            f"What is at this address looks like {what_it_is(head)}; give the address of the sound itself.",
+            f"The address leads to {describe_content(head)}. Give the address of an audio file.",
             code="unsupported_media",
         )
     audio.seek(0)

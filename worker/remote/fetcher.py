@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from shared.errors import AddressRefused, SourceAway, SourceRefused, TooComplex, Unreachable
-from shared.outbound.client import Outbound, ResponseStream
+from shared.errors import AddressRefused, SourceRefused, SourceUnavailable, TooComplex, Unreachable
+from shared.outbound.client import OutboundClient, ResponseStream
 from worker.remote.http_range import bad_answer, refuse_status
 
 _LONGEST_ANSWER_SECONDS = 1800.0
@@ -41,7 +41,7 @@ class RangeFetcher:
         self,
         url: str,
         *,
-        outbound: Outbound,
+        outbound: OutboundClient,
         limits: RemoteLimits,
         on_tick: Callable[[], None],
         fetched: Callable[[int], None],
@@ -58,32 +58,34 @@ class RangeFetcher:
 
     @contextmanager
     def get(self, headers: Mapping[str, str], *, max_bytes: int) -> Iterator[ResponseStream]:
-        """An answer that is the file or a piece of it. Raises SourceAway, SourceRefused."""
-        with self._outbound.open(
+        """An answer that is the file or a piece of it. Raises SourceUnavailable, SourceRefused."""
+        with self._outbound.stream(
             "GET",
             self._url,
             headers={"User-Agent": _USER_AGENT, "Accept": "*/*", **headers},
             timeout_seconds=_LONGEST_ANSWER_SECONDS,
             max_bytes=max_bytes,
             allow_http=self.limits.allow_http,
-            pulse=self._pulse,
+            on_wait=self._pulse,
         ) as incoming:
             refuse_status(incoming.status, incoming.headers, now=time.time())
             yield incoming
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Whatever waits for the server stands in here. Raises SourceAway for what may pass."""
+        """Whatever waits for the server stands in here. Raises SourceUnavailable for what may pass."""
         self._waits_since = self._heard_at = time.monotonic()
         try:
             yield
-        except SourceAway:
+        except SourceUnavailable:
             raise
         except (Unreachable, AddressRefused) as error:
             # a name that is not known just now and one that is private get the same patience: whoever
             # gave the address must not learn from ours which names there are inside
             code = "address_refused" if isinstance(error, AddressRefused) else "source_away"
-            raise SourceAway(f"The address can't be fetched from. {error.message}", code=code) from error
+            raise SourceUnavailable(
+                f"The address can't be fetched from. {error.message}", code=code
+            ) from error
         finally:
             self._waited += time.monotonic() - self._waits_since
 

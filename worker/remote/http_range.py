@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from shared.errors import SourceAway, SourceRefused
+from shared.errors import SourceRefused, SourceUnavailable
 from shared.outbound.retry_after import retry_after_seconds
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", re.IGNORECASE)
@@ -63,13 +63,13 @@ class Version:
 
 
 def refuse_status(status: int, headers: Mapping[str, str], *, now: float) -> None:
-    """Raise SourceAway or SourceRefused unless the answer is a file or a piece of one."""
+    """Raise SourceUnavailable or SourceRefused unless the answer is a file or a piece of one."""
     if status in (200, 206):
         _refuse_encoded(headers)
         return
     if status >= 500 or status in _AWAY:
         pause = min(retry_after_seconds(status, headers, now=now), _LONGEST_PAUSE_SECONDS)
-        raise SourceAway(f"The address's server answered {status}.", retry_after_seconds=pause)
+        raise SourceUnavailable(f"The address's server answered {status}.", retry_after_seconds=pause)
     if 300 <= status < 400:
         raise SourceRefused(
             f"The address's server answered {status}, which leads to another address; give the final one.",

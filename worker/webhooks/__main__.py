@@ -3,7 +3,7 @@
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.errors import NotFound, Unavailable
 from shared.observability.logs import configure_logs
-from shared.observability.metrics import WEBHOOKS, counted
+from shared.observability.metrics import WEBHOOKS, increment
 from shared.services import connect
 from shared.settings import read_settings
 from worker.process_loop import run_rounds
@@ -50,7 +50,7 @@ def main() -> None:
     def attempt(delivery_id: str) -> Delivery | None:
         delivery = notifier.notify(delivery_id)
         if delivery is not None:
-            services.books.tally.add(counted(WEBHOOKS, _OUTCOMES[delivery.state]))
+            services.metrics_recorder.tally.add(increment(WEBHOOKS, _OUTCOMES[delivery.state]))
             if services.traces.is_on:
                 trace(delivery)
         return delivery
@@ -68,8 +68,8 @@ def main() -> None:
             sender.wait()
 
     def write() -> None:
-        services.books.write()
-        services.traces.write()
+        services.metrics_recorder.flush()
+        services.traces.flush()
 
     run_rounds("notifier", round, write=write)
     sender.drain(_DRAIN_SECONDS)

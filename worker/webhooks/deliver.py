@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from shared.domain.delivery import RESPONSE_BYTES, RETRY_SECONDS, Attempt, Delivery
+from shared.domain.delivery import RESPONSE_BYTES, RETRY_DELAYS_SECONDS, Attempt, Delivery
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import EventType, signature
-from shared.errors import AddressRefused, Conflict, LostLease, NotFound, Unreachable
+from shared.errors import AddressRefused, Conflict, LeaseLost, NotFound, Unreachable
 from shared.observability.logs import get_logger
-from shared.outbound.address_rules import Answer
+from shared.outbound.address_rules import HttpResponse
 from shared.outbound.retry_after import retry_after_seconds
 from shared.ports.webhooks import DeliveryStore, EndpointStore, HttpSender
 
@@ -27,7 +27,7 @@ class DeliveryConfig:
     """How patient we are."""
 
     timeout_seconds: float
-    pauses: Sequence[float] = RETRY_SECONDS
+    pauses: Sequence[float] = RETRY_DELAYS_SECONDS
     allow_http: bool = False
     user_agent: str = "Kammerton-Webhooks/1"
 
@@ -61,7 +61,7 @@ class DeliveryWorker:
                     delivery_id, lambda one: one.drop(delivery.claims, hindrance, now=self.clock())
                 )
             return self._attempt(delivery, url)
-        except (Conflict, LostLease, NotFound):
+        except (Conflict, LeaseLost, NotFound):
             return None  # another sender was faster, or nobody wants it any more
 
     def _attempt(self, delivery: Delivery, url: str) -> Delivery:
@@ -77,8 +77,8 @@ class DeliveryWorker:
                 delivery.claims,
                 attempt,
                 now=self.clock(),
-                pauses=self.terms.pauses,
-                chance=chance,
+                delays_seconds=self.terms.pauses,
+                jitter=chance,
                 retry_after_seconds=retry_after,
             ),
         )
@@ -93,7 +93,7 @@ class DeliveryWorker:
         )
         return after
 
-    def _send(self, delivery: Delivery, url: str, began: float) -> tuple[Answer | None, Attempt]:
+    def _send(self, delivery: Delivery, url: str, began: float) -> tuple[HttpResponse | None, Attempt]:
         ticking = time.perf_counter()
         answer, error = None, None
         try:
@@ -153,9 +153,9 @@ class DeliveryWorker:
     def _update_endpoint(self, endpoint_id: str, attempt: Attempt) -> None:
         def step(endpoint: Endpoint) -> Endpoint:
             if attempt.accepted:
-                return endpoint.accepted()
+                return endpoint.record_success()
             now = self.clock()
-            return endpoint.gone(now=now) if attempt.is_gone else endpoint.failed(now=now)
+            return endpoint.record_gone(now=now) if attempt.is_gone else endpoint.record_failure(now=now)
 
         try:
             changed = self.endpoints.change(endpoint_id, step)

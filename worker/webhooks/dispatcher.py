@@ -64,7 +64,9 @@ class Dispatcher:
         if free <= 0:
             return 0
         begun = 0
-        for delivery in self.deliveries.due(now=now, per_server=self.per_server, without=busy, limit=free):
+        for delivery in self.deliveries.due(
+            now=now, max_per_server=self.per_server, excluded_servers=busy, limit=free
+        ):
             with self._changed:
                 if delivery.id in self._under_way or delivery.server in self._busy():
                     continue

@@ -16,10 +16,10 @@ _MOST = 100
 
 def fan_out_events(*, deliveries: DeliveryStore, endpoints: EndpointStore, now: float) -> int:
     """Turn what stands in the outbox into deliveries; how many events that were. Raises Unavailable."""
-    events = deliveries.events(limit=_MOST)
+    events = deliveries.pending_events(limit=_MOST)
     for event in events:
-        hearing = endpoints.of(event.owner) if event.owner is not None else ()
-        deliveries.spread(event, deliveries_of(event, endpoints=hearing, now=now))
+        hearing = endpoints.list_for_owner(event.owner) if event.owner is not None else ()
+        deliveries.fan_out(event, deliveries_of(event, endpoints=hearing, now=now))
     return len(events)
 
 

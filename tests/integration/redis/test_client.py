@@ -101,7 +101,7 @@ def test_jobs_and_doorbells_go_to_whichever_server_the_sentinels_call_master(tmp
             jobs = RedisJobStore(client, prefix="t:")
             queue = CeleryJobQueue(app, client, prefix="t:")
             jobs.add(a_job())
-            queue.submit("job-1", queue="interactive")
+            queue.enqueue("job-1", queue="interactive")
             with redis.Redis(port=master) as old:
                 assert old.llen("t:interactive") == 1
                 old.wait(1, 5000)
@@ -110,7 +110,7 @@ def test_jobs_and_doorbells_go_to_whichever_server_the_sentinels_call_master(tmp
             with redis.Redis(port=replica) as new:
                 while new.llen("t:interactive") != 2:  # the rescuer rings until it is heard
                     with contextlib.suppress(Unavailable):
-                        queue.submit("job-2", queue="interactive")
+                        queue.enqueue("job-2", queue="interactive")
                     time.sleep(0.2)
             app.close()
             client.close()

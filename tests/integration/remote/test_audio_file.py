@@ -10,9 +10,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from shared.errors import KammertonError, SourceAway, SourceRefused, TooComplex, Undecodable
+from shared.errors import KammertonError, SourceRefused, SourceUnavailable, TooComplex, Undecodable
 from shared.outbound.address_rules import OutboundRules, parse_networks
-from shared.outbound.client import Outbound
+from shared.outbound.client import OutboundClient
 from tests.support.audio_servers import a_long_wav, asked_range, ranged, ranges_of, whole
 from tests.support.webhook_receivers import Answers, Got, Reply, a_receiver, a_socket, hang, trickle
 from tests.unit.shared.outbound.test_address_rules import HOSTILE, OUTBOUND
@@ -29,8 +29,8 @@ ETAG = {"ETag": '"v1"'}
 class Visit:
     """One attempt to fetch."""
 
-    def __init__(self, outbound: Outbound | None = None, **limits: Any) -> None:
-        self.outbound = outbound or Outbound(rules=HERE)
+    def __init__(self, outbound: OutboundClient | None = None, **limits: Any) -> None:
+        self.outbound = outbound or OutboundClient(rules=HERE)
         fields: dict[str, Any] = {
             "whole_bytes": 1 << 40,
             "read_bytes": 1 << 30,
@@ -191,18 +191,18 @@ def test_an_answer_that_is_no_file_fails_the_job_at_once(status: int, code: str)
 def test_a_server_that_is_busy_is_away_for_as_long_as_it_says(status: int) -> None:
     with a_receiver(lambda _: (status, {"Retry-After": "77"}, b"busy")) as server:
         problem = Visit().problem(server.url)
-    assert isinstance(problem, SourceAway)
+    assert isinstance(problem, SourceUnavailable)
     assert (problem.code, problem.retry_after_seconds) == ("source_away", 77)
     with a_receiver(lambda _: (status, {"Retry-After": "999999"}, b"busy")) as server:
         problem = Visit().problem(server.url)
-    assert isinstance(problem, SourceAway)
+    assert isinstance(problem, SourceUnavailable)
     assert problem.retry_after_seconds == 3600
 
 
 def test_a_closed_port_is_away() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert isinstance(Visit().problem(f"http://127.0.0.1:{port}/"), SourceAway)
+    assert isinstance(Visit().problem(f"http://127.0.0.1:{port}/"), SourceUnavailable)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_server_that_hangs_breaks_off_or_speaks_no_http_is_away(
 ) -> None:
     with a_socket(serve) as port:
         problem = Visit(silent_seconds=0.3).problem(f"http://127.0.0.1:{port}/", use=all_of)
-    assert isinstance(problem, SourceAway), problem
+    assert isinstance(problem, SourceUnavailable), problem
     assert problem.code == "source_away"
 
 
@@ -422,7 +422,7 @@ def test_a_cancel_ends_the_search_for_a_name() -> None:
             raise Canceled
 
     with pytest.raises(Canceled):
-        Visit(Outbound(rules=HERE, resolver=never), seconds=300, silent_seconds=300).read(
+        Visit(OutboundClient(rules=HERE, resolver=never), seconds=300, silent_seconds=300).read(
             "http://slow.example/", on_tick=on_tick
         )
     over.set()
@@ -431,14 +431,14 @@ def test_a_cancel_ends_the_search_for_a_name() -> None:
 @pytest.mark.parametrize("url", HOSTILE)
 def test_what_must_not_be_called_is_not_called_at_an_attempt_either(url: str) -> None:
     problem = Visit(OUTBOUND, allow_http=False).problem(url)
-    assert isinstance(problem, SourceAway)
+    assert isinstance(problem, SourceUnavailable)
     assert problem.code == "address_refused"
 
 
 def test_a_name_that_was_public_when_the_job_was_made_and_is_private_now_is_not_called() -> None:
     answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
     with a_receiver(ranges_of(SONG)) as server:
-        outbound = Outbound(rules=OutboundRules(), resolver=lambda *_: next(answers))
+        outbound = OutboundClient(rules=OutboundRules(), resolver=lambda *_: next(answers))
         assert str(outbound.check("https://rebind.example/song")) == "https://rebind.example/song"
         problem = Visit(outbound).problem(f"https://rebind.example:{server.port}/song")
     assert problem.code == "address_refused"
@@ -448,7 +448,7 @@ def test_a_name_that_was_public_when_the_job_was_made_and_is_private_now_is_not_
 def test_a_name_that_turns_private_between_two_ranges_is_not_called_again() -> None:
     answers = itertools.chain([["127.0.0.1"]], itertools.repeat(["10.0.0.1"]))
     with a_receiver(ranges_of(SONG)) as server:
-        outbound = Outbound(rules=HERE, resolver=lambda *_: next(answers))
+        outbound = OutboundClient(rules=HERE, resolver=lambda *_: next(answers))
         problem = Visit(outbound).problem(f"http://rebind.example:{server.port}/song", use=all_of)
     assert (problem.code, len(server.requests)) == ("address_refused", 1)
 

@@ -52,7 +52,7 @@ def test_bytes_read_from_s3_are_told_and_a_missing_object_is_no_error(s3: S3Serv
         )
         store = S3AudioStore(client, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="", part_bytes=5 * 1024 * 1024)
         store.prepare()
-        upload = store.begin("a", media_type="audio/wav")
+        upload = store.start_upload("a", media_type="audio/wav")
         upload.write(bytes(1000), number=1)
         upload.finish()
         with store.open("a") as file:

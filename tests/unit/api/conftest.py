@@ -16,7 +16,7 @@ from shared.domain.api_key import Scope, issue_key
 from shared.observability.metrics import MetricsBuffer, MetricsRecorder
 from shared.observability.traces import NoTraces
 from shared.outbound.address_rules import OutboundRules
-from shared.outbound.client import Outbound
+from shared.outbound.client import OutboundClient
 from shared.ports.stores import Stores
 from tests.support.fakes.admin import (
     MemoryAuditLog,
@@ -27,11 +27,11 @@ from tests.support.fakes.admin import (
 )
 from tests.support.fakes.batches import MemoryBatchStore
 from tests.support.fakes.jobs import (
+    MemoryApiKeyStore,
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryJobUpdateLog,
-    MemoryKeyStore,
     MemoryMetricsStore,
     MemoryRateLimiter,
     MemoryWorkerRegistry,
@@ -59,7 +59,7 @@ class World:
     def __init__(self, **changes: Any) -> None:
         """Each of `changes` replaces the field of its name, in whichever of the app's parts has it."""
         self.jobs, self.audio, self.queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryMetricsStore()
+        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryApiKeyStore(), MemoryMetricsStore()
         self.claims = MemoryIdempotencyStore()
         self.uploads, self.resumables = MemoryUploadRegistry(), MemoryTusUploadStore()
         self.parts = MemoryPartStore(self.audio)
@@ -71,22 +71,22 @@ class World:
             jobs=self.jobs,
             batches=self.batches,
             queue=self.queue,
-            transitions=MemoryJobUpdateLog(self.jobs),
+            job_updates=MemoryJobUpdateLog(self.jobs),
             workers=self.workers,
             audio=self.audio,
-            direct=self.direct,
+            presigned_uploads=self.direct,
             parts=self.parts,
-            resumables=self.resumables,
-            uploads=self.uploads,
-            claims=self.claims,
-            recall=MemoryReportIndex(self.jobs),
-            keys=self.keys,
-            limiter=MemoryRateLimiter(),
-            counts=counts,
-            overview=MemoryJobSearch(self.jobs),
+            tus_uploads=self.resumables,
+            upload_registry=self.uploads,
+            idempotency=self.claims,
+            report_index=MemoryReportIndex(self.jobs),
+            api_keys=self.keys,
+            rate_limiter=MemoryRateLimiter(),
+            metrics=counts,
+            job_search=MemoryJobSearch(self.jobs),
             history=MemoryHistory(self.jobs),
-            controls=self.controls,
-            audit=self.audit,
+            worker_control=self.controls,
+            audit_log=self.audit,
             deliveries=self.deliveries,
             endpoints=self.endpoints,
         )
@@ -129,7 +129,7 @@ class World:
 def public_only(url: str) -> str:
     """As the real one does it, in a world with one public name."""
     known = {"hooks.example": ["93.184.215.14"], "files.example": ["93.184.215.15"]}
-    outbound = Outbound(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
+    outbound = OutboundClient(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
     return str(outbound.check(url))
 
 

@@ -7,9 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.domain.api_key import Scope
 from shared.errors import Unavailable
-from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, counted
+from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, increment
 from shared.ports.workers import WorkerInfo
-from shared.redis.metrics import counts_of
+from shared.redis.metrics import metrics_of_change
 from tests.support.factories import a_job, a_report
 from tests.support.fakes.jobs import MemoryMetricsStore
 from tests.support.promtool import find_promtool
@@ -53,7 +53,7 @@ def a_life(store: MemoryMetricsStore) -> None:
     running = job.start(worker="w", now=4.0, lease_seconds=15)
     ended = running.succeed(1, a_report(), now=9.0, memory_peak_bytes=100 * 1024 * 1024)
     for old, new in ((None, job), (job, running), (running, ended)):
-        store.add(counts_of(old, new), process="worker", now=5.0)
+        store.add(metrics_of_change(old, new), process="worker", now=5.0)
 
 
 def test_what_happened_to_jobs_is_told(open_world: World, store: MemoryMetricsStore) -> None:
@@ -82,7 +82,7 @@ def test_the_queues_are_told_as_they_stand(open_world: World) -> None:
 
 def test_workers_are_told_together_not_by_name(open_world: World) -> None:
     for number, memory in ((1, 50), (2, 80)):
-        open_world.workers.beat(
+        open_world.workers.heartbeat(
             WorkerInfo(
                 name=f"h:{number}",
                 host="h",
@@ -127,8 +127,8 @@ def test_a_request_that_meets_a_bug_is_counted(open_world: World) -> None:
 
 
 def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: MemoryMetricsStore) -> None:
-    store.add(counted(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
-    store.add(counted(WEBHOOKS, "delivered"), process="notifier", now=7.0)
+    store.add(increment(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
+    store.add(increment(WEBHOOKS, "delivered"), process="notifier", now=7.0)
     found = read(open_world)
     assert found["kammerton_dependency_errors_total", labels(process="worker", dependency="s3")] == 3
     assert found["kammerton_dependency_errors_total", labels(process="api", dependency="redis")] == 0
@@ -148,11 +148,11 @@ def test_what_could_not_be_written_is_written_later(store: MemoryMetricsStore) -
     books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
     books.tally.add({"a": 1})
     add, store.add = store.add, away  # type: ignore[method-assign]
-    books.write()
+    books.flush()
     store.add = add  # type: ignore[method-assign]
     books.tally.add({"a": 1})
-    books.write()
-    books.write()
+    books.flush()
+    books.flush()
     assert store.fields == {"a": 2}
 
 

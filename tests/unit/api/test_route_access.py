@@ -231,7 +231,7 @@ class Asked:
         self.world.jobs.add(replace(ended, expires_at=time.time() + 99))
         waiting = a_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
         self.world.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
-        self.world.resumables.add(TusUpload(id=waiting.id, metadata="", holder=""))
+        self.world.resumables.add(TusUpload(id=waiting.id, metadata="", lock_owner=""))
         self.world.endpoints.add(an_endpoint(number, owner=self.owner))
         self.world.deliveries.add(
             a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
@@ -240,7 +240,7 @@ class Asked:
         batch = a_batch(f"batch-{number}", batched.id, owner=self.owner)
         self.world.batches.create(batch, [(None, batched)])
         now = time.time()
-        self.world.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
+        self.world.workers.heartbeat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
         return {
             "job_id": ended.id,
             "batch_id": batch.id,

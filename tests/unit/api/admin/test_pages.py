@@ -12,9 +12,9 @@ from api.admin.sessions import COOKIE, TRIES, Sessions
 from shared.domain.api_key import Scope
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.job import AudioInput, Problem
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.domain.webhook import EventType
-from shared.outbound.address_rules import Answer
+from shared.outbound.address_rules import HttpResponse
 from shared.ports.uploads import UploadInfo
 from shared.ports.workers import WorkerCommand, WorkerInfo
 from tests.support.factories import a_job, a_report
@@ -57,9 +57,11 @@ def dead(job_id: str, **changes: Any) -> Any:
         "problem": CRASH,
         "attempts": 3,
         "timeline": (
-            Event(at=1.0, state=JobState.QUEUED, attempt=0),
-            Event(at=2.0, state=JobState.RUNNING, attempt=3, worker="host:7"),
-            Event(at=3.0, state=JobState.DEAD, attempt=3, worker="host:7", why="signal 11 <in> ffmpeg"),
+            StateTransition(at=1.0, state=JobState.QUEUED, attempt=0),
+            StateTransition(at=2.0, state=JobState.RUNNING, attempt=3, worker="host:7"),
+            StateTransition(
+                at=3.0, state=JobState.DEAD, attempt=3, worker="host:7", why="signal 11 <in> ffmpeg"
+            ),
         ),
     }
     return a_job(job_id, **fields | changes)
@@ -166,12 +168,12 @@ ACTS = [
 @pytest.mark.parametrize(("path", "data"), ACTS)
 def test_a_viewer_is_refused_each_act(world: World, path: str, data: dict[str, str]) -> None:
     world.jobs.add(dead("job-1"))
-    world.workers.beat(a_worker())
+    world.workers.heartbeat(a_worker())
     answer = log_in(world, VIEWER).post(path, data=data)
     assert answer.status_code == 403
     assert "log in as operator" in answer.text
     assert world.jobs.get("job-1").state is JobState.DEAD
-    assert (world.controls.paused(), world.controls.orders()) == (frozenset(), {})
+    assert (world.controls.paused(), world.controls.commands()) == (frozenset(), {})
     assert world.audit.latest(limit=1) == ()
 
 
@@ -221,7 +223,7 @@ def test_now_says_what_is_wrong_the_worst_first(world: World) -> None:
 
 
 def test_now_shows_workers_and_their_memory(world: World) -> None:
-    world.workers.beat(a_worker())
+    world.workers.heartbeat(a_worker())
     page = log_in(world).get("/admin").text
     assert "The worker host:7 uses more than 90 % of its memory." in page
     assert 'href="/admin/jobs/job-1"' in page
@@ -229,7 +231,7 @@ def test_now_shows_workers_and_their_memory(world: World) -> None:
 
 
 def test_a_viewer_sees_no_levers(world: World) -> None:
-    world.workers.beat(a_worker())
+    world.workers.heartbeat(a_worker())
     world.jobs.add(dead("job-1"))
     client = log_in(world, VIEWER)
     for path in [*PAGES, "/admin/jobs/job-1"]:
@@ -252,13 +254,13 @@ def test_a_queue_is_paused_and_resumed(world: World) -> None:
 
 
 def test_a_worker_is_drained_and_put_back_to_work(world: World) -> None:
-    world.workers.beat(a_worker())
+    world.workers.heartbeat(a_worker())
     client = log_in(world)
     client.post("/admin/workers/host:7", data={"act": "drain"})
-    assert world.controls.orders() == {"host:7": WorkerCommand.DRAIN}
+    assert world.controls.commands() == {"host:7": WorkerCommand.DRAIN}
     assert "draining" in client.get("/admin").text
     client.post("/admin/workers/host:7", data={"act": "resume"})
-    assert world.controls.orders() == {}
+    assert world.controls.commands() == {}
     assert client.post("/admin/workers/nobody", data={"act": "drain"}).status_code == 404
 
 
@@ -452,7 +454,7 @@ def test_uploads_in_flight_are_shown(world: World) -> None:
         id="u", started_at=now - 5, seen_at=now, received_bytes=5_000_000, declared_bytes=9_000_000,
         filename="big.wav",
     )  # fmt: skip
-    world.uploads.beat([upload])
+    world.uploads.heartbeat([upload])
     page = log_in(world, VIEWER).get("/admin").text
     assert "big.wav" in page
     assert "5.0 MB" in page
@@ -460,7 +462,7 @@ def test_uploads_in_flight_are_shown(world: World) -> None:
 
 def test_a_receiver_that_fails_for_three_days_is_disabled_and_the_dashboard_says_so(world: World) -> None:
     begin, outbound = time.time() - 4 * 86_400, MemoryHttpSender()
-    outbound.answer = Answer(status=500, headers={}, body=b"", is_internal=False)
+    outbound.answer = HttpResponse(status=500, headers={}, body=b"", is_internal=False)
     world.endpoints.add(an_endpoint())
     for day in range(4):
         assert "is disabled" not in log_in(world, VIEWER).get("/admin").text

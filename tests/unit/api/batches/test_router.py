@@ -4,18 +4,18 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from fastapi import Request
 
-from api.batches.schemas import MOST_BYTES
-from api.batches.service import read_batch
+from api.batches.reader import MAX_BODY_BYTES, BatchReader
 from api.config import Limits
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
-from shared.domain.batch import MOST_ITEMS, Batch
+from shared.domain.batch import MAX_ITEMS, Batch
 from shared.domain.job import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
@@ -203,7 +203,7 @@ def test_an_upload_that_changes_while_it_is_judged_is_judged_again(world: World)
     "wish",
     [
         {"items": []},
-        {"items": [{"source_url": URL}] * (MOST_ITEMS + 1)},
+        {"items": [{"source_url": URL}] * (MAX_ITEMS + 1)},
         {"items": [{"source_url": URL, "start_seconds": -1}]},
         {"items": [{"source_url": URL, "surprise": 1}]},
         {"items": [{"source_url": URL}], "queue": "soon"},
@@ -228,30 +228,31 @@ def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
     held: list[int] = []
 
     async def scene() -> None:
-        budget = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
-        pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
+        pool = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
+        new_timeout = partial(MinRateTimeout, idle_seconds=5, least_bytes_per_second=1)
+        reader = BatchReader(pool=pool, new_timeout=new_timeout, wait_seconds=0.01)
 
         async def receive() -> dict[str, Any]:
-            held.append(budget.held_bytes)
+            held.append(pool.used_bytes)
             return {"type": "http.request", "body": body, "more_body": False}
 
         request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-        other = budget.hold()
+        other = pool.reserve()
         await other.grow(1024 * 1024, wait_seconds=0)
         with pytest.raises(Overloaded):
-            await read_batch(request, budget=budget, pace=pace, wait_seconds=0.01)
+            await reader.read(request)
         assert held == []
         other.release()
-        wish, raw = await read_batch(request, budget=budget, pace=pace, wait_seconds=0.01)
-        assert (len(wish.items), raw, held, budget.held_bytes) == (1, body, [MOST_BYTES], 0)
+        wish, raw = await reader.read(request)
+        assert (len(wish.items), raw, held, pool.used_bytes) == (1, body, [MAX_BODY_BYTES], 0)
 
     asyncio.run(scene())
 
 
 def test_the_most_items_are_taken(world: World) -> None:
-    answer = create(world, *[{"source_url": URL}] * MOST_ITEMS)
+    answer = create(world, *[{"source_url": URL}] * MAX_ITEMS)
     assert answer.status_code == 202
-    assert len(world.jobs.jobs) == MOST_ITEMS
+    assert len(world.jobs.jobs) == MAX_ITEMS
 
 
 def test_the_end_is_told_once_to_whom_it_concerns(world: World) -> None:
@@ -417,10 +418,14 @@ def test_a_batch_recorded_by_a_killed_process_is_found_again(world: World) -> No
     key = {"Idempotency-Key": "k"}
     first = create(world, {"upload_id": uploaded}, headers=key)
     (name, claim), *_ = world.claims.claims.items()
-    world.claims.claims[name] = replace(claim, answer=None, whole=None, until=time.time() - 1)
+    world.claims.claims[name] = replace(
+        claim, response=None, body_fingerprint=None, locked_until=time.time() - 1
+    )
     other = create(world, {"source_url": URL}, headers=key)
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-    world.claims.claims[name] = replace(claim, answer=None, whole=None, until=time.time() - 1)
+    world.claims.claims[name] = replace(
+        claim, response=None, body_fingerprint=None, locked_until=time.time() - 1
+    )
     again = create(world, {"upload_id": uploaded}, headers=key)
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
 
@@ -455,12 +460,12 @@ def test_a_broken_bell_is_no_failure(world: World) -> None:
     def broken(job_id: str, *, queue: str) -> None:
         raise Unavailable("The broker does not answer.")
 
-    world.queue.submit = broken  # type: ignore[method-assign]
+    world.queue.enqueue = broken  # type: ignore[method-assign]
     assert create(world, *[{"source_url": URL}] * 3).status_code == 202
 
 
 def test_each_item_counts_as_a_job_that_waits() -> None:
-    world = World(limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
+    world = World(rate_limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
     with world.client:
         uploaded = upload(world)
         too_many = create(world, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -480,7 +485,7 @@ def test_a_batch_that_would_fill_the_queue_is_not_taken() -> None:
 
 
 def test_addresses_count_against_the_bytes_of_a_day() -> None:
-    world = World(limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+    world = World(rate_limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
     with world.client:
         assert create(world, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(world, *[{"source_url": URL}] * 2).status_code == 202

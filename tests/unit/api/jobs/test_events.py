@@ -61,7 +61,7 @@ def later(jobs: MemoryJobStore, *steps: object, pause_seconds: float = 0.0) -> t
     """
     looks: Counter[int] = Counter()
     seen = threading.Condition()
-    get, position = jobs.get, jobs.position
+    get, position = jobs.get, jobs.queue_position
 
     def count(job: Job) -> None:
         with seen:
@@ -92,7 +92,7 @@ def later(jobs: MemoryJobStore, *steps: object, pause_seconds: float = 0.0) -> t
             else:
                 jobs.change("job-1", step)  # type: ignore[arg-type]  # any pure step
 
-    jobs.get, jobs.position = watched_get, watched_position  # type: ignore[method-assign]
+    jobs.get, jobs.queue_position = watched_get, watched_position  # type: ignore[method-assign]
     thread = threading.Thread(target=play)
     thread.start()
     return thread

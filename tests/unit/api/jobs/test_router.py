@@ -241,7 +241,7 @@ def test_without_storage_uploads_get_503_and_leave_nothing(world: World) -> None
 
 
 def test_a_recorded_job_is_accepted_even_if_the_bell_is_broken(world: World) -> None:
-    world.queue.submit = away  # type: ignore[method-assign]
+    world.queue.enqueue = away  # type: ignore[method-assign]
     answer = world.client.post("/v1/jobs", content=SONG)
     assert answer.status_code == 202
     assert answer.json()["id"] in world.jobs.jobs
@@ -260,7 +260,7 @@ def test_a_bug_is_a_problem_without_its_inside(world: World) -> None:
 def test_readiness_tells_ready_from_degraded_from_unavailable(world: World) -> None:
     assert world.client.get("/healthz").json() == {"status": "ok"}
     assert world.client.get("/readyz").json()["status"] == "degraded"
-    world.workers.beat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
+    world.workers.heartbeat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
     assert world.client.get("/readyz").json() == {
         "status": "ready",
         "jobs": True,

@@ -31,7 +31,7 @@ class World:
         self.jobs.change("old", lambda job: job.succeed(1, a_report(), now=self.now))
 
     def staff(self, slots: int) -> None:
-        self.workers.beat(
+        self.workers.heartbeat(
             WorkerInfo(name="h:1", host="h", pid=1, started_at=1.0, seen_at=self.now, concurrency=slots)
         )
 

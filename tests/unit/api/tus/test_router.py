@@ -139,7 +139,7 @@ def test_a_newer_request_takes_the_upload_over(world: World) -> None:
     put = world.audio.put
 
     def put_while_another_takes(*args: Any, **named: Any) -> None:
-        world.resumables.take(url.rpartition("/")[2], holder="another")
+        world.resumables.acquire(url.rpartition("/")[2], lock_owner="another")
         put(*args, **named)
 
     world.audio.put = put_while_another_takes  # type: ignore[method-assign]
@@ -275,7 +275,7 @@ def test_a_process_killed_between_the_last_byte_and_the_job_is_made_good_by_the_
     change = world.jobs.change
 
     def killed(job_id: str, step: Any) -> Any:
-        if getattr(step, "func", None) is not None:
+        if step(world.jobs.get(job_id)).state is JobState.QUEUED:
             raise Unavailable("The job store does not answer; try again later.")
         return change(job_id, step)
 

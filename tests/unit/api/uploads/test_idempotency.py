@@ -93,7 +93,9 @@ def killed_after_recording(world: World) -> Any:
     """The first request's process dies between recording the job and keeping the answer."""
     first = send(world)
     (key, claim), *_ = world.claims.claims.items()
-    world.claims.claims[key] = replace(claim, answer=None, whole=None, until=time.time() - 1)
+    world.claims.claims[key] = replace(
+        claim, response=None, body_fingerprint=None, locked_until=time.time() - 1
+    )
     return first
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from api.config import JobLimits
 from shared.domain.api_key import Scope
-from shared.domain.history import happened
+from shared.domain.history import counters_of_change
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.errors import Unavailable
-from shared.redis.metrics import counts_of
-from shared.schemas.webhook_event import event_of
+from shared.redis.metrics import metrics_of_change
+from shared.schemas.webhook_event import job_event
 from tests.support.factories import a_report
 from tests.unit.api.conftest import MOST_BYTES, World
 
@@ -33,7 +33,7 @@ def analyse(world: World, answer: Any, **changes: Any) -> Report:
     report = a_report(**{"analysis_version": ANALYSIS_VERSION} | changes)
     now = time.time()
     world.jobs.change(job_id, lambda job: job.start(worker="w", now=now, lease_seconds=15))
-    world.jobs.change(job_id, lambda job: job.succeed(1, report, now=now).forget_audio())
+    world.jobs.change(job_id, lambda job: job.succeed(1, report, now=now).mark_audio_deleted())
     world.audio.delete(job_id)
     return report
 
@@ -119,10 +119,10 @@ def test_another_window_of_ours_is_another_question() -> None:
 
 def test_without_the_index_the_song_is_analysed() -> None:
     class Away:
-        def report(self, key: str, *, now: float) -> Report | None:
+        def find(self, key: str, *, now: float) -> Report | None:
             raise Unavailable("The job store does not answer; try again later.")
 
-    with (world := World(recall=Away())).client:
+    with (world := World(report_index=Away())).client:
         analyse(world, send(world))
         assert send(world).json()["state"] == "queued"
 
@@ -136,7 +136,7 @@ def test_a_webhook_is_sent_as_for_any_success(world: World) -> None:
             file = ("file", ("a.flac", SONG, "audio/flac"))
             answer = world.client.post("/v1/jobs", files=[file, ("callback_url", (None, HOOK))])
         old, new = world.jobs.changes[-1]
-        event = event_of(old, new)
+        event = job_event(old, new)
         assert event is not None
         assert (event.type, event.job_id) == ("job.succeeded", answer.json()["id"])
         assert event.callback is not None
@@ -167,7 +167,7 @@ def test_the_numbers_say_that_nothing_was_analysed(world: World) -> None:
     job: Job
     old, job = world.jobs.changes[-1]
     assert (old, job.state) == (None, JobState.SUCCEEDED)
-    names = {name.partition("|le=")[0] for name in counts_of(None, job)}
+    names = {name.partition("|le=")[0] for name in metrics_of_change(None, job)}
     assert names == {
         "kammerton_jobs_accepted",
         "kammerton_jobs_cached",
@@ -177,5 +177,5 @@ def test_the_numbers_say_that_nothing_was_analysed(world: World) -> None:
         "kammerton_job_total_seconds",
         "kammerton_job_total_seconds|sum",
     }
-    counters = [counter for _, counters in happened(None, job) for counter in counters]
+    counters = [counter for _, counters in counters_of_change(None, job) for counter in counters]
     assert counters == ["count:accepted", "count:cached", "count:succeeded", "verdict:432"]

@@ -18,7 +18,7 @@ def test_the_operator_is_told_of_what_was_disabled_for_failing_and_not_by_hand()
     acts.endpoints.add(an_endpoint(1))
     assert warnings(acts) == []
     acts.change("key-1", "ep_1", enabled=False)
-    acts.endpoints.add(an_endpoint(2, owner="key-2").failed(now=0.0).failed(now=3 * 86400.0))
+    acts.endpoints.add(an_endpoint(2, owner="key-2").record_failure(now=0.0).record_failure(now=3 * 86400.0))
     assert warnings(acts) == ["The webhook ep_2 of the API key key-2 is disabled: It failed for three days."]
     acts.change("key-2", "ep_2", enabled=True)
     assert warnings(acts) == []

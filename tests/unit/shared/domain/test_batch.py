@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.batch import MOST_ITEMS, Batch, BatchState, Item, ItemState, matters
+from shared.domain.batch import MAX_ITEMS, Batch, BatchItem, BatchState, ItemState, affected_batch_id
 from shared.domain.job import Callback, Job, Problem
 from shared.domain.webhook import EventType
 from shared.schemas.batch import BatchView
-from shared.schemas.webhook_event import event_of_batch
+from shared.schemas.webhook_event import batch_event
 from tests.support.factories import a_batch, a_job, a_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")
@@ -27,7 +27,7 @@ def failed(job_id: str) -> Job:
 
 def see(batch: Batch, *jobs: Job, now: float = 3.0) -> Batch:
     for job in jobs:
-        batch = batch.see(job.id, job, now=now)
+        batch = batch.record_job(job.id, job, now=now)
     return batch
 
 
@@ -60,18 +60,18 @@ def test_a_retry_before_the_end_puts_the_end_off() -> None:
 
 
 def test_what_a_deleted_job_has_found_is_forgotten() -> None:
-    batch = see(a_batch(), succeeded("job-1")).see("job-1", None, now=4.0)
+    batch = see(a_batch(), succeeded("job-1")).record_job("job-1", None, now=4.0)
     assert batch.items[0].outcome is not None
     assert (batch.items[0].outcome.state, batch.items[0].outcome.verdict) == (ItemState.GONE, None)
 
 
 def test_the_deletion_of_the_last_open_job_completes_a_batch() -> None:
-    assert see(a_batch(), succeeded("job-1")).see("job-2", None, now=7.0).completed_at == 7.0
+    assert see(a_batch(), succeeded("job-1")).record_job("job-2", None, now=7.0).completed_at == 7.0
 
 
 def test_a_deletion_after_the_end_changes_no_time() -> None:
     done = see(a_batch(), succeeded("job-1"), succeeded("job-2"), now=5.0)
-    later = done.see("job-1", None, now=50.0)
+    later = done.record_job("job-1", None, now=50.0)
     assert (later.completed_at, later.expires_at) == (5.0, 105.0)
 
 
@@ -81,7 +81,7 @@ def test_a_deletion_after_the_end_changes_no_time() -> None:
         (None, a_job(batch_id="batch-1"), False),
         (a_job(batch_id="batch-1"), running("job-1"), False),
         (running("job-1"), succeeded("job-1"), True),
-        (succeeded("job-1"), succeeded("job-1").forget_audio(), False),
+        (succeeded("job-1"), succeeded("job-1").mark_audio_deleted(), False),
         (failed("job-1"), failed("job-1").retry(now=4.0, attempts=1), True),
         (a_job(batch_id="batch-1"), None, True),
         (succeeded("job-1"), None, True),
@@ -91,7 +91,7 @@ def test_a_deletion_after_the_end_changes_no_time() -> None:
 def test_only_ends_retries_and_removals_matter_to_a_batch(
     old: Job | None, new: Job | None, yes: bool
 ) -> None:
-    assert matters(old, new) == ("batch-1" if yes else None)
+    assert affected_batch_id(old, new) == ("batch-1" if yes else None)
 
 
 def test_its_end_is_told_once() -> None:
@@ -99,8 +99,8 @@ def test_its_end_is_told_once() -> None:
     half = see(start, failed("job-1"))
     done = see(half, succeeded("job-2"), now=5.0)
     again = see(done, failed("job-1").retry(now=6.0, attempts=3), succeeded("job-1"), now=7.0)
-    assert event_of_batch(start, half) is None
-    event = event_of_batch(half, done)
+    assert batch_event(start, half) is None
+    event = batch_event(half, done)
     assert event is not None
     assert (event.type, event.batch_id, event.job_id, event.callback) == (
         "batch.completed",
@@ -109,19 +109,19 @@ def test_its_end_is_told_once() -> None:
         CALLBACK,
     )
     assert '"verdict":"432"' in event.body
-    assert event_of_batch(done, again) is None
+    assert batch_event(done, again) is None
 
 
 def test_nobody_hears_of_a_batch_that_is_being_deleted_or_that_nobody_asked_about() -> None:
-    for batch in (a_batch(callback=CALLBACK).delete(), a_batch()):
+    for batch in (a_batch(callback=CALLBACK).mark_deleting(), a_batch()):
         done = see(batch, succeeded("job-1"), succeeded("job-2"))
-        assert event_of_batch(batch, done) is None
+        assert batch_event(batch, done) is None
 
 
 def test_the_key_of_a_batch_hears_of_it_though_its_callback_wants_only_jobs() -> None:
     callback = replace(CALLBACK, events=(EventType.FAILED,))
     batch = a_batch(owner="key-1", callback=callback)
-    event = event_of_batch(batch, see(batch, succeeded("job-1"), succeeded("job-2")))
+    event = batch_event(batch, see(batch, succeeded("job-1"), succeeded("job-2")))
     assert event is not None
     assert event.callback is None
 
@@ -129,16 +129,16 @@ def test_the_key_of_a_batch_hears_of_it_though_its_callback_wants_only_jobs() ->
 def test_a_body_of_the_most_items_stays_small() -> None:
     batch = a_batch(
         owner="key-1",
-        items=tuple(Item(job_id=f"{number:022}", filename="x" * 200) for number in range(MOST_ITEMS)),
+        items=tuple(BatchItem(job_id=f"{number:022}", filename="x" * 200) for number in range(MAX_ITEMS)),
     )
     done = see(batch, *(succeeded(item.job_id) for item in batch.items))
-    event = event_of_batch(batch, done)
+    event = batch_event(batch, done)
     assert event is not None
     assert len(event.body.encode()) < 20_000
 
 
 def test_the_view_counts_every_item_once() -> None:
-    batch = see(a_batch("batch-1", "a", "b", "c", "d"), succeeded("a")).see("b", None, now=3.0)
+    batch = see(a_batch("batch-1", "a", "b", "c", "d"), succeeded("a")).record_job("b", None, now=3.0)
     view = BatchView.of(batch, {"c": ItemState.RUNNING})
     assert {name: n for name, n in view.counts.model_dump().items() if n} == {
         "succeeded": 1,

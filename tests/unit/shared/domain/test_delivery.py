@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.domain.delivery import RETRY_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
+from shared.domain.delivery import RETRY_DELAYS_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
 from shared.domain.endpoint import DISABLED_AFTER_SECONDS
-from shared.errors import Conflict, LostLease
+from shared.errors import Conflict, LeaseLost
 from tests.support.fakes.webhooks import a_delivery, an_endpoint
 
 YES = Attempt(at=0.0, milliseconds=5, status=204)
@@ -17,7 +17,7 @@ def tried(
 ) -> Delivery:
     claimed = delivery.claim(now=now, lease_seconds=30)
     return claimed.record(
-        claimed.claims, attempt, now=now, chance=chance, retry_after_seconds=retry_after_seconds
+        claimed.claims, attempt, now=now, jitter=chance, retry_after_seconds=retry_after_seconds
     )
 
 
@@ -63,17 +63,17 @@ def test_only_the_holder_of_the_lease_ends_an_attempt() -> None:
     with pytest.raises(Conflict):
         first.claim(now=29.9, lease_seconds=30)
     second = first.claim(now=30.0, lease_seconds=30)
-    with pytest.raises(LostLease):
-        second.record(first.claims, YES, now=31.0, chance=0)
-    done = second.record(second.claims, NO, now=31.0, chance=0)
+    with pytest.raises(LeaseLost):
+        second.record(first.claims, YES, now=31.0, jitter=0)
+    done = second.record(second.claims, NO, now=31.0, jitter=0)
     assert done.tries == 2
-    with pytest.raises(LostLease):
-        done.record(second.claims, NO, now=31.0, chance=0)
+    with pytest.raises(LeaseLost):
+        done.record(second.claims, NO, now=31.0, jitter=0)
 
 
 def test_an_attempt_whose_sender_died_counts() -> None:
     delivery = a_delivery(due_at=0.0)
-    for number in range(len(RETRY_SECONDS)):
+    for number in range(len(RETRY_DELAYS_SECONDS)):
         delivery = delivery.claim(now=100.0 * number, lease_seconds=30)
     assert tried(delivery, NO, 5000.0).state is DeliveryState.FAILED
 
@@ -109,14 +109,16 @@ def test_one_event_has_another_id_for_each_receiver_and_always_the_same() -> Non
 
 
 def test_an_endpoint_that_fails_for_three_days_is_disabled() -> None:
-    endpoint = an_endpoint().failed(now=100.0).failed(now=100.0 + DISABLED_AFTER_SECONDS - 1)
+    endpoint = an_endpoint().record_failure(now=100.0).record_failure(now=100.0 + DISABLED_AFTER_SECONDS - 1)
     assert endpoint.disabled_at is None
-    endpoint = endpoint.failed(now=100.0 + DISABLED_AFTER_SECONDS)
+    endpoint = endpoint.record_failure(now=100.0 + DISABLED_AFTER_SECONDS)
     assert endpoint.disabled_at == 100.0 + DISABLED_AFTER_SECONDS
     assert "three days" in (endpoint.disabled_why or "")
     assert endpoint.enable() == an_endpoint()
 
 
 def test_one_success_begins_the_three_days_anew() -> None:
-    endpoint = an_endpoint().failed(now=0.0).accepted().failed(now=DISABLED_AFTER_SECONDS)
+    endpoint = (
+        an_endpoint().record_failure(now=0.0).record_success().record_failure(now=DISABLED_AFTER_SECONDS)
+    )
     assert endpoint.disabled_at is None

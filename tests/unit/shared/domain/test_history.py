@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from shared.domain.history import bin_of, happened, quantiles
+from shared.domain.history import bin_of, counters_of_change, quantiles
 from shared.domain.job import Job
 from tests.support.factories import a_job, a_report
 
@@ -32,7 +32,7 @@ def test_a_lost_attempt_that_starts_again_counts_as_both() -> None:
     queued = a_job(queued_at=0.0)
     running: Job = queued.start(worker="w", now=10.0, lease_seconds=5)
     again: Job = running.start(worker="v", now=20.0, lease_seconds=5)
-    counted = [names for _, names in happened(running, again)]
+    counted = [names for _, names in counters_of_change(running, again)]
     assert [names[0] for names in counted] == ["count:requeued", "count:started"]
 
 
@@ -42,4 +42,4 @@ def test_nothing_measured_has_no_percentiles() -> None:
 
 def test_a_change_without_a_new_line_is_no_news() -> None:
     done: Job = a_job().start(worker="w", now=1.0, lease_seconds=5).succeed(1, a_report(), now=2.0)
-    assert happened(done, done.forget_audio()) == []
+    assert counters_of_change(done, done.mark_audio_deleted()) == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shared.domain.job import Job, Problem
 from shared.domain.job_state import MAX_TIMELINE, JobState
 from shared.domain.source import Source
-from shared.errors import Conflict, KammertonError, LostLease
+from shared.errors import Conflict, KammertonError, LeaseLost
 from tests.support.factories import a_job, a_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
@@ -37,7 +37,7 @@ def test_a_job_with_an_expired_lease_starts_again_under_a_greater_token() -> Non
 
 def test_the_result_of_a_worker_that_lost_its_lease_is_refused() -> None:
     job = running().start(worker="w2", now=25.0, lease_seconds=15)
-    with pytest.raises(LostLease):
+    with pytest.raises(LeaseLost):
         job.succeed(1, a_report(), now=26.0)
     assert job.succeed(2, a_report(), now=26.0).state is JobState.SUCCEEDED
 
@@ -56,7 +56,7 @@ def test_lost_attempts_end_in_death_with_the_reason() -> None:
     assert job.problem is not None
     assert (job.problem.code, job.problem.retryable) == ("too_many_crashes", True)
     assert job.timeline[-1].why == "SIGSEGV"
-    assert not job.wants_no_audio
+    assert not job.audio_unneeded
 
 
 def test_an_expired_lease_of_the_last_attempt_is_death_not_another_start() -> None:
@@ -68,7 +68,7 @@ def test_handing_back_does_not_use_up_an_attempt() -> None:
     job = a_job(attempts_allowed=1)
     for attempt in range(1, 6):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
-        job = job.hand_back(attempt, "storage away", now=attempt, delay_seconds=0)
+        job = job.release(attempt, "storage away", now=attempt, delay_seconds=0)
     assert job.state is JobState.QUEUED
 
 
@@ -83,7 +83,7 @@ def test_a_canceled_job_whose_worker_vanished_is_not_run_again() -> None:
 
 
 def test_a_canceled_job_that_is_handed_back_is_not_run_again() -> None:
-    job = running().cancel(now=11).hand_back(1, "storage away", now=12, delay_seconds=0)
+    job = running().cancel(now=11).release(1, "storage away", now=12, delay_seconds=0)
     assert (job.state, job.timeline[-1].why) == (JobState.CANCELED, "storage away")
 
 
@@ -114,21 +114,21 @@ def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
     )
     assert again.attempts_allowed == 4
     with pytest.raises(Conflict, match="upload the file again"):
-        failed.forget_audio().retry(now=12, attempts=3)
+        failed.mark_audio_deleted().retry(now=12, attempts=3)
 
 
 def test_audio_is_kept_only_for_jobs_that_another_try_can_help() -> None:
-    assert running().fail(1, PROBLEM, now=11).wants_no_audio
-    assert running().succeed(1, a_report(), now=11).wants_no_audio
-    assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).wants_no_audio
-    assert not running().wants_no_audio
+    assert running().fail(1, PROBLEM, now=11).audio_unneeded
+    assert running().succeed(1, a_report(), now=11).audio_unneeded
+    assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).audio_unneeded
+    assert not running().audio_unneeded
 
 
 def test_the_timeline_keeps_the_first_line_and_the_latest() -> None:
     job = a_job(attempts_allowed=1)
     for attempt in range(1, 100):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
-        job = job.hand_back(attempt, "storage away", now=attempt, delay_seconds=0)
+        job = job.release(attempt, "storage away", now=attempt, delay_seconds=0)
     assert len(job.timeline) == MAX_TIMELINE
     assert job.timeline[0].at == a_job().timeline[0].at
     assert job.timeline[-1].attempt == 99
@@ -140,7 +140,7 @@ ACTS = [
     "renew",
     "succeed",
     "fail",
-    "hand_back",
+    "release",
     "crash",
     "lose",
     "cancel",
@@ -156,13 +156,13 @@ def act(job: Job, name: str, token: int, now: float) -> Job:
         case "start":
             return job.start(worker="w", now=now, lease_seconds=3)
         case "renew":
-            return job.renew(token, now=now, lease_seconds=3)
+            return job.renew_lease(token, now=now, lease_seconds=3)
         case "succeed":
             return job.succeed(token, a_report(), now=now)
         case "fail":
             return job.fail(token, PROBLEM, now=now)
-        case "hand_back":
-            return job.hand_back(token, "away", now=now, delay_seconds=0)
+        case "release":
+            return job.release(token, "away", now=now, delay_seconds=0)
         case "crash":
             return job.crash(token, "SIGSEGV", now=now, delay_seconds=0)
         case "lose":
@@ -196,7 +196,7 @@ def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> No
 
 
 def fetched(**changes: Any) -> Job:
-    source = Source.at("https://files.example/song?signature=secret")
+    source = Source.from_url("https://files.example/song?signature=secret")
     job = a_job(source=source, has_audio=False, attempts_allowed=1, **changes)
     return job.start(worker="w", now=10, lease_seconds=15)
 
@@ -208,26 +208,26 @@ PAUSES = (5.0, 60.0)
 def test_a_server_that_is_away_puts_the_job_off_without_burning_attempts_until_the_pauses_are_over() -> None:
     job = fetched()
     for attempt, pause in enumerate(PAUSES, start=1):
-        job = job.postpone(attempt, AWAY, now=20, pauses=PAUSES)
+        job = job.postpone(attempt, AWAY, now=20, delays_seconds=PAUSES)
         assert (job.state, job.due_at) == (JobState.QUEUED, 20 + pause)
         assert job.timeline[-1].why == "It answered 503."
-        assert job.can_be_heard
+        assert job.audio_available
         job = job.start(worker="w", now=1000, lease_seconds=15)
         assert job.state is JobState.RUNNING
-    job = job.postpone(3, AWAY, now=1001, pauses=PAUSES)
+    job = job.postpone(3, AWAY, now=1001, delays_seconds=PAUSES)
     assert (job.state, job.problem) == (JobState.FAILED, AWAY)
-    assert job.can_be_heard
+    assert job.audio_available
     again = job.retry(now=1002, attempts=3)
     assert again.source is not None
     assert again.source.misses == 0
 
 
 def test_a_server_may_ask_for_a_longer_pause() -> None:
-    assert fetched().postpone(1, AWAY, now=20, pauses=PAUSES, least_seconds=90).due_at == 110
+    assert fetched().postpone(1, AWAY, now=20, delays_seconds=PAUSES, min_delay_seconds=90).due_at == 110
 
 
 def test_a_job_that_is_canceled_is_not_put_off() -> None:
-    job = fetched().cancel(now=11).postpone(1, AWAY, now=20, pauses=PAUSES)
+    job = fetched().cancel(now=11).postpone(1, AWAY, now=20, delays_seconds=PAUSES)
     assert job.state is JobState.CANCELED
 
 
@@ -242,7 +242,7 @@ def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> N
         assert "secret" not in repr(ended)
     dead = fetched().crash(1, "SIGSEGV", now=11, delay_seconds=0)
     assert dead.state is JobState.DEAD
-    assert dead.can_be_heard
+    assert dead.audio_available
     assert dead.retry(now=12, attempts=1).state is JobState.QUEUED
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.api_key import Scope, issue_key
-from shared.observability.logs import bind, bound, get_logger, redacted
+from shared.observability.logs import bind_log_context, get_logger, log_context, redact
 from tests.support.captured_logs import Logged, json_logs
 
 KEY, TOKEN = issue_key("a", scopes=frozenset({Scope.JOBS_READ}), now=1.0)
@@ -21,8 +21,8 @@ def log() -> Iterator[Logged]:
 
 def test_a_line_has_what_is_bound_and_nothing_after_the_block(log: Logged) -> None:
     logger = get_logger("test")
-    with bound(request_id="r", job_id=None):
-        bind(job_id="j")
+    with log_context(request_id="r", job_id=None):
+        bind_log_context(job_id="j")
         logger.info("inside", bytes=3)
     logger.info("outside")
     inside, outside = log.lines()
@@ -98,4 +98,4 @@ def test_the_servers_own_request_lines_are_off(log: Logged) -> None:
 
 @given(st.text(alphabet="kam_0123456789abcdef :/@", max_size=80))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
-    assert redacted(redacted(text)) == redacted(text)
+    assert redact(redact(text)) == redact(text)

@@ -11,7 +11,7 @@ import pytest
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
-from shared.errors import Crashed, SourceAway, SourceRefused, TooComplex, Unavailable, Undecodable
+from shared.errors import Crashed, SourceRefused, SourceUnavailable, TooComplex, Unavailable, Undecodable
 from tests.support.captured_logs import json_logs
 from tests.support.factories import a_job, a_report
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
@@ -222,7 +222,7 @@ def test_audio_that_could_not_be_deleted_stays_known() -> None:
     world.run(hears)
     assert world.job.state is JobState.SUCCEEDED
     assert world.job.has_audio
-    assert world.jobs.chores(now=1e12, limit=9).audio_unwanted == ("job-1",)
+    assert world.jobs.due_work(now=1e12, limit=9).audio_to_delete == ("job-1",)
 
 
 def test_the_whole_object_is_never_read_by_us() -> None:
@@ -312,7 +312,7 @@ PATIENT = AttemptConfig(lease_seconds=15, retry_seconds=5, keep_audio=False, sou
 
 
 def a_fetched_world(remote: bytes | Exception = b"song", **changes: Any) -> World:
-    source = {"source": Source.at(SONG_URL), "has_audio": False, "input": AudioInput()}
+    source = {"source": Source.from_url(SONG_URL), "has_audio": False, "input": AudioInput()}
     world = World(**source | changes)
     world.audio.objects.clear()
     world.remote = remote
@@ -333,7 +333,7 @@ def test_a_job_with_an_address_is_fetched_and_forgets_the_address_but_not_the_si
 
 
 def test_a_server_that_is_away_puts_the_job_off_and_fails_it_when_patience_is_over() -> None:
-    world = a_fetched_world(SourceAway("It answered 503.", retry_after_seconds=45), attempts_allowed=1)
+    world = a_fetched_world(SourceUnavailable("It answered 503.", retry_after_seconds=45), attempts_allowed=1)
     world.run(hears, terms=PATIENT)
     job = world.job
     assert (job.state, job.timeline[-1].why) == (JobState.QUEUED, "It answered 503.")
@@ -344,7 +344,7 @@ def test_a_server_that_is_away_puts_the_job_off_and_fails_it_when_patience_is_ov
         world.run(hears, terms=PATIENT)
     assert (world.job.state, len(world.asked)) == (JobState.FAILED, 3)
     assert world.job.problem == Problem(code="source_away", message="It answered 503.", retryable=True)
-    assert world.job.can_be_heard
+    assert world.job.audio_available
 
 
 @pytest.mark.parametrize("retryable", [False, True])
@@ -352,7 +352,7 @@ def test_an_address_that_gives_no_audio_fails_the_job_at_once(retryable: bool) -
     world = a_fetched_world(SourceRefused("Changed.", code="source_changed", retryable=retryable))
     world.run(hears)
     assert world.job.problem == Problem(code="source_changed", message="Changed.", retryable=retryable)
-    assert world.job.can_be_heard == retryable
+    assert world.job.audio_available == retryable
 
 
 def test_an_address_that_is_forgotten_is_a_job_without_audio() -> None:
@@ -367,4 +367,4 @@ def test_a_fetched_file_that_kills_its_decoder_costs_attempts() -> None:
     world = a_fetched_world(attempts_allowed=1)
     world.run(raises(Crashed("SIGSEGV")))
     assert world.job.state is JobState.DEAD
-    assert world.job.can_be_heard
+    assert world.job.audio_available

@@ -51,7 +51,7 @@ def test_a_queued_job_without_a_message_is_rung_for_again(world: World) -> None:
 
 def test_a_job_whose_message_waits_is_left_alone(world: World) -> None:
     world.jobs.add(a_job(due_at=100.0, queued_at=100.0))
-    world.queue.submit("job-1", queue="interactive")
+    world.queue.enqueue("job-1", queue="interactive")
     world.rescuer.round(now=1000.0)
     assert world.queue.messages == {"interactive": ["job-1"]}
 
@@ -127,7 +127,7 @@ def test_audio_and_unfinished_uploads_that_no_job_names_go_when_they_are_old(wor
     world.audio.objects = {"orphan": (b"x", now - 4000), "fresh": (b"x", now), "job-1": (b"x", now - 4000)}
     world.audio.uploads = {"u1": ("orphan-upload", now - 4000), "u2": ("fresh-upload", now)}
     world.jobs.add(a_job())
-    world.queue.submit("job-1", queue="interactive")
+    world.queue.enqueue("job-1", queue="interactive")
     world.rescuer.round(now=now)
     assert set(world.audio.objects) == {"fresh", "job-1"}
     assert set(world.audio.uploads) == {"u2"}
@@ -143,15 +143,15 @@ def test_an_upload_that_is_awaited_is_no_orphan(world: World) -> None:
 
 def test_after_an_outage_workers_get_the_time_to_renew_their_leases(world: World) -> None:
     world.running()
-    chores = world.jobs.chores
+    chores = world.jobs.due_work
 
     def away(**_: Any) -> Any:
         raise Unavailable("away")
 
-    world.jobs.chores = away  # type: ignore[method-assign]
+    world.jobs.due_work = away  # type: ignore[method-assign]
     with pytest.raises(Unavailable):
         world.rescuer.round(now=120.0)
-    world.jobs.chores = chores  # type: ignore[method-assign]
+    world.jobs.due_work = chores  # type: ignore[method-assign]
     world.rescuer.round(now=122.0)
     assert world.jobs.get("job-1").state is JobState.RUNNING
     world.rescuer.round(now=135.0)
@@ -160,9 +160,9 @@ def test_after_an_outage_workers_get_the_time_to_renew_their_leases(world: World
 
 def test_a_job_that_vanishes_under_the_rescuer_harms_nothing(world: World) -> None:
     world.jobs.add(a_job(due_at=1.0))
-    chores = world.jobs.chores(now=1e9, limit=9)
+    chores = world.jobs.due_work(now=1e9, limit=9)
     world.jobs.remove("job-1")
-    world.jobs.chores = lambda **_: chores  # type: ignore[method-assign]
+    world.jobs.due_work = lambda **_: chores  # type: ignore[method-assign]
     world.rescuer.round(now=1e9)
     assert world.queue.messages == {}
 
@@ -170,9 +170,9 @@ def test_a_job_that_vanishes_under_the_rescuer_harms_nothing(world: World) -> No
 def test_an_upload_under_way_is_no_orphan_until_nobody_is_at_work_on_it(world: World) -> None:
     now = 100_000.0
     world.audio.uploads = {"u1": ("slow-one", now - 50_000)}
-    world.uploads.beat([UploadInfo(id="slow-one", started_at=now - 50_000, seen_at=now)])
+    world.uploads.heartbeat([UploadInfo(id="slow-one", started_at=now - 50_000, seen_at=now)])
     world.another().round(now=now)
     assert set(world.audio.uploads) == {"u1"}
-    world.uploads.leave("slow-one")
+    world.uploads.deregister("slow-one")
     world.another().round(now=now)
     assert world.audio.uploads == {}

@@ -9,8 +9,8 @@ import standardwebhooks
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.webhook import EventType
 from shared.errors import AddressRefused, Unreachable
-from shared.outbound.address_rules import Answer, OutboundRules, parse_networks
-from shared.outbound.client import Outbound
+from shared.outbound.address_rules import HttpResponse, OutboundRules, parse_networks
+from shared.outbound.client import OutboundClient
 from shared.outbound.retry_after import retry_after_seconds
 from tests.support.fakes.webhooks import (
     MemoryDeliveryStore,
@@ -25,9 +25,9 @@ from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
 NOW = 1_795_000_000.0
 
 
-def answer(status: int, *, body: bytes = b"", internal: bool = False, **headers: str) -> Answer:
+def answer(status: int, *, body: bytes = b"", internal: bool = False, **headers: str) -> HttpResponse:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status=status, headers=named, body=body, is_internal=internal)
+    return HttpResponse(status=status, headers=named, body=body, is_internal=internal)
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Office:
             chance=lambda: 0.0,
         )
 
-    def notify(self, delivery: Delivery, result: Answer | Exception | None = None) -> Delivery:
+    def notify(self, delivery: Delivery, result: HttpResponse | Exception | None = None) -> Delivery:
         if result is not None:
             self.outbound.answer = result
         self.deliveries.add(delivery)
@@ -181,7 +181,7 @@ def test_what_is_not_due_or_not_there_is_left_alone(office: Office) -> None:
 
 def test_a_sender_that_lost_its_lease_writes_nothing(office: Office) -> None:
     class Slow(MemoryHttpSender):
-        def send(self, *args: object, **fields: object) -> Answer:
+        def send(self, *args: object, **fields: object) -> HttpResponse:
             office.now += 31
             office.deliveries.change("msg_1", lambda one: one.claim(now=office.now, lease_seconds=30))
             return answer(200)
@@ -197,7 +197,7 @@ def test_of_a_long_answer_one_kilobyte_is_kept_and_no_byte_of_it_harms() -> None
     garbage = b"\x00\xff<script>" * 10_000
     office = Office()
     with a_receiver(lambda _: (500, {}, garbage)) as receiver:
-        outbound = Outbound(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
+        outbound = OutboundClient(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
         notifier = replace(
             office.notifier, outbound=outbound, terms=DeliveryConfig(timeout_seconds=5, allow_http=True)
         )
@@ -214,7 +214,7 @@ def test_of_a_long_answer_one_kilobyte_is_kept_and_no_byte_of_it_harms() -> None
 def test_http_is_refused_unless_the_operator_allows_it() -> None:
     office = Office()
     with a_receiver() as receiver:
-        outbound = Outbound(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
+        outbound = OutboundClient(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
         office.deliveries.add(a_delivery(url=receiver.url))
         after = replace(office.notifier, outbound=outbound).notify("msg_1")
     assert after is not None

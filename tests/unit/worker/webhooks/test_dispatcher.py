@@ -60,7 +60,7 @@ class Office:
                 self._under_way[name] -= 1
         yes = Attempt(at=self.now, milliseconds=1, status=200)
         return self.deliveries.change(
-            delivery_id, lambda one: one.record(delivery.claims, yes, now=self.now, chance=0)
+            delivery_id, lambda one: one.record(delivery.claims, yes, now=self.now, jitter=0)
         )
 
     def delivered(self) -> set[str]:
@@ -163,7 +163,7 @@ def test_an_event_reaches_the_callback_and_every_endpoint_that_wants_it(office: 
     assert made[None].server == "own.example:8443"
     assert made[None].state is made["ep_1"].state is DeliveryState.DELIVERED
     assert (made["ep_3"].state, made["ep_3"].why) == (DeliveryState.FAILED, "The endpoint was disabled.")
-    assert office.deliveries.events(limit=1) == ()
+    assert office.deliveries.pending_events(limit=1) == ()
 
 
 def test_the_same_event_makes_the_same_deliveries() -> None:

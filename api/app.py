@@ -56,6 +56,7 @@ from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
 from shared.ports.access import ApiKeyStore, RateLimiter
 from shared.ports.stores import Stores
+from shared.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,7 @@ def create_app(
 
     app = FastAPI(
         title="Kammerton",
-        version="0.1.0",
+        version=VERSION,
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,

@@ -224,30 +224,25 @@ class RangedReader(SeekableFile):
         self._name = name
         self._read_seconds = read_seconds
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill what one ranged GET gives. Raises AudioMissing, Unavailable."""
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self.size_bytes - self._at)
-        if wanted <= 0:
-            return 0
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        """Fill *view* with one ranged GET. Raises AudioMissing, Unavailable."""
         got = 0
         until = time.monotonic() + self._read_seconds
         with translate_s3_errors():
             answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._name, Range=f"bytes={self._at}-{self._at + wanted - 1}"
+                Bucket=self._bucket, Key=self._name, Range=f"bytes={offset}-{offset + len(view) - 1}"
             )
             with closing(answer["Body"]) as body:
                 for chunk in _as_they_come(body, answer["ContentLength"]):
                     view[got : got + len(chunk)] = chunk
                     got += len(chunk)
-                    if got < wanted and time.monotonic() > until:
+                    if got < len(view) and time.monotonic() > until:
                         raise Unavailable("The audio storage answers too slowly; try again later.")
-        self._at += got
         return got
 
     def readall(self) -> bytes:
         """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
-        rest = bytearray(max(0, self.size_bytes - self._at))
+        rest = bytearray(max(0, self.size_bytes - self._position))
         return bytes(memoryview(rest)[: self.readinto(rest)])
 
 

@@ -35,7 +35,7 @@ from api.http.templating import assets
 from api.jobs.events import events_router
 from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.service import JobActions
-from api.jobs.updates import JobUpdates, ending_on_signals
+from api.jobs.updates import JobUpdates, close_on_signals
 from api.jobs.wait_estimate import WaitEstimate
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
@@ -144,15 +144,15 @@ def create_app(
     stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = JobUpdates(stores.job_updates)
+    updates = JobUpdates(stores.job_updates)
     active_uploads = ActiveUploads(stores.upload_registry)
     uploads = Uploads.build(stores, rules=rules, addresses=addresses, active_uploads=active_uploads)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        others = wakeups.run(), active_uploads.send_heartbeats(), until_prepared(sessions.prepare)
+        others = updates.run(), active_uploads.send_heartbeats(), until_prepared(sessions.prepare)
         async with upkeep.beside(*others):
-            with ending_on_signals(wakeups):
+            with close_on_signals(updates):
                 yield
 
     app = FastAPI(
@@ -175,17 +175,17 @@ def create_app(
         queue=stores.queue,
         attempts=rules.terms.attempts,
         keep_audio=rules.keep_audio,
-        forget_webhooks=stores.deliveries.delete_all_about,
+        delete_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, uploads=uploads, acts=acts)
     operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
-        *_of_jobs(stores, uploads=uploads, batches=batches, wakeups=wakeups),
+        *_of_jobs(stores, uploads=uploads, batches=batches, updates=updates),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, wakeups=wakeups),
+        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
@@ -217,8 +217,8 @@ def _batch_acts(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
-            controls=stores.worker_control,
-            first_queue=rules.limits.queues[0],
+            worker_control=stores.worker_control,
+            priority_queue=rules.limits.queues[0],
         ),
         idempotency=uploads.direct.idempotency,
         keep_seconds=rules.terms.keep_seconds,
@@ -226,16 +226,18 @@ def _batch_acts(
 
 
 def _of_jobs(
-    stores: Stores, *, uploads: Uploads, batches: BatchService, wakeups: JobUpdates
+    stores: Stores, *, uploads: Uploads, batches: BatchService, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     webhooks = batches.webhooks
     direct = uploads.direct
     yield submit_router(direct, presigned=uploads.presigned, source_urls=uploads.source_urls)
-    yield jobs_router(jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.wait_estimate)
+    yield jobs_router(
+        jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=batches.wait_estimate
+    )
     yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(uploads.tus, idempotency=direct.idempotency)
-    yield events_router(jobs=stores.jobs, wakeups=wakeups)
+    yield events_router(jobs=stores.jobs, updates=updates)
     yield job_actions_router(batches.actions)
     yield batches_router(
         batches,
@@ -248,11 +250,11 @@ def _of_jobs(
 
 
 def _of_the_dashboard(
-    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, wakeups: JobUpdates
+    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     recognize = admin_user_dependency(sessions)
     yield login_router(sessions)
-    yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
+    yield admin_api_router(operations, updates=updates, recognize=recognize)
     yield keys_router(operations, keys, recognize=recognize)
     yield admin_router(operations, recognize=recognize)
 

@@ -33,7 +33,7 @@ from api.http.templating import assets
 from api.jobs.events import events_router
 from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.service import JobActions
-from api.jobs.updates import JobUpdates, ending_on_signals
+from api.jobs.updates import JobUpdates, close_on_signals
 from api.jobs.wait_estimate import WaitEstimate
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
@@ -116,15 +116,15 @@ def create_app(
     stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = JobUpdates(stores.job_updates)
+    updates = JobUpdates(stores.job_updates)
     in_flight = ActiveUploads(stores.upload_registry)
     intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        others = wakeups.run(), in_flight.beat_for_ever(), until_prepared(sessions.prepare)
+        others = updates.run(), in_flight.beat_for_ever(), until_prepared(sessions.prepare)
         async with upkeep.beside(*others):
-            with ending_on_signals(wakeups):
+            with close_on_signals(updates):
                 yield
 
     app = FastAPI(
@@ -147,17 +147,17 @@ def create_app(
         queue=stores.queue,
         attempts=rules.terms.attempts,
         keep_audio=rules.keep_audio,
-        forget_webhooks=stores.deliveries.delete_all_about,
+        delete_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
     operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
-        *_of_jobs(stores, intake=intake, batches=batches, wakeups=wakeups),
+        *_of_jobs(stores, intake=intake, batches=batches, updates=updates),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, wakeups=wakeups),
+        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
@@ -189,32 +189,32 @@ def _batch_acts(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
-            controls=stores.worker_control,
-            first_queue=rules.limits.queues[0],
+            worker_control=stores.worker_control,
+            priority_queue=rules.limits.queues[0],
         ),
     )
 
 
 def _of_jobs(
-    stores: Stores, *, intake: Intake, batches: BatchService, wakeups: JobUpdates
+    stores: Stores, *, intake: Intake, batches: BatchService, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     webhooks = batches.webhooks
     yield submit_router(intake.submissions, direct=intake.direct, addressed=intake.addressed)
-    yield jobs_router(jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
+    yield jobs_router(jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=batches.forecast)
     yield presigned_router(intake.direct)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(intake.resumable)
-    yield events_router(jobs=stores.jobs, wakeups=wakeups)
+    yield events_router(jobs=stores.jobs, updates=updates)
     yield job_actions_router(batches.acts)
     yield batches_router(batches)
 
 
 def _of_the_dashboard(
-    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, wakeups: JobUpdates
+    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     recognize = admin_user_dependency(sessions)
     yield login_router(sessions)
-    yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
+    yield admin_api_router(operations, updates=updates, recognize=recognize)
     yield keys_router(operations, keys, recognize=recognize)
     yield admin_router(operations, recognize=recognize)
 

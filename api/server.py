@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
         port=options.port,
         http=Connection,
         ws="none",
-        proxy_headers=False,  # api.headers believes those that KAMMERTON_PROXIES names, and no others
+        proxy_headers=False,  # api.headers believes those that KAMMERTON_TRUSTED_PROXIES names, and no others
         access_log=False,  # api.request_log tells of requests, without their query strings
     )
 

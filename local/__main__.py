@@ -1,4 +1,4 @@
-"""`python -m local`: the whole system on this machine. Stops on Ctrl-C."""
+"""`python -m local`: runs the whole system on this machine until Ctrl-C."""
 
 import argparse
 import os
@@ -23,12 +23,14 @@ def commands(options: Options) -> list[Command]:
 
 
 def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog=program, description="Start everything on this machine. To stop it, press Ctrl-C."
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="0 takes any free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".data"), help="jobs and audio (default: %(default)s)"
     )
@@ -51,7 +53,7 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError("at least one worker is needed")
+        raise argparse.ArgumentTypeError("at least one is needed")
     return count
 
 

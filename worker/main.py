@@ -35,7 +35,7 @@ app.conf.update(
 install_heartbeat(
     app, services.workers, services.worker_control, diagnose_worker=diagnosis(settings, services)
 )
-drain = Drain(grace_seconds=settings.drain_seconds)
+drain = Drain(grace_seconds=settings.shutdown_grace_seconds)
 drain.on_shutdown()
 
 runner = AttemptRunner(
@@ -48,8 +48,8 @@ runner = AttemptRunner(
             max_file_bytes=settings.max_upload_bytes,
             read_bytes=settings.source_read_bytes,
             spool_bytes=settings.source_spool_bytes,
-            timeout_seconds=settings.source_seconds,
-            idle_timeout_seconds=settings.source_answer_seconds,
+            timeout_seconds=settings.source_timeout_seconds,
+            idle_timeout_seconds=settings.source_response_timeout_seconds,
             allow_http=settings.source_allow_http,
         ),
         on_bytes=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
@@ -59,16 +59,16 @@ runner = AttemptRunner(
         window_seconds=settings.window_seconds,
         limits=ChildLimits(
             memory_bytes=settings.job_memory_bytes,
-            cpu_seconds=int(settings.job_wall_seconds),
-            wall_seconds=settings.job_wall_seconds,
+            cpu_seconds=int(settings.job_timeout_seconds),
+            wall_seconds=settings.job_timeout_seconds,
         ),
     ),
     worker=worker_name,
     config=AttemptConfig(
         lease_seconds=settings.lease_seconds,
-        retry_seconds=settings.retry_seconds,
+        retry_seconds=settings.job_retry_delay_seconds,
         keep_audio=settings.keep_audio,
-        source_retry_seconds=settings.source_retry_seconds,
+        source_retry_seconds=settings.source_retry_delays_seconds,
     ),
     paused_queues=services.worker_control.paused,
     is_stopping=lambda: drain.is_over,

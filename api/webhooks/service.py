@@ -171,7 +171,7 @@ def webhook_warnings(deliveries: DeliveryStore, endpoints: EndpointStore, *, now
     ]
     waiting = deliveries.pending_events(limit=1)
     if waiting and waiting[0].at < now - _SENDER_SECONDS:
-        said.append("Webhooks wait for a sender: start `python -m worker.webhooks`.")
+        said.append("Webhooks wait for a sender: start `python -m worker webhooks`.")
     return said
 
 

@@ -75,7 +75,7 @@ class Api:
 def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
     """Its own bucket and its own keys in Redis."""
     name = f"t{uuid.uuid4().hex[:8]}"
-    ports = Ports(1, wished=None)
+    ports = Ports(1, preferred=None)
     keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
     env = keys | {
         "KAMMERTON_REDIS_URL": valkey.url,
@@ -84,8 +84,8 @@ def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator
         "KAMMERTON_S3_BUCKET": name,
         "KAMMERTON_S3_REGION": s3.region,
         "KAMMERTON_S3_PART_BYTES": str(5 * 1024 * 1024),
-        "KAMMERTON_ANONYMOUS": "true",
-        "KAMMERTON_LIMITS": "false",
+        "KAMMERTON_ALLOW_ANONYMOUS": "true",
+        "KAMMERTON_RATE_LIMITS_ENABLED": "false",
         **settings,
     }
     port = ports.numbers[0]

@@ -32,7 +32,7 @@ SONG_SECONDS = 70.0
 PATIENCE_SECONDS = 900
 
 
-def test_512_mib_hold_a_worker_of_two_children_whatever_it_is_given(
+def test_a_worker_with_two_children_fits_512_mib_for_every_kind_of_file(
     valkey: ValkeyServer, s3: S3Server
 ) -> None:
     files = [(kind, audio_file(kind, seconds=SONG_SECONDS)) for kind in SONGS]
@@ -110,7 +110,7 @@ def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Itera
     env = QUICK | {
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "KAMMERTON_JOB_WALL_SECONDS": "40",
+        "KAMMERTON_JOB_TIMEOUT_SECONDS": "40",
         "KAMMERTON_LEASE_SECONDS": "15",
         "KAMMERTON_REDIS_URL": valkey.url,
         "KAMMERTON_REDIS_PREFIX": f"{name}:",

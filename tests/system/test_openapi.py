@@ -71,7 +71,7 @@ def running_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) 
         "KAMMERTON_S3_BUCKET": f"t{uuid.uuid4().hex[:8]}",
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "KAMMERTON_LIMITS": "false",
+        "KAMMERTON_RATE_LIMITS_ENABLED": "false",
         "KAMMERTON_LOG_FORMAT": "json",
         "KAMMERTON_LOG_LEVEL": "DEBUG",
         "KAMMERTON_ADMIN_PASSWORD": uuid.uuid4().hex,
@@ -186,7 +186,7 @@ def test_the_api_does_what_its_document_says(
     valkey: ValkeyServer, s3: S3Server, tmp_path: Path, who: str
 ) -> None:
     anonymous = "true" if who == "anybody" else "false"
-    with running_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ANONYMOUS=anonymous) as api:
+    with running_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ALLOW_ANONYMOUS=anonymous) as api:
         scopes = [*Scope] if who == "operator" else [Scope.JOBS_READ, Scope.JOBS_WRITE]
         headers = {"Authorization": f"Bearer {api.token(*scopes)}"} if who in {"key", "operator"} else {}
         options = [f"--header={name}: {value}" for name, value in headers.items()]

@@ -37,7 +37,7 @@ def test_no_log_tells_a_secret_or_a_file_name(tmp_path: Path) -> None:
             KAMMERTON_REDIS_URL=valkey.url.replace("redis://", "redis://:r3dis-p4ss%2Fword@"),
             KAMMERTON_OUTBOUND_PROXY=f"http://us:pr0xy%20p4ssword@127.0.0.1:{proxy}",
             KAMMERTON_OUTBOUND_ALLOWED_NETWORKS="127.0.0.0/8",
-            KAMMERTON_WEBHOOK_RETRY_SECONDS="0.5,3600",
+            KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS="0.5,3600",
             KAMMERTON_ADMIN_PASSWORD=OPERATOR,
             KAMMERTON_LOG_LEVEL="DEBUG",
         ) as system:

@@ -27,7 +27,7 @@ LONG = b"fLaC" + random.Random(2).randbytes(12 * MIB)
 def api(valkey: ValkeyServer, s3: S3Server) -> Iterator[Api]:
     settings = {
         "KAMMERTON_MAX_UPLOAD_BYTES": str(64 * MIB),
-        "KAMMERTON_UPLOAD_IDLE_SECONDS": "1.5",
+        "KAMMERTON_UPLOAD_IDLE_TIMEOUT_SECONDS": "1.5",
         "KAMMERTON_UPLOAD_BUFFER_BYTES": str(16 * MIB),
         "KAMMERTON_UPLOAD_WAIT_SECONDS": "30",
         "KAMMERTON_DIRECT_PART_BYTES": str(5 * MIB),

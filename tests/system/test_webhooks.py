@@ -116,7 +116,7 @@ def server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 def test_nothing_is_lost_though_senders_and_the_server_are_killed(server: ValkeyServer) -> None:
     office, secrets, promised = Office(server.url), {}, set()
-    settings = {"KAMMERTON_WEBHOOK_RETRY_SECONDS": ",".join(["0.2"] * 50)}
+    settings = {"KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS": ",".join(["0.2"] * 50)}
     calls = itertools.count()
 
     def moody(_: ReceivedRequest) -> Reply:

@@ -20,7 +20,7 @@ def diagnosis(settings: Settings, services: Services) -> Callable[[str], str | N
         workers=services.workers,
         controls=services.worker_control,
         queues=QUEUES,
-        stalled_seconds=settings.stalled_seconds,
+        stalled_seconds=settings.worker_stall_timeout_seconds,
     )
 
 

@@ -18,7 +18,7 @@ def main() -> None:
         uploads=services.upload_registry,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
-        retry_seconds=settings.retry_seconds,
+        retry_seconds=settings.job_retry_delay_seconds,
         orphan_seconds=settings.orphan_seconds,
         paused_queues=services.worker_control.paused,
     )
@@ -33,6 +33,9 @@ def main() -> None:
         rescuer.run_once()
 
     run_until_signal(
-        "rescuer", iterate, flush=services.metrics_recorder.flush, pause_seconds=settings.rescue_seconds
+        "rescuer",
+        iterate,
+        flush=services.metrics_recorder.flush,
+        pause_seconds=settings.rescuer_interval_seconds,
     )
     services.metrics_recorder.flush()

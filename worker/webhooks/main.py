@@ -45,7 +45,7 @@ def dispatcher_of(settings: Settings, services: Services) -> Dispatcher:
         outbound=services.outbound,
         config=DeliveryConfig(
             timeout_seconds=settings.webhook_timeout_seconds,
-            retry_seconds=settings.webhook_retry_seconds,
+            retry_seconds=settings.webhook_retry_delays_seconds,
             allow_http=settings.webhook_allow_http,
         ),
     )

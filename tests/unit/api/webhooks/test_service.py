@@ -32,4 +32,4 @@ def test_the_operator_is_told_when_nobody_sends() -> None:
     deliveries.happen(make_event(1, at=time.time() - 5))
     assert warnings(acts) == []
     deliveries.happen(make_event(2, at=time.time() - 500))
-    assert warnings(acts) == ["Webhooks wait for a sender: start `python -m worker.webhooks`."]
+    assert warnings(acts) == ["Webhooks wait for a sender: start `python -m worker webhooks`."]

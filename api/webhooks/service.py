@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from api.access.authentication import Caller
 from api.config import CheckUrl
-from api.webhooks.callback import checked
+from api.webhooks.callback import check_callback_url
 from shared.domain.batch import Batch
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.endpoint import Endpoint
@@ -43,7 +43,7 @@ class WebhookService:
         endpoint = Endpoint(
             id="ep_" + secrets.token_hex(8),
             owner=owner,
-            url=checked(url, check_url=self.check_url),
+            url=check_callback_url(url, self.check_url),
             events=_parsed(events),
             description=_described(description),
             created_at=time.time(),
@@ -72,7 +72,7 @@ class WebhookService:
         self.get(owner, endpoint_id)
         changes: dict[str, object] = {}
         if url is not None:
-            changes["url"] = checked(url, check_url=self.check_url)
+            changes["url"] = check_callback_url(url, self.check_url)
         if events is not None:
             changes["events"] = _parsed(events)
         if description is not None:

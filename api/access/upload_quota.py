@@ -145,14 +145,12 @@ class UploadSlot:
         self._quota.acquire_slot(self.subject, self._slot_id)
         self._renew_at = time.monotonic() + _RENEW_SECONDS
 
-    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Yield the chunks, count them, and renew the slot while they arrive."""
-        async for chunk in chunks:
-            self._uncounted_bytes += len(chunk)
-            if self._uncounted_bytes >= _RENEW_BYTES or time.monotonic() >= self._renew_at:
-                self._renew_at = time.monotonic() + _RENEW_SECONDS
-                await run_in_threadpool(self._report, self._quota.renew_slot)
-            yield chunk
+    async def count(self, size_bytes: int) -> None:
+        """Count bytes that arrived, and renew the slot from time to time."""
+        self._uncounted_bytes += size_bytes
+        if self._uncounted_bytes >= _RENEW_BYTES or time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + _RENEW_SECONDS
+            await run_in_threadpool(self._report, self._quota.renew_slot)
 
     async def count_job(self, job_id: str) -> None:
         """Count the job that the upload created."""

@@ -35,8 +35,8 @@ from shared.redis.job_records import _JOB, index_entries
 from shared.redis.job_search import RedisJobSearch
 from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
 from shared.redis.metrics import RedisHistory, history_follower
-from tests.support.servers import a_valkey
-from tests.unit.api.conftest import OPERATOR, World
+from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
+from tests.support.servers import running_valkey
 
 FEW, MANY, ROUNDS = 100, 100_000, 40
 WORDS = [
@@ -62,7 +62,7 @@ def main() -> None:
     """Print a line for each page, and the worst ratio."""
     most = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with a_valkey() as server:
+    with running_valkey() as server:
         client = redis.Redis.from_url(server.url, decode_responses=True)
         few, many = store(client, "few:", FEW), store(client, "many:", most)
         worst = 0.0
@@ -124,7 +124,7 @@ def store(client: "redis.Redis", prefix: str, count: int) -> tuple[TestClient, s
     pipe = client.pipeline(transaction=False)
     job_id = ""
     for number in range(count):
-        job = a_job(number, chance, at=now - 86_000 * chance.random())
+        job = make_job(number, chance, at=now - 86_000 * chance.random())
         job_id = job.id
         pipe.hset(f"{prefix}job:{job.id}", mapping={"version": "1", "record": _JOB.dump_json(job).decode()})
         for (index, member), score in index_entries(job).items():
@@ -136,7 +136,7 @@ def store(client: "redis.Redis", prefix: str, count: int) -> tuple[TestClient, s
     return app_over(client, prefix), job_id
 
 
-def a_job(number: int, chance: random.Random, *, at: float) -> Job:
+def make_job(number: int, chance: random.Random, *, at: float) -> Job:
     state = STATES[number % 4]
     bad = state in {JobState.FAILED, JobState.DEAD}
     worker = f"host:{number % 3}"
@@ -168,7 +168,7 @@ def a_job(number: int, chance: random.Random, *, at: float) -> Job:
 
 
 def app_over(client: "redis.Redis", prefix: str) -> TestClient:
-    app = World(
+    app = ApiHarness(
         jobs=RedisJobStore(client, prefix=prefix, followers=[history_follower(prefix)]),
         workers=RedisWorkerRegistry(client, prefix=prefix),
         transitions=RedisJobUpdateLog(client, prefix=prefix),
@@ -182,7 +182,7 @@ def app_over(client: "redis.Redis", prefix: str) -> TestClient:
         uploads=RedisUploadRegistry(client, prefix=prefix),
     ).client
     app.headers.update({"Accept": "text/html", "Sec-Fetch-Site": "same-origin"})
-    assert app.post("/admin/login", data={"password": OPERATOR}).status_code == 200
+    assert app.post("/admin/login", data={"password": OPERATOR_PASSWORD}).status_code == 200
     return app
 
 

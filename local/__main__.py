@@ -1,8 +1,9 @@
-"""`python -m local`: the whole system on this machine. Stops on Ctrl-C."""
+"""`python -m local`: runs the whole system on this machine until Ctrl-C."""
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.launch import Options, run
@@ -10,46 +11,26 @@ from local.processes import Command
 
 
 def commands(options: Options) -> list[Command]:
-    """What runs beside the servers: the same commands as in docker-compose.yml. Stopped last to first."""
-    python = [sys.executable, "-m"]
-    worker = [
-        "celery",
-        "-A",
-        "worker.main",
-        "worker",
-        "--loglevel",
-        "INFO",
-        "--without-mingle",
-        "--without-gossip",
-    ]
+    """What runs next to the servers, as in docker-compose.yml. Stopped from the last to the first."""
+    api = [sys.executable, "-m", "api", "serve"]
+    worker = [sys.executable, "-m", "worker"]
     return [
-        Command("rescuer", [*python, "worker.maintenance"], stop_seconds=1),
-        Command("notifier", [*python, "worker.webhooks"], stop_seconds=4),
-        Command(
-            "worker",
-            [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],
-            stop_seconds=5,
-        ),
-        Command(
-            "api",
-            [
-                *python,
-                "api.server",
-                "--host",
-                options.host,
-                "--port",
-                str(options.port),
-            ],
-            stop_seconds=4,
-        ),
+        Command("rescuer", [*worker, "maintenance"], stop_seconds=1),
+        Command("notifier", [*worker, "webhooks"], stop_seconds=4),
+        Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
+        Command("api", [*api, "--host", options.host, "--port", str(options.port)], stop_seconds=4),
     ]
 
 
-def parse(arguments: list[str]) -> Options:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog=program, description="Start everything on this machine. To stop it, press Ctrl-C."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="0 takes any free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".data"), help="jobs and audio (default: %(default)s)"
     )
@@ -72,9 +53,14 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError("at least one worker is needed")
+        raise argparse.ArgumentTypeError("at least one is needed")
     return count
 
 
+def main(arguments: list[str], *, environ: Mapping[str, str], program: str = "python -m local") -> int:
+    """Run until somebody stops it. Returns the exit status."""
+    return run(parse(arguments, program=program), commands=commands, environ=environ)
+
+
 if __name__ == "__main__":
-    sys.exit(run(parse(sys.argv[1:]), commands=commands, environ=os.environ))
+    sys.exit(main(sys.argv[1:], environ=os.environ))

@@ -7,6 +7,7 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.observability.logs import configure_logs, get_logger
 from shared.observability.metrics import ERRORS, READ, MetricsBuffer, MetricsRecorder, increment
 from shared.observability.traces import Traces, open_traces
 from shared.outbound.address_rules import OutboundRules
@@ -30,7 +31,9 @@ from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +53,19 @@ class Services(Stores):
     """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
 
 
+def bootstrap(process: str) -> tuple[Settings, Services]:
+    """Read the settings, configure the log and connect the services. Every entry point starts with this."""
+    settings = read_settings()
+    configure_logs(
+        log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
+    )
+    if settings.deprecated:
+        _log.warning("settings_deprecated", renamed=settings.deprecated)
+    return settings, connect(settings, process=process)
+
+
 def connect(settings: Settings, *, process: str = "tool") -> Services:
-    """Pick the adapters. Nothing is contacted yet. `process`: under which kind its errors are counted."""
+    """Pick the adapters. Nothing is contacted yet. *process*: the kind under which errors are counted."""
     tally = MetricsBuffer()
 
     def failed(dependency: str) -> None:
@@ -73,7 +87,6 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
     public_s3 = connect_s3(
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
     )
-    cors_origins = [origin.strip() for origin in settings.s3_cors_origins.split(",") if origin.strip()]
     batches = BatchRecords(client, prefix=prefix)
     jobs = RedisJobStore(
         client,
@@ -89,7 +102,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         worker_control=RedisWorkerControl(client, prefix=prefix),
         audit_log=RedisAuditLog(client, prefix=prefix),
         secrets=RedisSecretStore(client, prefix=prefix),
-        prepare=partial(audio.prepare, cors_origins=cors_origins),
+        prepare=partial(audio.prepare, cors_origins=settings.s3_cors_origins),
         presigned_uploads=S3PresignedUploadStore(
             s3,
             public_client=public_s3,

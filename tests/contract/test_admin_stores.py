@@ -9,7 +9,7 @@ from shared.ports.admin import AuditEntry, AuditLog, JobSearch, SecretStore
 from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.metrics import History
 from shared.ports.workers import WorkerCommand, WorkerControl
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
 HOUR = TIME_RANGES[0]
 
@@ -23,12 +23,12 @@ def fail(job: Job) -> Job:
 
 
 def named(job_id: str, filename: str, **changes: object) -> Job:
-    return a_job(job_id, input=AudioInput(filename=filename, sha256=job_id[-1] * 64), **changes)
+    return make_job(job_id, input=AudioInput(filename=filename, sha256=job_id[-1] * 64), **changes)
 
 
 def test_jobs_are_counted_by_state(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(3):
-        jobs.add(a_job(f"job-{number}"))
+        jobs.add(make_job(f"job-{number}"))
     jobs.change("job-0", start)
     jobs.remove("job-1")
     counts = overview.count_by_state()
@@ -37,7 +37,7 @@ def test_jobs_are_counted_by_state(jobs: JobStore, overview: JobSearch) -> None:
 
 def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(5):
-        jobs.add(a_job(f"job-{number}", created_at=100.0 + number))
+        jobs.add(make_job(f"job-{number}", created_at=100.0 + number))
     jobs.change("job-4", start)
     jobs.change("job-4", fail)
     assert overview.count(JobQuery()) == 5
@@ -51,7 +51,7 @@ def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: Job
 
 def test_jobs_are_listed_by_reason_and_by_worker(jobs: JobStore) -> None:
     for number in range(3):
-        jobs.add(a_job(f"job-{number}"))
+        jobs.add(make_job(f"job-{number}"))
     jobs.change("job-1", start)
     jobs.change("job-1", fail)
     assert [job.id for job in jobs.page(JobQuery(reason="no_audio")).jobs] == ["job-1"]
@@ -98,11 +98,11 @@ def test_new_matches_come_first_and_not_more_than_asked_for(jobs: JobStore, over
 
 
 def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: History) -> None:
-    jobs.add(a_job("job-1", created_at=1000.0, queued_at=1000.0, due_at=1000.0))
+    jobs.add(make_job("job-1", created_at=1000.0, queued_at=1000.0, due_at=1000.0))
     jobs.change("job-1", start)
     jobs.change("job-1", lambda job: job.renew_lease(1, now=1011.0, lease_seconds=10))
     jobs.change(
-        "job-1", lambda job: job.succeed(1, a_report(), now=1015.0, memory_peak_bytes=50 * 1024 * 1024)
+        "job-1", lambda job: job.succeed(1, make_report(), now=1015.0, memory_peak_bytes=50 * 1024 * 1024)
     )
     jobs.change("job-1", Job.mark_audio_deleted)
     buckets = history.read(HOUR, now=1100.0)
@@ -121,7 +121,7 @@ def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: Hi
 
 
 def test_history_names_the_reasons_of_failures_and_forgets_the_past(jobs: JobStore, history: History) -> None:
-    jobs.add(a_job("job-1", created_at=1000.0))
+    jobs.add(make_job("job-1", created_at=1000.0))
     jobs.change("job-1", start)
     jobs.change("job-1", fail)
     assert merge_buckets(history.read(HOUR, now=1020.0)).reasons == {"no_audio": 1}
@@ -129,7 +129,7 @@ def test_history_names_the_reasons_of_failures_and_forgets_the_past(jobs: JobSto
 
 
 def test_a_refused_change_leaves_no_trace_in_history(jobs: JobStore, history: History) -> None:
-    jobs.add(a_job("job-1", created_at=1000.0))
+    jobs.add(make_job("job-1", created_at=1000.0))
     jobs.change("job-1", lambda job: job)
     assert merge_buckets(history.read(HOUR, now=1020.0)).counts == {"accepted": 1}
 

@@ -16,7 +16,7 @@ from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobStore
 from shared.ports.webhooks import DeliveryStore
 from shared.redis.batches import RedisBatchStore
-from tests.support.factories import a_batch, a_job, a_report
+from tests.support.factories import make_batch, make_job, make_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")
 
@@ -30,15 +30,15 @@ def fail(job: Job) -> Job:
 
 
 def succeed(job: Job) -> Job:
-    return job.succeed(job.attempts, a_report(), now=12.0)
+    return job.succeed(job.attempts, make_report(), now=12.0)
 
 
 def new(batch_id: str, job_ids: Sequence[str]) -> list[tuple[None, Job]]:
-    return [(None, a_job(job_id, batch_id=batch_id, queue="batch")) for job_id in job_ids]
+    return [(None, make_job(job_id, batch_id=batch_id, queue="batch")) for job_id in job_ids]
 
 
 def made(batches: BatchStore, *job_ids: str, **fields: Any) -> Batch:
-    batch = a_batch("batch-1", *job_ids, **{"callback": CALLBACK} | fields)
+    batch = make_batch("batch-1", *job_ids, **{"callback": CALLBACK} | fields)
     batches.create(batch, new(batch.id, job_ids))
     return batch
 
@@ -69,22 +69,22 @@ def fields_of(batch: Batch) -> dict[str, Any]:
 
 
 def test_uploads_join_it_as_they_were_read(jobs: JobStore, batches: BatchStore) -> None:
-    jobs.add(a_job("a", state=JobState.AWAITING_UPLOAD, queue="interactive", expires_at=99.0))
+    jobs.add(make_job("a", state=JobState.AWAITING_UPLOAD, queue="interactive", expires_at=99.0))
     old = jobs.get("a")
     submitted = old.submit(now=5.0)
-    batches.create(a_batch("batch-1", "a"), [(old, submitted)])
+    batches.create(make_batch("batch-1", "a"), [(old, submitted)])
     job = jobs.get("a")
     assert (job.state, job.version, job.expires_at) == (JobState.QUEUED, 2, None)
     assert jobs.due_work(now=200.0, limit=9).expired == ()
 
 
 def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore, batches: BatchStore) -> None:
-    jobs.add(a_job("a", state=JobState.AWAITING_UPLOAD))
+    jobs.add(make_job("a", state=JobState.AWAITING_UPLOAD))
     old = jobs.get("a")
     jobs.change("a", lambda job: job.cancel(now=3.0))
     steps = [*new("batch-1", ["b"]), (old, old.submit(now=5.0))]
     with pytest.raises(Conflict):
-        batches.create(a_batch("batch-1", "b", "a", owner="key-1"), steps)
+        batches.create(make_batch("batch-1", "b", "a", owner="key-1"), steps)
     for look in (lambda: jobs.get("b"), lambda: batches.get("batch-1")):
         with pytest.raises(NotFound):
             look()
@@ -95,7 +95,7 @@ def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore,
 def test_an_id_is_taken_once(jobs: JobStore, batches: BatchStore) -> None:
     made(batches, "a")
     with pytest.raises(Conflict):
-        batches.create(a_batch("batch-1", "b"), new("batch-1", ["b"]))
+        batches.create(make_batch("batch-1", "b"), new("batch-1", ["b"]))
     with pytest.raises(NotFound):
         jobs.get("b")
 
@@ -200,7 +200,7 @@ def test_jobs_outlive_their_batch_in_peace(jobs: JobStore, batches: BatchStore) 
 def test_pages_go_from_new_to_old_without_gaps_or_repeats(batches: BatchStore) -> None:
     for number in range(11):
         owner = "key-2" if number == 5 else "key-1"
-        batch = a_batch(f"b-{number:02}", f"j-{number}", owner=owner, created_at=100.0 + number // 3)
+        batch = make_batch(f"b-{number:02}", f"j-{number}", owner=owner, created_at=100.0 + number // 3)
         batches.create(batch, new(batch.id, [f"j-{number}"]))
     seen: list[str] = []
     cursor = None
@@ -245,7 +245,7 @@ def test_forgotten_batches_leave_their_owners_list(
         pytest.skip("memory forgets nothing")
     client = request.getfixturevalue("client")
     for number in range(6):
-        batch = a_batch(f"b-{number}", f"j-{number}", owner="key-1", created_at=float(number))
+        batch = make_batch(f"b-{number}", f"j-{number}", owner="key-1", created_at=float(number))
         batches.create(batch, new(batch.id, [f"j-{number}"]))
         client.delete(f"{prefix}batch:b-{number}")
     assert client.zcard(f"{prefix}batches:key-1") == 1

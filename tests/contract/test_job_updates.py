@@ -4,7 +4,7 @@ import threading
 
 from shared.domain.job import Job
 from shared.ports.jobs import JobStore, JobUpdateLog
-from tests.support.factories import a_job
+from tests.support.factories import make_job
 
 
 def start(job: Job) -> Job:
@@ -14,9 +14,9 @@ def start(job: Job) -> Job:
 def test_what_comes_after_a_cursor_is_told_once_and_in_order(
     jobs: JobStore, transitions: JobUpdateLog
 ) -> None:
-    jobs.add(a_job("before"))
+    jobs.add(make_job("before"))
     cursor = transitions.latest_cursor()
-    jobs.add(a_job("job-1"))
+    jobs.add(make_job("job-1"))
     jobs.change("job-1", start)
     jobs.change("job-1", lambda job: job.renew_lease(1, now=2.0, lease_seconds=10))
     jobs.change("job-1", lambda job: job.cancel(now=3.0))
@@ -38,7 +38,7 @@ def test_silence_is_no_error(transitions: JobUpdateLog) -> None:
 
 def test_a_waiting_reader_hears_what_happens_meanwhile(jobs: JobStore, transitions: JobUpdateLog) -> None:
     cursor = transitions.latest_cursor()
-    writer = threading.Timer(0.1, jobs.add, [a_job()])
+    writer = threading.Timer(0.1, jobs.add, [make_job()])
     writer.start()
     told = transitions.read_after(cursor, wait_seconds=4)
     writer.join()

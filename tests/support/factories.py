@@ -8,7 +8,7 @@ from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
 
 
-def a_job(job_id: str = "job-1", **changes: Any) -> Job:
+def make_job(job_id: str = "job-1", **changes: Any) -> Job:
     fields: dict[str, Any] = {
         "id": job_id,
         "state": JobState.QUEUED,
@@ -24,7 +24,7 @@ def a_job(job_id: str = "job-1", **changes: Any) -> Job:
     return Job(**fields | changes)
 
 
-def a_batch(batch_id: str = "batch-1", *job_ids: str, **changes: Any) -> Batch:
+def make_batch(batch_id: str = "batch-1", *job_ids: str, **changes: Any) -> Batch:
     fields: dict[str, Any] = {
         "id": batch_id,
         "created_at": 1.0,
@@ -34,7 +34,7 @@ def a_batch(batch_id: str = "batch-1", *job_ids: str, **changes: Any) -> Batch:
     return Batch(**fields | changes)
 
 
-def a_report(**changes: Any) -> Report:
+def make_report(**changes: Any) -> Report:
     tuning: dict[str, Any] = {
         "verdict": Verdict.A432,
         "confidence": 0.97,

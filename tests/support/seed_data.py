@@ -17,7 +17,7 @@ from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore
 from shared.redis.jobs import RedisJobStore
 from shared.redis.metrics import history_follower
-from tests.support.factories import a_report
+from tests.support.factories import make_report
 from tests.support.system import System
 
 PREFIX = "kammerton:"
@@ -32,9 +32,9 @@ UNDECODABLE = Problem(code="undecodable", message="No decoder finds audio in thi
 
 
 @contextmanager
-def the_store(system: System) -> Iterator[RedisJobStore]:
+def job_store(system: System) -> Iterator[RedisJobStore]:
     """The job store of a running system."""
-    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     yield RedisJobStore(client, prefix=PREFIX, followers=[history_follower(PREFIX)])
     client.close()
@@ -73,7 +73,7 @@ def dead_job(job_id: str, *, at: float, filename: str) -> Job:
     )
 
 
-def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
+def seed_an_hour_of_jobs(jobs: RedisJobStore, *, count: int = 260) -> None:
     """Jobs of the last hour, most of them well, written through all their states."""
     chance = random.Random(7)
     now = time.time()
@@ -111,16 +111,16 @@ def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
             verdict = chance.choice(
                 [Verdict.A440] * 6 + [Verdict.A432] * 2 + [Verdict.OTHER, Verdict.INCONCLUSIVE]
             )
-            report = a_report(verdict=verdict)
+            report = make_report(verdict=verdict)
             jobs.change(
                 job.id,
                 lambda job, r=report, t=ended, m=memory: job.succeed(1, r, now=t, memory_peak_bytes=m),  # type: ignore[misc]
             )
 
 
-def a_failed_webhook(system: System, job_id: str) -> None:
+def seed_failed_webhook(system: System, job_id: str) -> None:
     """One delivery that its receiver never took."""
-    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.api_process import Api, an_api
+from tests.support.api_process import Api, running_api
 from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
@@ -27,12 +27,12 @@ LONG = b"fLaC" + random.Random(2).randbytes(12 * MIB)
 def api(valkey: ValkeyServer, s3: S3Server) -> Iterator[Api]:
     settings = {
         "KAMMERTON_MAX_UPLOAD_BYTES": str(64 * MIB),
-        "KAMMERTON_UPLOAD_IDLE_SECONDS": "1.5",
+        "KAMMERTON_UPLOAD_IDLE_TIMEOUT_SECONDS": "1.5",
         "KAMMERTON_UPLOAD_BUFFER_BYTES": str(16 * MIB),
         "KAMMERTON_UPLOAD_WAIT_SECONDS": "30",
         "KAMMERTON_DIRECT_PART_BYTES": str(5 * MIB),
     }
-    with an_api(valkey, s3, **settings) as running:
+    with running_api(valkey, s3, **settings) as running:
         yield running
 
 

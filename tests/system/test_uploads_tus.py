@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from tusclient.client import TusClient
 
-from tests.support.api_process import Api, an_api
-from tests.support.s3_proxy import RefusingProxy, a_refusing_proxy
+from tests.support.api_process import Api, running_api
+from tests.support.s3_proxy import RefusingProxy, refusing_s3_proxy
 from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
@@ -23,13 +23,13 @@ JS = Path(__file__).parent / "tus_client.mjs"
 
 @pytest.fixture(scope="module")
 def storage(s3: S3Server) -> Iterator[RefusingProxy]:
-    with a_refusing_proxy(s3) as proxy:
+    with refusing_s3_proxy(s3) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
 def api(valkey: ValkeyServer, s3: S3Server, storage: RefusingProxy) -> Iterator[Api]:
-    with an_api(valkey, s3, KAMMERTON_S3_ENDPOINT_URL=storage.url) as running:
+    with running_api(valkey, s3, KAMMERTON_S3_ENDPOINT_URL=storage.url) as running:
         yield running
 
 

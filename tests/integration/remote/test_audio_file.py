@@ -13,8 +13,16 @@ import pytest
 from shared.errors import KammertonError, SourceRefused, SourceUnavailable, TooComplex, Undecodable
 from shared.outbound.address_rules import OutboundRules, parse_networks
 from shared.outbound.client import OutboundClient
-from tests.support.audio_servers import a_long_wav, asked_range, ranged, ranges_of, whole
-from tests.support.webhook_receivers import Answers, Got, Reply, a_receiver, a_socket, hang, trickle
+from tests.support.audio_servers import long_wav, ranged, requested_range, serve_ranges, whole
+from tests.support.webhook_receivers import (
+    Answers,
+    ReceivedRequest,
+    Reply,
+    hang,
+    running_receiver,
+    socket_server,
+    trickle,
+)
 from tests.unit.shared.outbound.test_address_rules import HOSTILE, OUTBOUND
 from worker.decoding.decode import decode
 from worker.remote.audio_file import FIRST_RANGE_BYTES, MAX_RANGE_BYTES, fetch
@@ -83,9 +91,9 @@ def read_at_random_offsets(file: BinaryIO) -> None:
         assert file.tell() == min(offset + size, size_bytes)
 
 
-@pytest.mark.parametrize("answers", [ranges_of(AUDIO, **ETAG), ranges_of(AUDIO), whole(AUDIO)])
+@pytest.mark.parametrize("answers", [serve_ranges(AUDIO, **ETAG), serve_ranges(AUDIO), whole(AUDIO)])
 def test_reads_at_any_offset_return_the_bytes_of_the_file(answers: Answers) -> None:
-    with a_receiver(answers) as server:
+    with running_receiver(answers) as server:
         FetchAttempt().read(server.url, read_at_random_offsets)
         attempt = FetchAttempt()
         assert attempt.read(server.url, read_all) == AUDIO
@@ -93,16 +101,16 @@ def test_reads_at_any_offset_return_the_bytes_of_the_file(answers: Answers) -> N
 
 
 def test_only_the_needed_part_of_a_long_recording_is_fetched() -> None:
-    read, size = a_long_wav(seconds=1200)
+    read, size = long_wav(seconds=1200)
     minute = 60 * 44_100 * 4
-    with a_receiver(ranged(read, size, **ETAG)) as server:
+    with running_receiver(ranged(read, size, **ETAG)) as server:
         attempt = FetchAttempt()
         recording = attempt.read(
             server.url, lambda file: decode(file, start_seconds=600.0, window_seconds=60.0)
         )
     assert size > 200_000_000
     assert recording.seconds == pytest.approx(60)
-    asked = [asked_range(got) for got in server.requests]
+    asked = [requested_range(got) for got in server.requests]
     sent = sum(last - first + 1 for first, last in filter(None, asked))
     assert attempt.fetched <= sent < minute + FIRST_RANGE_BYTES + 2 * MAX_RANGE_BYTES
     assert len(asked) < minute / MAX_RANGE_BYTES + 6
@@ -110,14 +118,14 @@ def test_only_the_needed_part_of_a_long_recording_is_fetched() -> None:
 
 
 def test_sequential_reads_fetch_larger_ranges() -> None:
-    with a_receiver(ranges_of(AUDIO)) as server:
+    with running_receiver(serve_ranges(AUDIO)) as server:
         FetchAttempt().read(server.url, read_all)
-    sizes = [last - first + 1 for first, last in filter(None, map(asked_range, server.requests))]
+    sizes = [last - first + 1 for first, last in filter(None, map(requested_range, server.requests))]
     assert sizes[:4] == [FIRST_RANGE_BYTES, 2 * FIRST_RANGE_BYTES, MAX_RANGE_BYTES, MAX_RANGE_BYTES]
 
 
 def test_without_range_support_a_file_is_fetched_as_far_as_it_is_read_up_to_the_limit() -> None:
-    with a_receiver(whole(AUDIO)) as server:
+    with running_receiver(whole(AUDIO)) as server:
         attempt = FetchAttempt(spool_bytes=MIB)
         assert attempt.read(server.url, lambda file: file.read(200_000)) == AUDIO[:200_000]
         assert attempt.fetched < 400_000
@@ -140,12 +148,12 @@ def chunked(pieces: Sequence[bytes], *head: str) -> Callable[[socket.socket], No
 
 
 def test_a_response_without_content_length_is_measured() -> None:
-    with a_socket(chunked([AUDIO[:50_000]] * 3)) as port:
+    with socket_server(chunked([AUDIO[:50_000]] * 3)) as port:
         assert len(FetchAttempt().read(f"http://127.0.0.1:{port}/", read_all)) == 150_000
 
 
 def test_an_endless_response_is_stored_up_to_the_limit() -> None:
-    with a_socket(chunked([AUDIO[:MIB]] * 1000)) as port:
+    with socket_server(chunked([AUDIO[:MIB]] * 1000)) as port:
         attempt = FetchAttempt(spool_bytes=2 * MIB)
         assert len(attempt.read(f"http://127.0.0.1:{port}/", read_all)) == 2 * MIB
     assert attempt.fetched < 2 * MIB + 100_000
@@ -155,7 +163,7 @@ def test_the_error_says_if_a_file_was_truncated() -> None:
     def fail(_: BinaryIO) -> None:
         raise Undecodable("No decoder finds audio.", code="undecodable")
 
-    with a_receiver(whole(AUDIO)) as server:
+    with running_receiver(whole(AUDIO)) as server:
         problem = FetchAttempt(spool_bytes=MIB).problem(server.url, use=fail)
         assert problem.code == "undecodable"
         assert "only the first 1,048,576 bytes" in problem.message
@@ -178,7 +186,10 @@ def test_the_error_says_if_a_file_was_truncated() -> None:
     ],
 )
 def test_a_status_that_is_not_a_file_fails_the_job_at_once(status: int, code: str) -> None:
-    with a_receiver() as secret, a_receiver(lambda _: (status, {"Location": secret.url}, b"")) as server:
+    with (
+        running_receiver() as secret,
+        running_receiver(lambda _: (status, {"Location": secret.url}, b"")) as server,
+    ):
         problem = FetchAttempt().problem(server.url)
     assert isinstance(problem, SourceRefused)
     assert (problem.code, problem.retryable) == (code, False)
@@ -189,11 +200,11 @@ def test_a_status_that_is_not_a_file_fails_the_job_at_once(status: int, code: st
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_busy_server_is_retried_after_its_retry_after(status: int) -> None:
-    with a_receiver(lambda _: (status, {"Retry-After": "77"}, b"busy")) as server:
+    with running_receiver(lambda _: (status, {"Retry-After": "77"}, b"busy")) as server:
         problem = FetchAttempt().problem(server.url)
     assert isinstance(problem, SourceUnavailable)
     assert (problem.code, problem.retry_after_seconds) == ("source_away", 77)
-    with a_receiver(lambda _: (status, {"Retry-After": "999999"}, b"busy")) as server:
+    with running_receiver(lambda _: (status, {"Retry-After": "999999"}, b"busy")) as server:
         problem = FetchAttempt().problem(server.url)
     assert isinstance(problem, SourceUnavailable)
     assert problem.retry_after_seconds == 3600
@@ -209,12 +220,12 @@ def test_a_closed_port_is_retried() -> None:
     ("answers", "code"),
     [
         (whole(b"<!doctype html><title>Log in</title>" + b" " * 5000), "unsupported_media"),
-        (ranges_of(b"<!doctype html><title>Log in</title>" + b" " * 500_000), "unsupported_media"),
+        (serve_ranges(b"<!doctype html><title>Log in</title>" + b" " * 500_000), "unsupported_media"),
         (whole(b"\x89PNG\r\n\x1a\n" + bytes(5000)), "unsupported_media"),
         (whole(b""), "no_audio"),
-        (ranges_of(b""), "no_audio"),
+        (serve_ranges(b""), "no_audio"),
         (whole(AUDIO, {"Content-Encoding": "gzip"}), "source_bad_answer"),
-        (ranges_of(AUDIO, **{"Content-Encoding": "br"}), "source_bad_answer"),
+        (serve_ranges(AUDIO, **{"Content-Encoding": "br"}), "source_bad_answer"),
         (lambda _: (206, {}, AUDIO[:FIRST_RANGE_BYTES]), "source_bad_answer"),
         (lambda _: (206, {"Content-Range": "bytes 0-9/*"}, AUDIO[:10]), "source_bad_answer"),
         (lambda _: (206, {"Content-Range": "bytes 5-14/100"}, AUDIO[:10]), "source_bad_answer"),
@@ -230,26 +241,26 @@ def test_a_closed_port_is_retried() -> None:
     ],
 )
 def test_other_content_and_inconsistent_responses_are_rejected(answers: Answers, code: str) -> None:
-    def encodable(got: Got) -> Reply:
+    def encodable(got: ReceivedRequest) -> Reply:
         status, headers, body = answers(got)
         return status, {name: value.encode().decode("latin-1") for name, value in headers.items()}, body
 
-    with a_receiver(encodable) as server:
+    with running_receiver(encodable) as server:
         problem = FetchAttempt().problem(server.url)
     assert (problem.code, len(server.requests)) == (code, 1)
 
 
 def test_a_file_above_the_size_limit_is_rejected_by_its_declared_length() -> None:
-    read, size = a_long_wav(seconds=100)
+    read, size = long_wav(seconds=100)
     for answers in (ranged(read, size), whole(AUDIO)):
-        with a_receiver(answers) as server:
+        with running_receiver(answers) as server:
             problem = FetchAttempt(max_file_bytes=MIB).problem(server.url)
         assert problem.code == "too_large"
         assert "1,048,576" in problem.message
 
 
 def test_a_decoder_that_reads_too_much_is_stopped() -> None:
-    with a_receiver(ranges_of(AUDIO)) as server:
+    with running_receiver(serve_ranges(AUDIO)) as server:
         attempt = FetchAttempt(read_bytes=MIB)
         assert isinstance(attempt.problem(server.url, use=read_all), TooComplex)
     assert attempt.fetched <= MIB
@@ -264,28 +275,28 @@ def then(first: Answers, later: Answers) -> Answers:
 @pytest.mark.parametrize(
     ("before", "after", "code"),
     [
-        (ranges_of(AUDIO, **ETAG), ranges_of(AUDIO, ETag='"v2"'), "source_changed"),
-        (ranges_of(AUDIO, **ETAG), whole(AUDIO, {"ETag": '"v2"'}), "source_changed"),
-        (ranges_of(AUDIO, ETag='W/"v1"'), ranges_of(AUDIO, ETag='W/"v2"'), "source_changed"),
-        (ranges_of(AUDIO), ranges_of(AUDIO + b"more"), "source_changed"),
-        (ranges_of(AUDIO), ranges_of(AUDIO[:1000]), "source_changed"),
-        (ranges_of(AUDIO, **ETAG), lambda _: (404, {}, b""), "source_changed"),
+        (serve_ranges(AUDIO, **ETAG), serve_ranges(AUDIO, ETag='"v2"'), "source_changed"),
+        (serve_ranges(AUDIO, **ETAG), whole(AUDIO, {"ETag": '"v2"'}), "source_changed"),
+        (serve_ranges(AUDIO, ETag='W/"v1"'), serve_ranges(AUDIO, ETag='W/"v2"'), "source_changed"),
+        (serve_ranges(AUDIO), serve_ranges(AUDIO + b"more"), "source_changed"),
+        (serve_ranges(AUDIO), serve_ranges(AUDIO[:1000]), "source_changed"),
+        (serve_ranges(AUDIO, **ETAG), lambda _: (404, {}, b""), "source_changed"),
         (
-            ranges_of(AUDIO, **{"Last-Modified": "Sat, 21 Nov 2026 10:00:00 GMT"}),
+            serve_ranges(AUDIO, **{"Last-Modified": "Sat, 21 Nov 2026 10:00:00 GMT"}),
             whole(AUDIO, {"Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}),
             "source_changed",
         ),
-        (ranges_of(AUDIO), whole(AUDIO), "source_bad_answer"),
-        (ranges_of(AUDIO), lambda _: (206, {"Content-Range": f"bytes 0-9/{len(AUDIO)}"}, b"x" * 10),
+        (serve_ranges(AUDIO), whole(AUDIO), "source_bad_answer"),
+        (serve_ranges(AUDIO), lambda _: (206, {"Content-Range": f"bytes 0-9/{len(AUDIO)}"}, b"x" * 10),
          "source_bad_answer"),
-        (ranges_of(AUDIO), lambda _: (302, {}, b""), "source_redirects"),
-        (ranges_of(AUDIO), lambda _: (503, {}, b""), "source_away"),
+        (serve_ranges(AUDIO), lambda _: (302, {}, b""), "source_redirects"),
+        (serve_ranges(AUDIO), lambda _: (503, {}, b""), "source_away"),
     ],
 )  # fmt: skip
 def test_a_server_that_changes_its_responses_during_a_read_ends_the_attempt(
     before: Answers, after: Answers, code: str
 ) -> None:
-    with a_receiver(then(before, after)) as server:
+    with running_receiver(then(before, after)) as server:
         problem = FetchAttempt().problem(server.url, use=read_all)
     assert (problem.code, len(server.requests)) == (code, 2)
     if isinstance(problem, SourceRefused):
@@ -293,18 +304,18 @@ def test_a_server_that_changes_its_responses_during_a_read_ends_the_attempt(
 
 
 def test_a_weak_etag_is_not_sent_in_if_range() -> None:
-    with a_receiver(ranges_of(AUDIO, ETag='W/"v1"')) as server:
+    with running_receiver(serve_ranges(AUDIO, ETag='W/"v1"')) as server:
         assert FetchAttempt().read(server.url, read_all) == AUDIO
     assert not any("if-range" in got.headers for got in server.requests)
 
 
 def test_a_server_that_sends_shorter_ranges_is_read_to_the_end() -> None:
-    def short_ranges(got: Got) -> Reply:
-        first, last = asked_range(got) or (0, 0)
+    def short_ranges(got: ReceivedRequest) -> Reply:
+        first, last = requested_range(got) or (0, 0)
         last = min(last, first + 99_999, len(AUDIO) - 1)
         return 206, {"Content-Range": f"bytes {first}-{last}/{len(AUDIO)}"}, AUDIO[first : last + 1]
 
-    with a_receiver(short_ranges) as server:
+    with running_receiver(short_ranges) as server:
         assert FetchAttempt().read(server.url, read_all) == AUDIO
 
 
@@ -346,7 +357,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
 def test_a_server_that_hangs_disconnects_or_does_not_speak_http_is_retried(
     serve: Callable[[socket.socket], None],
 ) -> None:
-    with a_socket(serve) as port:
+    with socket_server(serve) as port:
         problem = FetchAttempt(idle_timeout_seconds=0.3).problem(f"http://127.0.0.1:{port}/", use=read_all)
     assert isinstance(problem, SourceUnavailable), problem
     assert problem.code == "source_away"
@@ -360,7 +371,7 @@ def test_a_server_that_trickles_bytes_is_too_slow() -> None:
             connected.sendall(b"x")
             threading.Event().wait(0.02)
 
-    with a_socket(serve) as port:
+    with socket_server(serve) as port:
         problem = FetchAttempt(timeout_seconds=0.5).problem(f"http://127.0.0.1:{port}/")
     assert isinstance(problem, SourceRefused)
     assert (problem.code, problem.retryable) == ("source_too_slow", True)
@@ -372,8 +383,8 @@ def test_the_time_of_the_decoder_does_not_count_as_waiting() -> None:
         threading.Event().wait(0.6)
         return head + read_all(file)
 
-    for answers in (ranges_of(AUDIO), whole(AUDIO)):
-        with a_receiver(answers) as server:
+    for answers in (serve_ranges(AUDIO), whole(AUDIO)):
+        with running_receiver(answers) as server:
             assert (
                 FetchAttempt(idle_timeout_seconds=0.5, timeout_seconds=30).read(server.url, read_slowly)
                 == AUDIO
@@ -408,7 +419,7 @@ def test_a_cancel_stops_a_fetch_at_any_point(scheme: str, response: bytes, recei
         if reached.is_set() and attempt.fetched >= received:
             raise Canceled
 
-    with a_socket(serve) as port, pytest.raises(Canceled):
+    with socket_server(serve) as port, pytest.raises(Canceled):
         attempt.read(f"{scheme}://127.0.0.1:{port}/", read_all, on_tick)
 
 
@@ -442,7 +453,7 @@ def test_forbidden_urls_are_not_requested_by_an_attempt(url: str) -> None:
 
 def test_a_name_that_became_private_after_submission_is_not_requested() -> None:
     answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
-    with a_receiver(ranges_of(AUDIO)) as server:
+    with running_receiver(serve_ranges(AUDIO)) as server:
         outbound = OutboundClient(rules=OutboundRules(), resolver=lambda *_: next(answers))
         assert str(outbound.check("https://rebind.example/song")) == "https://rebind.example/song"
         problem = FetchAttempt(outbound).problem(f"https://rebind.example:{server.port}/song")
@@ -452,13 +463,13 @@ def test_a_name_that_became_private_after_submission_is_not_requested() -> None:
 
 def test_a_name_that_becomes_private_between_two_ranges_is_not_requested_again() -> None:
     answers = itertools.chain([["127.0.0.1"]], itertools.repeat(["10.0.0.1"]))
-    with a_receiver(ranges_of(AUDIO)) as server:
+    with running_receiver(serve_ranges(AUDIO)) as server:
         outbound = OutboundClient(rules=LOOPBACK_RULES, resolver=lambda *_: next(answers))
         problem = FetchAttempt(outbound).problem(f"http://rebind.example:{server.port}/song", use=read_all)
     assert (problem.code, len(server.requests)) == ("address_refused", 1)
 
 
 def test_plain_http_is_requested_only_if_allowed() -> None:
-    with a_receiver(ranges_of(AUDIO)) as server:
+    with running_receiver(serve_ranges(AUDIO)) as server:
         assert FetchAttempt(allow_http=False).problem(server.url).code == "address_refused"
     assert server.requests == []

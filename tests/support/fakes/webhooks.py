@@ -14,7 +14,7 @@ from shared.outbound.address_rules import HttpResponse
 from shared.ports.webhooks import DeliveryQuery
 
 
-def a_delivery(number: int = 1, **changes: Any) -> Delivery:
+def make_delivery(number: int = 1, **changes: Any) -> Delivery:
     fields: dict[str, Any] = {
         "id": f"msg_{number}",
         "type": EventType.SUCCEEDED,
@@ -29,7 +29,7 @@ def a_delivery(number: int = 1, **changes: Any) -> Delivery:
     return Delivery(**fields | changes)
 
 
-def an_endpoint(number: int = 1, **changes: Any) -> Endpoint:
+def make_endpoint(number: int = 1, **changes: Any) -> Endpoint:
     fields: dict[str, Any] = {
         "id": f"ep_{number}",
         "owner": "key-1",
@@ -39,7 +39,7 @@ def an_endpoint(number: int = 1, **changes: Any) -> Endpoint:
     return Endpoint(**fields | changes)
 
 
-def an_event(number: int = 1, **changes: Any) -> WebhookEvent:
+def make_event(number: int = 1, **changes: Any) -> WebhookEvent:
     fields: dict[str, Any] = {
         "id": f"evt_{number}",
         "type": EventType.SUCCEEDED,
@@ -157,7 +157,7 @@ class MemoryEndpointStore:
 
 
 @dataclass
-class Sent:
+class SentRequest:
     url: str
     headers: Mapping[str, str]
     content: bytes
@@ -170,7 +170,7 @@ class MemoryHttpSender:
     answer: HttpResponse | Exception = field(
         default_factory=lambda: HttpResponse(status=204, headers={}, body=b"", is_internal=False)
     )
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentRequest] = field(default_factory=list)
 
     def send(
         self,
@@ -183,7 +183,7 @@ class MemoryHttpSender:
         max_bytes: int,
         allow_http: bool = False,
     ) -> HttpResponse:
-        self.sent.append(Sent(url, headers, content))
+        self.sent.append(SentRequest(url, headers, content))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -8,13 +8,13 @@ from shared.domain.job import Job, Problem
 from shared.domain.job_state import MAX_TIMELINE, JobState
 from shared.domain.source import Source
 from shared.errors import Conflict, KammertonError, LeaseLost
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
 
 
 def running(**changes: Any) -> Job:
-    return a_job(**changes).start(worker="w1", now=10.0, lease_seconds=15)
+    return make_job(**changes).start(worker="w1", now=10.0, lease_seconds=15)
 
 
 def test_starting_raises_the_attempt_counter_before_the_work() -> None:
@@ -38,17 +38,17 @@ def test_a_job_with_an_expired_lease_starts_again_under_a_greater_token() -> Non
 def test_the_result_of_a_worker_that_lost_its_lease_is_refused() -> None:
     job = running().start(worker="w2", now=25.0, lease_seconds=15)
     with pytest.raises(LeaseLost):
-        job.succeed(1, a_report(), now=26.0)
-    assert job.succeed(2, a_report(), now=26.0).state is JobState.SUCCEEDED
+        job.succeed(1, make_report(), now=26.0)
+    assert job.succeed(2, make_report(), now=26.0).state is JobState.SUCCEEDED
 
 
 def test_a_job_that_is_not_due_is_not_started() -> None:
     with pytest.raises(Conflict, match="not due"):
-        a_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
+        make_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
 
 
 def test_lost_attempts_end_in_death_with_the_reason() -> None:
-    job = a_job(attempts_allowed=2)
+    job = make_job(attempts_allowed=2)
     job = job.start(worker="w", now=1, lease_seconds=1).crash(1, "SIGSEGV", now=2, delay_seconds=5)
     assert (job.state, job.due_at) == (JobState.QUEUED, 7)
     job = job.start(worker="w", now=7, lease_seconds=1).crash(2, "SIGSEGV", now=8, delay_seconds=5)
@@ -60,12 +60,12 @@ def test_lost_attempts_end_in_death_with_the_reason() -> None:
 
 
 def test_an_expired_lease_of_the_last_attempt_is_death_not_another_start() -> None:
-    job = a_job(attempts_allowed=1).start(worker="w", now=1, lease_seconds=1)
+    job = make_job(attempts_allowed=1).start(worker="w", now=1, lease_seconds=1)
     assert job.start(worker="w2", now=5, lease_seconds=1).state is JobState.DEAD
 
 
 def test_handing_back_does_not_use_up_an_attempt() -> None:
-    job = a_job(attempts_allowed=1)
+    job = make_job(attempts_allowed=1)
     for attempt in range(1, 6):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
         job = job.release(attempt, "storage away", now=attempt, delay_seconds=0)
@@ -93,13 +93,13 @@ def test_a_cancel_that_came_too_late_does_not_end_a_retry() -> None:
 
 
 def test_a_queued_job_is_canceled_at_once() -> None:
-    job = a_job().cancel(now=5)
+    job = make_job().cancel(now=5)
     assert (job.state, job.finished_at) == (JobState.CANCELED, 5)
 
 
 def test_final_jobs_say_when_they_are_forgotten_and_others_do_not() -> None:
     assert running().expires_at is None
-    assert running().succeed(1, a_report(), now=20).expires_at == 20 + a_job().keep_seconds
+    assert running().succeed(1, make_report(), now=20).expires_at == 20 + make_job().keep_seconds
 
 
 def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
@@ -119,18 +119,18 @@ def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
 
 def test_audio_is_kept_only_for_jobs_that_another_try_can_help() -> None:
     assert running().fail(1, PROBLEM, now=11).audio_unneeded
-    assert running().succeed(1, a_report(), now=11).audio_unneeded
+    assert running().succeed(1, make_report(), now=11).audio_unneeded
     assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).audio_unneeded
     assert not running().audio_unneeded
 
 
 def test_the_timeline_keeps_the_first_line_and_the_latest() -> None:
-    job = a_job(attempts_allowed=1)
+    job = make_job(attempts_allowed=1)
     for attempt in range(1, 100):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
         job = job.release(attempt, "storage away", now=attempt, delay_seconds=0)
     assert len(job.timeline) == MAX_TIMELINE
-    assert job.timeline[0].at == a_job().timeline[0].at
+    assert job.timeline[0].at == make_job().timeline[0].at
     assert job.timeline[-1].attempt == 99
 
 
@@ -158,7 +158,7 @@ def act(job: Job, name: str, token: int, now: float) -> Job:
         case "renew":
             return job.renew_lease(token, now=now, lease_seconds=3)
         case "succeed":
-            return job.succeed(token, a_report(), now=now)
+            return job.succeed(token, make_report(), now=now)
         case "fail":
             return job.fail(token, PROBLEM, now=now)
         case "release":
@@ -177,7 +177,7 @@ def act(job: Job, name: str, token: int, now: float) -> Job:
 
 @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5)), max_size=40))
 def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> None:
-    job = a_job()
+    job = make_job()
     for now, (name, token) in enumerate(steps, start=1):
         before = job
         try:
@@ -197,7 +197,7 @@ def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> No
 
 def fetched(**changes: Any) -> Job:
     source = Source.from_url("https://files.example/song?signature=secret")
-    job = a_job(source=source, has_audio=False, attempts_allowed=1, **changes)
+    job = make_job(source=source, has_audio=False, attempts_allowed=1, **changes)
     return job.start(worker="w", now=10, lease_seconds=15)
 
 
@@ -233,7 +233,7 @@ def test_a_job_that_is_canceled_is_not_put_off() -> None:
 
 def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> None:
     for ended in (
-        fetched().succeed(1, a_report(), now=11),
+        fetched().succeed(1, make_report(), now=11),
         fetched().fail(1, PROBLEM, now=11),
         fetched().cancel(now=11).confirm_cancel(1, now=12),
     ):

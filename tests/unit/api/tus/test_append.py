@@ -151,14 +151,14 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
     api = ApiHarness()
     pool = NoMoreThan(2 * PART, part_bytes=PART)
     pool.most_bytes = 16 * 1024
-    terms = JobLimits(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+    terms = JobLimits(max_upload_bytes=PART, upload_idle_timeout_seconds=5, attempts=3, keep_seconds=60)
     song = SHORT[: pool.most_bytes + 10]
     storage = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, uploads=api.resumables)
     job = awaiting(api, len(song))
 
     async def write(holder: str, data: bytes) -> None:
         before = storage.look_up(job, api.resumables.acquire("job-1", lock_owner=holder))
-        pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
+        pace = MinRateTimeout(idle_seconds=5, min_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data

@@ -110,9 +110,13 @@ def test_it_can_be_turned_off() -> None:
 
 def test_another_window_of_ours_is_another_question() -> None:
     terms = JobLimits(
-        max_upload_bytes=MAX_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
+        max_upload_bytes=MAX_BYTES,
+        upload_idle_timeout_seconds=5,
+        attempts=3,
+        keep_seconds=60,
+        window_seconds=30,
     )
-    with (api := ApiHarness(terms=terms)).client:
+    with (api := ApiHarness(job_limits=terms)).client:
         analyse(api, send(api))
         assert send(api).json()["state"] == "queued"
 

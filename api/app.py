@@ -25,11 +25,11 @@ from api.batches.router import batches_router
 from api.batches.service import BatchService
 from api.config import Addresses, ApiConfig
 from api.health import health_router
-from api.http.background import Upkeep, until_prepared
-from api.http.openapi import describe
+from api.http.background import BackgroundTasks, retry_until_ready
+from api.http.openapi import complete_openapi
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
-from api.http.security_headers import add_web
+from api.http.security_headers import add_http_middleware
 from api.http.slow_clients import BodyTimeout, MinRateTimeout
 from api.http.templating import assets
 from api.jobs.events import events_router
@@ -141,7 +141,7 @@ _BODY_BYTES = 1024 * 1024
 
 
 def create_app(
-    stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
+    stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, background: BackgroundTasks
 ) -> FastAPI:
     """The HTTP face over any adapters."""
     updates = JobUpdates(stores.job_updates)
@@ -150,8 +150,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        others = updates.run(), active_uploads.send_heartbeats(), until_prepared(sessions.prepare)
-        async with upkeep.beside(*others):
+        others = updates.run(), active_uploads.send_heartbeats(), retry_until_ready(sessions.prepare)
+        async with background.running(*others):
             with close_on_signals(updates):
                 yield
 
@@ -165,8 +165,8 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Authenticator(stores.api_keys, anonymous=rules.anonymous)
-    app.state.admission = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
+    app.state.authenticator = Authenticator(stores.api_keys, anonymous=rules.anonymous)
+    app.state.upload_quota = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
     redirect_to_login(app)
     acts = JobActions(
@@ -188,18 +188,18 @@ def create_app(
         *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
-            numbers=SharedMetricsCollector(
+            shared_metrics=SharedMetricsCollector(
                 store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
-            books=upkeep.books,
-            buffers_in_use=lambda: uploads.direct.pool.used_bytes,
+            recorder=background.metrics_recorder,
+            buffer_bytes_in_use=lambda: uploads.direct.pool.used_bytes,
             public=rules.metrics_public,
         ),
     ):
         app.include_router(router)
     app.mount("/static", assets())
-    describe(app, anonymous=rules.anonymous)
-    _wrap(app, rules, limiter=stores.rate_limiter, upkeep=upkeep)
+    complete_openapi(app, anonymous=rules.anonymous)
+    _wrap(app, rules, limiter=stores.rate_limiter, background=background)
     return app
 
 
@@ -275,7 +275,7 @@ def _board(stores: Stores, rules: ApiConfig) -> Overview:
     )
 
 
-def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, upkeep: Upkeep) -> None:
+def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, background: BackgroundTasks) -> None:
     """What every request goes through; the last one added is the outermost."""
     if rules.limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=rules.limits.requests_per_minute)
@@ -284,5 +284,5 @@ def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, upkeep: Upkee
         idle_seconds=2 * rules.terms.upload_idle_seconds,
         least_bytes_per_second=rules.terms.upload_least_bytes_per_second,
     )
-    add_web(app, rules.web)
-    app.add_middleware(RequestLog, tally=upkeep.books.tally, traces=upkeep.traces)
+    add_http_middleware(app, rules.web)
+    app.add_middleware(RequestLog, tally=background.metrics_recorder.tally, traces=background.traces)

@@ -33,7 +33,7 @@ from api.http.templating import assets
 from api.jobs.events import events_router
 from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.service import JobActions
-from api.jobs.updates import JobUpdates, ending_on_signals
+from api.jobs.updates import JobUpdates, close_on_signals
 from api.jobs.wait_estimate import WaitEstimate
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
@@ -51,8 +51,9 @@ from api.web.api_reference import reference_router
 from api.web.pages import pages_router
 from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
-from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.access import ApiKeyStore, RateLimiter
 from shared.ports.stores import Stores
+from shared.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +78,10 @@ class Intake:
             terms=terms,
             budget=BufferPool(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
             in_flight=in_flight,
-            idempotency=Idempotency(stores.claims),
+            idempotency=Idempotency(stores.idempotency),
             known=ReportCache(
-                recall=stores.recall if rules.reuse_reports else None, window_seconds=terms.window_seconds
+                recall=stores.report_index if rules.reuse_reports else None,
+                window_seconds=terms.window_seconds,
             ),
             check_url=addresses.of_callbacks,
         )
@@ -88,12 +90,12 @@ class Intake:
             resumable=TusService(
                 submissions=submissions,
                 arrivals=TusStorage(
-                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.resumables
+                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.tus_uploads
                 ),
                 seconds=terms.direct_upload_seconds,
             ),
             direct=PresignedUploadService(
-                store=stores.direct,
+                store=stores.presigned_uploads,
                 parts=stores.parts,
                 submissions=submissions,
                 seconds=terms.direct_upload_seconds,
@@ -114,20 +116,20 @@ def create_app(
     stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = JobUpdates(stores.transitions)
-    in_flight = ActiveUploads(stores.uploads)
+    updates = JobUpdates(stores.job_updates)
+    in_flight = ActiveUploads(stores.upload_registry)
     intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        others = wakeups.run(), in_flight.beat_for_ever(), until_prepared(sessions.prepare)
+        others = updates.run(), in_flight.beat_for_ever(), until_prepared(sessions.prepare)
         async with upkeep.beside(*others):
-            with ending_on_signals(wakeups):
+            with close_on_signals(updates):
                 yield
 
     app = FastAPI(
         title="Kammerton",
-        version="0.1.0",
+        version=VERSION,
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,
@@ -135,8 +137,8 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Authenticator(stores.keys, anonymous=rules.anonymous)
-    app.state.admission = UploadQuota(limiter=stores.limiter, jobs=stores.jobs, limits=rules.limits)
+    app.state.doorkeeper = Authenticator(stores.api_keys, anonymous=rules.anonymous)
+    app.state.admission = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
     redirect_to_login(app)
     acts = JobActions(
@@ -145,21 +147,21 @@ def create_app(
         queue=stores.queue,
         attempts=rules.terms.attempts,
         keep_audio=rules.keep_audio,
-        forget_webhooks=stores.deliveries.forget,
+        delete_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
     operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
-        *_of_jobs(stores, intake=intake, batches=batches, wakeups=wakeups),
+        *_of_jobs(stores, intake=intake, batches=batches, updates=updates),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.keys, sessions=sessions, wakeups=wakeups),
+        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
-                store=stores.counts, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
+                store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
             books=upkeep.books,
             buffers_in_use=lambda: intake.submissions.budget.held_bytes,
@@ -169,7 +171,7 @@ def create_app(
         app.include_router(router)
     app.mount("/static", assets())
     describe(app, anonymous=rules.anonymous)
-    _wrap(app, rules, limiter=stores.limiter, upkeep=upkeep)
+    _wrap(app, rules, limiter=stores.rate_limiter, upkeep=upkeep)
     return app
 
 
@@ -187,32 +189,32 @@ def _batch_acts(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
-            controls=stores.controls,
-            first_queue=rules.limits.queues[0],
+            worker_control=stores.worker_control,
+            priority_queue=rules.limits.queues[0],
         ),
     )
 
 
 def _of_jobs(
-    stores: Stores, *, intake: Intake, batches: BatchService, wakeups: JobUpdates
+    stores: Stores, *, intake: Intake, batches: BatchService, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     webhooks = batches.webhooks
     yield submit_router(intake.submissions, direct=intake.direct, addressed=intake.addressed)
-    yield jobs_router(jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
+    yield jobs_router(jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=batches.forecast)
     yield presigned_router(intake.direct)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(intake.resumable)
-    yield events_router(jobs=stores.jobs, wakeups=wakeups)
+    yield events_router(jobs=stores.jobs, updates=updates)
     yield job_actions_router(batches.acts)
     yield batches_router(batches)
 
 
 def _of_the_dashboard(
-    operations: BulkActions, *, keys: KeyStore, sessions: Sessions, wakeups: JobUpdates
+    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     recognize = admin_user_dependency(sessions)
     yield login_router(sessions)
-    yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
+    yield admin_api_router(operations, updates=updates, recognize=recognize)
     yield keys_router(operations, keys, recognize=recognize)
     yield admin_router(operations, recognize=recognize)
 
@@ -222,13 +224,13 @@ def _board(stores: Stores, rules: ApiConfig) -> Overview:
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        overview=stores.overview,
+        overview=stores.job_search,
         history=stores.history,
-        controls=stores.controls,
-        audit=stores.audit,
+        controls=stores.worker_control,
+        audit=stores.audit_log,
         deliveries=stores.deliveries,
         endpoints=stores.endpoints,
-        uploads=stores.uploads,
+        uploads=stores.upload_registry,
         queues=rules.limits.queues,
     )
 

@@ -1,4 +1,4 @@
-"""`python -m local`: the whole system on this machine. Stops on Ctrl-C."""
+"""`python -m local`: runs the whole system on this machine until Ctrl-C."""
 
 import argparse
 import os
@@ -10,46 +10,24 @@ from local.processes import Command
 
 
 def commands(options: Options) -> list[Command]:
-    """What runs beside the servers: the same commands as in docker-compose.yml. Stopped last to first."""
-    python = [sys.executable, "-m"]
-    worker = [
-        "celery",
-        "-A",
-        "worker.main",
-        "worker",
-        "--loglevel",
-        "INFO",
-        "--without-mingle",
-        "--without-gossip",
-    ]
+    """What runs next to the servers, as in docker-compose.yml. Stopped from the last to the first."""
+    api = [sys.executable, "-m", "api", "serve"]
+    worker = [sys.executable, "-m", "worker"]
     return [
-        Command("rescuer", [*python, "worker.maintenance"], stop_seconds=1),
-        Command("notifier", [*python, "worker.webhooks"], stop_seconds=4),
-        Command(
-            "worker",
-            [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],
-            stop_seconds=5,
-        ),
-        Command(
-            "api",
-            [
-                *python,
-                "api.server",
-                "--host",
-                options.host,
-                "--port",
-                str(options.port),
-            ],
-            stop_seconds=4,
-        ),
+        Command("rescuer", [*worker, "maintenance"], stop_seconds=1),
+        Command("notifier", [*worker, "webhooks"], stop_seconds=4),
+        Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
+        Command("api", [*api, "--host", options.host, "--port", str(options.port)], stop_seconds=4),
     ]
 
 
 def parse(arguments: list[str]) -> Options:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="0 takes any free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".data"), help="jobs and audio (default: %(default)s)"
     )
@@ -72,7 +50,7 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError("at least one worker is needed")
+        raise argparse.ArgumentTypeError("at least one is needed")
     return count
 
 

@@ -14,7 +14,7 @@ from api.admin.bulk_actions import BulkActions
 from api.http.problems import documented
 from api.http.templating import page
 from shared.domain.api_key import ApiKey, Scope, issue_key
-from shared.ports.access import KeyStore
+from shared.ports.access import ApiKeyStore
 from shared.schemas.job import Timestamp, View
 
 _DAY_SECONDS = 86_400
@@ -60,7 +60,7 @@ class KeyRequest(BaseModel):
     days: int | None = Field(None, ge=1, le=3650, description="Expires after so many; null: never.")
 
 
-def keys_router(operations: BulkActions, keys: KeyStore, *, recognize: Recognize) -> APIRouter:
+def keys_router(operations: BulkActions, keys: ApiKeyStore, *, recognize: Recognize) -> APIRouter:
     """The page /admin/keys and the routes under /admin/api/keys."""
     router = APIRouter(prefix="/admin", tags=["dashboard"])
     who = Depends(recognize)
@@ -85,7 +85,7 @@ def keys_router(operations: BulkActions, keys: KeyStore, *, recognize: Recognize
     @router.get("/api/keys", summary="List API keys", responses=_PROBLEMS)
     async def listed(_: Annotated[AdminUser, who]) -> list[KeyView]:
         """Newest first, without their secrets."""
-        return [KeyView.of(key) for key in await run_in_threadpool(keys.all)]
+        return [KeyView.of(key) for key in await run_in_threadpool(keys.list_all)]
 
     @router.post("/api/keys", status_code=201, summary="Make an API key", responses=_PROBLEMS)
     async def made(visitor: Annotated[AdminUser, who], wish: KeyRequest) -> NewKeyView:
@@ -101,7 +101,7 @@ def keys_router(operations: BulkActions, keys: KeyStore, *, recognize: Recognize
 
     async def shown(request: Request, visitor: AdminUser, token: str | None = None) -> HTMLResponse:
         said = request.query_params.get("said", "")[:300]
-        found = [KeyView.of(key) for key in await run_in_threadpool(keys.all)]
+        found = [KeyView.of(key) for key in await run_in_threadpool(keys.list_all)]
         context = {"visitor": visitor, "said": said, "keys": found, "scopes": list(Scope), "token": token}
         return page(request, "admin/keys.html", context)
 

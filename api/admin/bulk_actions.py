@@ -126,12 +126,12 @@ class BulkActions:
     def tell(self, worker: str, order: WorkerCommand | None, *, visitor: AdminUser) -> None:
         """Drain or restart a worker; None: let it work again. Raises Forbidden, NotFound."""
         visitor.require_act()
-        if worker not in {one.name for one in self.board.workers.alive()}:
+        if worker not in {one.name for one in self.board.workers.list_alive()}:
             raise NotFound("There is no such worker, or it was not heard of lately.")
         if order is None:
-            self.board.controls.take_back(worker)
+            self.board.controls.clear_command(worker)
         else:
-            self.board.controls.give(worker, order)
+            self.board.controls.send_command(worker, order)
         self.write(visitor, order or "work again", f"worker {worker}", 1)
 
     def redeliver(self, delivery_id: str, *, visitor: AdminUser) -> None:

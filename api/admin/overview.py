@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from api.webhooks.service import webhook_warnings
-from shared.domain.history import SPANS, Bucket, Quantiles, Span, total
+from shared.domain.history import TIME_RANGES, Bucket, Quantiles, TimeRange, merge_buckets
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
@@ -113,7 +113,7 @@ class HistoryView(View):
     span: str = Field(examples=["hour"])
     bucket_seconds: int
     buckets: list[BucketView] = Field(description="Old to new; the last one is not over.")
-    total: BucketView
+    merge_buckets: BucketView
 
 
 class NowView(View):
@@ -151,13 +151,13 @@ class Overview:
     def now(self) -> NowView:
         """The service at a glance. Raises Unavailable where the job store is away."""
         at = time.time()
-        paused, orders = self.controls.paused(), self.controls.orders()
+        paused, orders = self.controls.paused(), self.controls.commands()
         queues = [self._queue(name, paused, at) for name in self.queues]
-        workers = [_worker(worker, orders, at) for worker in self.workers.alive()]
+        workers = [_worker(worker, orders, at) for worker in self.workers.list_alive()]
         dependencies = [_ask("job store", self.jobs.check), _ask("audio storage", self.audio.check)]
-        states = self.overview.counts()
-        buckets = self.history.read(SPANS[0], now=at)
-        uploads = sorted(self.uploads.alive(), key=lambda upload: upload.started_at)
+        states = self.overview.count_by_state()
+        buckets = self.history.read(TIME_RANGES[0], now=at)
+        uploads = sorted(self.uploads.list_alive(), key=lambda upload: upload.started_at)
         warnings = _warnings(queues, workers, dependencies, states)
         warnings += webhook_warnings(self.deliveries, self.endpoints, now=at)
         return NowView(
@@ -170,25 +170,25 @@ class Overview:
             dependencies=dependencies,
             uploads=[_upload(upload, at) for upload in uploads[:_MOST_UPLOADS]],
             uploads_in_flight=len(uploads),
-            last_hour=BucketView.of(total(buckets)),
+            last_hour=BucketView.of(merge_buckets(buckets)),
             throughput=[sum(bucket.counts.get(state, 0) for state in _ENDED) for bucket in buckets],
         )
 
-    def over_time(self, span: Span) -> HistoryView:
+    def over_time(self, span: TimeRange) -> HistoryView:
         """What became of all jobs."""
         buckets = self.history.read(span, now=time.time())
         return HistoryView(
             span=span.name,
             bucket_seconds=span.bucket_seconds,
             buckets=[BucketView.of(bucket) for bucket in buckets],
-            total=BucketView.of(total(buckets)),
+            merge_buckets=BucketView.of(merge_buckets(buckets)),
         )
 
     def list(self, query: JobQuery, *, text: str | None) -> JobPage:
         """A page of jobs; with a text, those that are found by it and match the rest."""
         if text is None or not text.strip():
             return self.jobs.page(query)
-        found = self.overview.find(text, limit=MOST_FOUND)
+        found = self.overview.search(text, limit=MOST_FOUND)
         return JobPage(jobs=tuple(job for job in found if _fits(job, query)), cursor=None)
 
     def _queue(self, name: str, paused: frozenset[str], at: float) -> QueueView:

@@ -14,7 +14,7 @@ from api.admin.job_filter import JobFilter, job_filter
 from api.admin.login import HOME, inside
 from api.http.templating import origin, page
 from api.web.pages import song_context
-from shared.domain.history import SPANS
+from shared.domain.history import TIME_RANGES
 from shared.domain.job_state import JobState
 from shared.errors import NotFound
 from shared.ports.webhooks import DeliveryQuery
@@ -42,9 +42,9 @@ def admin_router(operations: BulkActions, *, recognize: Recognize) -> APIRouter:
         visitor: Annotated[AdminUser, who],
         span: Annotated[Literal["hour", "day", "week"], Query()] = "hour",
     ) -> HTMLResponse:
-        chosen = next(one for one in SPANS if one.name == span)
+        chosen = next(one for one in TIME_RANGES if one.name == span)
         found = await run_in_threadpool(board.over_time, chosen)
-        return show(request, "history", visitor, history=found, spans=[one.name for one in SPANS])
+        return show(request, "history", visitor, history=found, spans=[one.name for one in TIME_RANGES])
 
     @router.get("/jobs")
     async def jobs(
@@ -86,7 +86,7 @@ def admin_router(operations: BulkActions, *, recognize: Recognize) -> APIRouter:
         request: Request, visitor: Annotated[AdminUser, who], job_id: Annotated[str, Path(max_length=128)]
     ) -> HTMLResponse:
         found = await run_in_threadpool(board.jobs.get, job_id)
-        position = await run_in_threadpool(board.jobs.position, found)
+        position = await run_in_threadpool(board.jobs.queue_position, found)
         deliveries = await run_in_threadpool(board.deliveries.page, DeliveryQuery(job_id=job_id))
         context = song_context(found, position, origin=origin(request))
         return show(request, "job", visitor, **context, position=position, deliveries=deliveries)

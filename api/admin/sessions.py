@@ -80,8 +80,8 @@ class Sessions:
 
     def may_try(self, address: str) -> bool:
         """Count one attempt to log in; False where there were too many."""
-        everybody = self._vault.attempt("login", window_seconds=TRIES_SECONDS)
-        here = self._vault.attempt(f"login:{address}", window_seconds=TRIES_SECONDS)
+        everybody = self._vault.count_attempt("login", window_seconds=TRIES_SECONDS)
+        here = self._vault.count_attempt(f"login:{address}", window_seconds=TRIES_SECONDS)
         return here <= TRIES and everybody <= 10 * TRIES
 
     def log_in(self, password: str, *, name: str, address: str, now: float) -> str | None:
@@ -89,7 +89,7 @@ class Sessions:
         role = self._role_of(password)
         if role is None:
             return None
-        self._vault.forgive(f"login:{address}")
+        self._vault.reset_attempts(f"login:{address}")
         shown = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()
         content = {"role": role, "name": shown[:_LONGEST_NAME] or role, "until": now + SESSION_SECONDS}
         packed = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
@@ -124,7 +124,7 @@ class Sessions:
 
     def _signing_key(self) -> bytes:
         if self._key is None:
-            self._key = self._vault.keep("session-key", secrets.token_hex(32)).encode()
+            self._key = self._vault.get_or_create("session-key", secrets.token_hex(32)).encode()
         return self._key
 
     def _made_hash(self) -> str:
@@ -134,7 +134,7 @@ class Sessions:
         if self._made is None:
             password = secrets.token_urlsafe(12)
             mine = _hash(password, secrets.token_hex(16))
-            self._made = self._vault.keep("operator-password", mine)
+            self._made = self._vault.get_or_create("operator-password", mine)
             if self._made == mine:
                 self._announce(
                     f"kammerton: the password of the dashboard's operator is {password} "

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.peaks import make_peaks
-from tests.support.pitch_histograms import make_counts
+from tests.support.pitch_histograms import make_histogram
 from worker.tuning.pitch_histogram import BINS
 from worker.tuning.summary import (
     FAINTEST_DB,
@@ -79,7 +79,7 @@ def test_silence_has_no_spectrum() -> None:
 
 
 def test_the_histogram_has_one_bin_per_cent() -> None:
-    bars = summarize_histogram(make_counts([(0, 0, -31.5, 3.0), (7, 1, 20.5, 1.0)], width=0.1))
+    bars = summarize_histogram(make_histogram([(0, 0, -31.5, 3.0), (7, 1, 20.5, 1.0)], width=0.1))
     assert len(bars) == 100
     assert bars[18] == pytest.approx(0.75, abs=0.01)
     assert bars[70] == pytest.approx(0.25, abs=0.01)

@@ -53,8 +53,10 @@ def counts_at(cents: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """A histogram of tones a cent wide at `cents` above A minus 50."""
     place = (np.arange(12 * BINS) + 0.5) * (100 / BINS)
     away = (place[:, None] - cents + 600) % 1200 - 600
-    make_bump = np.exp(-0.5 * (away / 1.2) ** 2) @ weight
-    return np.asarray((make_bump / make_bump.sum() + 0.1 / make_bump.size).reshape(12, 1, BINS))
+    histogram_peak = np.exp(-0.5 * (away / 1.2) ** 2) @ weight
+    return np.asarray(
+        (histogram_peak / histogram_peak.sum() + 0.1 / histogram_peak.size).reshape(12, 1, BINS)
+    )
 
 
 @pytest.mark.parametrize("steps", [5, 7, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 31, 36])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.address import check_free, is_ready, reachable, url
+from local.connection import write_connection
 from local.lifeline import Lifeline
 from local.lock import lock
 from local.ports import Ports
@@ -65,6 +66,7 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
             supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log_to_stderr)
             stack.callback(supervisor.stop)
             _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)
+            stack.callback(write_connection(options.data_dir, env).unlink, missing_ok=True)
             sys.stdout.write(f"ready {url(options.host, options.port)}\n")
             sys.stdout.flush()
             supervisor.watch()

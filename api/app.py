@@ -12,12 +12,12 @@ from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
 from api.admin.api import admin_api_router
 from api.admin.api_keys import keys_router
-from api.admin.authentication import admin_user_dependency
+from api.admin.auth.authentication import admin_user_dependency
 from api.admin.bulk_actions import BulkActions
-from api.admin.login import login_router, redirect_to_login
+from api.admin.auth.login import login_router, redirect_to_login
 from api.admin.overview import Overview
 from api.admin.pages import admin_router
-from api.admin.sessions import Sessions
+from api.admin.auth.sessions import Sessions
 from api.batches.items import BatchItems
 from api.batches.router import batches_router
 from api.batches.service import BatchService

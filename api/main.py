@@ -2,7 +2,7 @@
 
 import ctypes
 
-from api.admin.sessions import Sessions
+from api.admin.auth.sessions import Sessions
 from api.app import create_app
 from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
 from api.http.background import Upkeep

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.admin.sessions import COOKIE, TRIES, Sessions
+from api.admin.auth.sessions import COOKIE, TRIES, Sessions
 from shared.domain.api_key import Scope
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.job import AudioInput, Problem

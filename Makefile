@@ -1,58 +1,72 @@
-# One command for each wish; `make` alone lists them. Needs Python 3.11 or newer with venv, and nothing else.
+# One command for each task; `make` alone lists them. Needs Python 3.11 or later with venv, and nothing else.
 
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements
 ARGS ?=
-# Most tests wait for servers most of the time, so more of them at once than there are cores.
+# Most tests wait for servers most of the time, so run more of them at once than there are cores.
 AT_ONCE ?= 3
-# The first of these that is new enough builds the environment.
+# The first of these that is new enough creates the environment.
 PYTHONS := python3 python3.14 python3.13 python3.12 python3.11
 LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check audit format faults fuzz bench screenshots lock clean
+.PHONY: help install run test check audit format faults fuzz bench docs licenses screenshots lock clean
 
-help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## Show this list
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nTo pass arguments to a command: make run ARGS="--port 0 --data-dir /tmp/kammerton"\n'
 
-install: $(VENV)/.run-stamp ## What running needs, into .venv, pinned by hash
+##@ Run
 
-run: $(VENV)/.run-stamp ## Start everything here; ARGS="--port 0" passes arguments on
+install: $(VENV)/.run-stamp ## Install what `make run` needs into .venv, pinned by hash
+
+run: $(VENV)/.run-stamp ## Start everything on this machine; stop it with Ctrl-C
 	@exec $(BIN)/python -m local $(ARGS)
 
-test: $(VENV)/.test-stamp ## All tests, over real servers; ARGS="tests/api -x" chooses
+##@ Test
+
+test: $(VENV)/.test-stamp ## Run all tests, with real servers; ARGS="tests/unit/api -x" selects some
 	$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(VENV)/.test-stamp ## Format, lint, types, walls
+check: $(VENV)/.test-stamp ## Check format, lint, types, and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-audit: ## Known weaknesses of the pinned packages, as pip-audit's databases on the internet have them
+audit: ## Look up known vulnerabilities of the pinned packages (needs internet access)
 	@$(find_python); made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
 	$$python -m venv "$$made" && "$$made/bin/pip" install --quiet pip-audit || exit 1; \
 	"$$made/bin/pip-audit" --strict --no-deps --disable-pip -r $(LOCKS)/test.txt
 
-format: $(VENV)/.test-stamp ## Put the source in its usual form
+format: $(VENV)/.test-stamp ## Format the source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-faults: $(VENV)/.test-stamp ## 500 jobs while everything dies at random moments; 200 in a worker of 512 MiB
+faults: $(VENV)/.test-stamp ## Run 500 jobs while processes are killed at random; run 200 in a worker limited to 512 MiB
 	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py tests/system/test_memory_limit.py $(ARGS)
 
-fuzz: $(VENV)/.test-stamp ## Damaged files of every format; ARGS="--count 20000 --seed 2"
+fuzz: $(VENV)/.test-stamp ## Analyze damaged files of every format; ARGS="--count 20000 --seed 2"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
-bench: $(VENV)/.test-stamp ## Measure: each file of benchmarks/ says how; ARGS="tuning FOLDER"
+bench: $(VENV)/.test-stamp ## Run a benchmark of benchmarks/; ARGS="tuning FOLDER"
 	$(BIN)/python -m benchmarks.$(or $(ARGS),tuning)
 
-screenshots: $(VENV)/.test-stamp ## docs/screenshots anew, from the real pages
+##@ Maintain
+
+screenshots: $(VENV)/.test-stamp ## Take docs/screenshots again from the real pages
 	$(BIN)/python -m tools.screenshots $(ARGS)
 
-lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes newer ones
+docs: $(VENV)/.test-stamp ## Generate docs/configuration.md from shared/settings.py
+	$(BIN)/python -m tools.configuration_docs
+
+licenses: $(VENV)/.run-stamp ## List the licenses of all installed packages
+	@$(BIN)/python -m tools.licenses
+
+lock: ## Pin requirements/*.txt from pyproject.toml; ARGS=--upgrade takes newer versions
 	@$(find_python); uv=$(BIN)/uv; made=; \
 	if ! test -x $$uv; then \
 		made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
@@ -63,7 +77,7 @@ lock: ## Pin requirements/*.txt anew from pyproject.toml; ARGS=--upgrade takes n
 	$$uv $(LOCK) --extra worker --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \
 	$$uv $(LOCK) --extra api --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
 
-clean: ## Remove what was made, except your data
+clean: ## Remove the environment and caches, but not your data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -20,7 +20,7 @@ from typing import BinaryIO
 from shared.errors import TooComplex, Unanalysable
 from tests.support.audio_files import KINDS, audio_file
 from tests.support.hostile_files import with_ogg_checksums
-from worker.jobs.analyze_audio import listen
+from worker.jobs.analyze_audio import analyze_audio
 from worker.sandbox.limits import ChildLimits
 from worker.sandbox.parent import ChildOutcome, run_sandboxed
 from worker.warm_up import warm_up
@@ -91,7 +91,7 @@ def run(kind: str, *, seed: int, numbers: range, limits: ChildLimits) -> ChildOu
         for number in numbers:
             try:
                 audio = io.BytesIO(damaged(kind, seed=seed, number=number))
-                report = listen(audio, start_seconds=None, window_seconds=60)
+                report = analyze_audio(audio, start_seconds=None, window_seconds=60)
                 ends[f"result ({report.tuning.verdict})"] += 1
             except MemoryError:
                 ends[TooComplex.code] += 1
@@ -102,7 +102,7 @@ def run(kind: str, *, seed: int, numbers: range, limits: ChildLimits) -> ChildOu
                 bugs.append(f"--seed {seed} --format {kind} --only {number}: {error!r}")
         return json.dumps({"ends": ends, "bugs": bugs}).encode()
 
-    return run_sandboxed(task, io.BytesIO(), limits=limits, keep_going=lambda: None)
+    return run_sandboxed(task, io.BytesIO(), limits=limits, on_tick=lambda: None)
 
 
 def show(kind: str, *, seed: int, number: int) -> int:

@@ -55,5 +55,5 @@ def _listen(file: Path, start_seconds: float | None, window_seconds: float) -> A
             start_seconds=start_seconds,
             window_seconds=window_seconds,
             limits=_LIMITS,
-            keep_going=lambda: None,
+            on_tick=lambda: None,
         )

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import soundfile
 
-from worker.jobs.analyze_audio import listen
+from worker.jobs.analyze_audio import analyze_audio
 
 
 def warm_up() -> None:
@@ -24,4 +24,4 @@ def warm_up() -> None:
     file = io.BytesIO()
     soundfile.write(file, tone, rate, format="WAV")
     file.seek(0)
-    listen(file, start_seconds=0.0, window_seconds=1.0)
+    analyze_audio(file, start_seconds=0.0, window_seconds=1.0)

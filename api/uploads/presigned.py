@@ -227,7 +227,7 @@ def _view(job: Job, offer: PresignedUpload) -> PresignedUploadView:
 def submitted(job: Job, *, now: float) -> Job:
     """The step from awaiting its upload to waiting for a worker; taken before, it does nothing."""
     awaiting = job.state is JobState.AWAITING_UPLOAD
-    return job.submit(now=now, input=job.input) if awaiting else job
+    return job.submit(now=now) if awaiting else job
 
 
 def _deadline(job: Job) -> float:

@@ -13,7 +13,7 @@ All times are UNIX seconds. `attempts` only ever grows: it is the retry counter 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Required, Self, TypedDict, Unpack
 
 from shared.domain.job_state import Event, JobState, continued
 from shared.domain.report import Report
@@ -62,6 +62,22 @@ class Lease:
     until: float
 
 
+class NewJob(TypedDict, total=False):
+    """The fields that a new job may be given; the others have defaults."""
+
+    id: Required[str]
+    queue: Required[str]
+    attempts_allowed: Required[int]
+    keep_seconds: Required[float]
+    input: AudioInput
+    source: Source | None
+    start_seconds: float | None
+    callback: Callback | None
+    owner: str | None
+    request_id: str | None
+    traceparent: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as it is recorded. Changes return a new one and refuse what the drawing above has not."""
@@ -106,12 +122,34 @@ class Job:
     problem: Problem | None = None
     timeline: tuple[Event, ...] = ()
 
-    def submit(self, *, now: float, input: AudioInput) -> Self:
-        """The audio is stored: let a worker have it."""
-        self._require(JobState.AWAITING_UPLOAD, verb="submitted")
-        return self._enter(
-            JobState.QUEUED, now, input=input, queued_at=now, due_at=now, has_audio=True, multipart=None
+    @classmethod
+    def queued(cls, *, now: float, **fields: Unpack[NewJob]) -> Self:
+        """Create a job that waits for a worker. Its audio is in storage unless it has a source."""
+        state, has_audio = JobState.QUEUED, fields.get("source") is None
+        timeline = (Event(at=now, state=state, attempt=0),)
+        return cls(
+            state=state,
+            created_at=now,
+            queued_at=now,
+            due_at=now,
+            has_audio=has_audio,
+            timeline=timeline,
+            **fields,
         )
+
+    @classmethod
+    def awaiting_upload(cls, *, now: float, expires_at: float, **fields: Unpack[NewJob]) -> Self:
+        """Create a job that waits for its audio, until it expires."""
+        state = JobState.AWAITING_UPLOAD
+        timeline = (Event(at=now, state=state, attempt=0),)
+        return cls(
+            state=state, created_at=now, expires_at=expires_at, has_audio=False, timeline=timeline, **fields
+        )
+
+    def submit(self, *, now: float) -> Self:
+        """Queue the job: its audio is stored."""
+        self._require(JobState.AWAITING_UPLOAD, verb="submitted")
+        return self._enter(JobState.QUEUED, now, queued_at=now, due_at=now, has_audio=True, multipart=None)
 
     def answer(self, report: Report, *, now: float) -> Self:
         """End a new job with what an earlier analysis of the same bytes has found; no audio is kept."""

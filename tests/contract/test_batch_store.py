@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.domain.job import AudioInput, Callback, Job, Problem
+from shared.domain.job import Callback, Job, Problem
 from shared.domain.job_state import JobState
 from shared.domain.webhook import EventType
 from shared.errors import BadRequest, Conflict, NotFound
@@ -71,7 +71,7 @@ def fields_of(batch: Batch) -> dict[str, Any]:
 def test_uploads_join_it_as_they_were_read(jobs: JobStore, batches: BatchStore) -> None:
     jobs.add(a_job("a", state=JobState.AWAITING_UPLOAD, queue="interactive", expires_at=99.0))
     old = jobs.get("a")
-    submitted = old.submit(now=5.0, input=AudioInput(filename="x.wav"))
+    submitted = old.submit(now=5.0)
     batches.create(a_batch("batch-1", "a"), [(old, submitted)])
     job = jobs.get("a")
     assert (job.state, job.version, job.expires_at) == (JobState.QUEUED, 2, None)
@@ -82,7 +82,7 @@ def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore,
     jobs.add(a_job("a", state=JobState.AWAITING_UPLOAD))
     old = jobs.get("a")
     jobs.change("a", lambda job: job.cancel(now=3.0))
-    steps = [*new("batch-1", ["b"]), (old, old.submit(now=5.0, input=old.input))]
+    steps = [*new("batch-1", ["b"]), (old, old.submit(now=5.0))]
     with pytest.raises(Conflict):
         batches.create(a_batch("batch-1", "b", "a", owner="key-1"), steps)
     for look in (lambda: jobs.get("b"), lambda: batches.get("batch-1")):

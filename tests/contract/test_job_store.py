@@ -210,7 +210,7 @@ def test_a_job_may_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
     jobs.add(a_job(state=JobState.AWAITING_UPLOAD, has_audio=False))
     jobs.change(
         "job-1",
-        lambda job: replace(job, queue="fresh").submit(now=5.0, input=job.input),
+        lambda job: replace(job, queue="fresh").submit(now=5.0),
     )
     assert jobs.chores(now=6.0, limit=10).queued_due == ("job-1",)
     assert (jobs.backlog("fresh").waiting, jobs.backlog("interactive").waiting) == (1, 0)

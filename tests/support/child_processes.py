@@ -33,10 +33,10 @@ def run(
     audio: BinaryIO | None = None,
     *,
     within: ChildLimits | None = None,
-    keep_going: Callable[[], None] = lambda: None,
+    on_tick: Callable[[], None] = lambda: None,
 ) -> ChildOutcome:
     """Run *task* over `BYTES` or other audio."""
-    return run_sandboxed(task, audio or io.BytesIO(BYTES), limits=within or limits(), keep_going=keep_going)
+    return run_sandboxed(task, audio or io.BytesIO(BYTES), limits=within or limits(), on_tick=on_tick)
 
 
 def hang_in_c(_: BinaryIO) -> bytes:

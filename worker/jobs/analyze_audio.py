@@ -1,6 +1,6 @@
 """Audio file to report: decode, measure, and a second look where the first is inconclusive.
 
-`listen` runs in the child and answers with bytes; `analyze_in_sandbox` is what everybody calls.
+`analyze_audio` runs in the child and answers with bytes; callers use `analyze_in_sandbox`.
 """
 
 import time
@@ -31,7 +31,7 @@ def analyze_in_sandbox(
     start_seconds: float | None,
     window_seconds: float,
     limits: ChildLimits,
-    keep_going: Callable[[], None],
+    on_tick: Callable[[], None],
 ) -> AnalysisResult:
     """Listen in a forked child that holds nothing but the audio.
 
@@ -40,9 +40,11 @@ def analyze_in_sandbox(
     """
 
     def task(file: BinaryIO) -> bytes:
-        return _REPORT.dump_json(listen(file, start_seconds=start_seconds, window_seconds=window_seconds))
+        return _REPORT.dump_json(
+            analyze_audio(file, start_seconds=start_seconds, window_seconds=window_seconds)
+        )
 
-    outcome = run_sandboxed(task, audio, limits=limits, keep_going=keep_going)
+    outcome = run_sandboxed(task, audio, limits=limits, on_tick=on_tick)
     if outcome.detail:
         _log.warning("child_failed", detail=outcome.detail)
     report = _REPORT.validate_json(outcome.unwrap())
@@ -50,7 +52,7 @@ def analyze_in_sandbox(
     return AnalysisResult(report=replace(report, audio=facts), memory_peak_bytes=outcome.memory_peak_bytes)
 
 
-def listen(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> Report:
+def analyze_audio(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> Report:
     """The report of one window, or of a later one where the first minute tells nothing.
 
     Raises:

@@ -31,12 +31,12 @@ Result = TypeVar("Result")
 class CancellableIO:
     """One call at a time. Nothing may be called any more after one was left behind."""
 
-    def __init__(self, keep_going: Callable[[], None], *, call_seconds: float = CALL_SECONDS) -> None:
-        """*keep_going* is called several times a second during each call; what it raises leaves the call.
+    def __init__(self, on_tick: Callable[[], None], *, call_seconds: float = CALL_SECONDS) -> None:
+        """*on_tick* is called several times a second during each call; what it raises leaves the call.
 
         *call_seconds*: so long is a call waited for.
         """
-        self.keep_going = keep_going
+        self.on_tick = on_tick
         self._call_seconds = call_seconds
         self._thread: threading.Thread | None = None
 
@@ -70,7 +70,7 @@ class CancellableIO:
         self._thread = thread
         thread.join(_PULSE_SECONDS)
         while thread.is_alive():
-            self.keep_going()
+            self.on_tick()
             if time.monotonic() > until:
                 raise Unavailable("The audio storage takes too long to answer; try again later.")
             thread.join(_PULSE_SECONDS)

@@ -32,9 +32,9 @@ class AnalyzeAudio(Protocol):
     """Audio in, report out, in a place where the audio can do no harm."""
 
     def __call__(
-        self, audio: BinaryIO, *, start_seconds: float | None, keep_going: Callable[[], None]
+        self, audio: BinaryIO, *, start_seconds: float | None, on_tick: Callable[[], None]
     ) -> AnalysisResult:
-        """`keep_going` is called about twice a second; what it raises stops the work and passes.
+        """`on_tick` is called about twice a second; what it raises stops the work and passes.
 
         Raises Unanalysable, Crashed, and what reading `audio` raises.
         """
@@ -52,8 +52,8 @@ class OpenAudio:
 class Fetch(Protocol):
     """An address in, a seekable file out."""
 
-    def __call__(self, url: str, *, keep_going: Callable[[], None]) -> AbstractContextManager[OpenAudio]:
-        """`keep_going` as in Listen. Raises SourceAway, Unanalysable; so does every read."""
+    def __call__(self, url: str, *, on_tick: Callable[[], None]) -> AbstractContextManager[OpenAudio]:
+        """`on_tick` as in Listen. Raises SourceAway, Unanalysable; so does every read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ def _opened(job: Job, *, audio: AudioStore, fetch: Fetch, aside: CancellableIO) 
     elif job.source.url is None:
         raise AudioMissing("The address of this job was forgotten.")
     else:
-        with fetch(job.source.url, keep_going=aside.keep_going) as opened:
+        with fetch(job.source.url, on_tick=aside.on_tick) as opened:
             yield opened
 
 
@@ -162,7 +162,7 @@ def _attempt(
 
     try:
         with opened as audio:
-            heard = listen(audio.file, start_seconds=job.start_seconds, keep_going=pulse)
+            heard = listen(audio.file, start_seconds=job.start_seconds, on_tick=pulse)
     except Canceled:
         return lambda job: job.confirm_cancel(token, now=now())
     except Stopping:

@@ -32,7 +32,7 @@ def fetch(
     *,
     outbound: Outbound,
     limits: RemoteLimits,
-    keep_going: Callable[[], None],
+    on_tick: Callable[[], None],
     count: Callable[[int], None],
 ) -> Iterator[OpenAudio]:
     """Open the file at an address. Every read may raise what this raises.
@@ -41,7 +41,7 @@ def fetch(
         SourceAway: its server may answer later.
         SourceRefused, TooComplex, Undecodable: another try can't help.
     """
-    wire = RangeFetcher(url, outbound=outbound, limits=limits, keep_going=keep_going, fetched=count)
+    wire = RangeFetcher(url, outbound=outbound, limits=limits, on_tick=on_tick, fetched=count)
     with ExitStack() as stack:
         with wire.waiting():
             first = {"Range": f"bytes=0-{FIRST_BYTES - 1}"}

@@ -43,14 +43,14 @@ class RangeFetcher:
         *,
         outbound: Outbound,
         limits: RemoteLimits,
-        keep_going: Callable[[], None],
+        on_tick: Callable[[], None],
         fetched: Callable[[int], None],
     ) -> None:
-        """*keep_going* is called several times a second while we wait, *fetched* with each piece's size."""
+        """*on_tick* is called several times a second while we wait, *fetched* with each piece's size."""
         self.limits = limits
         self._url = url
         self._outbound = outbound
-        self._keep_going = keep_going
+        self._on_tick = on_tick
         self._fetched = fetched
         self._fetched_bytes = 0
         self._waited = 0.0
@@ -111,7 +111,7 @@ class RangeFetcher:
         return bytes(data)
 
     def _pulse(self) -> None:
-        self._keep_going()
+        self._on_tick()
         now = time.monotonic()
         if now - self._heard_at > self.limits.silent_seconds:
             raise Unreachable("It did not answer in time.", code="timeout")

@@ -65,16 +65,16 @@ class ChildOutcome:
 
 
 def run_sandboxed(
-    task: wire.Task, audio: BinaryIO, *, limits: ChildLimits, keep_going: Callable[[], None]
+    task: wire.Task, audio: BinaryIO, *, limits: ChildLimits, on_tick: Callable[[], None]
 ) -> ChildOutcome:
     """Run *task* in a forked child over *audio*, which stays with us: the child asks for each range.
 
-    *keep_going* is called a few times a second, between reads; what it raises ends the child and
+    *on_tick* is called a few times a second, between reads; what it raises ends the child and
     comes out of here, as does what *audio* raises. Call this from a process without other threads.
     """
     size = audio.seek(0, os.SEEK_END)
     ours, theirs = socket.socketpair()
-    with ours, _Child(ours, limits=limits, keep_going=keep_going) as child:
+    with ours, _Child(ours, limits=limits, on_tick=on_tick) as child:
         with theirs:
             child.fork(task, theirs, size)
         try:
@@ -98,12 +98,12 @@ class _Ended(Exception):
 class _Child:
     """One child from fork to wait; leaving its context kills and reaps it if nothing else has."""
 
-    def __init__(self, link: socket.socket, *, limits: ChildLimits, keep_going: Callable[[], None]) -> None:
+    def __init__(self, link: socket.socket, *, limits: ChildLimits, on_tick: Callable[[], None]) -> None:
         link.setblocking(False)
         self._link = link
         self._poll = select.poll()
         self._limits = limits
-        self._keep_going = keep_going
+        self._on_tick = on_tick
         self._pid = 0
         self._started = time.monotonic()
         self._kept_going = self._started
@@ -216,12 +216,12 @@ class _Child:
                     raise _Ended from None
 
     def _wait_for(self, events: int) -> None:
-        """Wait until the socket is ready, calling `keep_going` and watching the clock meanwhile."""
+        """Wait until the socket is ready, calling `on_tick` and watching the clock meanwhile."""
         self._poll.register(self._link, events)
         while True:
             now = time.monotonic()
             if now - self._kept_going >= KEEP_GOING_SECONDS:
-                self._keep_going()
+                self._on_tick()
                 self._kept_going = time.monotonic()
             left = self._started + self._storage_seconds + self._limits.wall_seconds - now
             if left <= 0:

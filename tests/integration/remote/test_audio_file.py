@@ -49,10 +49,10 @@ class Visit:
         self,
         url: str,
         use: Callable[[BinaryIO], Any] = lambda file: file.read(1 << 30),
-        keep_going: Callable[[], None] = lambda: None,
+        on_tick: Callable[[], None] = lambda: None,
     ) -> Any:
         with fetch(
-            url, outbound=self.outbound, limits=self.limits, keep_going=keep_going, count=self.count
+            url, outbound=self.outbound, limits=self.limits, on_tick=on_tick, count=self.count
         ) as opened:
             self.size_bytes = opened.size_bytes
             return use(opened.file)
@@ -401,12 +401,12 @@ def test_a_cancel_ends_a_fetch_wherever_it_stands(scheme: str, said: bytes, rece
         reached.set()
         hang(connected)
 
-    def keep_going() -> None:
+    def on_tick() -> None:
         if reached.is_set() and visit.fetched >= received:
             raise Canceled
 
     with a_socket(serve) as port, pytest.raises(Canceled):
-        visit.read(f"{scheme}://127.0.0.1:{port}/", all_of, keep_going)
+        visit.read(f"{scheme}://127.0.0.1:{port}/", all_of, on_tick)
 
 
 def test_a_cancel_ends_the_search_for_a_name() -> None:
@@ -417,13 +417,13 @@ def test_a_cancel_ends_the_search_for_a_name() -> None:
         over.wait(30)
         return []
 
-    def keep_going() -> None:
+    def on_tick() -> None:
         if asked.is_set():
             raise Canceled
 
     with pytest.raises(Canceled):
         Visit(Outbound(rules=HERE, resolver=never), seconds=300, silent_seconds=300).read(
-            "http://slow.example/", keep_going=keep_going
+            "http://slow.example/", on_tick=on_tick
         )
     over.set()
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job, Problem
 from shared.domain.job_state import MAX_TIMELINE, JobState
 from shared.domain.source import Source
 from shared.errors import Conflict, KammertonError, LostLease
@@ -152,7 +152,7 @@ ACTS = [
 def act(job: Job, name: str, token: int, now: float) -> Job:
     match name:
         case "submit":
-            return job.submit(now=now, input=AudioInput())
+            return job.submit(now=now)
         case "start":
             return job.start(worker="w", now=now, lease_seconds=3)
         case "renew":

@@ -60,7 +60,7 @@ def test_an_attempt_that_is_repeated_is_no_new_job() -> None:
 def test_an_upload_that_was_awaited_counts_when_it_has_come() -> None:
     waiting = a_job(state=JobState.AWAITING_UPLOAD, input=AudioInput(), queued_at=None)
     assert counts_of(None, waiting) == {}
-    queued = waiting.submit(now=5.0, input=AudioInput(size_bytes=7))
+    queued = replace(waiting, input=AudioInput(size_bytes=7)).submit(now=5.0)
     assert counts_of(waiting, queued) == {"kammerton_jobs_accepted": 1, "kammerton_uploaded_bytes": 7}
 
 

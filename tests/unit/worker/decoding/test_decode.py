@@ -52,7 +52,7 @@ def in_a_child(audio: BinaryIO) -> ChildOutcome:
         recording = decode(file, start_seconds=0, window_seconds=60)
         return f"{recording.seconds:.1f} s at {recording.sample_rate} Hz".encode()
 
-    return run_sandboxed(task, audio, limits=LIMITS, keep_going=lambda: None)
+    return run_sandboxed(task, audio, limits=LIMITS, on_tick=lambda: None)
 
 
 def seconds_or_nothing(file: bytes) -> float:

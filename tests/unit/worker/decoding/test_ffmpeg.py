@@ -118,7 +118,7 @@ def test_channels_that_pyav_reads_through_wild_pointers_are_a_problem_of_the_fil
         return b""
 
     audio = io.BytesIO(hostile.opus_with_channels(16))
-    outcome = run_sandboxed(task, audio, limits=LIMITS, keep_going=lambda: None)
+    outcome = run_sandboxed(task, audio, limits=LIMITS, on_tick=lambda: None)
     assert outcome.problem is not None
     assert outcome.problem.code == "channels", outcome.detail
 
@@ -130,5 +130,5 @@ def test_memory_that_a_file_claims_past_the_header_check_is_a_problem_of_the_fil
         return b""
 
     audio = io.BytesIO(hostile.hostile_file(kind))
-    outcome = run_sandboxed(task, audio, limits=LIMITS, keep_going=lambda: None)
+    outcome = run_sandboxed(task, audio, limits=LIMITS, on_tick=lambda: None)
     assert isinstance(outcome.problem, TooComplex)

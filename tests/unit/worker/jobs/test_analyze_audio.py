@@ -6,7 +6,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from shared.domain.report import Reason, Verdict
-from worker.jobs.analyze_audio import analyze_in_sandbox, listen
+from worker.jobs.analyze_audio import analyze_audio, analyze_in_sandbox
 from worker.sandbox.limits import ChildLimits
 
 RATE = 22_050
@@ -31,42 +31,42 @@ def wav(*parts: NDArray[np.float32]) -> io.BytesIO:
 
 
 def test_music_is_heard_from_its_beginning() -> None:
-    report = listen(wav(chord(432, 12), chord(440, 20)), start_seconds=None, window_seconds=10)
+    report = analyze_audio(wav(chord(432, 12), chord(440, 20)), start_seconds=None, window_seconds=10)
     assert report.audio.start_seconds == 0.0
     assert report.audio.analysed_seconds == pytest.approx(10)
     assert report.tuning.a4_hz == pytest.approx(432, abs=0.2)
 
 
 def test_a_silent_beginning_gets_a_second_look_further_on() -> None:
-    report = listen(wav(silence(12), chord(432, 30)), start_seconds=None, window_seconds=10)
+    report = analyze_audio(wav(silence(12), chord(432, 30)), start_seconds=None, window_seconds=10)
     assert report.tuning.verdict is Verdict.A432
     assert report.audio.start_seconds == pytest.approx(21, abs=0.1)
 
 
 def test_a_chosen_start_gets_no_second_look() -> None:
-    report = listen(wav(silence(12), chord(432, 30)), start_seconds=0.0, window_seconds=10)
+    report = analyze_audio(wav(silence(12), chord(432, 30)), start_seconds=0.0, window_seconds=10)
     assert report.tuning.reason is Reason.SILENT
     assert report.audio.start_seconds == 0.0
 
 
 def test_silence_all_the_way_tells_of_the_first_window() -> None:
-    report = listen(wav(silence(40)), start_seconds=None, window_seconds=10)
+    report = analyze_audio(wav(silence(40)), start_seconds=None, window_seconds=10)
     assert report.tuning.reason is Reason.SILENT
     assert report.audio.start_seconds == 0.0
 
 
 def test_a_file_that_breaks_off_is_not_searched_for_more() -> None:
     whole = wav(silence(40)).getvalue()
-    report = listen(io.BytesIO(whole[: len(whole) // 10]), start_seconds=None, window_seconds=10)
+    report = analyze_audio(io.BytesIO(whole[: len(whole) // 10]), start_seconds=None, window_seconds=10)
     assert report.audio.analysed_seconds < 10
 
 
 def test_a_child_gives_the_same_report_and_counts_the_bytes() -> None:
     file = wav(chord(440, 12))
     limits = ChildLimits(memory_bytes=256 << 20, cpu_seconds=60, wall_seconds=60)
-    direct = listen(file, start_seconds=None, window_seconds=10)
+    direct = analyze_audio(file, start_seconds=None, window_seconds=10)
     heard = analyze_in_sandbox(
-        file, start_seconds=None, window_seconds=10, limits=limits, keep_going=lambda: None
+        file, start_seconds=None, window_seconds=10, limits=limits, on_tick=lambda: None
     )
     assert heard.report.tuning == direct.tuning
     assert heard.report.audio.bytes_read >= 10 * RATE * 2

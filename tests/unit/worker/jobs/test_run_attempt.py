@@ -50,7 +50,7 @@ class World:
         )
 
     @contextmanager
-    def fetch(self, url: str, *, keep_going: Callable[[], None]) -> Iterator[OpenAudio]:
+    def fetch(self, url: str, *, on_tick: Callable[[], None]) -> Iterator[OpenAudio]:
         self.asked.append(url)
         if isinstance(self.remote, Exception):
             raise self.remote
@@ -138,10 +138,10 @@ def test_a_repeated_doorbell_does_nothing() -> None:
 def test_a_cancel_while_running_stops_the_work() -> None:
     world = World()
 
-    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> AnalysisResult:
+    def listen(audio: BinaryIO, *, on_tick: Callable[[], None], **_: Any) -> AnalysisResult:
         world.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
         for _round in range(100):
-            keep_going()
+            on_tick()
             time.sleep(0.05)
         raise AssertionError("was never stopped")
 
@@ -167,8 +167,8 @@ def test_the_result_of_a_worker_that_was_overtaken_is_refused() -> None:
 def test_a_worker_that_is_told_to_stop_hands_its_job_back_at_once() -> None:
     world = World(attempts_allowed=1)
 
-    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> AnalysisResult:
-        keep_going()
+    def listen(audio: BinaryIO, *, on_tick: Callable[[], None], **_: Any) -> AnalysisResult:
+        on_tick()
         raise AssertionError("was never stopped")
 
     world.run(listen, stopping=lambda: True)
@@ -181,9 +181,9 @@ def test_the_lease_is_renewed_while_the_work_goes_on() -> None:
     world = World()
     leases: list[float] = []
 
-    def listen(audio: BinaryIO, *, keep_going: Callable[[], None], **_: Any) -> AnalysisResult:
+    def listen(audio: BinaryIO, *, on_tick: Callable[[], None], **_: Any) -> AnalysisResult:
         for _round in range(25):
-            keep_going()
+            on_tick()
             time.sleep(0.05)
             assert world.job.lease is not None
             leases.append(world.job.lease.until)

@@ -148,7 +148,7 @@ def test_a_child_runs_no_handler_and_flushes_no_buffer_of_its_parent() -> None:
         "atexit.register(print, 'goodbye')\n"
         "sys.stdout.write('hello ')\n"
         "for task in (lambda _: b'x', lambda _: 1 / 0, lambda _: sys.exit()):\n"
-        "    run_in_child(task, io.BytesIO(b''), limits=limits, keep_going=lambda: None)\n"
+        "    run_in_child(task, io.BytesIO(b''), limits=limits, on_tick=lambda: None)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "hello goodbye\n"
@@ -161,7 +161,7 @@ def test_a_child_dies_with_its_parent(number: signal.Signals) -> None:
         "import psutil\n"
         "def tell():\n"
         "    print(psutil.Process().children()[0].pid, flush=True)\n"
-        "run_in_child(spin, io.BytesIO(b''), limits=limits, keep_going=tell)\n"
+        "run_in_child(spin, io.BytesIO(b''), limits=limits, on_tick=tell)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

@@ -228,13 +228,13 @@ def test_a_cancelled_job_ends_its_child() -> None:
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        run(hang_in_c, keep_going=cancel)
+        run(hang_in_c, on_tick=cancel)
     assert forked() == []
 
 
 def test_a_busy_child_does_not_keep_us_from_renewing_a_lease() -> None:
     calls: list[int] = []
-    run(hang_in_c, keep_going=lambda: calls.append(1), within=limits(wall_seconds=1.2))
+    run(hang_in_c, on_tick=lambda: calls.append(1), within=limits(wall_seconds=1.2))
     assert len(calls) >= 2
 
 
@@ -247,7 +247,7 @@ def test_a_chatty_child_does_not_keep_us_from_renewing_a_lease() -> None:
             audio.seek(0)
             audio.read(1)
 
-    run(chat, keep_going=lambda: calls.append(1), within=limits(wall_seconds=1.2, read_bytes=1 << 40))
+    run(chat, on_tick=lambda: calls.append(1), within=limits(wall_seconds=1.2, read_bytes=1 << 40))
     assert len(calls) >= 2
 
 
@@ -274,7 +274,7 @@ raised = 0
 for number in range(1000):
     audio = Broken(b"x") if number % 8 == 0 else io.BytesIO(b"x")
     try:
-        run_in_child(tasks[number % 4], audio, limits=limits, keep_going=lambda: None)
+        run_in_child(tasks[number % 4], audio, limits=limits, on_tick=lambda: None)
     except Unavailable:
         raised += 1
 left = set(os.listdir("/dev/fd")) - before

@@ -10,14 +10,10 @@ from fastapi import APIRouter, FastAPI
 from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
-from api.admin.api import admin_api_router
-from api.admin.api_keys import keys_router
-from api.admin.auth.authentication import admin_user_dependency
-from api.admin.bulk_actions import BulkActions
-from api.admin.auth.login import login_router, redirect_to_login
-from api.admin.overview import Overview
-from api.admin.pages import admin_router
+from api.admin.auth.login import redirect_to_login
 from api.admin.auth.sessions import Sessions
+from api.admin.overview import Overview
+from api.admin.routers import admin_routers
 from api.batches.items import BatchItems
 from api.batches.router import batches_router
 from api.batches.service import BatchService
@@ -51,7 +47,7 @@ from api.web.api_reference import reference_router
 from api.web.pages import pages_router
 from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
-from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.access import RateLimiter
 from shared.ports.stores import Stores
 
 
@@ -148,14 +144,20 @@ def create_app(
         forget_webhooks=stores.deliveries.forget,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
-    operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
         *_of_jobs(stores, intake=intake, batches=batches, wakeups=wakeups),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.keys, sessions=sessions, wakeups=wakeups),
+        *admin_routers(
+            _overview(stores, rules),
+            sessions=sessions,
+            keys=stores.keys,
+            job_actions=acts,
+            webhooks=batches.webhooks,
+            updates=wakeups,
+        ),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
@@ -207,22 +209,12 @@ def _of_jobs(
     yield batches_router(batches)
 
 
-def _of_the_dashboard(
-    operations: BulkActions, *, keys: KeyStore, sessions: Sessions, wakeups: JobUpdates
-) -> Iterator[APIRouter]:
-    recognize = admin_user_dependency(sessions)
-    yield login_router(sessions)
-    yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
-    yield keys_router(operations, keys, recognize=recognize)
-    yield admin_router(operations, recognize=recognize)
-
-
-def _board(stores: Stores, rules: ApiConfig) -> Overview:
+def _overview(stores: Stores, rules: ApiConfig) -> Overview:
     return Overview(
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        overview=stores.overview,
+        search=stores.overview,
         history=stores.history,
         controls=stores.controls,
         audit=stores.audit,

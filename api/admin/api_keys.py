@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 from api.admin.audit import record
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
 from api.admin.auth.flash import redirect_with_flash
-from api.admin.pages import show
 from api.admin.auth.sessions import Sessions
+from api.admin.pages import show
 from api.http.problems import documented
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.ports.access import KeyStore
@@ -78,9 +78,7 @@ class ApiKeys:
         user.require_write()
         now = time.time()
         expires_at = None if options.days is None else now + options.days * _DAY_SECONDS
-        key, token = issue_key(
-            options.name, scopes=frozenset(options.scopes), now=now, expires_at=expires_at
-        )
+        key, token = issue_key(options.name, scopes=frozenset(options.scopes), now=now, expires_at=expires_at)
         self.keys.add(key)
         scopes = ", ".join(sorted(key.scopes))
         record(self.audit, user, "create key", f"key {key.id} ({key.name}): {scopes}")
@@ -123,9 +121,7 @@ def keys_api_router(api_keys: ApiKeys, *, authenticate: AuthenticateAdmin) -> AP
     return router
 
 
-def keys_page_router(
-    api_keys: ApiKeys, *, sessions: Sessions, authenticate: AuthenticateAdmin
-) -> APIRouter:
+def keys_page_router(api_keys: ApiKeys, *, sessions: Sessions, authenticate: AuthenticateAdmin) -> APIRouter:
     """The page /admin/keys."""
     router = APIRouter(prefix=_PAGE, include_in_schema=False)
     current_user = Depends(authenticate)

@@ -9,7 +9,5 @@ from shared.ports.admin import AuditEntry, AuditLog
 def record(log: AuditLog, user: AdminUser, action: str, target: str, *, count: int = 1) -> None:
     """Add an entry. `count`: how many things were changed. Raises Unavailable."""
     log.add(
-        AuditEntry(
-            at=time.time(), who=user.actor, address=user.address, act=action, what=target, count=count
-        )
+        AuditEntry(at=time.time(), who=user.actor, address=user.address, act=action, what=target, count=count)
     )

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Form, Path, Request
 from fastapi.responses import Response
 
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
-from api.admin.bulk_actions import BulkAction, BulkActions, BulkResult, JobSelection, select_jobs
 from api.admin.auth.flash import HOME, redirect_with_flash, safe_address
+from api.admin.auth.sessions import Sessions
+from api.admin.bulk_actions import BulkAction, BulkActions, BulkResult, JobSelection, select_jobs
 from api.admin.job_filter import JobFilter, job_filter
 from api.admin.operations import Operations
 from api.admin.pages import show
-from api.admin.auth.sessions import Sessions
 from shared.ports.workers import WorkerCommand
 
 _DONE = {BulkAction.RETRY: "queued again", BulkAction.CANCEL: "canceled", BulkAction.DELETE: "deleted"}

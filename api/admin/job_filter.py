@@ -64,8 +64,12 @@ class JobFilter:
 
 def job_filter(
     state: Annotated[str | None, Query(max_length=30, description="Only jobs in this state.")] = None,
-    reason: Annotated[str | None, Query(max_length=60, description="A problem code, such as `no_audio`.")] = None,
-    worker: Annotated[str | None, Query(max_length=200, description="The worker that last ran the job.")] = None,
+    reason: Annotated[
+        str | None, Query(max_length=60, description="A problem code, such as `no_audio`.")
+    ] = None,
+    worker: Annotated[
+        str | None, Query(max_length=200, description="The worker that last ran the job.")
+    ] = None,
     since: Annotated[str | None, Query(max_length=10, description="hour, day or week.")] = None,
     created_after: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
     created_before: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,

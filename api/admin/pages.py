@@ -7,9 +7,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
 from api.admin.auth.flash import clear_flash, read_flash
+from api.admin.auth.sessions import Sessions
 from api.admin.job_filter import JobFilter, job_filter
 from api.admin.overview import Overview
-from api.admin.auth.sessions import Sessions
 from api.http.templating import origin, page
 from api.web.pages import song_context
 from shared.domain.history import SPANS

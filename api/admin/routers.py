@@ -7,13 +7,13 @@ from fastapi import APIRouter
 from api.admin.api import operations_api_router, overview_api_router
 from api.admin.api_keys import ApiKeys, keys_api_router, keys_page_router
 from api.admin.auth.authentication import admin_user_dependency
+from api.admin.auth.login import login_router
+from api.admin.auth.sessions import Sessions
 from api.admin.bulk_actions import BulkActions
 from api.admin.forms import job_forms_router, operation_forms_router
-from api.admin.auth.login import login_router
 from api.admin.operations import Operations
 from api.admin.overview import Overview
 from api.admin.pages import admin_pages_router, fallback_router
-from api.admin.auth.sessions import Sessions
 from api.jobs.service import JobActions
 from api.jobs.updates import JobUpdates
 from api.webhooks.service import WebhookService

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from shared.domain.history import Bucket, Quantiles
 from shared.ports.admin import AuditEntry
 from shared.schemas.job import Timestamp, View
 
-DEPRECATED = {"deprecated": True}
+DEPRECATED: JsonDict = {"deprecated": True}
 
 
 class QueueView(View):

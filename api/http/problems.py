@@ -138,7 +138,7 @@ def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:
         answer.headers.update(getattr(request.state, "answer_headers", {}))
         return answer
     headline = _HEADLINES.get(answer.status_code, "That did not work")
-    context = {"headline": headline, "detail": detail, "way_on": "/", "way_on_label": "To the first page"}
+    context = {"headline": headline, "detail": detail, "link": "/", "link_label": "Go to the start page"}
     told = page(request, "message.html", context, status=answer.status_code)
     if "retry-after" in answer.headers:
         told.headers["Retry-After"] = answer.headers["retry-after"]

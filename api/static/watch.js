@@ -28,12 +28,12 @@ export function sentence(stage, position, attempt) {
       return "Uploading.";
     case "waiting":
       if (position === 0) return "Next in line.";
-      if (position === 1) return "Waiting: one song is before this one.";
-      return position > 1 ? `Waiting: ${position} songs are before this one.` : "Waiting.";
+      if (position === 1) return "Waiting. 1 song is ahead of this one.";
+      return position > 1 ? `Waiting. ${position} songs are ahead of this one.` : "Waiting.";
     case "waiting_to_retry":
-      return "Something went wrong; we will try once more in a moment.";
+      return "Something went wrong. We will try again in a moment.";
     case "listening":
-      return attempt > 1 ? `Listening, attempt ${attempt}…` : "Listening…";
+      return attempt > 1 ? `Analyzing, attempt ${attempt}…` : "Analyzing…";
     case "canceling":
       return "Canceling…";
     default:

@@ -137,6 +137,10 @@ class WebhookService:
         theirs = delivery.owner == owner if owner is not None else delivery.job_id == job_id is not None
         if not theirs:
             raise NotFound("There is no such delivery. It may have expired.")
+        return self.redeliver_any(delivery_id)
+
+    def redeliver_any(self, delivery_id: str) -> Delivery:
+        """Send a delivery again, whoever its owner is. Raises Conflict, NotFound."""
         return self.deliveries.change(delivery_id, lambda one: one.redeliver(now=time.time()))
 
     def redeliver_since(self, owner: str, *, since: float, endpoint_id: str | None) -> tuple[int, bool]:

@@ -11,7 +11,7 @@ const form = document.querySelector("#drop");
 const input = form.querySelector("input[type=file]");
 const songs = document.querySelector("#songs");
 const template = document.querySelector("#song");
-const mostBytes = Number(form.dataset.mostBytes);
+const mostBytes = Number(form.dataset.maxBytes);
 const waiting = [];
 let busy = 0;
 
@@ -30,7 +30,7 @@ form.addEventListener("submit", (event) => {
   const url = link.value.trim();
   if (!url) return link.focus();
   link.value = "";
-  fetchLink(card(nameOf(url) || "A song by its link", ""), url);
+  fetchLink(card(nameOf(url) || "Song from a link", ""), url);
 });
 
 for (const type of ["dragenter", "dragover"]) {
@@ -79,7 +79,7 @@ async function fetchLink(song, url) {
   part(".cancel").onclick = () => song.control.abort();
   part("progress").setAttribute("aria-label", `Progress of ${song.file.name}`);
   part("progress").removeAttribute("value");
-  part(".status").textContent = "Asking for it…";
+  part(".status").textContent = "Fetching…";
   song.card.scrollIntoView({ block: "nearest" });
   try {
     song.card.dataset.job = await submitLink(url, {
@@ -104,9 +104,9 @@ function queue(song) {
   if (song.file.size > mostBytes)
     return stopped(
       song,
-      `This file is larger than ${inBytes(mostBytes)}, the most that is taken here.`,
+      `This file is larger than the limit of ${inBytes(mostBytes)}.`,
     );
-  part(".status").textContent = "Waiting for its turn to upload.";
+  part(".status").textContent = "Waiting to upload.";
   waiting.push(song);
   song.control.signal.addEventListener("abort", () => {
     const at = waiting.indexOf(song);
@@ -143,7 +143,7 @@ async function upload(song) {
     song.sent = sent;
     status.textContent =
       share >= 1
-        ? "Storing it…"
+        ? "Processing…"
         : `Uploading, ${Math.round(100 * share)} %${left > 3 ? `, ${inSeconds(left)} left` : ""}`;
   };
   try {

@@ -36,7 +36,7 @@ RUN python -c "import api.app, api.server, shared.services, kombu.transport.redi
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
-CMD ["python", "-m", "api.server", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["python", "-m", "api", "serve", "--host", "0.0.0.0", "--port", "8000"]
 
 
 FROM python AS worker
@@ -59,9 +59,8 @@ USER 10001:10001
 # Fails the build if a start would still compile anything.
 RUN PYTHONPATH=/app python /tmp/starts_compiled.py --check
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "worker", "--healthcheck"]
-CMD ["python", "-m", "celery", "-A", "worker.main", "worker", "--loglevel", "INFO", "--without-mingle", \
-    "--without-gossip", "--queues", "interactive,batch", "--concurrency", "2"]
+    CMD ["python", "-m", "worker", "healthcheck"]
+CMD ["python", "-m", "worker", "run", "--concurrency", "2"]
 
 
 FROM valkey/valkey:9-alpine AS valkey

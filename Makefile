@@ -60,7 +60,7 @@ bench: $(VENV)/.test-stamp ## Run a benchmark of benchmarks/; ARGS="tuning FOLDE
 screenshots: $(VENV)/.test-stamp ## Take docs/screenshots again from the real pages
 	$(BIN)/python -m tools.screenshots $(ARGS)
 
-docs: $(VENV)/.test-stamp ## Generate docs/configuration.md from shared/settings.py
+docs: $(VENV)/.test-stamp ## Generate docs/configuration.md from shared/settings/
 	$(BIN)/python -m tools.configuration_docs
 
 licenses: $(VENV)/.run-stamp ## List the licenses of all installed packages

@@ -49,6 +49,7 @@ from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
 from shared.ports.access import RateLimiter
 from shared.ports.stores import Stores
+from shared.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,10 @@ class Intake:
             terms=terms,
             budget=BufferPool(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
             in_flight=in_flight,
-            idempotency=Idempotency(stores.claims),
+            idempotency=Idempotency(stores.idempotency),
             known=ReportCache(
-                recall=stores.recall if rules.reuse_reports else None, window_seconds=terms.window_seconds
+                recall=stores.report_index if rules.reuse_reports else None,
+                window_seconds=terms.window_seconds,
             ),
             check_url=addresses.of_callbacks,
         )
@@ -84,12 +86,12 @@ class Intake:
             resumable=TusService(
                 submissions=submissions,
                 arrivals=TusStorage(
-                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.resumables
+                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.tus_uploads
                 ),
                 seconds=terms.direct_upload_seconds,
             ),
             direct=PresignedUploadService(
-                store=stores.direct,
+                store=stores.presigned_uploads,
                 parts=stores.parts,
                 submissions=submissions,
                 seconds=terms.direct_upload_seconds,
@@ -110,8 +112,8 @@ def create_app(
     stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = JobUpdates(stores.transitions)
-    in_flight = ActiveUploads(stores.uploads)
+    wakeups = JobUpdates(stores.job_updates)
+    in_flight = ActiveUploads(stores.upload_registry)
     intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
 
     @asynccontextmanager
@@ -123,7 +125,7 @@ def create_app(
 
     app = FastAPI(
         title="Kammerton",
-        version="0.1.0",
+        version=VERSION,
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
         max_body_size=_BODY_BYTES,
@@ -131,8 +133,8 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Authenticator(stores.keys, anonymous=rules.anonymous)
-    app.state.admission = UploadQuota(limiter=stores.limiter, jobs=stores.jobs, limits=rules.limits)
+    app.state.doorkeeper = Authenticator(stores.api_keys, anonymous=rules.anonymous)
+    app.state.admission = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
     redirect_to_login(app)
     acts = JobActions(
@@ -141,7 +143,7 @@ def create_app(
         queue=stores.queue,
         attempts=rules.terms.attempts,
         keep_audio=rules.keep_audio,
-        forget_webhooks=stores.deliveries.forget,
+        forget_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
     for router in (
@@ -153,7 +155,7 @@ def create_app(
         *admin_routers(
             _overview(stores, rules),
             sessions=sessions,
-            keys=stores.keys,
+            keys=stores.api_keys,
             job_actions=acts,
             webhooks=batches.webhooks,
             updates=wakeups,
@@ -161,7 +163,7 @@ def create_app(
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
-                store=stores.counts, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
+                store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
             books=upkeep.books,
             buffers_in_use=lambda: intake.submissions.budget.held_bytes,
@@ -171,7 +173,7 @@ def create_app(
         app.include_router(router)
     app.mount("/static", assets())
     describe(app, anonymous=rules.anonymous)
-    _wrap(app, rules, limiter=stores.limiter, upkeep=upkeep)
+    _wrap(app, rules, limiter=stores.rate_limiter, upkeep=upkeep)
     return app
 
 
@@ -189,7 +191,7 @@ def _batch_acts(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
-            controls=stores.controls,
+            controls=stores.worker_control,
             first_queue=rules.limits.queues[0],
         ),
     )
@@ -214,13 +216,13 @@ def _overview(stores: Stores, rules: ApiConfig) -> Overview:
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        search=stores.overview,
+        search=stores.job_search,
         history=stores.history,
-        controls=stores.controls,
-        audit=stores.audit,
+        controls=stores.worker_control,
+        audit=stores.audit_log,
         deliveries=stores.deliveries,
         endpoints=stores.endpoints,
-        uploads=stores.uploads,
+        uploads=stores.upload_registry,
         queues=rules.limits.queues,
     )
 

@@ -51,7 +51,7 @@ def health_router(*, jobs: JobStore, audio: AudioStore, workers: WorkerRegistry)
     def _look() -> ReadyView:
         jobs_answer, audio_answers = _answers(jobs.check), _answers(audio.check)
         try:
-            at_work = len(workers.alive())
+            at_work = len(workers.list_alive())
         except Unavailable:
             at_work = 0
         status: Literal["ready", "degraded", "unavailable"] = "ready" if at_work else "degraded"

@@ -7,9 +7,7 @@ from api.app import create_app
 from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
 from api.http.background import Upkeep
 from shared.celery_queue import QUEUES
-from shared.observability.logs import configure_logs
-from shared.services import connect
-from shared.settings import listed, read_settings
+from shared.services import bootstrap
 
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
@@ -30,42 +28,38 @@ def return_what_is_free() -> None:
 
 
 return_what_is_free()
-settings = read_settings()
-configure_logs(
-    log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
-)
-services = connect(settings, process="api")
+settings, services = bootstrap("api")
 app = create_app(
     services,
     rules=ApiConfig(
         terms=JobLimits(
             max_upload_bytes=settings.max_upload_bytes,
-            upload_idle_seconds=settings.upload_idle_seconds,
-            upload_least_bytes_per_second=settings.upload_least_bytes_per_second,
+            upload_idle_seconds=settings.upload_idle_timeout_seconds,
+            upload_least_bytes_per_second=settings.upload_min_bytes_per_second,
             upload_wait_seconds=settings.upload_wait_seconds,
             upload_buffer_bytes=settings.upload_buffer_bytes,
             upload_parts_in_flight=settings.upload_parts_in_flight,
             direct_upload_seconds=settings.direct_upload_seconds,
             attempts=settings.job_attempts,
-            keep_seconds=settings.keep_seconds,
+            keep_seconds=settings.job_retention_seconds,
             window_seconds=settings.window_seconds,
             source_counts_as_bytes=settings.source_spool_bytes,
         ),
         limits=Limits(
-            requests_per_minute=settings.requests_per_minute if settings.limits else None,
-            bytes_per_day=settings.bytes_per_day if settings.limits else None,
-            uploads_at_once=settings.uploads_at_once if settings.limits else None,
-            jobs_queued=settings.jobs_queued if settings.limits else None,
-            queue_most=settings.queue_most,
+            requests_per_minute=settings.requests_per_minute if settings.rate_limits_enabled else None,
+            bytes_per_day=settings.bytes_per_day if settings.rate_limits_enabled else None,
+            uploads_at_once=settings.max_concurrent_uploads if settings.rate_limits_enabled else None,
+            jobs_queued=settings.max_queued_jobs_per_caller if settings.rate_limits_enabled else None,
+            queue_most=settings.max_queued_jobs,
             queues=QUEUES,
         ),
         web=Web(
-            hosts=listed(settings.hosts),
-            cors_origins=listed(settings.cors_origins),
-            proxies=listed(settings.proxies),
+            hosts=settings.allowed_hosts,
+            cors_origins=settings.cors_origins,
+            proxies=settings.trusted_proxies,
             storage_url=settings.s3_public_url or settings.s3_endpoint_url,
         ),
-        anonymous=settings.anonymous,
+        anonymous=settings.allow_anonymous,
         metrics_public=settings.metrics_public,
         keep_audio=settings.keep_audio,
         reuse_reports=settings.reuse_reports,
@@ -75,9 +69,9 @@ app = create_app(
         of_sources=lambda url: str(services.outbound.check(url, allow_http=settings.source_allow_http)),
     ),
     sessions=Sessions(
-        services.vault,
+        services.secrets,
         operator_password=settings.admin_password.get_secret_value() if settings.admin_password else None,
         viewer_password=settings.viewer_password.get_secret_value() if settings.viewer_password else None,
     ),
-    upkeep=Upkeep(books=services.books, traces=services.traces, prepare=services.prepare),
+    upkeep=Upkeep(books=services.metrics_recorder, traces=services.traces, prepare=services.prepare),
 )

@@ -58,13 +58,13 @@ class SharedMetricsCollector(Collector):
         yield from (_counter(counter, fields) for counter in counts.COUNTERS)
         yield from (_histogram(histogram, fields) for histogram in counts.HISTOGRAMS)
         yield from _queues([self._jobs.backlog(queue) for queue in self._queues])
-        yield from _workers(self._workers.alive())
+        yield from _workers(self._workers.list_alive())
         seen = GaugeMetricFamily(
             "kammerton_process_seen_timestamp_seconds",
             "When a kind of process was last heard of.",
             labels=["process"],
         )
-        for process, at in sorted(self._store.seen().items()):
+        for process, at in sorted(self._store.last_seen().items()):
             seen.add_metric([process], at)
         yield seen
 
@@ -85,7 +85,7 @@ def metrics_router(
     ProcessCollector(registry=registry)
 
     def render() -> Response:
-        books.write()
+        books.flush()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     responses: dict[int | str, dict[str, object]] = {

@@ -26,17 +26,17 @@ import structlog
 from fastapi.testclient import TestClient
 
 from shared.domain.job import AudioInput, Job, Problem
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
 from shared.redis.deliveries import RedisDeliveryStore
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
-from shared.redis.job_records import _JOB, entries
+from shared.redis.job_records import _JOB, index_entries
 from shared.redis.job_search import RedisJobSearch
 from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
-from shared.redis.metrics import RedisHistory, count_changes
-from tests.support.servers import a_valkey
-from tests.unit.api.conftest import OPERATOR, World
+from shared.redis.metrics import RedisHistory, history_follower
+from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
+from tests.support.servers import running_valkey
 
 FEW, MANY, ROUNDS = 100, 100_000, 40
 WORDS = [
@@ -62,7 +62,7 @@ def main() -> None:
     """Print a line for each page, and the worst ratio."""
     most = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with a_valkey() as server:
+    with running_valkey() as server:
         client = redis.Redis.from_url(server.url, decode_responses=True)
         few, many = store(client, "few:", FEW), store(client, "many:", most)
         worst = 0.0
@@ -124,10 +124,10 @@ def store(client: "redis.Redis", prefix: str, count: int) -> tuple[TestClient, s
     pipe = client.pipeline(transaction=False)
     job_id = ""
     for number in range(count):
-        job = a_job(number, chance, at=now - 86_000 * chance.random())
+        job = make_job(number, chance, at=now - 86_000 * chance.random())
         job_id = job.id
         pipe.hset(f"{prefix}job:{job.id}", mapping={"version": "1", "record": _JOB.dump_json(job).decode()})
-        for (index, member), score in entries(job).items():
+        for (index, member), score in index_entries(job).items():
             pipe.zadd(prefix + index, {member: score})
         if number % 1000 == 999:
             pipe.execute()
@@ -136,11 +136,15 @@ def store(client: "redis.Redis", prefix: str, count: int) -> tuple[TestClient, s
     return app_over(client, prefix), job_id
 
 
-def a_job(number: int, chance: random.Random, *, at: float) -> Job:
+def make_job(number: int, chance: random.Random, *, at: float) -> Job:
     state = STATES[number % 4]
     bad = state in {JobState.FAILED, JobState.DEAD}
     worker = f"host:{number % 3}"
-    ended = () if state is JobState.QUEUED else (Event(at=at + 2, state=state, attempt=1, worker=worker),)
+    ended = (
+        ()
+        if state is JobState.QUEUED
+        else (StateTransition(at=at + 2, state=state, attempt=1, worker=worker),)
+    )
     return Job(
         id=f"{number:06}{chance.randbytes(8).hex()}",
         state=state,
@@ -159,13 +163,13 @@ def a_job(number: int, chance: random.Random, *, at: float) -> Job:
             sha256=chance.randbytes(32).hex(),
         ),
         problem=Problem(code="no_audio", message="No.", retryable=False) if bad else None,
-        timeline=(Event(at=at, state=JobState.QUEUED, attempt=0), *ended),
+        timeline=(StateTransition(at=at, state=JobState.QUEUED, attempt=0), *ended),
     )
 
 
 def app_over(client: "redis.Redis", prefix: str) -> TestClient:
-    app = World(
-        jobs=RedisJobStore(client, prefix=prefix, followers=[count_changes(prefix)]),
+    app = ApiHarness(
+        jobs=RedisJobStore(client, prefix=prefix, followers=[history_follower(prefix)]),
         workers=RedisWorkerRegistry(client, prefix=prefix),
         transitions=RedisJobUpdateLog(client, prefix=prefix),
         vault=RedisSecretStore(client, prefix=prefix),
@@ -178,7 +182,7 @@ def app_over(client: "redis.Redis", prefix: str) -> TestClient:
         uploads=RedisUploadRegistry(client, prefix=prefix),
     ).client
     app.headers.update({"Accept": "text/html", "Sec-Fetch-Site": "same-origin"})
-    assert app.post("/admin/login", data={"password": OPERATOR}).status_code == 200
+    assert app.post("/admin/login", data={"password": OPERATOR_PASSWORD}).status_code == 200
     return app
 
 

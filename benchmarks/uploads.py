@@ -23,8 +23,8 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
-from tests.support.api_process import Api, an_api
-from tests.support.servers import S3Server, a_valkey, an_s3
+from tests.support.api_process import Api, running_api
+from tests.support.servers import S3Server, running_s3, running_valkey
 
 MIB = 1024 * 1024
 HEAD = b"fLaC" + random.Random(0).randbytes(MIB - 4)
@@ -194,16 +194,16 @@ def killed(api: Api, *, clients: int = 100, times: int = 20) -> None:
 
 def main(names: list[str]) -> None:
     with ExitStack() as stack:
-        valkey = stack.enter_context(a_valkey())
-        s3 = stack.enter_context(an_s3())
+        valkey = stack.enter_context(running_valkey())
+        s3 = stack.enter_context(running_s3())
         settings = {
             "KAMMERTON_UPLOAD_BUFFER_BYTES": str(BUDGET),
             "KAMMERTON_S3_PART_BYTES": str(8 * MIB),
-            "KAMMERTON_UPLOAD_IDLE_SECONDS": "30",
+            "KAMMERTON_UPLOAD_IDLE_TIMEOUT_SECONDS": "30",
             "KAMMERTON_UPLOAD_WAIT_SECONDS": "30",
             "KAMMERTON_LOG_LEVEL": "WARNING",
         }
-        api = stack.enter_context(an_api(valkey, s3, **settings))
+        api = stack.enter_context(running_api(valkey, s3, **settings))
         runs: dict[str, Callable[[], None]] = {
             "one_large": lambda: one_large(api),
             "many_at_once": lambda: many_at_once(api),

@@ -21,9 +21,9 @@ from shared.domain.webhook import new_secret
 from shared.redis.client import connect_redis
 from shared.redis.deliveries import WebhookOutbox
 from shared.redis.jobs import RedisJobStore
-from tests.support.factories import a_job, a_report
-from tests.support.servers import a_valkey
-from tests.support.webhook_receivers import Receiver, a_receiver, a_socket, hang, trickle
+from tests.support.factories import make_job, make_report
+from tests.support.servers import running_valkey
+from tests.support.webhook_receivers import WebhookReceiver, hang, running_receiver, socket_server, trickle
 
 ROOT = Path(__file__).parents[1]
 GOOD, BAD_EACH, ROUNDS = 50, 40, 5
@@ -49,12 +49,15 @@ def main() -> None:
 def round_of(*, bad: bool) -> list[float]:
     """Seconds of delay of each good receiver."""
     with ExitStack() as stack:
-        url = stack.enter_context(a_valkey()).url
+        url = stack.enter_context(running_valkey()).url
         jobs = RedisJobStore(connect_redis(url), prefix="b:", followers=[WebhookOutbox(prefix="b:")])
-        hanging, slow = stack.enter_context(a_socket(hang)), stack.enter_context(a_socket(byte_by_byte))
-        failing = stack.enter_context(a_receiver(lambda _: (500, {}, b""))).url
-        good = [stack.enter_context(a_receiver()) for _ in range(GOOD)]
-        stack.enter_context(a_sender(url))
+        hanging, slow = (
+            stack.enter_context(socket_server(hang)),
+            stack.enter_context(socket_server(byte_by_byte)),
+        )
+        failing = stack.enter_context(running_receiver(lambda _: (500, {}, b""))).url
+        good = [stack.enter_context(running_receiver()) for _ in range(GOOD)]
+        stack.enter_context(running_sender(url))
         warm(jobs, good)
         if bad:
             for number in range(BAD_EACH):
@@ -72,20 +75,20 @@ def round_of(*, bad: bool) -> list[float]:
 def finish(jobs: RedisJobStore, job_id: str, url: str) -> float:
     """End one job with a callback; when that was, on the monotonic clock."""
     callback = Callback(url=url, events=("job.succeeded",), secret=new_secret())
-    jobs.add(a_job(job_id, callback=callback, keep_seconds=3600.0))
+    jobs.add(make_job(job_id, callback=callback, keep_seconds=3600.0))
     jobs.change(job_id, lambda job: job.start(worker="w", now=time.time(), lease_seconds=60))
-    jobs.change(job_id, lambda job: job.succeed(1, a_report(), now=time.time()))
+    jobs.change(job_id, lambda job: job.succeed(1, make_report(), now=time.time()))
     return time.monotonic()
 
 
-def warm(jobs: RedisJobStore, receivers: list[Receiver]) -> None:
+def warm(jobs: RedisJobStore, receivers: list[WebhookReceiver]) -> None:
     """Let the sender send to each once: its threads have started, its modules are loaded."""
     for number, receiver in enumerate(receivers):
         finish(jobs, f"warm-{number}", receiver.url)
     wait_for(receivers, requests=1)
 
 
-def wait_for(receivers: list[Receiver], *, requests: int) -> None:
+def wait_for(receivers: list[WebhookReceiver], *, requests: int) -> None:
     """Until each was asked so often."""
     while not all(len(receiver.requests) >= requests for receiver in receivers):
         time.sleep(0.01)
@@ -99,7 +102,7 @@ def byte_by_byte(connected: Any) -> None:
 
 
 @contextlib.contextmanager
-def a_sender(url: str) -> Any:
+def running_sender(url: str) -> Any:
     """One `python -m worker.webhooks` with its defaults."""
     settings = {
         "KAMMERTON_REDIS_URL": url,
@@ -107,7 +110,7 @@ def a_sender(url: str) -> Any:
         "KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
         "KAMMERTON_WEBHOOK_ALLOW_HTTP": "true",
     }
-    command = [sys.executable, "-m", "worker.webhooks"]
+    command = [sys.executable, "-m", "worker", "webhooks"]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL) as process:
         try:
             yield process

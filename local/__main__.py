@@ -10,38 +10,14 @@ from local.processes import Command
 
 
 def commands(options: Options) -> list[Command]:
-    """What runs beside the servers: the same commands as in docker-compose.yml. Stopped last to first."""
-    python = [sys.executable, "-m"]
-    worker = [
-        "celery",
-        "-A",
-        "worker.main",
-        "worker",
-        "--loglevel",
-        "INFO",
-        "--without-mingle",
-        "--without-gossip",
-    ]
+    """What runs next to the servers, as in docker-compose.yml. Stopped from the last to the first."""
+    api = [sys.executable, "-m", "api", "serve"]
+    worker = [sys.executable, "-m", "worker"]
     return [
-        Command("rescuer", [*python, "worker.maintenance"], stop_seconds=1),
-        Command("notifier", [*python, "worker.webhooks"], stop_seconds=4),
-        Command(
-            "worker",
-            [*python, *worker, "--queues", "interactive,batch", "--concurrency", str(options.workers)],
-            stop_seconds=5,
-        ),
-        Command(
-            "api",
-            [
-                *python,
-                "api.server",
-                "--host",
-                options.host,
-                "--port",
-                str(options.port),
-            ],
-            stop_seconds=4,
-        ),
+        Command("rescuer", [*worker, "maintenance"], stop_seconds=1),
+        Command("notifier", [*worker, "webhooks"], stop_seconds=4),
+        Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
+        Command("api", [*api, "--host", options.host, "--port", str(options.port)], stop_seconds=4),
     ]
 
 

@@ -31,8 +31,8 @@ class Options:
 
 
 OWN_MACHINE = {
-    "KAMMERTON_ANONYMOUS": "true",
-    "KAMMERTON_LIMITS": "false",
+    "KAMMERTON_ALLOW_ANONYMOUS": "true",
+    "KAMMERTON_RATE_LIMITS_ENABLED": "false",
     "KAMMERTON_METRICS_PUBLIC": "true",
 }
 """Settings that only make sense where everybody who comes is you. The environment may say otherwise."""

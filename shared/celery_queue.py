@@ -13,7 +13,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
-from shared.observability.logs import bound_field
+from shared.observability.logs import context_field
 from shared.redis.client import parse_sentinel
 
 ANALYZE = "audio.analyze"
@@ -71,7 +71,7 @@ class CeleryJobQueue:
         self._client = client
         self._prefix = prefix
 
-    def submit(self, job_id: str, *, queue: str) -> None:
+    def enqueue(self, job_id: str, *, queue: str) -> None:
         """Tell the workers of a queue that a job waits."""
         try:
             self._app.send_task(
@@ -80,12 +80,12 @@ class CeleryJobQueue:
                 task_id=job_id,
                 queue=queue,
                 retry=False,
-                headers={REQUEST_ID: bound_field("request_id")},
+                headers={REQUEST_ID: context_field("request_id")},
             )
         except (KombuError, RedisError, OSError) as error:
             raise Unavailable("The queue does not answer; try again later.") from error
 
-    def announced(self, queue: str) -> frozenset[str]:
+    def enqueued_ids(self, queue: str) -> frozenset[str]:
         """Ids of the thousand jobs whose messages wait at the head of the queue."""
         try:
             messages: Any = self._client.lrange(self._prefix + queue, -_MOST_READ, -1)

@@ -3,8 +3,8 @@
     KammertonError
     ├── Rejected        the client's turn: change the request
     │   ├── BadRequest (AddressRefused)  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
-    │   ├── UploadStalled  ├── UploadGone  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
-    │   ├── KeyReused  ├── BadItem  └── WrongVersion
+    │   ├── UploadStalled  ├── UploadAborted  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
+    │   ├── IdempotencyKeyReused  ├── InvalidItem  └── UnsupportedVersion
     ├── Unanalysable    the job fails, another try can't help
     │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed, another may not
@@ -12,8 +12,8 @@
     │   ├── QueueFull
     │   └── Overloaded  so are we ourselves, with other uploads
     ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
-    │   └── SourceAway  ask it again later, some times
-    └── LostLease       somebody else has the job now: stop, write nothing
+    │   └── SourceUnavailable  ask it again later, some times
+    └── LeaseLost       somebody else has the job now: stop, write nothing
 
 Messages are sentences for the client: no path, address or traceback in them.
 """
@@ -76,7 +76,7 @@ class UploadStalled(Rejected):
     code = "upload_stalled"
 
 
-class UploadGone(Rejected):
+class UploadAborted(Rejected):
     """Raised when a client hangs up before the end of its upload."""
 
     code = "upload_gone"
@@ -100,7 +100,7 @@ class Forbidden(Rejected):
     code = "forbidden"
 
 
-class KeyReused(Rejected):
+class IdempotencyKeyReused(Rejected):
     """Raised when an Idempotency-Key comes with another request than before."""
 
     code = "idempotency_key_reused"
@@ -116,7 +116,7 @@ class LimitReached(Rejected):
         self.retry_after_seconds = retry_after_seconds
 
 
-class BadItem(Rejected):
+class InvalidItem(Rejected):
     """Raised when one item of a batch can't be a job. `item`: its place in the request, from 0."""
 
     code = "bad_item"
@@ -126,7 +126,7 @@ class BadItem(Rejected):
         self.item = item
 
 
-class WrongVersion(Rejected):
+class UnsupportedVersion(Rejected):
     """Raised when a client speaks another version of a protocol."""
 
     code = "wrong_version"
@@ -190,7 +190,7 @@ class Unreachable(KammertonError):
     code = "unreachable"
 
 
-class SourceAway(Unreachable):
+class SourceUnavailable(Unreachable):
     """Raised when the server of a job's audio is away. `retry_after_seconds`: what it asks for."""
 
     code = "source_away"
@@ -206,7 +206,7 @@ class Overloaded(Unavailable):
     code = "overloaded"
 
 
-class LostLease(KammertonError):
+class LeaseLost(KammertonError):
     """Raised when a worker acts on a job that another one has, or nobody."""
 
     code = "lost_lease"

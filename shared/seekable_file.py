@@ -1,35 +1,50 @@
-"""A file of a known size whose bytes come from elsewhere: all of a file object but the reading itself."""
+"""A file object over bytes of a known size that come from elsewhere."""
 
 import errno
 import io
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class SeekableFile(io.RawIOBase):
-    """Read-only. Who inherits reads from `_at`, moves it on, and never beyond `size_bytes`."""
+    """Read-only base class. Subclasses implement `_read_into`."""
 
     def __init__(self, size_bytes: int = 0) -> None:
         super().__init__()
         self.size_bytes = size_bytes
-        self._at = 0
+        self._position = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes from the beginning."""
-        return self._at
+        """Return the position in bytes from the start."""
+        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move, as files do, without touching a byte. Raises OSError before the beginning."""
-        # only arithmetic: libsndfile seeks to the end and back for every length it asks for
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size_bytes}[whence]
+        """Set the position without reading anything. Raises OSError if it would be negative."""
+        # Arithmetic only, because libsndfile seeks to the end and back whenever it asks for the length.
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size_bytes}[whence]
         if base + offset < 0:
             raise OSError(errno.EINVAL, "seek before the start")
-        self._at = base + offset
-        return self._at
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Fill *buffer* up to the end of the file and return the number of bytes. Fewer are not an error."""
+        view = memoryview(buffer).cast("B")[: max(0, self.size_bytes - self._position)]
+        count = self._read_into(view, self._position) if view else 0
+        self._position += count
+        return count
+
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        """Fill *view*, which ends within the file, from *offset* and return the number of bytes."""
+        raise NotImplementedError

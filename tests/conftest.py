@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from local.processes import CannotStart
-from tests.support.browser import a_browser, chromium_path
-from tests.support.servers import S3Server, ValkeyServer, a_valkey, an_s3
-from tests.support.system import SOME_ORIGIN, System, a_system
+from tests.support.browser import chromium_path, running_browser
+from tests.support.servers import S3Server, ValkeyServer, running_s3, running_valkey
+from tests.support.system import ALLOWED_ORIGIN, System, running_system
 
 Server = TypeVar("Server")
 JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
@@ -27,13 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    with _started(a_valkey()) as server:
+    with _started(running_valkey()) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3Server]:
-    with _started(an_s3()) as server:
+    with _started(running_s3()) as server:
         yield server
 
 
@@ -54,8 +54,8 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One for all tests that leave it as they found it."""
-    settings = {"KAMMERTON_CORS_ORIGINS": SOME_ORIGIN, "KAMMERTON_DIRECT_PART_BYTES": str(5 * 1024 * 1024)}
-    with a_system(tmp_path_factory.mktemp("system") / "data", **settings) as running:
+    settings = {"KAMMERTON_CORS_ORIGINS": ALLOWED_ORIGIN, "KAMMERTON_DIRECT_PART_BYTES": str(5 * 1024 * 1024)}
+    with running_system(tmp_path_factory.mktemp("system") / "data", **settings) as running:
         yield running
 
 
@@ -67,7 +67,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    with a_browser() as running:
+    with running_browser() as running:
         yield running
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import soundfile
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import a_browser
-from tests.support.music import a_song
-from tests.support.seed_data import a_failed_webhook, an_hour, dead_job, the_store
-from tests.support.system import System, a_system
+from tests.support.browser import running_browser
+from tests.support.music import make_song
+from tests.support.seed_data import dead_job, job_store, seed_an_hour_of_jobs, seed_failed_webhook
+from tests.support.system import System, running_system
 
 LOOKS = (("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390))
 TARGET = Path(__file__).parents[1] / "docs" / "screenshots"
@@ -27,8 +27,8 @@ def main() -> None:
     taken: list[Path] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        a_system(Path(folder) / "data", KAMMERTON_ADMIN_PASSWORD=OPERATOR) as system,
-        a_browser() as browser,
+        running_system(Path(folder) / "data", KAMMERTON_ADMIN_PASSWORD=OPERATOR) as system,
+        running_browser() as browser,
     ):
         song, noise, dead = prepare(system)
         pages = {
@@ -63,20 +63,20 @@ def shrink(files: list[Path]) -> None:
 
 def prepare(system: System) -> tuple[str, str, str]:
     """A song, a noise and a dead job, in front of an hour of others."""
-    with the_store(system) as jobs:
-        an_hour(jobs)
+    with job_store(system) as jobs:
+        seed_an_hour_of_jobs(jobs)
         jobs.add(dead_job("Dd7rT0pQ2mXk9sV1bLw3Ag", at=time.time() - 400, filename="strange container.m4a"))
         jobs.add(dead_job("Zk2rT0pQ2mXk9sV1bLw3Bh", at=time.time() - 900, filename="fuzz-4711.mp4"))
-    a_failed_webhook(system, "Dd7rT0pQ2mXk9sV1bLw3Ag")
+    seed_failed_webhook(system, "Dd7rT0pQ2mXk9sV1bLw3Ag")
     ids = []
-    for name, audio in (("Autumn in Ghent.wav", a_song(432.0)), ("a long breath.wav", a_noise())):
+    for name, audio in (("Autumn in Ghent.wav", make_song(432.0)), ("a long breath.wav", make_noise())):
         answer = system.client.post("/v1/jobs", files={"file": (name, audio, "audio/wav")})
         ids.append(answer.json()["id"])
         system.finished(answer.headers["location"])
     return ids[0], ids[1], "Dd7rT0pQ2mXk9sV1bLw3Ag"
 
 
-def a_noise() -> bytes:
+def make_noise() -> bytes:
     file = io.BytesIO()
     soundfile.write(file, 0.1 * np.random.default_rng(3).standard_normal(8 * 44_100), 44_100, format="WAV")
     return file.getvalue()

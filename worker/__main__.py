@@ -1,34 +1,77 @@
-"""`python -m worker FILE…`: analyse local files. `--healthcheck`: is the worker of this machine well?"""
+"""`python -m worker COMMAND`: every process of the worker side.
+
+`python -m worker FILE…` is short for `python -m worker analyze FILE…`.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
+COMMANDS = {
+    "run": "run jobs from the queues",
+    "webhooks": "send webhooks",
+    "maintenance": "rescue lost jobs and delete expired ones",
+    "healthcheck": "exit with 1 if the worker on this machine is unhealthy",
+    "analyze": "analyze local audio files",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """The exit status: 1 if any file has a problem, or the worker is unwell."""
-    parser = argparse.ArgumentParser(prog="python -m worker", description="Which pitch is a song tuned to?")
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    parser.add_argument("--start", type=float, metavar="SECONDS", help="where the window begins")
-    parser.add_argument("--window", type=float, default=60.0, metavar="SECONDS", help="how much to hear (60)")
-    parser.add_argument("--healthcheck", action="store_true", help="is the worker on this machine at work?")
-    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw spectrum and tuning of one FILE")
-    options = parser.parse_args(arguments)
-    # imported late: a health check must not pay for librosa
-    if options.healthcheck:
+    """Run one command. Returns its exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command, *rest = arguments or ["--help"]
+    if command == "--healthcheck":  # as it was called before the sub-commands
+        command = "healthcheck"
+    if command in {"-h", "--help"}:
+        sys.stdout.write(_usage())
+        return 0 if arguments else 2
+    # Imported late: each command loads only what it needs. A health check must not load librosa.
+    if command == "run":
+        from worker.main import main as run
+
+        run(rest)
+        return 0
+    if command == "webhooks":
+        from worker.webhooks.main import main as send_webhooks
+
+        send_webhooks()
+        return 0
+    if command == "maintenance":
+        from worker.maintenance.main import main as maintain
+
+        maintain()
+        return 0
+    if command == "healthcheck":
         from worker.health.probe import check
 
         return check()
-    if not options.files:
-        parser.error("name at least one FILE")
-    if options.plot and len(options.files) > 1:
-        parser.error("--plot draws one FILE")
-    from worker.analyze_files import analyse_files
+    return _analyze(rest if command == "analyze" else arguments)
 
-    well = analyse_files(
+
+def _usage() -> str:
+    lines = [f"  {name:<12} {description}\n" for name, description in COMMANDS.items()]
+    return f"usage: python -m worker COMMAND [OPTION…]\n\n{''.join(lines)}"
+
+
+def _analyze(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m worker analyze", description="Which reference pitch is a song tuned to?"
+    )
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--start", type=float, metavar="SECONDS", help="where the analyzed window begins")
+    parser.add_argument(
+        "--window", type=float, default=60.0, metavar="SECONDS", help="length of the window (default: 60)"
+    )
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="plot spectrum and tuning of one FILE")
+    options = parser.parse_args(arguments)
+    if options.plot and len(options.files) > 1:
+        parser.error("--plot takes one FILE")
+    from worker.analyze_files import analyze_files
+
+    succeeded = analyze_files(
         options.files, start_seconds=options.start, window_seconds=options.window, plot=options.plot
     )
-    return 0 if well else 1
+    return 0 if succeeded else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Analyse local files, one JSON line each. No services needed."""
+"""Analyses local files without any service and prints one JSON line for each."""
 
 import json
 import sys
@@ -20,35 +20,38 @@ _REPORT = TypeAdapter(Report)
 _LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seconds=120)
 
 
-def analyse_files(
+def analyze_files(
     files: Sequence[Path], *, start_seconds: float | None, window_seconds: float, plot: Path | None = None
 ) -> bool:
-    """Print a report or a problem for each file, draw it where `plot` says; whether all have a report."""
+    """Print a report or a problem for each file. Returns True if every file has a report.
+
+    Draws the charts of the last report to *plot*.
+    """
     configure_logs(log_format="console", log_level="ERROR")
     warm_up()
-    all_well = True
+    all_succeeded = True
     for file in files:
         line: dict[str, object] = {"file": str(file)}
         try:
-            heard = _listen(file, start_seconds, window_seconds)
-            report = _REPORT.dump_python(heard.report, mode="json")
+            result = _analyze(file, start_seconds, window_seconds)
+            report = _REPORT.dump_python(result.report, mode="json")
             line |= {
                 **report["tuning"],
                 "audio": report["audio"],
-                "memory_peak_bytes": heard.memory_peak_bytes,
+                "memory_peak_bytes": result.memory_peak_bytes,
             }
             if plot is not None:
-                draw(heard.report.tuning, plot, title=file.name)
+                draw(result.report.tuning, plot, title=file.name)
         except (KammertonError, OSError) as error:
-            all_well = False
+            all_succeeded = False
             message = error.message if isinstance(error, KammertonError) else f"{error.strerror}: {file}"
             line["problem"] = {"code": getattr(error, "code", "unreadable"), "message": message}
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         sys.stdout.flush()
-    return all_well
+    return all_succeeded
 
 
-def _listen(file: Path, start_seconds: float | None, window_seconds: float) -> AnalysisResult:
+def _analyze(file: Path, start_seconds: float | None, window_seconds: float) -> AnalysisResult:
     with file.open("rb") as audio:
         return analyze_in_sandbox(
             audio,

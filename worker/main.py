@@ -1,44 +1,28 @@
-"""The Celery app and its task, for `celery -A worker.main worker`. Nobody imports it."""
+"""`python -m worker run`: the Celery app, its task, and the options that its worker runs with."""
 
+import argparse
 import gc
 from functools import partial
 from typing import Any
 
 from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
-from shared.observability.logs import bound, configure_logs
-from shared.observability.metrics import FETCHED, counted
-from shared.services import connect
-from shared.settings import read_settings
+from shared.observability.logs import log_context
+from shared.observability.metrics import FETCHED, increment
+from shared.services import bootstrap
 from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
-from worker.health.heartbeat import announce, diagnose, worker_name
+from worker.health.heartbeat import install_heartbeat, worker_name
+from worker.health.probe import diagnosis
 from worker.jobs.analyze_audio import analyze_in_sandbox
-from worker.jobs.run_attempt import AttemptConfig, analyze
+from worker.jobs.run_attempt import AttemptConfig, AttemptRunner
 from worker.remote.audio_file import fetch
 from worker.remote.fetcher import RemoteLimits
 from worker.sandbox.limits import ChildLimits
 from worker.trace_spans import spans_of_attempt
 from worker.warm_up import warm_up
 
-settings = read_settings()
-configure_logs(
-    log_format=settings.log_format, log_level=settings.log_level, log_filenames=settings.log_filenames
-)
-services = connect(settings, process="worker")
+settings, services = bootstrap("worker")
 app = services.celery
-announce(
-    app,
-    services.workers,
-    services.controls,
-    look=partial(
-        diagnose,
-        jobs=services.jobs,
-        workers=services.workers,
-        controls=services.controls,
-        queues=QUEUES,
-        stalled_seconds=settings.stalled_seconds,
-    ),
-)
 app.conf.update(
     worker_concurrency=choose_concurrency(
         available_cpus(),
@@ -48,61 +32,75 @@ app.conf.update(
     ),
     worker_max_tasks_per_child=settings.worker_jobs_per_child,
 )
-drain = Drain(grace_seconds=settings.drain_seconds)
+install_heartbeat(
+    app, services.workers, services.worker_control, diagnose_worker=diagnosis(settings, services)
+)
+drain = Drain(grace_seconds=settings.shutdown_grace_seconds)
 drain.on_shutdown()
 
-terms = AttemptConfig(
-    lease_seconds=settings.lease_seconds,
-    retry_seconds=settings.retry_seconds,
-    keep_audio=settings.keep_audio,
-    source_pauses=settings.source_retry_seconds,
-)
-fetch_audio = partial(
-    fetch,
-    outbound=services.outbound,
-    limits=RemoteLimits(
-        whole_bytes=settings.max_upload_bytes,
-        read_bytes=settings.source_read_bytes,
-        spool_bytes=settings.source_spool_bytes,
-        seconds=settings.source_seconds,
-        silent_seconds=settings.source_answer_seconds,
-        allow_http=settings.source_allow_http,
+runner = AttemptRunner(
+    jobs=services.jobs,
+    audio=services.audio,
+    fetch=partial(
+        fetch,
+        outbound=services.outbound,
+        limits=RemoteLimits(
+            max_file_bytes=settings.max_upload_bytes,
+            read_bytes=settings.source_read_bytes,
+            spool_bytes=settings.source_spool_bytes,
+            timeout_seconds=settings.source_timeout_seconds,
+            idle_timeout_seconds=settings.source_response_timeout_seconds,
+            allow_http=settings.source_allow_http,
+        ),
+        on_bytes=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
     ),
-    count=lambda size: services.books.tally.add(counted(FETCHED, amount=size)),
-)
-listen = partial(
-    analyze_in_sandbox,
-    window_seconds=settings.window_seconds,
-    limits=ChildLimits(
-        memory_bytes=settings.job_memory_bytes,
-        cpu_seconds=int(settings.job_wall_seconds),
-        wall_seconds=settings.job_wall_seconds,
+    analyze_audio=partial(
+        analyze_in_sandbox,
+        window_seconds=settings.window_seconds,
+        limits=ChildLimits(
+            memory_bytes=settings.job_memory_bytes,
+            cpu_seconds=int(settings.job_timeout_seconds),
+            wall_seconds=settings.job_timeout_seconds,
+        ),
     ),
+    worker=worker_name,
+    config=AttemptConfig(
+        lease_seconds=settings.lease_seconds,
+        retry_seconds=settings.job_retry_delay_seconds,
+        keep_audio=settings.keep_audio,
+        source_retry_seconds=settings.source_retry_delays_seconds,
+    ),
+    paused_queues=services.worker_control.paused,
+    is_stopping=lambda: drain.is_over,
 )
 
 
 @app.task(name=ANALYZE, bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
 def analyze_audio(task: Any, job_id: str) -> None:
     """Run one attempt of a job."""
-    with bound(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
+    with log_context(job_id=job_id, request_id=task.request.get(REQUEST_ID)):
         try:
-            ended = analyze(
-                job_id,
-                jobs=services.jobs,
-                audio=services.audio,
-                fetch=fetch_audio,
-                listen=listen,
-                worker=worker_name(),
-                terms=terms,
-                paused=services.controls.paused,
-                stopping=lambda: drain.is_over,
-            )
+            ended = runner.run(job_id)
             for span in spans_of_attempt(ended) if ended and services.traces.is_on else ():
                 services.traces.record(span)
         finally:
-            services.books.write()
-            services.traces.write()  # here and not in a thread: this process forks
+            services.metrics_recorder.flush()
+            services.traces.flush()  # not in a background thread, because this process forks
 
 
 warm_up()
 gc.freeze()
+
+
+def main(arguments: list[str]) -> None:
+    """Run the worker until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m worker run", description="Run jobs from the queues.")
+    parser.add_argument(
+        "--concurrency", type=int, metavar="N", help="jobs at once (default: by CPU and memory)"
+    )
+    parser.add_argument("--queues", default=",".join(QUEUES), help="(default: %(default)s)")
+    options = parser.parse_args(arguments)
+    flags = ["--loglevel", "INFO", "--without-mingle", "--without-gossip", "--queues", options.queues]
+    if options.concurrency:
+        flags += ["--concurrency", str(options.concurrency)]
+    app.worker_main(["worker", *flags])

@@ -1,7 +1,7 @@
-"""Where numba finds what was compiled when the image was built. Named by NUMBA_CACHE_LOCATOR_CLASSES only.
+"""Lets numba use a read-only cache that was compiled into the image. Named by NUMBA_CACHE_LOCATOR_CLASSES.
 
-Its own locators take only a directory that they could write to, and else stop with "no locator
-available": in a container with a read-only root that would be every start.
+The locators of numba accept only a writable directory and otherwise fail with "no locator available", which
+would be every start in a container with a read-only root.
 """
 
 from numba.core.caching import UserProvidedCacheLocator
@@ -11,4 +11,4 @@ class PrebuiltCache(UserProvidedCacheLocator):
     """The directory NUMBA_CACHE_DIR, which may be read-only."""
 
     def ensure_cache_path(self) -> None:
-        """Ask nothing of the directory: what is missing in a read-only one stops the start by itself."""
+        """Require nothing: a start that misses something in a read-only directory fails by itself."""

@@ -1,4 +1,4 @@
-"""Draws a report: spectrum, histogram and verdict. The only file that knows matplotlib."""
+"""Plots a report: spectrum, pitch histogram and verdict. The only file that imports matplotlib."""
 
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +9,8 @@ from shared.domain.report import TuningReport
 
 
 def plot(report: TuningReport, path: Path, *, title: str = "") -> None:
-    """Writes a picture of `report` to `path`; its suffix names the format."""
-    # Only `--plot` needs matplotlib: nobody else should have to install it.
+    """Write a plot of *report* to *path*, whose suffix selects the format."""
+    # Imported late: only `--plot` needs matplotlib, an optional dependency.
     figure = import_module("matplotlib.figure").Figure(figsize=(9, 7), layout="constrained")
     above, below = figure.subplots(2, 1)
     if report.spectrum:
@@ -31,7 +31,7 @@ def plot(report: TuningReport, path: Path, *, title: str = "") -> None:
 
 
 def caption(report: TuningReport) -> str:
-    """One line: the verdict, the pitch and how sure it is."""
+    """One line with the verdict, the pitch and the confidence."""
     if report.reason is not None or report.a4_hz is None:
         return f"inconclusive: {report.reason}"
     pitch = f"A4 = {report.a4_hz:.2f} Hz ± {report.uncertainty_cents:.1f} cents"

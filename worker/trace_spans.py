@@ -1,4 +1,4 @@
-"""From what is recorded of a job or a delivery to the spans of its trace. Pure."""
+"""Builds trace spans from the records of a job or a delivery. Pure functions."""
 
 from shared.domain.delivery import Delivery
 from shared.domain.job import Job
@@ -7,21 +7,21 @@ from shared.observability.traces import Span, TraceContext, Value, new_trace_con
 
 
 def spans_of_attempt(job: Job) -> list[Span]:
-    """How long the last attempt waited and took, below the request that made the job."""
+    """Spans of the last attempt, its wait and its steps, as children of the request that created the job."""
     events = job.timeline
     index = max((i for i, event in enumerate(events) if event.state is JobState.RUNNING), default=0)
     if index == 0 or index + 1 >= len(events):
-        return []  # it never ran, or still does
+        return []  # it never ran, or is still running
     queued, running, ended = events[index - 1 : index + 2]
     request = parse_traceparent(job.traceparent)
-    about: dict[str, Value] = {"kammerton.job_id": job.id, "kammerton.attempt": running.attempt}
+    attributes: dict[str, Value] = {"kammerton.job_id": job.id, "kammerton.attempt": running.attempt}
     waiting = Span(
         name="waiting",
         place=_below(request),
         parent=request,
         began=queued.at,
         ended=max(queued.at, running.at),
-        attributes=about | {"kammerton.queue": job.queue},
+        attributes=attributes | {"kammerton.queue": job.queue},
     )
     attempt = Span(
         name="attempt",
@@ -31,13 +31,13 @@ def spans_of_attempt(job: Job) -> list[Span]:
         ended=max(running.at, ended.at),
         kind="consumer",
         failed=ended.state in {JobState.QUEUED, JobState.DEAD},
-        attributes=about | _facts(job),
+        attributes=attributes | _outcome(job),
     )
     return [waiting, attempt, *_steps(job, attempt)]
 
 
 def _steps(job: Job, attempt: Span) -> list[Span]:
-    """Decoding and analysis. How long they took is measured; they are drawn at the end of their attempt."""
+    """Spans of decoding and analysis. Only durations are known, so they are aligned to the attempt's end."""
     if job.report is None:
         return []
     audio, steps, end = job.report.audio, [], attempt.ended
@@ -50,7 +50,7 @@ def _steps(job: Job, attempt: Span) -> list[Span]:
 
 
 def span_of_delivery(delivery: Delivery, *, traceparent: str | None) -> Span | None:
-    """The last attempt to send a webhook, below the request that made its job."""
+    """Span of the last delivery attempt, as a child of the request that created the job."""
     if not delivery.attempts:
         return None
     last = delivery.attempts[-1]
@@ -75,14 +75,14 @@ def _below(request: TraceContext | None) -> TraceContext:
     return request.child() if request else new_trace_context()
 
 
-def _facts(job: Job) -> dict[str, Value]:
-    facts: dict[str, Value] = {"kammerton.state": job.state.value}
+def _outcome(job: Job) -> dict[str, Value]:
+    outcome: dict[str, Value] = {"kammerton.state": job.state.value}
     if job.problem is not None:
-        facts["kammerton.problem"] = job.problem.code
+        outcome["kammerton.problem"] = job.problem.code
     if job.report is not None:
         audio = job.report.audio
-        facts |= {
+        outcome |= {
             "kammerton.audio_seconds": audio.analysed_seconds,
             "kammerton.bytes_read": audio.bytes_read,
         }
-    return facts
+    return outcome

@@ -1,6 +1,6 @@
-"""Pay for librosa once: whatever loads or compiles on first use, done in the parent before it forks.
+"""Loads and compiles everything that the analysis needs, once, in the parent before it forks.
 
-The child that decodes can open no file, so what is not imported here can never be imported there.
+The sandboxed child cannot open files, so it cannot import what is not imported here.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from worker.jobs.analyze_audio import analyze_audio
 
 
 def warm_up() -> None:
-    """Load every part of PyAV, and send a short tone through the whole analysis."""
+    """Import every module of PyAV, and run the whole analysis on a short tone."""
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

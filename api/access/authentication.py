@@ -12,7 +12,7 @@ from shared.domain.api_key import Scope, check_token, key_id_of, with_included
 from shared.domain.batch import Batch
 from shared.domain.job import Job
 from shared.errors import Forbidden, NotFound, Unauthenticated
-from shared.ports.access import KeyStore
+from shared.ports.access import ApiKeyStore
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOW = "Send an API key: Authorization: Bearer kam_…"
@@ -60,7 +60,7 @@ NOBODY = Caller(key_id=None, scopes=frozenset())
 class Authenticator:
     """Tells callers by their API keys."""
 
-    def __init__(self, keys: KeyStore, *, anonymous: bool) -> None:
+    def __init__(self, keys: ApiKeyStore, *, anonymous: bool) -> None:
         self._keys = keys
         self._stranger = ANYBODY if anonymous else NOBODY
 

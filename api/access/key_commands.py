@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.errors import BadRequest
-from shared.ports.access import KeyStore
+from shared.ports.access import ApiKeyStore
 
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 
-def run(arguments: list[str] | None, *, connect: Callable[[], KeyStore]) -> int:
+def run(arguments: list[str] | None, *, connect: Callable[[], ApiKeyStore]) -> int:
     """Run one command. Raises BadRequest, NotFound, Unavailable."""
     options = _parser().parse_args(arguments)
     keys = connect()
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _create(keys: KeyStore, options: argparse.Namespace) -> None:
+def _create(keys: ApiKeyStore, options: argparse.Namespace) -> None:
     now = time.time()
     key, token = issue_key(
         options.name,
@@ -63,9 +63,9 @@ def _create(keys: KeyStore, options: argparse.Namespace) -> None:
     print(token)
 
 
-def _list(keys: KeyStore, *, as_json: bool) -> None:
+def _list(keys: ApiKeyStore, *, as_json: bool) -> None:
     now = time.time()
-    for key in keys.all():
+    for key in keys.list_all():
         print(json.dumps(_fields(key, now=now), ensure_ascii=False) if as_json else _line(key, now=now))
 
 

@@ -46,7 +46,7 @@ class RequestLimit:
     def __init__(self, app: ASGIApp, *, limiter: RateLimiter, per_minute: int) -> None:
         self._app = app
         self._limiter = limiter
-        self._quota = Quota(name="requests", most=per_minute, window_seconds=60)
+        self._quota = Quota(name="requests", limit=per_minute, window_seconds=60)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -54,7 +54,7 @@ class RequestLimit:
             return await self._app(scope, receive, send)
         try:
             subject = await _subject(Request(scope))
-            allowance = await run_in_threadpool(self._limiter.take, self._quota, subject)
+            allowance = await run_in_threadpool(self._limiter.consume, self._quota, subject)
         except Unavailable as error:
             _log.warning("requests_not_counted", why=error.message)
             return await self._app(scope, receive, send)
@@ -64,13 +64,13 @@ class RequestLimit:
                 self._mark(MutableHeaders(scope=message), allowance)
             await send(message)
 
-        if allowance.fits:
+        if allowance.allowed:
             return await self._app(scope, receive, marked)
         _log.warning("requests_limited", subject=subject)
         answer = problem(
             429,
             "too_many_requests",
-            f"More than {self._quota.most} requests in a minute; go on in {allowance.reset_seconds} s.",
+            f"More than {self._quota.limit} requests in a minute; go on in {allowance.reset_seconds} s.",
             {"Retry-After": str(allowance.reset_seconds)},
         )
         await answer(scope, receive, marked)
@@ -78,8 +78,8 @@ class RequestLimit:
     def _mark(self, headers: MutableHeaders, allowance: Allowance) -> None:
         """As draft-ietf-httpapi-ratelimit-headers has it."""
         quota = self._quota
-        headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.most};w={quota.window_seconds}'
-        headers["RateLimit"] = f'"{quota.name}";r={allowance.left};t={allowance.reset_seconds}'
+        headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.limit};w={quota.window_seconds}'
+        headers["RateLimit"] = f'"{quota.name}";r={allowance.remaining};t={allowance.reset_seconds}'
 
 
 async def _subject(request: Request) -> str:

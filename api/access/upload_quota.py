@@ -39,7 +39,7 @@ class UploadQuota:
         self._limiter = limiter
         self._jobs = jobs
         self._limits = limits
-        self._bytes = Quota(name="bytes", most=limits.bytes_per_day or _NO_MOST, window_seconds=_DAY_SECONDS)
+        self._bytes = Quota(name="bytes", limit=limits.bytes_per_day or _NO_MOST, window_seconds=_DAY_SECONDS)
 
     def check_backlog(self, *, jobs: int = 1) -> None:
         """Raise QueueFull where so many new jobs would wait too long."""
@@ -52,13 +52,13 @@ class UploadQuota:
         most = self._limits.jobs_queued
         if most is None:
             return
-        held = self._limiter.places("jobs", subject)
+        held = self._limiter.list_slots("jobs", subject)
         left = len(held)
         for job_id in held:
             if left + jobs <= most:
                 return
             if not self._waits(job_id):
-                self._limiter.let_go("jobs", subject, job_id)
+                self._limiter.release_slot("jobs", subject, job_id)
                 left -= 1
         if left + jobs > most:
             raise LimitReached(
@@ -71,10 +71,10 @@ class UploadQuota:
         """Raise LimitReached where less than the declared size, or nothing, is left of today's bytes."""
         if self._limits.bytes_per_day is None:
             return
-        allowance = self._limiter.look(self._bytes, subject)
-        if not allowance.fits or declared > allowance.left:
+        allowance = self._limiter.peek(self._bytes, subject)
+        if not allowance.allowed or declared > allowance.remaining:
             raise LimitReached(
-                f"Of {self._bytes.most:,} bytes a day, {allowance.left:,} are left; "
+                f"Of {self._bytes.limit:,} bytes a day, {allowance.remaining:,} are left; "
                 f"there are more in {allowance.reset_seconds} s.",
                 code="too_many_bytes",
                 retry_after_seconds=allowance.reset_seconds,
@@ -83,7 +83,9 @@ class UploadQuota:
     def acquire_slot(self, subject: str, place: str) -> None:
         """Begin an upload. Raises LimitReached."""
         most = self._limits.uploads_at_once
-        if most is None or self._limiter.hold("uploads", subject, place, most=most, seconds=_PLACE_SECONDS):
+        if most is None or self._limiter.acquire_slot(
+            "uploads", subject, place, limit=most, ttl_seconds=_PLACE_SECONDS
+        ):
             return
         raise LimitReached(
             f"You are sending {most} files at once; send this one when another is through.",
@@ -94,13 +96,13 @@ class UploadQuota:
     def renew_slot(self, subject: str, place: str, received: int) -> None:
         """Say that an upload goes on, and count what has arrived."""
         if self._limits.uploads_at_once is not None:
-            self._limiter.hold("uploads", subject, place, most=_NO_MOST, seconds=_PLACE_SECONDS)
+            self._limiter.acquire_slot("uploads", subject, place, limit=_NO_MOST, ttl_seconds=_PLACE_SECONDS)
         self.count_bytes(subject, received)
 
     def release_slot(self, subject: str, place: str, received: int) -> None:
         """End an upload, however it ended."""
         if self._limits.uploads_at_once is not None:
-            self._limiter.let_go("uploads", subject, place)
+            self._limiter.release_slot("uploads", subject, place)
         self.count_bytes(subject, received)
 
     def count_bytes(self, subject: str, received: int) -> None:
@@ -111,7 +113,7 @@ class UploadQuota:
     def count_job(self, subject: str, job_id: str) -> None:
         """Remember that this job waits for the subject."""
         if self._limits.jobs_queued is not None:
-            self._limiter.hold("jobs", subject, job_id, most=_NO_MOST, seconds=_DAY_SECONDS)
+            self._limiter.acquire_slot("jobs", subject, job_id, limit=_NO_MOST, ttl_seconds=_DAY_SECONDS)
 
     def _waits(self, job_id: str) -> bool:
         try:

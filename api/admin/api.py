@@ -19,7 +19,7 @@ from api.http.problems import documented
 from api.jobs.events import EVENT_STREAM, HEADERS, message
 from api.jobs.schemas import JobPageView
 from api.jobs.updates import JobUpdates
-from shared.domain.history import SPANS
+from shared.domain.history import TIME_RANGES
 from shared.ports.workers import WorkerCommand
 from shared.schemas.job import JobView, View
 
@@ -72,7 +72,7 @@ def overview_api_router(
         _: Annotated[AdminUser, current_user],
         span: Annotated[Literal["hour", "day", "week"], Query()] = "hour",
     ) -> HistoryView:
-        return overview.over_time(next(one for one in SPANS if one.name == span))
+        return overview.over_time(next(one for one in TIME_RANGES if one.name == span))
 
     @router.get("/jobs", summary="Find jobs", responses=documented(400))
     def list_jobs(

@@ -16,7 +16,7 @@ from api.admin.auth.sessions import Sessions
 from api.admin.pages import show
 from api.http.problems import documented
 from shared.domain.api_key import ApiKey, Scope, issue_key
-from shared.ports.access import KeyStore
+from shared.ports.access import ApiKeyStore
 from shared.ports.admin import AuditLog
 from shared.schemas.job import Timestamp, View
 
@@ -70,7 +70,7 @@ class KeyRequest(BaseModel):
 class ApiKeys:
     """Creates and revokes keys, and records it in the audit log. Blocking."""
 
-    keys: KeyStore
+    keys: ApiKeyStore
     audit: AuditLog
 
     def create(self, options: KeyRequest, *, user: AdminUser) -> tuple[ApiKey, str]:
@@ -93,7 +93,7 @@ class ApiKeys:
 
     def list(self) -> list[KeyView]:
         """All keys, newest first."""
-        return [KeyView.of(key) for key in self.keys.all()]
+        return [KeyView.of(key) for key in self.keys.list_all()]
 
 
 def keys_api_router(api_keys: ApiKeys, *, authenticate: AuthenticateAdmin) -> APIRouter:

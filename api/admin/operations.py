@@ -34,12 +34,12 @@ class Operations:
     def send_command(self, worker: str, command: WorkerCommand | None, *, user: AdminUser) -> None:
         """Drain or restart a worker; None ends draining. Raises NotFound."""
         user.require_write()
-        if worker not in {one.name for one in self.overview.workers.alive()}:
+        if worker not in {one.name for one in self.overview.workers.list_alive()}:
             raise NotFound("No worker with this name is running.")
         if command is None:
-            self.overview.controls.take_back(worker)
+            self.overview.controls.clear_command(worker)
         else:
-            self.overview.controls.give(worker, command)
+            self.overview.controls.send_command(worker, command)
         record(self.overview.audit, user, command or "resume", f"worker {worker}")
 
     def redeliver(self, delivery_id: str, *, user: AdminUser) -> None:

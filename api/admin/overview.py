@@ -18,7 +18,7 @@ from api.admin.schemas import (
 )
 from api.admin.warnings import warnings_of
 from api.webhooks.service import webhook_warnings
-from shared.domain.history import SPANS, Span, total
+from shared.domain.history import TIME_RANGES, TimeRange, merge_buckets
 from shared.domain.job import Job
 from shared.errors import Unavailable
 from shared.ports.admin import AuditLog, JobSearch
@@ -53,13 +53,13 @@ class Overview:
     def now(self) -> OverviewView:
         """The service at a glance. Raises Unavailable if the job store is."""
         now = time.time()
-        paused, commands = self.controls.paused(), self.controls.orders()
+        paused, commands = self.controls.paused(), self.controls.commands()
         queues = [self._queue(name, paused, now) for name in self.queues]
-        workers = [_worker_view(worker, commands, now) for worker in self.workers.alive()]
+        workers = [_worker_view(worker, commands, now) for worker in self.workers.list_alive()]
         dependencies = [_check("job store", self.jobs.check), _check("audio storage", self.audio.check)]
-        states = self.search.counts()
-        buckets = self.history.read(SPANS[0], now=now)
-        uploads = sorted(self.uploads.alive(), key=lambda upload: upload.started_at)
+        states = self.search.count_by_state()
+        buckets = self.history.read(TIME_RANGES[0], now=now)
+        uploads = sorted(self.uploads.list_alive(), key=lambda upload: upload.started_at)
         warnings = warnings_of(queues, workers, dependencies, states)
         warnings += webhook_warnings(self.deliveries, self.endpoints, now=now)
         return OverviewView(
@@ -72,25 +72,25 @@ class Overview:
             dependencies=dependencies,
             uploads=[_upload_view(upload, now) for upload in uploads[:_MAX_UPLOADS]],
             uploads_in_flight=len(uploads),
-            last_hour=BucketView.of(total(buckets)),
+            last_hour=BucketView.of(merge_buckets(buckets)),
             throughput=[sum(bucket.counts.get(state, 0) for state in _FINISHED) for bucket in buckets],
         )
 
-    def over_time(self, span: Span) -> HistoryView:
+    def over_time(self, span: TimeRange) -> HistoryView:
         """The outcomes of all jobs."""
         buckets = self.history.read(span, now=time.time())
         return HistoryView(
             span=span.name,
             bucket_seconds=span.bucket_seconds,
             buckets=[BucketView.of(bucket) for bucket in buckets],
-            total=BucketView.of(total(buckets)),
+            total=BucketView.of(merge_buckets(buckets)),
         )
 
     def list(self, query: JobQuery, *, text: str | None) -> JobPage:
         """A page of jobs; with a text, those that it finds and that match the query."""
         if text is None or not text.strip():
             return self.jobs.page(query)
-        found = self.search.find(text, limit=MAX_FOUND)
+        found = self.search.search(text, limit=MAX_FOUND)
         return JobPage(jobs=tuple(job for job in found if _matches(job, query)), cursor=None)
 
     def _queue(self, name: str, paused: frozenset[str], now: float) -> QueueView:

@@ -12,7 +12,7 @@ from api.admin.job_filter import JobFilter, job_filter
 from api.admin.overview import Overview
 from api.http.templating import origin, page
 from api.web.pages import song_context
-from shared.domain.history import SPANS
+from shared.domain.history import TIME_RANGES
 from shared.domain.job_state import JobState
 from shared.errors import NotFound
 from shared.ports.webhooks import DeliveryQuery
@@ -49,9 +49,11 @@ def admin_pages_router(
         user: Annotated[AdminUser, current_user],
         span: Annotated[Literal["hour", "day", "week"], Query()] = "hour",
     ) -> HTMLResponse:
-        selected = next(one for one in SPANS if one.name == span)
+        selected = next(one for one in TIME_RANGES if one.name == span)
         history = overview.over_time(selected)
-        return show(sessions, request, "history", user, history=history, spans=[one.name for one in SPANS])
+        return show(
+            sessions, request, "history", user, history=history, spans=[one.name for one in TIME_RANGES]
+        )
 
     @router.get("/jobs")
     def jobs_page(
@@ -95,7 +97,7 @@ def admin_pages_router(
         job_id: Annotated[str, Path(max_length=128)],
     ) -> HTMLResponse:
         job = overview.jobs.get(job_id)
-        position = overview.jobs.position(job)
+        position = overview.jobs.queue_position(job)
         deliveries = overview.deliveries.page(DeliveryQuery(job_id=job_id))
         context = song_context(job, position, origin=origin(request))
         return show(sessions, request, "job", user, **context, position=position, deliveries=deliveries)

@@ -17,14 +17,14 @@ from api.admin.pages import admin_pages_router, fallback_router
 from api.jobs.service import JobActions
 from api.jobs.updates import JobUpdates
 from api.webhooks.service import WebhookService
-from shared.ports.access import KeyStore
+from shared.ports.access import ApiKeyStore
 
 
 def admin_routers(
     overview: Overview,
     *,
     sessions: Sessions,
-    keys: KeyStore,
+    keys: ApiKeyStore,
     job_actions: JobActions,
     webhooks: WebhookService,
     updates: JobUpdates,

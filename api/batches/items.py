@@ -12,8 +12,8 @@ from api.uploads.idempotency import new_id
 from api.uploads.presigned import PresignedUploadService, submitted
 from api.uploads.source_url import JobSource, SourceUrlService, as_wished, with_wishes
 from shared.domain.job import Callback
-from shared.errors import BadItem, BadRequest, Conflict, NotFound, Rejected
-from shared.ports.batches import JobStep
+from shared.errors import BadRequest, Conflict, InvalidItem, NotFound, Rejected
+from shared.ports.batches import JobChange
 
 _AT_ONCE = 8
 """Looks at storage and at names of servers, which answer slowly and to many at once."""
@@ -28,28 +28,28 @@ class BatchItems:
 
     async def steps(
         self, wish: NewBatch, caller: Caller, *, batch_id: str, callback: Callback | None
-    ) -> list[JobStep]:
+    ) -> list[JobChange]:
         """What is to become of each item's job.
 
         Raises:
-            BadItem: the first that can't be a job, by its place.
+            InvalidItem: the first that can't be a job, by its place.
             Unavailable: storage is away.
         """
         _refuse_repeated(wish)
-        steps: list[JobStep] = []
+        steps: list[JobChange] = []
         for start in range(0, len(wish.items), _AT_ONCE):  # behind a bad item nobody is asked
             some = wish.items[start : start + _AT_ONCE]
             looks = [run_in_threadpool(self._step, item, wish, caller) for item in some]
             for found in await asyncio.gather(*looks, return_exceptions=True):
                 if isinstance(found, Rejected):
-                    raise BadItem(len(steps), found) from found
+                    raise InvalidItem(len(steps), found) from found
                 if isinstance(found, BaseException):
                     raise found
                 old, new = found
                 steps.append((old, replace(new, batch_id=batch_id, callback=callback or new.callback)))
         return steps
 
-    def _step(self, item: NewItem, wish: NewBatch, caller: Caller) -> JobStep:
+    def _step(self, item: NewItem, wish: NewBatch, caller: Caller) -> JobChange:
         if (item.upload_id is None) == (item.source_url is None):
             raise BadRequest("Say where the audio is: either upload_id or source_url.")
         source = JobSource(**item.model_dump(), queue=wish.queue)
@@ -68,5 +68,5 @@ def _refuse_repeated(wish: NewBatch) -> None:
         if item.upload_id is None:
             continue
         if item.upload_id in first:
-            raise BadItem(index, Conflict(f"This upload is items[{first[item.upload_id]}] already."))
+            raise InvalidItem(index, Conflict(f"This upload is items[{first[item.upload_id]}] already."))
         first[item.upload_id] = index

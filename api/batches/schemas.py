@@ -10,7 +10,7 @@ from api.uploads.service import QUEUE
 from api.uploads.source_url import ONE_SOURCE, Filename, SourceUrl, StartSeconds
 from api.webhooks.callback import CALLBACK_URL
 from api.webhooks.schemas import DeliveryView
-from shared.domain.batch import MOST_ITEMS, Batch, ItemState
+from shared.domain.batch import MAX_ITEMS, Batch, ItemState
 from shared.domain.delivery import Delivery
 from shared.domain.webhook import ALL_EVENTS
 from shared.ports.batches import BatchPage
@@ -45,8 +45,8 @@ class NewBatch(BaseModel):
 
     items: list[NewItem] = Field(
         min_length=1,
-        max_length=MOST_ITEMS,
-        description=f"1 to {MOST_ITEMS}, each with either `upload_id` or `source_url`, and if need be its "
+        max_length=MAX_ITEMS,
+        description=f"1 to {MAX_ITEMS}, each with either `upload_id` or `source_url`, and if need be its "
         "own `filename` and `start_seconds`.",
     )
     name: str | None = Field(

@@ -19,12 +19,12 @@ from api.uploads.buffer_pool import BufferPool
 from api.uploads.idempotency import IdempotentRequest, fingerprint
 from api.webhooks.callback import CallbackWish
 from api.webhooks.service import WebhookService
-from shared.domain.batch import Batch, Item, ItemState
+from shared.domain.batch import Batch, BatchItem, ItemState
 from shared.domain.job import Callback, Job
 from shared.domain.webhook import ALL_EVENTS, EventType
-from shared.errors import Conflict, KeyReused, NotFound, Unavailable
+from shared.errors import Conflict, IdempotencyKeyReused, NotFound, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.batches import BatchStore, JobStep
+from shared.ports.batches import BatchStore, JobChange
 
 _log = get_logger(__name__)
 
@@ -43,7 +43,10 @@ class BatchService:
     forecast: WaitEstimate
 
     async def create(self, request: Request, caller: Caller, share: QuotaReservation) -> Response:
-        """Make jobs of all items, or of none. Raises BadItem, LimitReached, AddressRefused, BadRequest."""
+        """Make jobs of all items, or of none.
+
+        Raises InvalidItem, LimitReached, AddressRefused, BadRequest.
+        """
         submissions = self.items.direct.submissions
         wish, raw = await read_batch(
             request,
@@ -66,7 +69,7 @@ class BatchService:
 
     def view(self, batch_id: str, caller: Caller) -> tuple[BatchDetailView, float | None]:
         """How far it is, and after how many seconds to look again; None: it is done. Raises NotFound."""
-        batch, live = self.batches.look(batch_id)
+        batch, live = self.batches.get_with_item_states(batch_id)
         caller.check_sees(batch)
         view = BatchDetailView.beside(batch, live, self.webhooks.of_batch(batch))
         if not batch.open_ids:
@@ -88,21 +91,23 @@ class BatchService:
         """Forget it, its jobs, their audio and their webhooks. Broken off, it can be asked for again."""
         batch = self.batches.get(batch_id)
         caller.check_changes(batch)
-        self.batches.change(batch_id, Batch.delete)
+        self.batches.change(batch_id, Batch.mark_deleting)
         for item in batch.items:
             with suppress(NotFound):
                 self.acts.delete(item.job_id)
-        self.webhooks.deliveries.forget(batch_id)
+        self.webhooks.deliveries.delete_all_about(batch_id)
         self.batches.remove(batch_id)
 
     def _there(self, once: IdempotentRequest, whole: str) -> Batch | None:
-        """What an earlier request of this key made before its process died. Raises KeyReused."""
+        """What an earlier request of this key made before its process died. Raises IdempotencyKeyReused."""
         try:
             batch = self.batches.get(once.subject) if once.taken_over else None
         except NotFound:
             return None
         if batch is not None and batch.fingerprint != whole:
-            raise KeyReused("This Idempotency-Key came with another request before; use a new one.")
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key came with another request before; use a new one."
+            )
         return batch
 
     async def _record(
@@ -121,7 +126,7 @@ class BatchService:
             batch = Batch(
                 id=batch_id,
                 created_at=time.time(),
-                items=tuple(Item(job_id=job.id, filename=job.input.filename) for _, job in steps),
+                items=tuple(BatchItem(job_id=job.id, filename=job.input.filename) for _, job in steps),
                 keep_seconds=self.items.direct.submissions.terms.keep_seconds,
                 owner=caller.key_id,
                 name=_cleaned(wish.name),
@@ -137,7 +142,7 @@ class BatchService:
         await run_in_threadpool(self._count, steps, share)
         return batch, [job for _, job in steps]
 
-    def _create(self, batch: Batch, steps: list[JobStep]) -> None:
+    def _create(self, batch: Batch, steps: list[JobChange]) -> None:
         try:
             self.batches.create(batch, steps)
         except Unavailable as error:
@@ -146,7 +151,7 @@ class BatchService:
             except (NotFound, Unavailable):
                 raise error from None
 
-    def _count(self, steps: list[JobStep], share: QuotaReservation) -> None:
+    def _count(self, steps: list[JobChange], share: QuotaReservation) -> None:
         for old, job in steps:
             share.count(job.id, 0 if old else self.items.addressed.counts_as_bytes)
 
@@ -154,7 +159,7 @@ class BatchService:
         """As far as the bell works: the rescuer rings for the rest."""
         try:
             for job in jobs:
-                self.acts.queue.submit(job.id, queue=job.queue)
+                self.acts.queue.enqueue(job.id, queue=job.queue)
         except Unavailable as error:
             _log.warning("not_rung", batch_id=jobs[0].batch_id, why=error.message)
 
@@ -168,7 +173,7 @@ class BatchService:
             job = self.acts.jobs.get(job_id)
         except NotFound:
             return 0
-        return self.forecast.wait_seconds(job, self.acts.jobs.position(job)) or 0
+        return self.forecast.wait_seconds(job, self.acts.jobs.queue_position(job)) or 0
 
 
 async def read_batch(

@@ -46,8 +46,8 @@ class Upkeep:
             await self._write()
 
     async def _write(self) -> None:
-        await run_in_threadpool(self.books.write)
-        await run_in_threadpool(self.traces.write)
+        await run_in_threadpool(self.books.flush)
+        await run_in_threadpool(self.traces.flush)
 
 
 async def until_prepared(prepare: Callable[[], None]) -> None:

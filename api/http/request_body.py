@@ -10,20 +10,20 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from api.http.slow_clients import MinRateTimeout
-from shared.errors import BadRequest, TooLarge, UploadGone
+from shared.errors import BadRequest, TooLarge, UploadAborted
 
 
 async def received(
     request: Request, pace: MinRateTimeout, digest: "hashlib._Hash | None" = None
 ) -> AsyncIterator[bytes]:
-    """The body's chunks as they come. Raises UploadGone, UploadStalled."""
+    """The body's chunks as they come. Raises UploadAborted, UploadStalled."""
     stream = request.stream()
     while True:
         try:
             async with pace.waiting():
                 chunk = await anext(stream, None)
         except ClientDisconnect:
-            raise UploadGone("The connection was closed before the end of the upload.") from None
+            raise UploadAborted("The connection was closed before the end of the upload.") from None
         if chunk is None:
             return
         pace.received(len(chunk))

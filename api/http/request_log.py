@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import bug
-from shared.observability.logs import bound, get_logger
-from shared.observability.metrics import BUGS, LATENCY, REQUESTS, MetricsBuffer, counted, measured
+from shared.observability.logs import get_logger, log_context
+from shared.observability.metrics import BUGS, LATENCY, REQUESTS, MetricsBuffer, increment, observe
 from shared.observability.traces import Span, TraceContext, Traces, new_trace_context, parse_traceparent
 
 _log = get_logger(__name__)
@@ -38,7 +38,7 @@ class RequestLog:
         scope.setdefault("state", {})["request_id"] = request_id
         of_job = _JOB_PATH.match(scope["path"])
         place = self._place(scope) if self._traces.is_on and scope["path"] not in _QUIET else None
-        with bound(
+        with log_context(
             request_id=request_id,
             job_id=of_job[1] if of_job else None,
             trace_id=place.trace_id if place else None,
@@ -78,7 +78,7 @@ class _Exchange:
             await app(self._scope, receive, self.send)
         except Exception as error:
             _log.error("unexpected_error", exc_info=error)
-            self._tally.add(counted(BUGS))
+            self._tally.add(increment(BUGS))
             if self._status is not None:
                 raise  # too late for an answer: the server must close the connection
             await bug(Request(self._scope))(self._scope, receive, self.send)
@@ -118,8 +118,8 @@ class _Exchange:
         route, method = route_of(self._scope), self._scope["method"]
         if self._scope["path"] not in _QUIET:
             status = str(self._status or "none")
-            self._tally.add(counted(REQUESTS, method if method in _METHODS else "other", route, status))
-            self._tally.add(measured(LATENCY, seconds, route))
+            self._tally.add(increment(REQUESTS, method if method in _METHODS else "other", route, status))
+            self._tally.add(observe(LATENCY, seconds, route))
         caller = self._scope["state"].get("caller")
         (_log.debug if quiet else _log.info)(
             "request",

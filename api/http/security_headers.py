@@ -112,7 +112,7 @@ class KnownHosts:
         host = _name(Headers(scope=scope).get("host", ""))
         if host in self._exact or (self._endings and host.endswith(self._endings)):
             return await self._app(scope, receive, send)
-        answer = problem(400, "unknown_host", "The Host header names none of ours (KAMMERTON_HOSTS).")
+        answer = problem(400, "unknown_host", "The Host header names none of ours (KAMMERTON_ALLOWED_HOSTS).")
         await answer(scope, receive, send)
 
 

@@ -21,7 +21,7 @@ from api.http.problems import documented
 from api.http.schemas import JobId
 from api.jobs.updates import JobUpdates, Subscription
 from shared.domain.job import Job
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.errors import NotFound, Unavailable
 from shared.ports.jobs import JobStore
 from shared.schemas.job import EventView, JobView
@@ -97,7 +97,7 @@ def events_router(*, jobs: JobStore, wakeups: JobUpdates) -> APIRouter:
     return router
 
 
-def event_id(event: Event) -> str:
+def event_id(event: StateTransition) -> str:
     """Names one line of a job's timeline, also after the timeline was shortened."""
     return f"{event.at:.6f}.{event.attempt}.{event.state}"
 
@@ -166,10 +166,10 @@ async def _beats(
 
 
 async def _position(job: Job, jobs: JobStore) -> int | None:
-    return await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
+    return await run_in_threadpool(jobs.queue_position, job) if job.state is JobState.QUEUED else None
 
 
-def _since(job: Job, seen: str) -> tuple[Event, ...]:
+def _since(job: Job, seen: str) -> tuple[StateTransition, ...]:
     """The lines after the one seen; all of them where that one is unknown."""
     for number, event in enumerate(job.timeline):
         if event_id(event) == seen:
@@ -177,6 +177,6 @@ def _since(job: Job, seen: str) -> tuple[Event, ...]:
     return job.timeline
 
 
-def _view(job: Job, event: Event, *, stage: str | None, position: int | None) -> StateEventView:
+def _view(job: Job, event: StateTransition, *, stage: str | None, position: int | None) -> StateEventView:
     line = EventView.of(event).model_dump()
     return StateEventView(id=job.id, stage=stage, queue_position=position, **line)

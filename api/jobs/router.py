@@ -51,7 +51,7 @@ def jobs_router(
         """Where the job stands; with `wait`, as soon as it is done."""
         caller.check_sees(await run_in_threadpool(jobs.get, job_id))
         job = await _until_final(job_id, jobs=jobs, wakeups=wakeups, wait_seconds=wait)
-        position = await run_in_threadpool(jobs.position, job) if job.state is JobState.QUEUED else None
+        position = await run_in_threadpool(jobs.queue_position, job) if job.state is JobState.QUEUED else None
         wait_seconds = await run_in_threadpool(forecast.wait_seconds, job, position)
         view = JobView.of(job, queue_position=position, queue_wait_seconds=wait_seconds)
         told = await run_in_threadpool(webhooks.of_job, job)

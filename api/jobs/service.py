@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shared.audio_deletion import discard_audio
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.errors import NotFound, Unavailable
+from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobQueue, JobStore
@@ -17,7 +18,7 @@ _log = get_logger(__name__)
 def enqueue(job: Job, queue: JobQueue) -> None:
     """Tell the workers of the job's queue. Blocking."""
     try:
-        queue.submit(job.id, queue=job.queue)
+        queue.enqueue(job.id, queue=job.queue)
     except Unavailable as error:
         _log.warning("not_rung", job_id=job.id, why=error.message)
 
@@ -38,7 +39,7 @@ class JobActions:
         """Cancel at once if it waits, within two seconds if it runs. Raises Conflict, NotFound."""
         job = self.jobs.change(job_id, lambda job: job.cancel(now=time.time()))
         if job.state is JobState.CANCELED and job.source is None and not self.keep_audio:
-            self._forget_audio(job)
+            discard_audio(job, jobs=self.jobs, audio=self.audio)
         return job
 
     def retry(self, job_id: str) -> Job:
@@ -53,10 +54,3 @@ class JobActions:
         self.jobs.remove(job_id)
         self.audio.delete(job_id)
         self.forget_webhooks(job_id)
-
-    def _forget_audio(self, job: Job) -> None:
-        try:
-            self.audio.delete(job.id)
-            self.jobs.change(job.id, Job.forget_audio)
-        except (Unavailable, NotFound) as error:
-            _log.warning("audio_not_deleted", job_id=job.id, why=error.message)

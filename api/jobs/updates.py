@@ -91,10 +91,10 @@ class JobUpdates:
         while True:
             try:
                 if cursor is None:
-                    cursor = await to_thread.run_sync(self._transitions.newest, limiter=one_thread)
+                    cursor = await to_thread.run_sync(self._transitions.latest_cursor, limiter=one_thread)
                     self._wake_all()
                 news = await to_thread.run_sync(
-                    lambda at: self._transitions.after(at, wait_seconds=_READ_SECONDS),
+                    lambda at: self._transitions.read_after(at, wait_seconds=_READ_SECONDS),
                     cursor,
                     limiter=one_thread,
                     abandon_on_cancel=True,

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from shared.domain.history import SPANS, total
+from shared.domain.history import TIME_RANGES, merge_buckets
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.ports.jobs import JobStore
@@ -56,9 +56,9 @@ class WaitEstimate:
     def _known(self) -> _Pace:
         pace, now = self._pace, time.time()
         if now >= pace.known_until:
-            running = total(self.history.read(SPANS[0], now=now)).quantiles("running")
+            running = merge_buckets(self.history.read(TIME_RANGES[0], now=now)).quantiles("running")
             pace.run_seconds = running.p50 if running else None
-            pace.slots = sum(worker.concurrency for worker in self.workers.alive())
+            pace.slots = sum(worker.concurrency for worker in self.workers.list_alive())
             pace.paused = self.controls.paused()
             pace.known_until = now + _KNOWN_SECONDS
         return pace

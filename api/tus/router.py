@@ -23,7 +23,7 @@ from api.uploads.idempotency import IDEMPOTENCY_KEY, fingerprint
 from api.uploads.receiver import COUNTED_BY_US, too_large
 from api.uploads.service import start_of
 from shared.domain.job import AudioInput
-from shared.errors import BadRequest, UnsupportedMedia, WrongVersion
+from shared.errors import BadRequest, UnsupportedMedia, UnsupportedVersion
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,expiration,termination"
@@ -184,7 +184,7 @@ def _require_version(request: Request, given: str | None) -> None:
     request.state.answer_headers = _always()
     if given != VERSION:
         request.state.answer_headers = _always() | {"Tus-Version": VERSION}
-        raise WrongVersion(f"Send Tus-Resumable: {VERSION}; this server speaks no other version.")
+        raise UnsupportedVersion(f"Send Tus-Resumable: {VERSION}; this server speaks no other version.")
 
 
 def _expiry(progress: Progress) -> dict[str, str]:

@@ -29,7 +29,7 @@ from shared.domain.audio_format import SNIFF_BYTES
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.uploads import TusUpload, UploadInfo
 
 _log = get_logger(__name__)
@@ -78,7 +78,7 @@ class TusService:
         try:
             self.arrivals.store.get(job_id)
         except NotFound:
-            self.arrivals.store.add(TusUpload(id=job_id, metadata=metadata, holder=""))
+            self.arrivals.store.add(TusUpload(id=job_id, metadata=metadata, lock_owner=""))
         share.count(job_id, input.size_bytes or 0)
         return Progress(
             offset=0, length=input.size_bytes or 0, metadata=metadata, expires_at=expires_at - GRACE_SECONDS
@@ -179,12 +179,12 @@ class TusService:
     def _take(self, job_id: str, holder: str, caller: Caller) -> StoredUpload:
         job = self.submissions.jobs.get(job_id)
         caller.check_changes(job)
-        bind(job_id=job_id)
+        bind_log_context(job_id=job_id)
         if job.state is not JobState.AWAITING_UPLOAD:
             if job.queued_at is None:
                 raise NotFound("This upload was canceled.")
             return StoredUpload.whole(job)
-        return self.arrivals.of(job, self.arrivals.store.take(job_id, holder=holder))
+        return self.arrivals.of(job, self.arrivals.store.acquire(job_id, lock_owner=holder))
 
     def _finish(self, job_id: str) -> None:
         """All has arrived: let a worker have it. Once more after a crash, it does the rest."""

@@ -28,7 +28,7 @@ class StoredUpload:
     @classmethod
     def whole(cls, job: Job) -> "StoredUpload":
         """One that has become a job: all of it, and nothing beside it any more."""
-        forgotten = TusUpload(id=job.id, metadata="", holder="")
+        forgotten = TusUpload(id=job.id, metadata="", lock_owner="")
         return cls(job=job, resumable=forgotten, parts=0, tail=None, offset=job.input.size_bytes or 0)
 
     @property
@@ -69,11 +69,15 @@ class TusStorage:
         sizes: tuple[int, ...] = ()
         if job.multipart is not None:
             try:
-                sizes = self.parts.sizes(job.id, multipart=job.multipart)
+                sizes = self.parts.part_sizes(job.id, multipart=job.multipart)
             except AudioMissing:
                 # joined by a process that died before it could say so
                 sizes = (job.input.size_bytes or 0,)
-        tail = resumable.tail if resumable.tail and resumable.tail.after_parts == len(sizes) else None
+        tail = (
+            resumable.remainder
+            if resumable.remainder and resumable.remainder.after_parts == len(sizes)
+            else None
+        )
         offset = sum(sizes) + (tail.size_bytes if tail else 0)
         return StoredUpload(job=job, resumable=resumable, parts=len(sizes), tail=tail, offset=offset)
 
@@ -85,7 +89,7 @@ class TusStorage:
         multipart = job.multipart
         if multipart is None:
             started = self.parts.start(job.id, media_type=job.input.media_type or "")
-            job = self.jobs.change(job.id, lambda job: job if job.multipart else job.expect_parts(started))
+            job = self.jobs.change(job.id, lambda job: job if job.multipart else job.set_multipart(started))
             multipart = job.multipart or started
             if multipart != started:
                 self.parts.abort(job.id, multipart=started)
@@ -108,8 +112,8 @@ class TusStorage:
             key = f"{before.job.id}.{holder}"
             new = Remainder(key=key, after_parts=after_parts, size_bytes=len(rest))
             self.audio.put(key, rest, media_type="application/octet-stream")
-        kept = self.store.save_remainder(before.job.id, holder=holder, tail=new)
-        superseded = before.resumable.tail if kept else new
+        kept = self.store.save_remainder(before.job.id, lock_owner=holder, remainder=new)
+        superseded = before.resumable.remainder if kept else new
         if superseded is not None:
             self.audio.delete(superseded.key)
         if not kept:
@@ -120,7 +124,7 @@ class TusStorage:
     def join(self, job: Job) -> None:
         """Make one object of the parts, if there are parts."""
         if job.multipart is not None:
-            self.parts.join(job.id, multipart=job.multipart, size_bytes=job.input.size_bytes or 0)
+            self.parts.complete(job.id, multipart=job.multipart, size_bytes=job.input.size_bytes or 0)
 
     def look(self, job: Job) -> tuple[int, bytes]:
         """The size and the first bytes of a whole object. Raises AudioMissing."""
@@ -132,7 +136,7 @@ class TusStorage:
     def forget(self, job_id: str) -> None:
         """What is beside the object: it is whole, or gone."""
         with contextlib.suppress(NotFound):
-            tail = self.store.get(job_id).tail
+            tail = self.store.get(job_id).remainder
             if tail is not None:
                 self.audio.delete(tail.key)
         self.store.remove(job_id)

@@ -39,7 +39,7 @@ class ActiveUploads:
     @asynccontextmanager
     async def registered(self, upload: UploadInfo) -> AsyncIterator[ActiveUpload]:
         """Registered while inside. Raises Unavailable: then nothing could be recorded later either."""
-        await run_in_threadpool(self._registry.beat, [upload])
+        await run_in_threadpool(self._registry.heartbeat, [upload])
         in_flight = self._uploads[upload.id] = ActiveUpload(upload)
         try:
             yield in_flight
@@ -47,7 +47,7 @@ class ActiveUploads:
             del self._uploads[upload.id]
             with CancelScope(shield=True):
                 try:
-                    await run_in_threadpool(self._registry.leave, upload.id)
+                    await run_in_threadpool(self._registry.deregister, upload.id)
                 except Unavailable as error:
                     _log.warning("upload_not_signed_off", upload_id=upload.id, why=error.message)
 
@@ -59,6 +59,6 @@ class ActiveUploads:
             alive = [replace(upload.info, seen_at=now) for upload in self._uploads.values()]
             try:
                 if alive:
-                    await run_in_threadpool(self._registry.beat, alive)
+                    await run_in_threadpool(self._registry.heartbeat, alive)
             except Unavailable as error:
                 _log.warning("uploads_not_beaten", why=error.message)

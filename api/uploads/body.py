@@ -14,7 +14,7 @@ from python_multipart.multipart import parse_options_header
 from api.http.request_body import received
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.multipart import FormReader
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, describe_content, looks_like_audio
 from shared.errors import BadRequest, UnsupportedMedia
 
 FORM = "multipart/form-data"
@@ -37,7 +37,7 @@ async def open_body(request: Request, *, pace: MinRateTimeout) -> Body:
     """Read as far as the first bytes of the file.
 
     Raises:
-        BadRequest, UnsupportedMedia, UploadGone, UploadStalled.
+        BadRequest, UnsupportedMedia, UploadAborted, UploadStalled.
     """
     body = await _reach_file(request, pace)
     body.chunks = await _require_audio(body.chunks)
@@ -96,7 +96,7 @@ async def sniffed(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[by
 def require_audio(head: bytes) -> None:
     """Raises UnsupportedMedia."""
     if not looks_like_audio(head):
-        raise UnsupportedMedia(f"This looks like {what_it_is(head)}; send a file with sound in it.")
+        raise UnsupportedMedia(f"This looks like {describe_content(head)}; send a file with sound in it.")
 
 
 def refuse_media_type(request: Request) -> None:

@@ -18,9 +18,9 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
-from shared.errors import BadRequest, Conflict, KeyReused, Unavailable
+from shared.errors import BadRequest, Conflict, IdempotencyKeyReused, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.uploads import Answer, IdempotencyClaim, IdempotencyStore
+from shared.ports.uploads import IdempotencyClaim, IdempotencyStore, StoredResponse
 
 _log = get_logger(__name__)
 
@@ -45,13 +45,13 @@ class IdempotentRequest:
     """What an earlier request of this key was answered."""
     taken_over: bool = False
     """An earlier request of this key died: what it was to create may be there."""
-    settle: Callable[[str, Answer], Awaitable[None]] | None = None
+    settle: Callable[[str, StoredResponse], Awaitable[None]] | None = None
 
     def replay(self, whole: str) -> Response:
-        """The earlier answer. Raises KeyReused if the earlier request was another one."""
-        if self.answered is None or self.answered.answer is None or self.answered.whole != whole:
+        """The earlier answer. Raises IdempotencyKeyReused if the earlier request was another one."""
+        if self.answered is None or self.answered.response is None or self.answered.body_fingerprint != whole:
             raise _reused()
-        answer = self.answered.answer
+        answer = self.answered.response
         headers = {**answer.headers, "Idempotent-Replayed": "true"}
         return Response(answer.body, answer.status, headers, "application/json")
 
@@ -61,7 +61,9 @@ class IdempotentRequest:
             headers = {name: value for name, value in answer.headers.items() if name in _KEPT_HEADERS}
             body = bytes(answer.body).decode()
             try:
-                await self.settle(whole, Answer(status=answer.status_code, headers=headers, body=body))
+                await self.settle(
+                    whole, StoredResponse(status=answer.status_code, headers=headers, body=body)
+                )
             except Unavailable as error:
                 # what was created stands; the next request of this key finds it by its id
                 _log.warning("answer_not_kept", why=error.message)
@@ -76,7 +78,7 @@ class Idempotency:
 
     @asynccontextmanager
     async def once(self, request: Request, caller: Caller) -> AsyncIterator[IdempotentRequest]:
-        """Raises BadRequest for no key that can be, KeyReused, Conflict while the first is at work."""
+        """Raises BadRequest for an invalid key, IdempotencyKeyReused, Conflict while the first one runs."""
         given = request.headers.get("idempotency-key")
         head = fingerprint(request.method, request.url.path, *sorted(request.query_params.multi_items()))
         if given is None:
@@ -85,20 +87,25 @@ class Idempotency:
         key = _scoped(given, caller, request)
         holder = secrets.token_hex(8)
         wanted = IdempotencyClaim(
-            head=head, subject=new_id(), holder=holder, until=time.time() + _LEASE_SECONDS
+            request_fingerprint=head,
+            resource_id=new_id(),
+            lock_owner=holder,
+            locked_until=time.time() + _LEASE_SECONDS,
         )
         claim = await run_in_threadpool(self._claims.claim, key, wanted, now=time.time())
-        if claim.head != head:
+        if claim.request_fingerprint != head:
             raise _reused()
-        if claim.answer is not None:
-            yield IdempotentRequest(subject=claim.subject, head=head, answered=claim)
+        if claim.response is not None:
+            yield IdempotentRequest(subject=claim.resource_id, head=head, answered=claim)
             return
-        if claim.holder != holder:
+        if claim.lock_owner != holder:
             raise Conflict(
                 "A request with this Idempotency-Key is still at work; ask again when it has ended.",
                 code="key_in_flight",
             )
-        once = IdempotentRequest(subject=claim.subject, head=head, taken_over=claim.subject != wanted.subject)
+        once = IdempotentRequest(
+            subject=claim.resource_id, head=head, taken_over=claim.resource_id != wanted.resource_id
+        )
         async with self._held(key, holder, once):
             yield once
 
@@ -106,10 +113,12 @@ class Idempotency:
     async def _held(self, key: str, holder: str, once: IdempotentRequest) -> AsyncIterator[None]:
         settled = False
 
-        async def settle(whole: str, answer: Answer) -> None:
+        async def settle(whole: str, answer: StoredResponse) -> None:
             nonlocal settled
             settled = True
-            await run_in_threadpool(self._claims.settle, key, holder=holder, whole=whole, answer=answer)
+            await run_in_threadpool(
+                self._claims.complete, key, lock_owner=holder, body_fingerprint=whole, response=answer
+            )
 
         once.settle = settle
         renewing = asyncio.create_task(self._renew(key, holder))
@@ -119,14 +128,14 @@ class Idempotency:
             renewing.cancel()
             if not settled:
                 with CancelScope(shield=True), contextlib.suppress(Unavailable):
-                    await run_in_threadpool(self._claims.release, key, holder=holder)
+                    await run_in_threadpool(self._claims.release, key, lock_owner=holder)
 
     async def _renew(self, key: str, holder: str) -> None:
         while True:
             await asyncio.sleep(_LEASE_SECONDS / 3)
             try:
                 until = time.time() + _LEASE_SECONDS
-                await run_in_threadpool(self._claims.renew, key, holder=holder, until=until)
+                await run_in_threadpool(self._claims.renew, key, lock_owner=holder, locked_until=until)
             except Unavailable as error:
                 _log.warning("key_not_renewed", why=error.message)
 
@@ -147,8 +156,10 @@ def _scoped(given: str, caller: Caller, request: Request) -> str:
     return fingerprint(caller.key_id, address if caller.key_id is None else "", given)
 
 
-def _reused() -> KeyReused:
-    return KeyReused("This Idempotency-Key came with another request before; use a new one for each request.")
+def _reused() -> IdempotencyKeyReused:
+    return IdempotencyKeyReused(
+        "This Idempotency-Key came with another request before; use a new one for each request."
+    )
 
 
 IDEMPOTENCY_KEY = {

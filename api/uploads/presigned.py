@@ -25,7 +25,7 @@ from shared.domain.audio_format import SNIFF_BYTES
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
-from shared.observability.logs import bind, get_logger
+from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import PartStore, PresignedUpload, PresignedUploadStore
 from shared.schemas.job import View
 
@@ -93,7 +93,7 @@ class PresignedUploadService:
             whole = fingerprint(once.head, raw)
             if once.answered:
                 return once.replay(whole)
-            bind(job_id=once.subject)
+            bind_log_context(job_id=once.subject)
             input = AudioInput(
                 filename=clean_filename(wish.filename), media_type=media_type, size_bytes=wish.bytes
             )
@@ -138,12 +138,15 @@ class PresignedUploadService:
             jobs.add(job)
         except Conflict:  # recorded by a request of the same Idempotency-Key that was killed
             job = jobs.get(job_id)
-        offer = self.store.offer(
-            job_id, size_bytes=wish.bytes, media_type=input.media_type or "", seconds=int(self.seconds)
+        offer = self.store.presign(
+            job_id,
+            size_bytes=wish.bytes,
+            media_type=input.media_type or "",
+            expires_seconds=int(self.seconds),
         )
         multipart = offer.multipart
         if multipart is not None:
-            job = jobs.change(job_id, lambda job: job.expect_parts(multipart))
+            job = jobs.change(job_id, lambda job: job.set_multipart(multipart))
         share.count(job_id, wish.bytes)
         return job, offer
 
@@ -183,7 +186,7 @@ class PresignedUploadService:
             raise NotFound("The time for this upload is over; ask for a new one.")
         audio, size_bytes = self.submissions.audio, job.input.size_bytes or 0
         if job.multipart is not None:
-            self.parts.join(job.id, multipart=job.multipart, size_bytes=size_bytes)
+            self.parts.complete(job.id, multipart=job.multipart, size_bytes=size_bytes)
         try:
             with audio.open(job.id) as file:
                 arrived = file.seek(0, os.SEEK_END)

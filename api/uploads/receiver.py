@@ -86,7 +86,7 @@ class Receiver:
         """
         audio, key = target.audio, target.key
         sender = PartSender(
-            partial(audio.begin, key, media_type=target.media_type),
+            partial(audio.start_upload, key, media_type=target.media_type),
             parts_in_flight=self._terms.upload_parts_in_flight,
         )
         put = False

@@ -29,8 +29,8 @@ class ReportCache:
             return job
         now = time.time()
         try:
-            report = await run_in_threadpool(self.recall.report, key, now=now)
+            report = await run_in_threadpool(self.recall.find, key, now=now)
         except Unavailable as error:
             _log.warning("not_recalled", why=error.message)
             return job
-        return job if report is None else job.answer(report, now=now)
+        return job if report is None else job.succeed_from_cache(report, now=now)

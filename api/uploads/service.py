@@ -24,9 +24,9 @@ from api.uploads.receiver import Received, Receiver, Target, declared_sha256, to
 from api.uploads.report_cache import ReportCache
 from api.webhooks.callback import CallbackWish
 from shared.domain.job import AudioInput, Callback, Job
-from shared.domain.job_state import Event, JobState
-from shared.errors import BadRequest, KeyReused, NotFound, Unavailable
-from shared.observability.logs import bind, bound_field, get_logger
+from shared.domain.job_state import JobState, StateTransition
+from shared.errors import BadRequest, IdempotencyKeyReused, NotFound, Unavailable
+from shared.observability.logs import bind_log_context, context_field, get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobQueue, JobStore
 from shared.ports.uploads import UploadInfo
@@ -91,7 +91,7 @@ class UploadService:
             if once.answered or (once.taken_over and await self._exists(once.subject)):
                 return await self._again(once, body, receiver, caller=caller, wish=wish)
             callback = await self.callback(body, wish, caller)
-            bind(job_id=once.subject)
+            bind_log_context(job_id=once.subject)
             now = time.time()
             info = UploadInfo(
                 id=once.subject,
@@ -147,11 +147,11 @@ class UploadService:
             input=input,
             start_seconds=start_seconds,
             owner=caller.key_id,
-            request_id=bound_field("request_id"),
-            traceparent=bound_field("traceparent"),
+            request_id=context_field("request_id"),
+            traceparent=context_field("traceparent"),
             attempts_allowed=self.terms.attempts,
             keep_seconds=self.terms.keep_seconds,
-            timeline=(Event(at=now, state=state, attempt=0),),
+            timeline=(StateTransition(at=now, state=state, attempt=0),),
         )
 
     def enqueue(self, job: Job) -> None:
@@ -213,7 +213,7 @@ class UploadService:
             return once.replay(whole)
         there = await run_in_threadpool(self.jobs.get, once.subject)
         if _whole(once, there) != whole:
-            raise KeyReused("This Idempotency-Key came with another upload before; use a new one.")
+            raise IdempotencyKeyReused("This Idempotency-Key came with another upload before; use a new one.")
         return await once.answer(whole, accepted(there))
 
     def _job(self, job_id: str, body: Body, received: Received, *, wish: Wish, caller: Caller) -> Job:

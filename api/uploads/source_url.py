@@ -18,9 +18,9 @@ from api.webhooks.callback import CALLBACK_URL, EVENTS, CallbackWish
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
-from shared.errors import AddressRefused, BadRequest, Conflict, KeyReused, Unreachable
-from shared.observability.logs import bind, get_logger
-from shared.outbound.address_rules import LONGEST_URL
+from shared.errors import AddressRefused, BadRequest, Conflict, IdempotencyKeyReused, Unreachable
+from shared.observability.logs import bind_log_context, get_logger
+from shared.outbound.address_rules import MAX_URL_LENGTH
 
 _log = get_logger(__name__)
 
@@ -33,7 +33,7 @@ StartSeconds = Annotated[
 SourceUrl = Annotated[
     str | None,
     Field(
-        max_length=LONGEST_URL,
+        max_length=MAX_URL_LENGTH,
         description="Where a worker is to fetch the audio: https, on a public address, without redirects.",
         examples=["https://files.example.com/midnight.flac"],
     ),
@@ -105,7 +105,7 @@ class SourceUrlService:
             whole = fingerprint(once.head, raw)
             if once.answered:
                 return once.replay(whole)
-            bind(job_id=once.subject)
+            bind_log_context(job_id=once.subject)
             job = await run_in_threadpool(self._record, once, wish, caller, share)
             answer = await once.answer(whole, accepted(job))
         await run_in_threadpool(self.submissions.enqueue, job)
@@ -115,7 +115,7 @@ class SourceUrlService:
     def new_job(self, job_id: str, wish: JobSource, caller: Caller) -> Job:
         """The job that a wish asks for, not yet recorded. Blocking. Raises AddressRefused, BadRequest."""
         asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
-        source = Source.at(self._checked(wish.source_url or ""))
+        source = Source.from_url(self._checked(wish.source_url or ""))
         job = self.submissions.new_job(
             job_id,
             input=AudioInput(filename=clean_filename(wish.filename)),
@@ -141,7 +141,9 @@ class SourceUrlService:
     def _same(self, there: Job, job: Job) -> Job:
         then, now = there.source, job.source
         if then is None or now is None or (then.url or now.url, then.server) != (now.url, now.server):
-            raise KeyReused("This Idempotency-Key came with another request before; use a new one.")
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key came with another request before; use a new one."
+            )
         return there
 
     def _checked(self, url: str) -> str:

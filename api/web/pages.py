@@ -82,7 +82,7 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
         caller = await identify(request)
         job = await run_in_threadpool(jobs.get, job_id)
         caller.check_sees(job)
-        position = await run_in_threadpool(jobs.position, job)
+        position = await run_in_threadpool(jobs.queue_position, job)
         return song_context(job, position, origin=origin(request))
 
     return router

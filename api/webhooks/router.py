@@ -85,7 +85,7 @@ def webhooks_router(acts: WebhookService, *, jobs: JobStore) -> APIRouter:
     @router.get("", summary="List the addresses")
     async def all_of_them(caller: CurrentCaller) -> EndpointListView:
         """Those of this API key, the oldest first."""
-        found = await run_in_threadpool(acts.endpoints.of, owner_of(caller))
+        found = await run_in_threadpool(acts.endpoints.list_for_owner, owner_of(caller))
         return EndpointListView(webhooks=[EndpointView.of(endpoint) for endpoint in found])
 
     @router.get("/secret", summary="Read the secret")

@@ -93,7 +93,7 @@ def looks_like_audio(head: bytes) -> bool:
     )
 
 
-def what_it_is(head: bytes) -> str:
+def describe_content(head: bytes) -> str:
     """A few words on what came instead, for the client."""
     for start, words in _ELSE:
         if head.lstrip()[: len(start)] == start:

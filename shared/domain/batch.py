@@ -13,7 +13,7 @@ from typing import Self
 from shared.domain.job import Callback, Job
 from shared.domain.job_state import JobState
 
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 """They are recorded in one script that holds everybody up, and each one's storage is looked at before."""
 
 
@@ -40,7 +40,7 @@ class ItemState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ItemOutcome:
     """How an item's job ended."""
 
     state: ItemState
@@ -52,12 +52,12 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class BatchItem:
     """One job of a batch."""
 
     job_id: str
     filename: str | None = None
-    outcome: Outcome | None = None
+    outcome: ItemOutcome | None = None
     """None: the job waits or runs."""
 
 
@@ -67,7 +67,7 @@ class Batch:
 
     id: str
     created_at: float
-    items: tuple[Item, ...]
+    items: tuple[BatchItem, ...]
     keep_seconds: float
     """How long after its end the batch is remembered."""
     owner: str | None = None
@@ -84,9 +84,9 @@ class Batch:
     deleting: bool = False
     """Whether nobody wants to hear of it any more."""
 
-    def see(self, job_id: str, job: Job | None, *, now: float) -> Self:
+    def record_job(self, job_id: str, job: Job | None, *, now: float) -> Self:
         """One of its jobs is so now, or is gone."""
-        outcome = Outcome(state=ItemState.GONE) if job is None else _outcome(job)
+        outcome = ItemOutcome(state=ItemState.GONE) if job is None else _outcome(job)
         items = tuple(
             replace(item, outcome=outcome) if item.job_id == job_id else item for item in self.items
         )
@@ -99,7 +99,7 @@ class Batch:
             completed_at=now if self.completed_at is None else self.completed_at,
         )
 
-    def delete(self) -> Self:
+    def mark_deleting(self) -> Self:
         """Its jobs are being deleted: say nothing of them any more."""
         return replace(self, deleting=True)
 
@@ -126,24 +126,24 @@ class Batch:
         )
 
 
-def live_state(job: Job) -> ItemState:
+def item_state_of(job: Job) -> ItemState:
     """Where a job's item stands."""
     return ItemState.QUEUED if job.state is JobState.AWAITING_UPLOAD else ItemState(job.state.value)
 
 
-def matters(old: Job | None, new: Job | None) -> str | None:
+def affected_batch_id(old: Job | None, new: Job | None) -> str | None:
     """The batch that a change of a job makes a difference to, if there is one."""
     before, after = (one is not None and one.state.is_final for one in (old, new))
     job = new or old
     return job.batch_id if job is not None and (new is None or before != after) else None
 
 
-def _outcome(job: Job) -> Outcome | None:
+def _outcome(job: Job) -> ItemOutcome | None:
     if not job.state.is_final:
         return None
     tuning = job.report.tuning if job.report else None
-    return Outcome(
-        state=live_state(job),
+    return ItemOutcome(
+        state=item_state_of(job),
         verdict=tuning.verdict if tuning else None,
         a4_hz=tuning.a4_hz if tuning else None,
         confidence=tuning.confidence if tuning else None,

@@ -14,14 +14,25 @@ from enum import StrEnum
 from typing import Self
 
 from shared.domain.webhook import EventType
-from shared.errors import Conflict, LostLease
+from shared.errors import Conflict, LeaseLost
 
 HOUR = 3600.0
-RETRY_SECONDS = (5.0, 60.0, 300.0, 1800.0, 2 * HOUR, 5 * HOUR, 10 * HOUR, 14 * HOUR, 20 * HOUR, 20 * HOUR)
+RETRY_DELAYS_SECONDS = (
+    5.0,
+    60.0,
+    300.0,
+    1800.0,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    14 * HOUR,
+    20 * HOUR,
+    20 * HOUR,
+)
 """Pauses after the first, second… failed attempt: eleven attempts over three days."""
 JITTER = 0.1
 """A pause is up to so much longer, as a share: receivers that came back are not all called at once."""
-MOST_PAUSE_SECONDS = 24 * HOUR
+MAX_DELAY_SECONDS = 24 * HOUR
 RESPONSE_BYTES = 1024
 _MOST_ATTEMPTS_KEPT = 30
 
@@ -109,11 +120,11 @@ class Delivery:
         attempt: Attempt,
         *,
         now: float,
-        pauses: Sequence[float] = RETRY_SECONDS,
-        chance: float,
+        delays_seconds: Sequence[float] = RETRY_DELAYS_SECONDS,
+        jitter: float,
         retry_after_seconds: float = 0.0,
     ) -> Self:
-        """End an attempt. `chance` from 0 to 1 spreads the next ones. Raises LostLease."""
+        """End an attempt. `chance` from 0 to 1 spreads the next ones. Raises LeaseLost."""
         held = self._held(token)
         attempts = (*held.attempts, attempt)[-_MOST_ATTEMPTS_KEPT:]
         held = replace(held, attempts=attempts, leased=False)
@@ -121,14 +132,14 @@ class Delivery:
             return replace(held, state=DeliveryState.DELIVERED, due_at=None, ended_at=now)
         if attempt.is_gone:
             return held._fail("The receiver answered 410: it wants no more.", now)
-        if held.tries > len(pauses):
+        if held.tries > len(delays_seconds):
             return held._fail(f"No attempt of {held.tries} was answered with 2xx.", now)
-        pause = pauses[held.tries - 1] * (1 + JITTER * chance)
-        return replace(held, due_at=now + min(max(pause, retry_after_seconds), MOST_PAUSE_SECONDS))
+        pause = delays_seconds[held.tries - 1] * (1 + JITTER * jitter)
+        return replace(held, due_at=now + min(max(pause, retry_after_seconds), MAX_DELAY_SECONDS))
 
-    def drop(self, token: int, why: str, *, now: float) -> Self:
-        """End without an attempt. Raises LostLease."""
-        return replace(self._held(token), leased=False)._fail(why, now)
+    def drop(self, token: int, reason: str, *, now: float) -> Self:
+        """End without an attempt. Raises LeaseLost."""
+        return replace(self._held(token), leased=False)._fail(reason, now)
 
     def redeliver(self, *, now: float) -> Self:
         """Send again, with all attempts anew. Raises Conflict while it is on its way."""
@@ -141,7 +152,7 @@ class Delivery:
 
     def _held(self, token: int) -> Self:
         if not self.leased or self.claims != token:
-            raise LostLease("The delivery is no longer this sender's.")
+            raise LeaseLost("The delivery is no longer this sender's.")
         return self
 
 

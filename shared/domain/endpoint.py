@@ -24,11 +24,11 @@ class Endpoint:
     disabled_at: float | None = None
     disabled_why: str | None = None
 
-    def accepted(self) -> Self:
+    def record_success(self) -> Self:
         """An attempt went well."""
         return replace(self, failing_since=None)
 
-    def failed(self, *, now: float) -> Self:
+    def record_failure(self, *, now: float) -> Self:
         """An attempt did not go well; after three days of that there will be no more."""
         since = self.failing_since if self.failing_since is not None else now
         failing = replace(self, failing_since=since)
@@ -36,15 +36,15 @@ class Endpoint:
             return failing.disable("It failed for three days.", now=now)
         return failing
 
-    def gone(self, *, now: float) -> Self:
+    def record_gone(self, *, now: float) -> Self:
         """It answered 410."""
         return self.disable("It answered 410: it wants no more.", now=now)
 
-    def disable(self, why: str, *, now: float) -> Self:
+    def disable(self, reason: str, *, now: float) -> Self:
         """Send nothing more there."""
         if self.disabled_at is not None:
             return self
-        return replace(self, disabled_at=now, disabled_why=why)
+        return replace(self, disabled_at=now, disabled_why=reason)
 
     def enable(self) -> Self:
         """Try it again."""

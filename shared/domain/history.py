@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.domain.job import Job
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 
 _BINS_PER_OCTAVE = 8
 _UNITS = {"waiting": 0.001, "running": 0.001, "memory": 1024.0}
@@ -17,7 +17,7 @@ _UNITS = {"waiting": 0.001, "running": 0.001, "memory": 1024.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class TimeRange:
     """A stretch of history: so many buckets of so many seconds."""
 
     name: str
@@ -25,15 +25,15 @@ class Span:
     buckets: int
 
     @property
-    def kept_seconds(self) -> int:
+    def ttl_seconds(self) -> int:
         """How long a bucket must be remembered."""
         return self.bucket_seconds * (self.buckets + 2)
 
 
-SPANS = (
-    Span(name="hour", bucket_seconds=60, buckets=60),
-    Span(name="day", bucket_seconds=900, buckets=96),
-    Span(name="week", bucket_seconds=7200, buckets=84),
+TIME_RANGES = (
+    TimeRange(name="hour", bucket_seconds=60, buckets=60),
+    TimeRange(name="day", bucket_seconds=900, buckets=96),
+    TimeRange(name="week", bucket_seconds=7200, buckets=84),
 )
 
 
@@ -66,7 +66,7 @@ class Bucket:
         return quantiles(measured, self.bins.get(measured, {}))
 
 
-def happened(old: Job | None, new: Job) -> list[tuple[float, list[str]]]:
+def counters_of_change(old: Job | None, new: Job) -> list[tuple[float, list[str]]]:
     """What a change of a job adds to history: when, and the names of the counters to raise."""
     if old is None:
         at_once = [(event.at, ["count:cached", *_ended(event, new)]) for event in new.timeline if new.cached]
@@ -75,7 +75,7 @@ def happened(old: Job | None, new: Job) -> list[tuple[float, list[str]]]:
     return [(event.at, _counters(event, old, new)) for event in new.timeline if event not in known]
 
 
-def bucket(at: float, counters: Mapping[str, int]) -> Bucket:
+def make_bucket(at: float, counters: Mapping[str, int]) -> Bucket:
     """Counters by name, as `happened` gave them, put in order."""
     sorted_out: dict[str, dict[str, int]] = {}
     for name, number in counters.items():
@@ -94,7 +94,7 @@ def bucket(at: float, counters: Mapping[str, int]) -> Bucket:
     )
 
 
-def total(buckets: Iterable[Bucket]) -> Bucket:
+def merge_buckets(buckets: Iterable[Bucket]) -> Bucket:
     """All of them as one."""
     at = 0.0
     counters: dict[str, int] = {}
@@ -111,7 +111,7 @@ def total(buckets: Iterable[Bucket]) -> Bucket:
         add("verdict", one.verdicts)
         for kind, bins in one.bins.items():
             add(kind, bins)
-    return bucket(at, counters)
+    return make_bucket(at, counters)
 
 
 def quantiles(measured: str, bins: Mapping[int, int]) -> Quantiles | None:
@@ -141,7 +141,7 @@ def _quantile(measured: str, bins: Mapping[int, int], rank: float) -> float:
     raise AssertionError
 
 
-def _counters(event: Event, old: Job, new: Job) -> list[str]:
+def _counters(event: StateTransition, old: Job, new: Job) -> list[str]:
     match event.state:
         case JobState.QUEUED:
             return ["count:requeued"] if event.attempt else ["count:submitted"]
@@ -154,7 +154,7 @@ def _counters(event: Event, old: Job, new: Job) -> list[str]:
     return found
 
 
-def _ended(event: Event, new: Job) -> list[str]:
+def _ended(event: StateTransition, new: Job) -> list[str]:
     found = [f"count:{event.state}"]
     if event.memory_peak_bytes is not None:
         found.append(_measured("memory", event.memory_peak_bytes))

@@ -2,7 +2,7 @@
 
     awaiting_upload ──submit──> queued ──start──> running ──succeed──> succeeded
                                   ^  ^              │  ├──fail──────> failed
-                                  │  └──hand_back───┤  ├──give_up───> dead
+                                  │  └──release─────┤  ├──give_up───> dead
                                   │     lose_attempt┤  └──cancel────> canceled
                                   │     postpone────┘
                                   └──retry── failed, dead
@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Required, Self, TypedDict, Unpack
 
-from shared.domain.job_state import Event, JobState, continued
+from shared.domain.job_state import JobState, StateTransition, append_transition
 from shared.domain.report import Report
 from shared.domain.source import Source
-from shared.errors import Conflict, LostLease
+from shared.errors import Conflict, LeaseLost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +120,13 @@ class Job:
     cached: bool = False
     """Whether the report is that of an earlier analysis of the same bytes."""
     problem: Problem | None = None
-    timeline: tuple[Event, ...] = ()
+    timeline: tuple[StateTransition, ...] = ()
 
     @classmethod
     def queued(cls, *, now: float, **fields: Unpack[NewJob]) -> Self:
         """Create a job that waits for a worker. Its audio is in storage unless it has a source."""
         state, has_audio = JobState.QUEUED, fields.get("source") is None
-        timeline = (Event(at=now, state=state, attempt=0),)
+        timeline = (StateTransition(at=now, state=state, attempt=0),)
         return cls(
             state=state,
             created_at=now,
@@ -141,7 +141,7 @@ class Job:
     def awaiting_upload(cls, *, now: float, expires_at: float, **fields: Unpack[NewJob]) -> Self:
         """Create a job that waits for its audio, until it expires."""
         state = JobState.AWAITING_UPLOAD
-        timeline = (Event(at=now, state=state, attempt=0),)
+        timeline = (StateTransition(at=now, state=state, attempt=0),)
         return cls(
             state=state, created_at=now, expires_at=expires_at, has_audio=False, timeline=timeline, **fields
         )
@@ -151,19 +151,19 @@ class Job:
         self._require(JobState.AWAITING_UPLOAD, verb="submitted")
         return self._enter(JobState.QUEUED, now, queued_at=now, due_at=now, has_audio=True, multipart=None)
 
-    def answer(self, report: Report, *, now: float) -> Self:
+    def succeed_from_cache(self, report: Report, *, now: float) -> Self:
         """End a new job with what an earlier analysis of the same bytes has found; no audio is kept."""
         self._require(JobState.QUEUED, verb="answered")
         unseen = replace(self, timeline=(), queued_at=None, due_at=None)
         why = "answered from an earlier analysis of the same bytes"
         return unseen._enter(JobState.SUCCEEDED, now, why=why, report=report, cached=True, has_audio=False)
 
-    def expect_parts(self, multipart: str) -> Self:
+    def set_multipart(self, multipart: str) -> Self:
         """The store calls the awaited upload so."""
         self._require(JobState.AWAITING_UPLOAD, verb="uploaded in parts")
         return replace(self, multipart=multipart)
 
-    def await_until(self, expires_at: float) -> Self:
+    def extend_upload(self, expires_at: float) -> Self:
         """Wait longer for an upload that goes on."""
         awaiting = self.state is JobState.AWAITING_UPLOAD
         return replace(self, expires_at=expires_at) if awaiting else self
@@ -189,11 +189,11 @@ class Job:
             JobState.RUNNING, now, worker=worker, attempts=attempt, started_at=now, lease=lease
         )
 
-    def renew(self, token: int, *, now: float, lease_seconds: float) -> Self:
-        """Keep the lease a while longer. Raises LostLease where it is somebody else's."""
+    def renew_lease(self, token: int, *, now: float, lease_seconds: float) -> Self:
+        """Keep the lease a while longer. Raises LeaseLost where it is somebody else's."""
         return replace(self, lease=replace(self._held(token), until=now + lease_seconds))
 
-    def know_size(self, size_bytes: int | None) -> Self:
+    def set_size(self, size_bytes: int | None) -> Self:
         """Its source said how large the file is."""
         return replace(self, input=replace(self.input, size_bytes=size_bytes)) if size_bytes else self
 
@@ -213,7 +213,7 @@ class Job:
         *,
         now: float,
         memory_peak_bytes: int | None = None,
-        why: str | None = None,
+        reason: str | None = None,
     ) -> Self:
         """End with a problem of the recording itself. `why` is for the operator's eyes."""
         self._held(token)
@@ -221,16 +221,16 @@ class Job:
             JobState.FAILED,
             now,
             memory=memory_peak_bytes,
-            why=why or problem.code,
+            why=reason or problem.code,
             problem=problem,
         )
 
-    def hand_back(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
+    def release(self, token: int, reason: str, *, now: float, delay_seconds: float) -> Self:
         """Queue again without the attempt counting: not the job's fault. A canceled one ends here."""
         self._held(token)
         if self.cancel_requested:
-            return self._enter(JobState.CANCELED, now, why=why)
-        return self._queue_again(why, now, delay_seconds, attempts_allowed=self.attempts_allowed + 1)
+            return self._enter(JobState.CANCELED, now, why=reason)
+        return self._queue_again(reason, now, delay_seconds, attempts_allowed=self.attempts_allowed + 1)
 
     def postpone(
         self,
@@ -238,8 +238,8 @@ class Job:
         problem: Problem,
         *,
         now: float,
-        pauses: Sequence[float],
-        least_seconds: float = 0.0,
+        delays_seconds: Sequence[float],
+        min_delay_seconds: float = 0.0,
     ) -> Self:
         """The audio's server is away: queue again without the attempt counting, once for each of the pauses;
         then fail.
@@ -247,34 +247,34 @@ class Job:
         self._held(token)
         if self.cancel_requested:
             return self._enter(JobState.CANCELED, now, why=problem.message)
-        if self.source is None or self.source.misses >= len(pauses):
+        if self.source is None or self.source.misses >= len(delays_seconds):
             return self.fail(token, problem, now=now)
         return self._queue_again(
             problem.message,
             now,
-            max(pauses[self.source.misses], least_seconds),
+            max(delays_seconds[self.source.misses], min_delay_seconds),
             attempts_allowed=self.attempts_allowed + 1,
-            source=self.source.missed(),
+            source=self.source.count_unavailable(),
         )
 
-    def crash(self, token: int, why: str, *, now: float, delay_seconds: float) -> Self:
+    def crash(self, token: int, reason: str, *, now: float, delay_seconds: float) -> Self:
         """The lease holder saw its decoder die: queue again, or end as dead."""
         self._held(token)
-        return self.lose_attempt(why, now=now, delay_seconds=delay_seconds)
+        return self.lose_attempt(reason, now=now, delay_seconds=delay_seconds)
 
-    def lose_attempt(self, why: str, *, now: float, delay_seconds: float = 0.0) -> Self:
+    def lose_attempt(self, reason: str, *, now: float, delay_seconds: float = 0.0) -> Self:
         """An attempt is over without a result: queue again while attempts are left, else end as dead."""
         self._require(JobState.RUNNING, verb="requeued")
         if self.cancel_requested:
-            return self._enter(JobState.CANCELED, now, why=why)
+            return self._enter(JobState.CANCELED, now, why=reason)
         if self.attempts < self.attempts_allowed:
-            return self._queue_again(why, now, delay_seconds)
+            return self._queue_again(reason, now, delay_seconds)
         problem = Problem(
             code="too_many_crashes",
             message=f"The analysis of this file crashed {self.attempts} times; it was given up.",
             retryable=True,
         )
-        return self._enter(JobState.DEAD, now, why=why, problem=problem)
+        return self._enter(JobState.DEAD, now, why=reason, problem=problem)
 
     def cancel(self, *, now: float) -> Self:
         """Cancel at once, or ask the worker to."""
@@ -288,35 +288,35 @@ class Job:
         self._held(token)
         return self._enter(JobState.CANCELED, now)
 
-    def retry(self, *, now: float, attempts: int, why: str = "retried by hand") -> Self:
+    def retry(self, *, now: float, attempts: int, reason: str = "retried by hand") -> Self:
         """Queue a failed or dead job again, with so many further attempts."""
         self._require(JobState.FAILED, JobState.DEAD, verb="retried")
-        if not self.can_be_heard:
+        if not self.audio_available:
             if self.source is not None:
                 raise Conflict("The address of this job was forgotten; send it again, as a new job.")
             raise Conflict("The audio of this job was deleted; upload the file again.")
         return self._queue_again(
-            why,
+            reason,
             now,
             0.0,
             attempts_allowed=self.attempts + attempts,
             finished_at=None,
             cancel_requested=False,
             problem=None,
-            source=self.source.found_again() if self.source else None,
+            source=self.source.reset_unavailable() if self.source else None,
         )
 
-    def forget_audio(self) -> Self:
+    def mark_audio_deleted(self) -> Self:
         """The audio is no longer in storage."""
         return replace(self, has_audio=False)
 
     @property
-    def can_be_heard(self) -> bool:
+    def audio_available(self) -> bool:
         """Whether its audio is still to be had: from storage, or from an address that is remembered."""
         return self.has_audio or (self.source is not None and self.source.url is not None)
 
     @property
-    def wants_no_audio(self) -> bool:
+    def audio_unneeded(self) -> bool:
         """Whether no further attempt, automatic or by hand, can need the audio."""
         if self.state in {JobState.SUCCEEDED, JobState.CANCELED}:
             return True
@@ -340,19 +340,21 @@ class Job:
     ) -> Self:
         attempt = changes.get("attempts", self.attempts)
         holder = worker or (self.lease.worker if self.lease else None)
-        event = Event(at=now, state=state, attempt=attempt, worker=holder, memory_peak_bytes=memory, why=why)
+        event = StateTransition(
+            at=now, state=state, attempt=attempt, worker=holder, memory_peak_bytes=memory, why=why
+        )
         changes.setdefault("lease", None)
         changes.setdefault("expires_at", now + self.keep_seconds if state.is_final else None)
         if state.is_final:
             changes.setdefault("finished_at", now)
-        entered = replace(self, state=state, timeline=continued(self.timeline, event), **changes)
-        if entered.source is not None and entered.wants_no_audio:
-            return replace(entered, source=entered.source.forget())
+        entered = replace(self, state=state, timeline=append_transition(self.timeline, event), **changes)
+        if entered.source is not None and entered.audio_unneeded:
+            return replace(entered, source=entered.source.forget_url())
         return entered
 
     def _held(self, token: int) -> Lease:
         if self.state is not JobState.RUNNING or self.lease is None or self.lease.token != token:
-            raise LostLease("The job is no longer this worker's.")
+            raise LeaseLost("The job is no longer this worker's.")
         return self.lease
 
     def _require(self, *states: JobState, verb: str) -> None:

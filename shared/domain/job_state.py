@@ -34,7 +34,7 @@ _FINAL = {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED, JobState.DEAD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class StateTransition:
     """One line of a job's timeline."""
 
     at: float
@@ -45,6 +45,8 @@ class Event:
     why: str | None = None
 
 
-def continued(timeline: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
+def append_transition(
+    timeline: tuple[StateTransition, ...], event: StateTransition
+) -> tuple[StateTransition, ...]:
     """With one line more: of too many, the first and the latest are kept."""
     return (*timeline[:1], *timeline[1:][-(MAX_TIMELINE - 2) :], event)

@@ -15,7 +15,7 @@ def report_cache_key(job: Job, *, window_seconds: float) -> str | None:
     return _key(job, ANALYSIS_VERSION, window_seconds)
 
 
-def recalled_as(job: Job) -> str | None:
+def cache_key_of_report(job: Job) -> str | None:
     """Under which name a job's report may answer others; None: under none, as long as it has none."""
     if job.state is not JobState.SUCCEEDED or job.cached or job.report is None:
         return None

@@ -20,19 +20,19 @@ class Source:
     """How often its server was away when an attempt wanted it."""
 
     @classmethod
-    def at(cls, url: str) -> Self:
+    def from_url(cls, url: str) -> Self:
         """The source at a checked address."""
         parts = urlsplit(url)
         return cls(server=f"{parts.scheme}://{parts.netloc}", url=url)
 
-    def missed(self) -> Self:
+    def count_unavailable(self) -> Self:
         """Its server was away once more."""
         return replace(self, misses=self.misses + 1)
 
-    def found_again(self) -> Self:
+    def reset_unavailable(self) -> Self:
         """Count anew how often its server is away."""
         return replace(self, misses=0)
 
-    def forget(self) -> Self:
+    def forget_url(self) -> Self:
         """The same without its address."""
         return replace(self, url=None)

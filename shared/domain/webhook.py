@@ -56,7 +56,7 @@ ALL_EVENTS = (*JOB_EVENTS, EventType.BATCH_COMPLETED)
 ALL_ENDS = (*DEFAULT_EVENTS, EventType.BATCH_COMPLETED)
 
 
-def event_between(old: Job | None, new: Job) -> EventType | None:
+def event_for_change(old: Job | None, new: Job) -> EventType | None:
     """What a change of a job is to others, if anything."""
     if old is not None and old.state is new.state:
         return None

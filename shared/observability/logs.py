@@ -104,27 +104,27 @@ class Redactor:
             return [self._hidden("", inner) for inner in value]
         if isinstance(value, (bool, int, float)):
             return value
-        return redacted(str(value))
+        return redact(str(value))
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """The text without API keys, webhook secrets, passwords in URLs, and signatures of links."""
     for pattern, instead in _SECRET_TEXTS:
         text = pattern.sub(instead, text)
     return text
 
 
-def bound(**fields: Any) -> AbstractContextManager[None]:
+def log_context(**fields: Any) -> AbstractContextManager[None]:
     """Put these fields into every log line from here to the end of the block."""
     return bound_contextvars(**fields)
 
 
-def bind(**fields: Any) -> None:
+def bind_log_context(**fields: Any) -> None:
     """Put these fields into every further log line of this request or job."""
     bind_contextvars(**fields)
 
 
-def bound_field(name: str) -> Any:
+def context_field(name: str) -> Any:
     """What is in every log line under this name just now; None if nothing is."""
     return get_contextvars().get(name)
 

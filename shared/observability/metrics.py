@@ -127,23 +127,23 @@ HISTOGRAMS = (WAITING, DECODING, ANALYSING, TOTAL, MEMORY, LATENCY)
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")
 
 
-def field_of(name: str, labels: Sequence[str], rest: str = "") -> str:
+def field_name(name: str, labels: Sequence[str], rest: str = "") -> str:
     """The field under which a count is kept."""
     safe = (_UNSAFE.sub("_", label)[:80] for label in labels)
     return "|".join((name, *safe, *((rest,) if rest else ())))
 
 
-def counted(counter: Counter, *labels: str, amount: float = 1) -> dict[str, float]:
+def increment(counter: Counter, *labels: str, amount: float = 1) -> dict[str, float]:
     """The field that grows when something happens."""
-    return {field_of(counter.name, labels): amount}
+    return {field_name(counter.name, labels): amount}
 
 
-def measured(histogram: Histogram, value: float, *labels: str) -> dict[str, float]:
+def observe(histogram: Histogram, value: float, *labels: str) -> dict[str, float]:
     """The two fields that grow when something is measured."""
     bucket = next((f"{upper:g}" for upper in histogram.buckets if value <= upper), "+Inf")
     return {
-        field_of(histogram.name, labels, f"le={bucket}"): 1,
-        field_of(histogram.name, labels, "sum"): value,
+        field_name(histogram.name, labels, f"le={bucket}"): 1,
+        field_name(histogram.name, labels, "sum"): value,
     }
 
 
@@ -160,7 +160,7 @@ class MetricsBuffer:
             for field, amount in fields.items():
                 self._fields[field] = self._fields.get(field, 0) + amount
 
-    def take(self) -> dict[str, float]:
+    def drain(self) -> dict[str, float]:
         """Everything so far; the tally begins anew. Give it back with `add` where it could not be written."""
         with self._lock:
             taken, self._fields = self._fields, {}
@@ -179,9 +179,9 @@ class MetricsRecorder:
         self._store = store
         self._failed = False
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Write everything down, if the store answers. Never raises Unavailable."""
-        taken = self.tally.take()
+        taken = self.tally.drain()
         try:
             self._store.add(taken, process=self.process, now=time.time())
             self._failed = False

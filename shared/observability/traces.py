@@ -81,7 +81,7 @@ class Traces(Protocol):
     def record(self, span: Span) -> None:
         """Keep a span that is over. Never raises, never waits."""
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Send what is held. Takes a few seconds at most, and not even those while nobody answers."""
 
 
@@ -93,11 +93,11 @@ class NoTraces:
     def record(self, span: Span) -> None:
         """Forget it."""
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """There is nothing to send."""
 
 
-class HeldTraces:
+class BufferedTraces:
     """Holds spans until somebody calls `write`. Starts no thread, so the process may fork."""
 
     is_on = True
@@ -116,7 +116,7 @@ class HeldTraces:
                 self._held.append(span)
                 del self._held[:-_MOST_HELD]
 
-    def write(self) -> None:
+    def flush(self) -> None:
         """Send them, unless that failed a moment ago."""
         if not self._held or time.monotonic() < self._rest_until:
             return
@@ -136,7 +136,7 @@ def open_traces(url: str | None, *, process: str) -> Traces:
         return NoTraces()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    return HeldTraces(OTLPSpanExporter(endpoint=url, timeout=_SEND_SECONDS), process=process)
+    return BufferedTraces(OTLPSpanExporter(endpoint=url, timeout=_SEND_SECONDS), process=process)
 
 
 def _readable(span: Span, *, process: str) -> "ReadableSpan":

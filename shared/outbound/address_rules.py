@@ -19,7 +19,7 @@ Network = IPv4Network | IPv6Network
 
 PORTS = frozenset({80, 443, 8080, 8443})
 """What a public receiver may listen on; an allowed network may use any port."""
-LONGEST_URL = 2048
+MAX_URL_LENGTH = 2048
 
 NOT_PUBLIC = "Its host has no public address that may be called from here."
 """One sentence whether a name is unknown, private or both: it must not tell which names exist inside."""
@@ -62,7 +62,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class TargetUrl:
     """A web address that is worth resolving."""
 
     scheme: str
@@ -98,7 +98,7 @@ class OutboundRules:
     networks: tuple[Network, ...] = ()
     """Not public, and yet allowed, on any port."""
 
-    def parse(self, url: str, *, allow_http: bool = False) -> Target:
+    def parse(self, url: str, *, allow_http: bool = False) -> TargetUrl:
         """Read an address strictly: what two parsers could read differently is refused.
 
         Raises:
@@ -109,12 +109,12 @@ class OutboundRules:
             raise AddressRefused("Its scheme must be https.")
         literal = target.literal
         if literal is not None:
-            self.judge([literal], port=target.port)
+            self.check_addresses([literal], port=target.port)
         elif not self.networks and target.port not in PORTS:
             raise AddressRefused(_WRONG_PORT)
         return target
 
-    def judge(self, addresses: Iterable[Address], *, port: int) -> tuple[Address, ...]:
+    def check_addresses(self, addresses: Iterable[Address], *, port: int) -> tuple[Address, ...]:
         """The addresses, if every one of them may be called. Raises AddressRefused."""
         judged = tuple(addresses)
         if not judged or not all(self.is_allowed(address) or is_public(address) for address in judged):
@@ -129,7 +129,7 @@ class OutboundRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HttpResponse:
     """What came back. 3xx comes back as it is: nothing is followed."""
 
     status: int
@@ -158,9 +158,9 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 _WRONG_PORT = f"Its port must be one of {', '.join(str(port) for port in sorted(PORTS))}."
 
 
-def _parse(url: str) -> Target:
-    if len(url) > LONGEST_URL:
-        raise AddressRefused(f"The address is longer than {LONGEST_URL} characters.")
+def _parse(url: str) -> TargetUrl:
+    if len(url) > MAX_URL_LENGTH:
+        raise AddressRefused(f"The address is longer than {MAX_URL_LENGTH} characters.")
     if not url.isprintable() or " " in url or "\\" in url:
         raise AddressRefused("The address holds a space, a backslash or a control character.")
     found = _URL.fullmatch(url)
@@ -180,7 +180,7 @@ def _parse(url: str) -> Target:
     path = quote(found["path"], safe="/?:@!$&'()*+,;=%-._~[]")
     if not path.startswith("/"):
         path = "/" + path
-    return Target(scheme=scheme, host=_host(place["host"]), port=port, path=path)
+    return TargetUrl(scheme=scheme, host=_host(place["host"]), port=port, path=path)
 
 
 def _host(given: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import httpcore2
 
 from shared.errors import Unreachable
-from shared.outbound.address_rules import Answer, OutboundRules, Target
+from shared.outbound.address_rules import HttpResponse, OutboundRules, TargetUrl
 from shared.outbound.network import CheckedNetworkBackend, Deadline, Resolver, resolve, system_resolver
 
-__all__ = ["Answer", "Outbound", "ResponseStream"]
+__all__ = ["HttpResponse", "OutboundClient", "ResponseStream"]
 
 _CHECK_SECONDS = 5.0
 
@@ -30,7 +30,7 @@ class ResponseStream:
     is_internal: bool
 
 
-class Outbound:
+class OutboundClient:
     """Calls other people's servers. Safe to share between threads; keeps no connection."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Outbound:
         self._resolver = resolver
         self._trust = trust or ssl.create_default_context()
 
-    def check(self, url: str, *, allow_http: bool = False) -> Target:
+    def check(self, url: str, *, allow_http: bool = False) -> TargetUrl:
         """The address, if it may be called as things are now. Raises AddressRefused, Unreachable."""
         target = self._rules.parse(url, allow_http=allow_http)
         resolve(
@@ -69,14 +69,14 @@ class Outbound:
         timeout_seconds: float,
         max_bytes: int,
         allow_http: bool = False,
-    ) -> Answer:
+    ) -> HttpResponse:
         """Send one request and read the answer's beginning.
 
         Raises:
             AddressRefused: the address is none that we call.
             Unreachable: no whole answer came before the deadline.
         """
-        with self.open(
+        with self.stream(
             method,
             url,
             headers=headers,
@@ -85,7 +85,7 @@ class Outbound:
             max_bytes=max_bytes,
             allow_http=allow_http,
         ) as incoming:
-            return Answer(
+            return HttpResponse(
                 status=incoming.status,
                 headers=incoming.headers,
                 body=b"".join(incoming.chunks),
@@ -93,7 +93,7 @@ class Outbound:
             )
 
     @contextmanager
-    def open(
+    def stream(
         self,
         method: str,
         url: str,
@@ -103,7 +103,7 @@ class Outbound:
         timeout_seconds: float,
         max_bytes: int,
         allow_http: bool = False,
-        pulse: Callable[[], None] | None = None,
+        on_wait: Callable[[], None] | None = None,
     ) -> Iterator[ResponseStream]:
         """Like `send`, with the body in chunks. The deadline holds from the name to the last byte.
 
@@ -114,7 +114,7 @@ class Outbound:
             rules=self._rules,
             resolver=self._resolver,
             proxy=self._proxy,
-            deadline=Deadline.in_seconds(timeout_seconds, pulse=pulse),
+            deadline=Deadline.in_seconds(timeout_seconds, on_wait=on_wait),
         )
         address = httpcore2.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         sent = {"Host": target.authority, "Accept-Encoding": "identity", "Connection": "close"}

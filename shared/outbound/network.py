@@ -43,26 +43,26 @@ class Deadline:
     """The end of everything, on the monotonic clock."""
 
     at: float
-    pulse: Callable[[], None] | None = None
+    on_wait: Callable[[], None] | None = None
     """Called several times a second while we wait; what it raises ends the waiting."""
 
     @classmethod
-    def in_seconds(cls, seconds: float, *, pulse: Callable[[], None] | None = None) -> "Deadline":
+    def in_seconds(cls, seconds: float, *, on_wait: Callable[[], None] | None = None) -> "Deadline":
         """So many seconds from now."""
-        return cls(time.monotonic() + seconds, pulse)
+        return cls(time.monotonic() + seconds, on_wait)
 
     def within(self, seconds: float) -> "Deadline":
         """The same, or an earlier one."""
-        return Deadline(min(self.at, time.monotonic() + seconds), self.pulse)
+        return Deadline(min(self.at, time.monotonic() + seconds), self.on_wait)
 
-    def wait(self) -> float:
+    def next_wait_seconds(self) -> float:
         """Seconds to wait at once: to the deadline, or to the next pulse. Raises as `left` and the pulse."""
-        if self.pulse is None:
-            return self.left()
-        self.pulse()
-        return min(self.left(), _PULSE_SECONDS)
+        if self.on_wait is None:
+            return self.remaining_seconds()
+        self.on_wait()
+        return min(self.remaining_seconds(), _PULSE_SECONDS)
 
-    def left(self) -> float:
+    def remaining_seconds(self) -> float:
         """Seconds, more than none. Raises Unreachable when it has passed."""
         left = self.at - time.monotonic()
         if left <= 0:
@@ -87,7 +87,7 @@ def resolve(
     thread.start()
     try:
         while thread.is_alive():
-            thread.join(deadline.wait())
+            thread.join(deadline.next_wait_seconds())
     except Unreachable:
         pass  # as below
     if not found:
@@ -96,7 +96,7 @@ def resolve(
         addresses = [ip_address(text) for text in found[0]]
     except ValueError:
         raise AddressRefused(NOT_PUBLIC) from None
-    return rules.judge(addresses, port=port)
+    return rules.check_addresses(addresses, port=port)
 
 
 class CheckedNetworkBackend(httpcore2.NetworkBackend):
@@ -130,7 +130,7 @@ class CheckedNetworkBackend(httpcore2.NetworkBackend):
             else:
                 self.address = address
                 return _Stream(connected, self._deadline)
-        self._deadline.left()
+        self._deadline.remaining_seconds()
         if isinstance(failure, TimeoutError):
             raise Unreachable("No connection was made in time.", code="timeout")
         raise Unreachable("No connection could be made.", code="connect_failed")
@@ -150,7 +150,7 @@ class _Stream(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while True:
-            self._socket.settimeout(self._deadline.wait())
+            self._socket.settimeout(self._deadline.next_wait_seconds())
             try:
                 return self._socket.recv(max_bytes)
             except TimeoutError:
@@ -159,7 +159,7 @@ class _Stream(httpcore2.NetworkStream):
                 raise _failure(error) from error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._socket.settimeout(self._deadline.left())
+        self._socket.settimeout(self._deadline.remaining_seconds())
         try:
             self._socket.sendall(buffer)
         except TimeoutError as error:
@@ -188,7 +188,7 @@ class _Stream(httpcore2.NetworkStream):
 
 def _shake_hands(wrapped: ssl.SSLSocket, deadline: Deadline) -> None:
     while True:
-        wrapped.settimeout(deadline.wait())
+        wrapped.settimeout(deadline.next_wait_seconds())
         try:
             return wrapped.do_handshake()
         except TimeoutError:
@@ -219,7 +219,7 @@ def _connected(address: Address, port: int, deadline: Deadline) -> socket.socket
 def _wait_to_connect(deadline: Deadline) -> float:
     if deadline.at <= time.monotonic():
         raise TimeoutError
-    return deadline.wait()
+    return deadline.next_wait_seconds()
 
 
 def _failure(error: OSError) -> Unreachable:
@@ -240,10 +240,10 @@ def _through(proxy: str, address: Address, port: int, deadline: Deadline) -> soc
     if way.username is not None:
         pair = f"{unquote(way.username)}:{unquote(way.password or '')}"
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
-    connected = socket.create_connection((way.hostname or "", way.port or 3128), deadline.left())
+    connected = socket.create_connection((way.hostname or "", way.port or 3128), deadline.remaining_seconds())
     stream = _Stream(connected, deadline)
     try:
-        connected.settimeout(deadline.left())
+        connected.settimeout(deadline.remaining_seconds())
         connected.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = b""
         # byte by byte: what follows the answer belongs to the tunnel

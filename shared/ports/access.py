@@ -9,7 +9,7 @@ from typing import Protocol
 from shared.domain.api_key import ApiKey
 
 
-class KeyStore(Protocol):
+class ApiKeyStore(Protocol):
     """Who may do what."""
 
     def add(self, key: ApiKey) -> None:
@@ -18,7 +18,7 @@ class KeyStore(Protocol):
     def find(self, key_id: str) -> ApiKey | None:
         """The key of this id, revoked or not; None where there is none."""
 
-    def all(self) -> tuple[ApiKey, ...]:
+    def list_all(self) -> tuple[ApiKey, ...]:
         """Every key, the newest first."""
 
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
@@ -30,7 +30,7 @@ class Quota:
     """So much in so long, for each subject."""
 
     name: str
-    most: int
+    limit: int
     window_seconds: int
 
 
@@ -38,8 +38,8 @@ class Quota:
 class Allowance:
     """What is left of a quota."""
 
-    fits: bool
-    left: int
+    allowed: bool
+    remaining: int
     reset_seconds: int
     """Until there is more."""
 
@@ -47,20 +47,20 @@ class Allowance:
 class RateLimiter(Protocol):
     """How much everybody has had. A subject is an API key or an address."""
 
-    def take(self, quota: Quota, subject: str) -> Allowance:
+    def consume(self, quota: Quota, subject: str) -> Allowance:
         """Count one if it fits."""
 
     def charge(self, quota: Quota, subject: str, amount: int) -> None:
         """Count what has been had already, whether it fits or not."""
 
-    def look(self, quota: Quota, subject: str) -> Allowance:
+    def peek(self, quota: Quota, subject: str) -> Allowance:
         """What is left of a quota that is charged; `fits`: something is."""
 
-    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+    def acquire_slot(self, kind: str, subject: str, slot_id: str, *, limit: int, ttl_seconds: float) -> bool:
         """Take one of `most` places, or keep it for longer. It is free again after so many seconds."""
 
-    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+    def list_slots(self, kind: str, subject: str) -> tuple[str, ...]:
         """The places that a subject holds, the oldest first."""
 
-    def let_go(self, kind: str, subject: str, place: str) -> None:
+    def release_slot(self, kind: str, subject: str, slot_id: str) -> None:
         """Free a place, whether it is held or not."""

@@ -15,13 +15,13 @@ from shared.ports.jobs import JobQuery
 class JobSearch(Protocol):
     """All jobs at a glance. No answer takes longer because there are more of them."""
 
-    def counts(self) -> Mapping[JobState, int]:
+    def count_by_state(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
 
     def count(self, query: JobQuery) -> int | None:
         """How many jobs match; None where only looking at each of them could tell."""
 
-    def find(self, text: str, *, limit: int) -> tuple[Job, ...]:
+    def search(self, text: str, *, limit: int) -> tuple[Job, ...]:
         """Jobs, new to old, by id, by SHA-256, or by the beginning of a word of the filename."""
 
 
@@ -53,11 +53,11 @@ class AuditLog(Protocol):
 class SecretStore(Protocol):
     """Small secrets that all API processes share, and counts of who tries to guess them."""
 
-    def keep(self, name: str, value: str) -> str:
+    def get_or_create(self, name: str, value: str) -> str:
         """The value under a name: this one if there was none. The first of several callers wins."""
 
-    def attempt(self, name: str, *, window_seconds: float) -> int:
+    def count_attempt(self, name: str, *, window_seconds: float) -> int:
         """Count an attempt; how many there were since the first one of this window."""
 
-    def forgive(self, name: str) -> None:
+    def reset_attempts(self, name: str) -> None:
         """Forget the attempts."""

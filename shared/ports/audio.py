@@ -26,9 +26,9 @@ class StoredAudio:
     """One object, or one unfinished upload, in storage."""
 
     key: str
-    at: float
+    modified_at: float
     """UNIX seconds of its last change."""
-    upload: str | None = None
+    multipart: str | None = None
     """The store's name for an unfinished upload; None: a whole object."""
 
 
@@ -40,7 +40,7 @@ class AudioStore(Protocol):
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         """Write a small object at once."""
 
-    def begin(self, key: str, *, media_type: str) -> AudioUpload:
+    def start_upload(self, key: str, *, media_type: str) -> AudioUpload:
         """Start writing an object in parts. Touches storage at the first `write` at the earliest."""
 
     def open(self, key: str) -> BinaryIO:
@@ -49,7 +49,7 @@ class AudioStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove the object, whether it is there or not."""
 
-    def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
+    def list_older_than(self, *, before: float) -> Iterable[StoredAudio]:
         """Objects and unfinished uploads last changed before a time, for the rescuer to judge."""
 
     def discard(self, stored: StoredAudio) -> None:
@@ -92,7 +92,7 @@ class PresignedUpload:
 class PresignedUploadStore(Protocol):
     """Uploads that never pass through us. Keys are job ids."""
 
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
+    def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
         """Let the holder of the answer write exactly this object, for so long."""
 
 
@@ -105,10 +105,10 @@ class PartStore(Protocol):
     def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
         """Send one part; the same one again does no harm. All but the last hold `AudioStore.part_bytes`."""
 
-    def sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
+    def part_sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
         """Bytes of part 1, 2, and so on, up to the first that is missing. Raises AudioMissing."""
 
-    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+    def complete(self, key: str, *, multipart: str, size_bytes: int) -> None:
         """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""
 
     def abort(self, key: str, *, multipart: str) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from shared.domain.batch import Batch, ItemState
 from shared.domain.job import Job
 
-JobStep = tuple[Job | None, Job]
+JobChange = tuple[Job | None, Job]
 """A job as it was read and as it is to be; None: it is new."""
 
 
@@ -22,7 +22,7 @@ class BatchPage:
 class BatchStore(Protocol):
     """Batches. What becomes of their jobs is seen by the job store, which tells of it in the same breath."""
 
-    def create(self, batch: Batch, steps: Sequence[JobStep]) -> None:
+    def create(self, batch: Batch, steps: Sequence[JobChange]) -> None:
         """Record a batch with all its jobs, or nothing of it.
 
         Raises Conflict if its id is taken, or one of the jobs is no longer as it was read.
@@ -31,7 +31,7 @@ class BatchStore(Protocol):
     def get(self, batch_id: str) -> Batch:
         """Raises NotFound."""
 
-    def look(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
+    def get_with_item_states(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
         """A batch, and where its open jobs stand, by their ids. Raises NotFound."""
 
     def change(self, batch_id: str, step: Callable[[Batch], Batch]) -> Batch:

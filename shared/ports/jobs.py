@@ -39,12 +39,12 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chores:
+class DueWork:
     """Ids of jobs that the rescuer should look at."""
 
     lease_expired: tuple[str, ...] = ()
     queued_due: tuple[str, ...] = ()
-    audio_unwanted: tuple[str, ...] = ()
+    audio_to_delete: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
 
 
@@ -76,10 +76,10 @@ class JobStore(Protocol):
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs."""
 
-    def chores(self, *, now: float, limit: int) -> Chores:
+    def due_work(self, *, now: float, limit: int) -> DueWork:
         """What is overdue at `now`, at most `limit` of each kind, and of queued jobs from each queue."""
 
-    def position(self, job: Job) -> int | None:
+    def queue_position(self, job: Job) -> int | None:
         """How many jobs of its queue stand before a queued job; None if it is not queued."""
 
     def backlog(self, queue: str) -> Backlog:
@@ -103,18 +103,18 @@ class JobUpdate:
 class JobUpdateLog(Protocol):
     """The stream of all jobs' changes, for those who wait for one. Who sleeps too long misses some."""
 
-    def newest(self) -> str:
+    def latest_cursor(self) -> str:
         """The cursor of what was written last."""
 
-    def after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
+    def read_after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
         """What was written after a cursor; waits so long for the first of it."""
 
 
 class JobQueue(Protocol):
     """Doorbells for workers. A lost or repeated one harms nobody: the record decides."""
 
-    def submit(self, job_id: str, *, queue: str) -> None:
+    def enqueue(self, job_id: str, *, queue: str) -> None:
         """Tell the workers of a queue that a job waits."""
 
-    def announced(self, queue: str) -> frozenset[str]:
+    def enqueued_ids(self, queue: str) -> frozenset[str]:
         """Ids of the jobs whose messages wait in the broker."""

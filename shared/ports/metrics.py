@@ -6,7 +6,7 @@ Every method may raise Unavailable.
 from collections.abc import Mapping
 from typing import Protocol
 
-from shared.domain.history import Bucket, Span
+from shared.domain.history import Bucket, TimeRange
 
 
 class MetricsStore(Protocol):
@@ -18,12 +18,12 @@ class MetricsStore(Protocol):
     def read(self) -> dict[str, float]:
         """Every number."""
 
-    def seen(self) -> dict[str, float]:
+    def last_seen(self) -> dict[str, float]:
         """When each kind of process was last heard of, UNIX seconds."""
 
 
 class History(Protocol):
     """What became of all jobs, over time."""
 
-    def read(self, span: Span, *, now: float) -> tuple[Bucket, ...]:
+    def read(self, span: TimeRange, *, now: float) -> tuple[Bucket, ...]:
         """The buckets of a span, old to new; the last one is not over yet."""

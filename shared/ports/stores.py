@@ -4,7 +4,7 @@ as one, never to fetch from: whoever gets it gives each of its parts to the one 
 
 from dataclasses import dataclass
 
-from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.access import ApiKeyStore, RateLimiter
 from shared.ports.admin import AuditLog, JobSearch
 from shared.ports.audio import AudioStore, PartStore, PresignedUploadStore
 from shared.ports.batches import BatchStore
@@ -22,25 +22,25 @@ class Stores:
     jobs: JobStore
     batches: BatchStore
     queue: JobQueue
-    transitions: JobUpdateLog
+    job_updates: JobUpdateLog
     workers: WorkerRegistry
 
     audio: AudioStore
-    direct: PresignedUploadStore
+    presigned_uploads: PresignedUploadStore
     parts: PartStore
-    resumables: TusUploadStore
-    uploads: UploadRegistry
-    claims: IdempotencyStore
-    recall: ReportIndex
+    tus_uploads: TusUploadStore
+    upload_registry: UploadRegistry
+    idempotency: IdempotencyStore
+    report_index: ReportIndex
 
-    keys: KeyStore
-    limiter: RateLimiter
-    counts: MetricsStore
+    api_keys: ApiKeyStore
+    rate_limiter: RateLimiter
+    metrics: MetricsStore
 
-    overview: JobSearch
+    job_search: JobSearch
     history: History
-    controls: WorkerControl
-    audit: AuditLog
+    worker_control: WorkerControl
+    audit_log: AuditLog
 
     deliveries: DeliveryStore
     endpoints: EndpointStore

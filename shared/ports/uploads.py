@@ -28,18 +28,18 @@ class UploadInfo:
 class UploadRegistry(Protocol):
     """Which unfinished uploads have somebody at work on them: what storage holds besides is orphaned."""
 
-    def beat(self, uploads: Sequence[UploadInfo]) -> None:
+    def heartbeat(self, uploads: Sequence[UploadInfo]) -> None:
         """Say that uploads are alive; forgotten half a minute after the last call."""
 
-    def leave(self, upload_id: str) -> None:
+    def deregister(self, upload_id: str) -> None:
         """Say that an upload has ended, well or badly. After its job is recorded, never before."""
 
-    def alive(self) -> tuple[UploadInfo, ...]:
+    def list_alive(self) -> tuple[UploadInfo, ...]:
         """Uploads that were heard of lately."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class StoredResponse:
     """What a creating request was answered."""
 
     status: int
@@ -51,42 +51,42 @@ class Answer:
 class IdempotencyClaim:
     """One Idempotency-Key of one caller, and what became of it."""
 
-    head: str
+    request_fingerprint: str
     """Fingerprint of what is known of the request before its body has come."""
-    subject: str
+    resource_id: str
     """Id of what the request creates: a second try after a crash creates the same."""
-    holder: str
+    lock_owner: str
     """The request that is at work on it."""
-    until: float
+    locked_until: float
     """When the holder counts as dead."""
-    whole: str | None = None
+    body_fingerprint: str | None = None
     """Fingerprint of the whole request, once answered."""
-    answer: Answer | None = None
+    response: StoredResponse | None = None
 
 
 class IdempotencyStore(Protocol):
     """Every Idempotency-Key for a day."""
 
-    def claim(self, key: str, wanted: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
+    def claim(self, key: str, requested: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
         """The claim that stands: the wanted one, or one that was there before.
 
         One without an answer, of the same head, whose holder is dead goes over to the wanted holder.
         """
 
-    def renew(self, key: str, *, holder: str, until: float) -> None:
+    def renew(self, key: str, *, lock_owner: str, locked_until: float) -> None:
         """The holder lives."""
 
-    def settle(self, key: str, *, holder: str, whole: str, answer: Answer) -> None:
+    def complete(self, key: str, *, lock_owner: str, body_fingerprint: str, response: StoredResponse) -> None:
         """The holder has answered."""
 
-    def release(self, key: str, *, holder: str) -> None:
+    def release(self, key: str, *, lock_owner: str) -> None:
         """The holder has created nothing: forget its claim."""
 
 
 class ReportIndex(Protocol):
     """What earlier analyses have found; see shared/recall.py for the names. Written with their jobs."""
 
-    def report(self, key: str, *, now: float) -> Report | None:
+    def find(self, key: str, *, now: float) -> Report | None:
         """What the newest analysis under this name has found; None where its job is gone or has expired."""
 
 
@@ -107,24 +107,24 @@ class TusUpload:
     id: str
     metadata: str
     """As the client gave it."""
-    holder: str
+    lock_owner: str
     """The request that writes; an earlier one that still believes it does has lost."""
-    tail: Remainder | None = None
+    remainder: Remainder | None = None
 
 
 class TusUploadStore(Protocol):
     """Resumable uploads until they are whole."""
 
-    def add(self, resumable: TusUpload) -> None:
+    def add(self, upload: TusUpload) -> None:
         """Remember a new one; forgotten some days after the last call for it."""
 
     def get(self, upload_id: str) -> TusUpload:
         """Raises NotFound."""
 
-    def take(self, upload_id: str, *, holder: str) -> TusUpload:
+    def acquire(self, upload_id: str, *, lock_owner: str) -> TusUpload:
         """Make a request the only one that writes. Raises NotFound."""
 
-    def save_remainder(self, upload_id: str, *, holder: str, tail: Remainder | None) -> bool:
+    def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
         """Remember a new tail; False where somebody else has taken the upload."""
 
     def remove(self, upload_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from shared.domain.delivery import Delivery
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import Secrets, WebhookEvent
-from shared.outbound.address_rules import Answer
+from shared.outbound.address_rules import HttpResponse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +26,10 @@ class DeliveryQuery:
 class DeliveryStore(Protocol):
     """The outbox: events that were written with what they tell of, and the deliveries made of them."""
 
-    def events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
+    def pending_events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
         """The oldest that are not spread yet."""
 
-    def spread(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
+    def fan_out(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
         """Replace an event by its deliveries, atomically, once however often it is called."""
 
     def add(self, delivery: Delivery) -> None:
@@ -42,11 +42,11 @@ class DeliveryStore(Protocol):
         """Apply a pure step atomically. Raises NotFound, and what it raises."""
 
     def due(
-        self, *, now: float, per_server: int, without: Collection[str], limit: int
+        self, *, now: float, max_per_server: int, excluded_servers: Collection[str], limit: int
     ) -> tuple[Delivery, ...]:
         """What is due, from as many servers as possible, at most so many from each; none from some."""
 
-    def forget(self, subject_id: str) -> None:
+    def delete_all_about(self, subject_id: str) -> None:
         """Delete every delivery about a job or a batch, and what it says, sent or not."""
 
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
@@ -68,10 +68,10 @@ class EndpointStore(Protocol):
     def remove(self, endpoint_id: str) -> None:
         """Forget it, whether it is there or not."""
 
-    def of(self, owner: str) -> tuple[Endpoint, ...]:
+    def list_for_owner(self, owner: str) -> tuple[Endpoint, ...]:
         """The endpoints of one API key, the oldest first."""
 
-    def all(self) -> tuple[Endpoint, ...]:
+    def list_all(self) -> tuple[Endpoint, ...]:
         """Everybody's, for the operator."""
 
     def secrets(self, owner: str, step: Callable[[Secrets], Secrets] = lambda secrets: secrets) -> Secrets:
@@ -91,5 +91,5 @@ class HttpSender(Protocol):
         timeout_seconds: float,
         max_bytes: int,
         allow_http: bool = False,
-    ) -> Answer:
+    ) -> HttpResponse:
         """One request, never redirected. Raises AddressRefused, Unreachable."""

@@ -33,13 +33,13 @@ class WorkerInfo:
 class WorkerRegistry(Protocol):
     """Who is at work."""
 
-    def beat(self, worker: WorkerInfo) -> None:
+    def heartbeat(self, worker: WorkerInfo) -> None:
         """Say that a worker is alive; forgotten some seconds after the last call."""
 
-    def leave(self, name: str) -> None:
+    def deregister(self, name: str) -> None:
         """Say that a worker stops."""
 
-    def alive(self) -> tuple[WorkerInfo, ...]:
+    def list_alive(self) -> tuple[WorkerInfo, ...]:
         """Workers that were heard of lately."""
 
 
@@ -64,11 +64,11 @@ class WorkerControl(Protocol):
     def paused(self) -> frozenset[str]:
         """The queues that are paused."""
 
-    def give(self, worker: str, order: WorkerCommand) -> None:
+    def send_command(self, worker: str, command: WorkerCommand) -> None:
         """Tell a worker what to do."""
 
-    def take_back(self, worker: str) -> None:
+    def clear_command(self, worker: str) -> None:
         """Forget what a worker was told."""
 
-    def orders(self) -> Mapping[str, WorkerCommand]:
+    def commands(self) -> Mapping[str, WorkerCommand]:
         """What each worker was told."""

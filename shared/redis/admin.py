@@ -17,7 +17,7 @@ from shared.domain.job import Job
 from shared.ports.admin import AuditEntry
 from shared.ports.workers import WorkerCommand
 from shared.redis.client import translate_redis_errors
-from shared.redis.job_records import words_of
+from shared.redis.job_records import search_words
 
 _translated = partial(translate_redis_errors, "The dashboard's store does not answer.")
 
@@ -51,17 +51,17 @@ class RedisWorkerControl:
         with _translated():
             return frozenset(cast(set[str], self._client.smembers(self._paused)))
 
-    def give(self, worker: str, order: WorkerCommand) -> None:
+    def send_command(self, worker: str, command: WorkerCommand) -> None:
         """Tell a worker what to do."""
         with _translated():
-            self._client.hset(self._orders, worker, order)
+            self._client.hset(self._orders, worker, command)
 
-    def take_back(self, worker: str) -> None:
+    def clear_command(self, worker: str) -> None:
         """Forget what a worker was told."""
         with _translated():
             self._client.hdel(self._orders, worker)
 
-    def orders(self) -> Mapping[str, WorkerCommand]:
+    def commands(self) -> Mapping[str, WorkerCommand]:
         """What each worker was told."""
         with _translated():
             found = cast(dict[str, str], self._client.hgetall(self._orders))
@@ -97,14 +97,14 @@ class RedisSecretStore:
         self._client = client
         self._prefix = prefix
 
-    def keep(self, name: str, value: str) -> str:
+    def get_or_create(self, name: str, value: str) -> str:
         """The value under a name: this one if there was none."""
         key = f"{self._prefix}vault:{name}"
         with _translated():
             self._client.set(key, value, nx=True)
             return cast(str, self._client.get(key))
 
-    def attempt(self, name: str, *, window_seconds: float) -> int:
+    def count_attempt(self, name: str, *, window_seconds: float) -> int:
         """Count an attempt."""
         key = f"{self._prefix}attempts:{name}"
         with _translated(), self._client.pipeline(transaction=True) as pipe:
@@ -112,12 +112,12 @@ class RedisSecretStore:
             pipe.expire(key, max(1, int(window_seconds)), nx=True)
             return cast(int, pipe.execute()[0])
 
-    def forgive(self, name: str) -> None:
+    def reset_attempts(self, name: str) -> None:
         """Forget the attempts."""
         with _translated():
             self._client.delete(f"{self._prefix}attempts:{name}")
 
 
 def _has_all(job: Job, words: list[str]) -> bool:
-    names = words_of(job.input.filename or "")
+    names = search_words(job.input.filename or "")
     return all(any(name.startswith(word) for name in names) for word in words)

@@ -1,4 +1,4 @@
-"""KeyStore in Redis: a hash of records, and a hash of revocations, which nothing can undo.
+"""ApiKeyStore in Redis: a hash of records, and a hash of revocations, which nothing can undo.
 
 keys           id → JSON
 keys:revoked   id → UNIX seconds
@@ -20,7 +20,7 @@ _translated = partial(translate_redis_errors, "The store of API keys does not an
 _KEY = TypeAdapter(ApiKey)
 
 
-class RedisKeyStore:
+class RedisApiKeyStore:
     """Who may do what."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
@@ -42,7 +42,7 @@ class RedisKeyStore:
             record, revoked_at = pipe.execute()
         return None if record is None else _parse(record, revoked_at)
 
-    def all(self) -> tuple[ApiKey, ...]:
+    def list_all(self) -> tuple[ApiKey, ...]:
         """Every key, the newest first."""
         with _translated(), self._client.pipeline(transaction=False) as pipe:
             pipe.hgetall(self._records)

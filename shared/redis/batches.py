@@ -14,14 +14,14 @@ from typing import Any, cast
 import redis
 from pydantic import TypeAdapter
 
-from shared.domain.batch import Batch, ItemState, live_state, matters
+from shared.domain.batch import Batch, ItemState, affected_batch_id, item_state_of
 from shared.domain.job import Job
 from shared.errors import BadRequest, Conflict, NotFound, Unavailable
-from shared.ports.batches import BatchPage, JobStep
-from shared.redis.deliveries import recorded
+from shared.ports.batches import BatchPage, JobChange
+from shared.redis.deliveries import outbox_commands
 from shared.redis.job_records import JobRecords, parse_job
-from shared.redis.transactions import Change, Records, translated, until_written
-from shared.schemas.webhook_event import event_of_batch
+from shared.redis.transactions import Change, ChangeApplier, retry_until_written, translate_errors
+from shared.schemas.webhook_event import batch_event
 
 _BATCH = TypeAdapter(Batch)
 
@@ -36,13 +36,13 @@ class BatchRecords:
 
     def get(self, batch_id: str) -> Batch:
         """Raises NotFound."""
-        with translated():
+        with translate_errors():
             record = cast(str | None, self._client.hget(self.name(batch_id), "record"))
         return parse_batch(record)
 
-    def beside(self, old: Job | None, new: Job | None) -> Change | None:
+    def change_for_job(self, old: Job | None, new: Job | None) -> Change | None:
         """What the change of a job (None: it is removed) is to its batch, if it makes a difference there."""
-        batch_id = matters(old, new)
+        batch_id = affected_batch_id(old, new)
         job = new or old
         if batch_id is None or job is None:
             return None
@@ -51,7 +51,7 @@ class BatchRecords:
         except NotFound:
             return None
         at = new.timeline[-1].at if new and new.timeline else self._clock()
-        return self.changed(batch, batch.see(job.id, new, now=at))
+        return self.changed(batch, batch.record_job(job.id, new, now=at))
 
     def changed(self, old: Batch | None, new: Batch) -> Change:
         """A batch that is so now, from what it was."""
@@ -66,9 +66,9 @@ class BatchRecords:
             commands.append(["PERSIST", name])
         elif old is None or old.settled_at != new.settled_at:
             commands.append(["EXPIRE", name, str(math.ceil(new.keep_seconds))])
-        event = event_of_batch(old, new) if old else None
+        event = batch_event(old, new) if old else None
         if event is not None:
-            commands += recorded(event, prefix=self._prefix)
+            commands += outbox_commands(event, prefix=self._prefix)
         return Change(versions={name: str(old.version) if old else ""}, commands=commands)
 
     def removed(self, batch: Batch) -> Change:
@@ -105,14 +105,14 @@ class RedisBatchStore:
         self._client = client
         self._jobs = jobs
         self._batches = batches
-        self._records = Records(client)
+        self._records = ChangeApplier(client)
 
-    def create(self, batch: Batch, steps: Sequence[JobStep]) -> None:
+    def create(self, batch: Batch, steps: Sequence[JobChange]) -> None:
         """Record a batch with all its jobs, or nothing of it."""
         change = self._batches.changed(None, batch)
         for old, new in steps:
             version = old.version + 1 if old else 1
-            change = change.beside(self._jobs.changed(old, replace(new, version=version)))
+            change = change.merge(self._jobs.changed(old, replace(new, version=version)))
         if not self._records.apply(change):
             raise Conflict("This batch exists already, or one of its uploads was just used or removed.")
         if batch.owner is not None:
@@ -122,16 +122,16 @@ class RedisBatchStore:
         """The batch as it is now."""
         return self._batches.get(batch_id)
 
-    def look(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
+    def get_with_item_states(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
         """The batch, and where its open jobs stand."""
         ids = self.get(batch_id).open_ids
-        with translated(), self._client.pipeline(transaction=False) as pipe:
+        with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for job_id in ids:
                 pipe.hget(self._jobs.name(job_id), "record")
             found = dict(zip(ids, pipe.execute(), strict=True))
         # read last: what has ended meanwhile stands in it, with what it found
         batch = self.get(batch_id)
-        live = {job_id: live_state(parse_job(record)) for job_id, record in found.items() if record}
+        live = {job_id: item_state_of(parse_job(record)) for job_id, record in found.items() if record}
         return batch, {job_id: live[job_id] for job_id in batch.open_ids if job_id in live}
 
     def change(self, batch_id: str, step: Callable[[Batch], Batch]) -> Batch:
@@ -142,7 +142,7 @@ class RedisBatchStore:
             new = step(old)
             return new if new == old or self._records.apply(self._batches.changed(old, new)) else None
 
-        return until_written("This batch changes", write)
+        return retry_until_written("This batch changes", write)
 
     def remove(self, batch_id: str) -> None:
         """Forget the batch alone."""
@@ -152,12 +152,12 @@ class RedisBatchStore:
             return batch if self._records.apply(self._batches.removed(batch)) else None
 
         with suppress(NotFound):
-            until_written("This batch changes", write)
+            retry_until_written("This batch changes", write)
 
     def page(self, owner: str, *, cursor: str | None, limit: int) -> BatchPage:
         """An API key's batches, newest first. A page may be short and still have a cursor."""
         newest, after = _parse_cursor(cursor)
-        with translated():
+        with translate_errors():
             rows: Any = self._client.zrange(
                 self._batches.listed(owner),
                 newest,
@@ -191,7 +191,7 @@ class RedisBatchStore:
     def _sweep(self, owner: str) -> None:
         """Each new one takes more that were forgotten off its owner's list than it adds."""
         name = self._batches.listed(owner)
-        with suppress(Unavailable), translated():
+        with suppress(Unavailable), translate_errors():
             oldest: Any = self._client.zrange(name, 0, _MOST_SWEPT - 1)
             with self._client.pipeline(transaction=False) as pipe:
                 for batch_id in oldest:

@@ -19,8 +19,8 @@ from shared.domain.webhook import WebhookEvent
 from shared.errors import NotFound
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import translate_redis_errors
-from shared.redis.transactions import Change, Records, next_version, until_written
-from shared.schemas.webhook_event import EVENT, event_of
+from shared.redis.transactions import Change, ChangeApplier, next_version, retry_until_written
+from shared.schemas.webhook_event import EVENT, job_event
 
 EVENT_KEEP_SECONDS = 4 * 24 * 3600
 """Longer than any delivery is tried: what no sender took by then is forgotten."""
@@ -34,13 +34,13 @@ class WebhookOutbox:
 
     def __call__(self, old: Job | None, new: Job) -> list[list[str]]:
         """Nothing, or the commands that record one event. Pure."""
-        event = event_of(old, new)
+        event = job_event(old, new)
         if event is None:
             return []
-        return recorded(event, prefix=self._prefix)
+        return outbox_commands(event, prefix=self._prefix)
 
 
-def recorded(event: WebhookEvent, *, prefix: str) -> list[list[str]]:
+def outbox_commands(event: WebhookEvent, *, prefix: str) -> list[list[str]]:
     """The commands that put one event into the outbox."""
     record = EVENT.dump_json(event).decode()
     return [
@@ -76,11 +76,11 @@ class RedisDeliveryStore:
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
         self._client = client
         self._prefix = prefix + "hooks:"
-        self._changes = Records(client, translated=_translated)
+        self._changes = ChangeApplier(client, translate_errors=_translated)
         self._spread = client.register_script(_SPREAD)
         self._settle = client.register_script(_SETTLE)
 
-    def events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
+    def pending_events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
         """The oldest that are not spread yet."""
         outbox = self._prefix + "outbox"
         with _translated():
@@ -93,7 +93,7 @@ class RedisDeliveryStore:
                 self._client.zrem(outbox, *forgotten)
         return tuple(EVENT.validate_json(event) for event in found if event is not None)
 
-    def spread(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
+    def fan_out(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
         """Replace an event by its deliveries."""
         commands = [["DEL", f"{self._prefix}event:{event.id}"]]
         for delivery in deliveries:
@@ -121,18 +121,18 @@ class RedisDeliveryStore:
             new = next_version(old, step(old))
             return new if new is old or self._save(old, new) else None
 
-        return until_written("This delivery changes", write)
+        return retry_until_written("This delivery changes", write)
 
     def due(
-        self, *, now: float, per_server: int, without: Collection[str], limit: int
+        self, *, now: float, max_per_server: int, excluded_servers: Collection[str], limit: int
     ) -> tuple[Delivery, ...]:
         """The first of each server before the second of any."""
-        servers = [server for server in self._servers(now) if server not in without][:limit]
+        servers = [server for server in self._servers(now) if server not in excluded_servers][:limit]
         if not servers:
             return ()
         with _translated(), self._client.pipeline(transaction=False) as pipe:
             for server in servers:
-                pipe.zrange(self._due(server), "-inf", now, byscore=True, offset=0, num=per_server)
+                pipe.zrange(self._due(server), "-inf", now, byscore=True, offset=0, num=max_per_server)
             waiting = pipe.execute()
         for server, ids in zip(servers, waiting, strict=True):
             if not ids:
@@ -144,7 +144,7 @@ class RedisDeliveryStore:
         )[:limit]
         return tuple(self._present([(server, delivery_id) for _, _, server, delivery_id in ranked]))
 
-    def forget(self, subject_id: str) -> None:
+    def delete_all_about(self, subject_id: str) -> None:
         """Delete every delivery about a job or batch. What else lists them passes over what is not there."""
         logs = [f"{self._prefix}{kind}:{subject_id}" for kind in ("job", "batch")]
         with _translated():

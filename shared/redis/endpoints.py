@@ -17,7 +17,7 @@ from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import Secrets
 from shared.errors import NotFound
 from shared.redis.client import translate_redis_errors
-from shared.redis.transactions import until_written
+from shared.redis.transactions import retry_until_written
 
 _translated = partial(translate_redis_errors, "The store of webhooks does not answer; try again later.")
 
@@ -62,7 +62,7 @@ class RedisEndpointStore:
             after = _ENDPOINT.dump_json(new).decode()
             return new if new == old or self._swapped(self._endpoints, endpoint_id, record, after) else None
 
-        return until_written("This endpoint changes", write)
+        return retry_until_written("This endpoint changes", write)
 
     def remove(self, endpoint_id: str) -> None:
         """Forget it, whether it is there or not."""
@@ -75,14 +75,14 @@ class RedisEndpointStore:
             pipe.srem(self._of(owner), endpoint_id)
             pipe.execute()
 
-    def of(self, owner: str) -> tuple[Endpoint, ...]:
+    def list_for_owner(self, owner: str) -> tuple[Endpoint, ...]:
         """The endpoints of one API key, the oldest first."""
         with _translated():
             ids = sorted(cast(set[str], self._client.smembers(self._of(owner))))
             records = cast(list[str | None], self._client.hmget(self._endpoints, ids)) if ids else []
         return _oldest_first([record for record in records if record is not None])
 
-    def all(self) -> tuple[Endpoint, ...]:
+    def list_all(self) -> tuple[Endpoint, ...]:
         """Everybody's."""
         with _translated():
             return _oldest_first(cast(list[str], self._client.hvals(self._endpoints)))
@@ -100,7 +100,7 @@ class RedisEndpointStore:
             after = _SECRETS.dump_json(new).decode()
             return new if self._swapped(self._secrets, owner, record or "", after) else None
 
-        return until_written("These secrets change", write)
+        return retry_until_written("These secrets change", write)
 
     def _record(self, endpoint_id: str) -> str:
         with _translated():

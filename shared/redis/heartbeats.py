@@ -25,19 +25,19 @@ class RedisWorkerRegistry:
         self._client = client
         self._prefix = prefix
 
-    def beat(self, worker: WorkerInfo) -> None:
+    def heartbeat(self, worker: WorkerInfo) -> None:
         """Say that a worker is alive."""
         with _translated():
             self._client.set(self._name(worker.name), _WORKER.dump_json(worker), ex=FORGOTTEN_SECONDS)
             self._client.zadd(self._prefix + "workers", {worker.name: worker.seen_at})
 
-    def leave(self, name: str) -> None:
+    def deregister(self, name: str) -> None:
         """Say that a worker stops."""
         with _translated():
             self._client.delete(self._name(name))
             self._client.zrem(self._prefix + "workers", name)
 
-    def alive(self) -> tuple[WorkerInfo, ...]:
+    def list_alive(self) -> tuple[WorkerInfo, ...]:
         """Workers that were heard of lately."""
         with _translated():
             names = cast(list[str], self._client.zrange(self._prefix + "workers", 0, -1))
@@ -65,7 +65,7 @@ class RedisUploadRegistry:
         self._client = client
         self._prefix = prefix
 
-    def beat(self, uploads: Sequence[UploadInfo]) -> None:
+    def heartbeat(self, uploads: Sequence[UploadInfo]) -> None:
         """Say that uploads are alive."""
         with _uploads_translated(), self._client.pipeline(transaction=False) as pipe:
             for upload in uploads:
@@ -73,14 +73,14 @@ class RedisUploadRegistry:
                 pipe.zadd(self._prefix + "uploads", {upload.id: upload.started_at})
             pipe.execute()
 
-    def leave(self, upload_id: str) -> None:
+    def deregister(self, upload_id: str) -> None:
         """Say that an upload has ended."""
         with _uploads_translated(), self._client.pipeline(transaction=False) as pipe:
             pipe.delete(self._name(upload_id))
             pipe.zrem(self._prefix + "uploads", upload_id)
             pipe.execute()
 
-    def alive(self) -> tuple[UploadInfo, ...]:
+    def list_alive(self) -> tuple[UploadInfo, ...]:
         """Uploads that were heard of lately, the oldest first."""
         with _uploads_translated():
             ids = cast(list[str], self._client.zrange(self._prefix + "uploads", 0, -1))

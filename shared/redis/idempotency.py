@@ -6,7 +6,7 @@ from typing import Any
 import redis
 from pydantic import TypeAdapter
 
-from shared.ports.uploads import Answer, IdempotencyClaim
+from shared.ports.uploads import IdempotencyClaim, StoredResponse
 from shared.redis.client import translate_redis_errors
 
 _translated = partial(
@@ -29,7 +29,7 @@ if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end
 return redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 """
 
-_ANSWER = TypeAdapter(Answer)
+_ANSWER = TypeAdapter(StoredResponse)
 
 
 class RedisIdempotencyStore:
@@ -41,39 +41,41 @@ class RedisIdempotencyStore:
         self._claim = client.register_script(_CLAIM)
         self._if_holder = client.register_script(_IF_HOLDER)
 
-    def claim(self, key: str, wanted: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
+    def claim(self, key: str, requested: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
         """The claim that stands."""
         args: list[str | int | float] = [
             now,
             self._keep_seconds,
-            wanted.head,
-            wanted.subject,
-            wanted.holder,
-            wanted.until,
+            requested.request_fingerprint,
+            requested.resource_id,
+            requested.lock_owner,
+            requested.locked_until,
         ]
         with _translated():
             found: Any = self._claim(keys=[self._name(key)], args=args)
         head, subject, holder, until, whole, answer = found
         return IdempotencyClaim(
-            head=head,
-            subject=subject,
-            holder=holder,
-            until=float(until),
-            whole=whole,
-            answer=_ANSWER.validate_json(answer) if answer else None,
+            request_fingerprint=head,
+            resource_id=subject,
+            lock_owner=holder,
+            locked_until=float(until),
+            body_fingerprint=whole,
+            response=_ANSWER.validate_json(answer) if answer else None,
         )
 
-    def renew(self, key: str, *, holder: str, until: float) -> None:
+    def renew(self, key: str, *, lock_owner: str, locked_until: float) -> None:
         """The holder lives."""
-        self._change(key, holder, "until", str(until))
+        self._change(key, lock_owner, "until", str(locked_until))
 
-    def settle(self, key: str, *, holder: str, whole: str, answer: Answer) -> None:
+    def complete(self, key: str, *, lock_owner: str, body_fingerprint: str, response: StoredResponse) -> None:
         """The holder has answered."""
-        self._change(key, holder, "whole", whole, "answer", _ANSWER.dump_json(answer).decode())
+        self._change(
+            key, lock_owner, "whole", body_fingerprint, "answer", _ANSWER.dump_json(response).decode()
+        )
 
-    def release(self, key: str, *, holder: str) -> None:
+    def release(self, key: str, *, lock_owner: str) -> None:
         """The holder has created nothing."""
-        self._change(key, holder, "")
+        self._change(key, lock_owner, "")
 
     def _change(self, key: str, *args: str) -> None:
         with _translated():

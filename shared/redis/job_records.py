@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import Report
-from shared.domain.report_cache import recalled_as
+from shared.domain.report_cache import cache_key_of_report
 from shared.errors import NotFound
 from shared.ports.jobs import JobQuery
 from shared.redis.transactions import Change
@@ -29,7 +29,7 @@ _LATEST = 10**13
 """Milliseconds, in the year 2286."""
 
 
-def entries(job: Job) -> dict[tuple[str, str], float]:
+def index_entries(job: Job) -> dict[tuple[str, str], float]:
     """The sorted sets that a job stands in: (index, member) to score."""
     created = job.created_at
     found = {"all": created, f"state:{job.state}": created}
@@ -47,20 +47,20 @@ def entries(job: Job) -> dict[tuple[str, str], float]:
         found[f"due:{job.queue}"] = job.due_at or 0.0
     if job.lease is not None:
         found["leases"] = job.lease.until
-    if job.has_audio and job.wants_no_audio:
+    if job.has_audio and job.audio_unneeded:
         found["unwanted"] = job.finished_at or created
-    if (key := recalled_as(job)) is not None:
+    if (key := cache_key_of_report(job)) is not None:
         found[f"recall:{key}"] = job.finished_at or created
     if job.expires_at is not None:
         found["expiry"] = job.expires_at
     members = {(index, job.id): score for index, score in found.items()}
     backwards = f"{_LATEST - int(created * 1000):013d}"
-    for word in words_of(job.input.filename or ""):
+    for word in search_words(job.input.filename or ""):
         members["words", f"{word}\0{backwards}\0{job.id}"] = 0.0
     return members
 
 
-def index_of(query: JobQuery) -> tuple[str, bool]:
+def index_for(query: JobQuery) -> tuple[str, bool]:
     """The narrowest index for a question, and whether all that stands in it matches (but for the time)."""
     wanted = []
     if query.owner is not None:
@@ -75,7 +75,7 @@ def index_of(query: JobQuery) -> tuple[str, bool]:
     return (wanted[0] if wanted else "all"), exact
 
 
-def words_of(name: str) -> list[str]:
+def search_words(name: str) -> list[str]:
     """The words by which a file is found: letters and digits, without case and accents."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     plain = "".join(char for char in plain if not unicodedata.combining(char))
@@ -83,7 +83,7 @@ def words_of(name: str) -> list[str]:
     return list(dict.fromkeys(word[:_LONGEST_WORD] for word in found))[:_MOST_WORDS]
 
 
-def word_members(beginning: str) -> tuple[str, str]:
+def prefix_range(beginning: str) -> tuple[str, str]:
     """The range of `words` that holds each word with this beginning."""
     return f"[{beginning}", f"[{beginning}\U0010ffff"
 
@@ -118,8 +118,8 @@ class JobRecords:
             commands.append(["HDEL", name, "report"])
         elif old is None or new.report != old.report:
             commands.append(["HSET", name, "report", _REPORT.dump_json(new.report).decode()])
-        before = entries(old) if old else {}
-        after = entries(new)
+        before = index_entries(old) if old else {}
+        after = index_entries(new)
         commands += [["ZREM", self.prefix + where[0], where[1]] for where in before if where not in after]
         commands += [
             ["ZADD", self.prefix + where[0], repr(score), where[1]]
@@ -137,7 +137,7 @@ class JobRecords:
     def removed(self, job: Job) -> Change:
         """A job that is no more."""
         commands = [["DEL", self.name(job.id)]]
-        commands += [["ZREM", self.prefix + index, member] for index, member in entries(job)]
+        commands += [["ZREM", self.prefix + index, member] for index, member in index_entries(job)]
         commands.append(self._transition(job.id, "removed"))
         return Change(versions={self.name(job.id): str(job.version)}, commands=commands)
 

@@ -8,12 +8,12 @@ import redis
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import Report
-from shared.domain.report_cache import recalled_as
+from shared.domain.report_cache import cache_key_of_report
 from shared.errors import NotFound
 from shared.ports.jobs import JobQuery, JobStore
 from shared.redis.admin import _JOB, _MOST_FOUND, _has_all, _translated
-from shared.redis.job_records import index_of, word_members, words_of
-from shared.redis.transactions import translated
+from shared.redis.job_records import index_for, prefix_range, search_words
+from shared.redis.transactions import translate_errors
 
 
 class RedisJobSearch:
@@ -23,7 +23,7 @@ class RedisJobSearch:
         self._client = client
         self._prefix = prefix
 
-    def counts(self) -> Mapping[JobState, int]:
+    def count_by_state(self) -> Mapping[JobState, int]:
         """How many jobs are in each state."""
         with _translated(), self._client.pipeline(transaction=False) as pipe:
             for state in JobState:
@@ -32,7 +32,7 @@ class RedisJobSearch:
 
     def count(self, query: JobQuery) -> int | None:
         """How many jobs match, where one index alone can tell."""
-        index, exact = index_of(query)
+        index, exact = index_for(query)
         if not exact:
             return None
         low = query.created_after if query.created_after is not None else "-inf"
@@ -40,7 +40,7 @@ class RedisJobSearch:
         with _translated():
             return int(self._client.zcount(self._prefix + index, low, high))
 
-    def find(self, text: str, *, limit: int) -> tuple[Job, ...]:
+    def search(self, text: str, *, limit: int) -> tuple[Job, ...]:
         """Jobs by id, SHA-256, or the beginning of a word of the filename."""
         text = text.strip()
         ids: list[str] = []
@@ -59,11 +59,11 @@ class RedisJobSearch:
 
     def _by_words(self, text: str, *, limit: int) -> list[str]:
         """Names that have all the words; the last one may be unfinished."""
-        words = words_of(text)
+        words = search_words(text)
         if not words:
             return []
         longest = max(words, key=len)
-        low, high = word_members(longest)
+        low, high = prefix_range(longest)
         found = cast(
             list[str],
             self._client.zrange(self._prefix + "words", low, high, bylex=True, offset=0, num=_MOST_FOUND),
@@ -95,9 +95,9 @@ class RedisReportIndex:
         self._prefix = prefix
         self._jobs = jobs
 
-    def report(self, key: str, *, now: float) -> Report | None:
+    def find(self, key: str, *, now: float) -> Report | None:
         """What the newest analysis under this name has found, unless it is forgotten."""
-        with translated():
+        with translate_errors():
             ids = cast(
                 list[str],
                 self._client.zrange(f"{self._prefix}recall:{key}", 0, _MOST_LOOKED_AT - 1, desc=True),
@@ -107,6 +107,6 @@ class RedisReportIndex:
                 job = self._jobs.get(job_id)
             except NotFound:
                 continue
-            if recalled_as(job) == key and (job.expires_at or 0.0) > now:
+            if cache_key_of_report(job) == key and (job.expires_at or 0.0) > now:
                 return job.report
         return None

@@ -13,10 +13,16 @@ import redis
 
 from shared.domain.job import Job
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, JobUpdate
+from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, JobUpdate
 from shared.redis.client import translate_redis_errors
-from shared.redis.job_records import Follower, JobRecords, index_of, parse_job
-from shared.redis.transactions import Change, Records, next_version, translated, until_written
+from shared.redis.job_records import Follower, JobRecords, index_for, parse_job
+from shared.redis.transactions import (
+    Change,
+    ChangeApplier,
+    next_version,
+    retry_until_written,
+    translate_errors,
+)
 
 _SCAN = 200
 _TIES = 5
@@ -43,7 +49,7 @@ class RedisJobStore:
         self._prefix = prefix
         self.records = JobRecords(prefix=prefix, followers=followers)
         self._companions = companions
-        self._records = Records(client)
+        self._records = ChangeApplier(client)
 
     def add(self, job: Job) -> None:
         """Record a new job. Raises Conflict if its id is taken."""
@@ -52,7 +58,7 @@ class RedisJobStore:
 
     def get(self, job_id: str) -> Job:
         """The job as it is now. Raises NotFound."""
-        with translated():
+        with translate_errors():
             record, report = cast(
                 list[str | None], self._client.hmget(self.records.name(job_id), "record", "report")
             )
@@ -66,7 +72,7 @@ class RedisJobStore:
             new = next_version(old, step(old))
             return new if new is old or self._save(old, new) else None
 
-        return until_written("This job changes", write)
+        return retry_until_written("This job changes", write)
 
     def remove(self, job_id: str) -> None:
         """Forget the job, whether it is there or not."""
@@ -76,7 +82,7 @@ class RedisJobStore:
             return job if self._apply(self.records.removed(job), job, None) else None
 
         with suppress(NotFound):
-            until_written("This job changes", write)
+            retry_until_written("This job changes", write)
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs, newest first. A page may be short and still have a cursor."""
@@ -94,32 +100,32 @@ class RedisJobStore:
                 return JobPage(jobs=tuple(found), cursor=None)
         return JobPage(jobs=tuple(found), cursor=cursor)
 
-    def chores(self, *, now: float, limit: int) -> Chores:
+    def due_work(self, *, now: float, limit: int) -> DueWork:
         """What is overdue at `now`."""
-        with translated():
+        with translate_errors():
             queues = cast(set[str], self._client.smembers(self._prefix + "queues"))
             indexes = ["leases", "unwanted", "expiry", *(f"due:{queue}" for queue in sorted(queues))]
             with self._client.pipeline(transaction=False) as pipe:
                 for index in indexes:
                     pipe.zrange(self._prefix + index, "-inf", now, byscore=True, offset=0, num=limit)
                 leases, unwanted, expiry, *due = pipe.execute()
-        return Chores(
+        return DueWork(
             lease_expired=tuple(leases),
             queued_due=tuple(job_id for queue in due for job_id in queue),
-            audio_unwanted=tuple(unwanted),
+            audio_to_delete=tuple(unwanted),
             expired=tuple(expiry),
         )
 
-    def position(self, job: Job) -> int | None:
+    def queue_position(self, job: Job) -> int | None:
         """How many jobs of its queue stand before a queued job."""
-        with translated():
+        with translate_errors():
             rank = self._client.zrank(self._prefix + f"waiting:{job.queue}", job.id)
         return None if rank is None else int(cast(int, rank))
 
     def backlog(self, queue: str) -> Backlog:
         """How much waits in a queue, and since when."""
         name = self._prefix + f"waiting:{queue}"
-        with translated(), self._client.pipeline(transaction=False) as pipe:
+        with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.zcard(name)
             pipe.zrange(name, 0, 0, withscores=True)
             waiting, oldest = pipe.execute()
@@ -127,7 +133,7 @@ class RedisJobStore:
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
-        with translated():
+        with translate_errors():
             self._client.ping()
 
     def _save(self, old: Job | None, new: Job) -> bool:
@@ -136,17 +142,17 @@ class RedisJobStore:
     def _apply(self, change: Change, old: Job | None, new: Job | None) -> bool:
         for companion in self._companions:
             beside = companion(old, new)
-            change = change if beside is None else change.beside(beside)
+            change = change if beside is None else change.merge(beside)
         return self._records.apply(change)
 
     def _batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
         """The next jobs of the narrowest index, strictly after the cursor."""
-        name, exact = index_of(query)
+        name, exact = index_for(query)
         newest, after = _parse_cursor(cursor, query.created_before)
         oldest = query.created_after if query.created_after is not None else "-inf"
         skip = 0
         while True:
-            with translated():
+            with translate_errors():
                 rows: Any = self._client.zrange(
                     self._prefix + name,
                     newest,
@@ -164,7 +170,7 @@ class RedisJobStore:
             skip += len(rows)
 
     def _parsed(self, job_ids: list[str]) -> list[Job]:
-        with translated(), self._client.pipeline(transaction=False) as pipe:
+        with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hget(self.records.name(job_id), "record")
             records = pipe.execute()
@@ -204,13 +210,13 @@ class RedisJobUpdateLog:
         self._client = client
         self._stream = prefix + "transitions"
 
-    def newest(self) -> str:
+    def latest_cursor(self) -> str:
         """The cursor of what was written last."""
         with _translated():
             last: Any = self._client.xrevrange(self._stream, count=1)
         return cast(str, last[0][0]) if last else "0-0"
 
-    def after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
+    def read_after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
         """What was written after a cursor. The wait must be shorter than the client's patience."""
         with _translated():
             answer: Any = self._client.xread(

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from shared.domain.history import SPANS, Bucket, Span, bucket, happened
+from shared.domain.history import TIME_RANGES, Bucket, TimeRange, counters_of_change, make_bucket
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
@@ -41,23 +41,23 @@ class RedisMetricsStore:
             found = self._client.hgetall(self._record)
         return {str(field): float(amount) for field, amount in found.items()}
 
-    def seen(self) -> dict[str, float]:
+    def last_seen(self) -> dict[str, float]:
         """When each kind of process was last heard of."""
         with _translated():
             found = self._client.hgetall(self._seen)
         return {str(process): float(at) for process, at in found.items()}
 
 
-def count_changes(prefix: str) -> Any:
+def history_follower(prefix: str) -> Any:
     """A follower for RedisJobStore that keeps the history."""
 
     def follow(old: Job | None, new: Job) -> list[list[str]]:
         commands = []
-        for at, counters in happened(old, new):
-            for span in SPANS:
+        for at, counters in counters_of_change(old, new):
+            for span in TIME_RANGES:
                 key = _name(prefix, span, at)
                 commands += [["HINCRBY", key, counter, "1"] for counter in counters]
-                commands.append(["EXPIRE", key, str(span.kept_seconds)])
+                commands.append(["EXPIRE", key, str(span.ttl_seconds)])
         return commands
 
     return follow
@@ -70,7 +70,7 @@ class RedisHistory:
         self._client = client
         self._prefix = prefix
 
-    def read(self, span: Span, *, now: float) -> tuple[Bucket, ...]:
+    def read(self, span: TimeRange, *, now: float) -> tuple[Bucket, ...]:
         """The buckets of a span, old to new; the last one is not over yet."""
         last = int(now // span.bucket_seconds) * span.bucket_seconds
         times = [last - (span.buckets - 1 - number) * span.bucket_seconds for number in range(span.buckets)]
@@ -82,17 +82,17 @@ class RedisHistory:
                 pipe.hgetall(_name(self._prefix, span, at))
             found: list[dict[str, str]] = pipe.execute()
         return tuple(
-            bucket(float(at), {name: int(number) for name, number in counters.items()})
+            make_bucket(float(at), {name: int(number) for name, number in counters.items()})
             for at, counters in zip(times, found, strict=True)
         )
 
 
-def _name(prefix: str, span: Span, at: float) -> str:
+def _name(prefix: str, span: TimeRange, at: float) -> str:
     begins = int(at // span.bucket_seconds) * span.bucket_seconds
     return f"{prefix}history:{span.bucket_seconds}:{begins}"
 
 
-class JobCounts:
+class JobMetrics:
     """A follower of RedisJobStore."""
 
     def __init__(self, *, prefix: str) -> None:
@@ -100,24 +100,24 @@ class JobCounts:
 
     def __call__(self, old: Job | None, new: Job) -> list[list[str]]:
         """The commands that count one change."""
-        fields = counts_of(old, new)
+        fields = metrics_of_change(old, new)
         return [["HINCRBYFLOAT", self._record, field, repr(amount)] for field, amount in fields.items()]
 
 
-def counts_of(old: Job | None, new: Job) -> dict[str, float]:
+def metrics_of_change(old: Job | None, new: Job) -> dict[str, float]:
     """What a change adds."""
     fields: dict[str, float] = {}
     if old is not None and old.state is new.state:
         return fields
     if old is None and new.cached:
-        fields |= _accepted(new) | counts.counted(counts.CACHED) | _ended(new)
+        fields |= _accepted(new) | counts.increment(counts.CACHED) | _ended(new)
     elif new.state is JobState.QUEUED and (old is None or old.state is JobState.AWAITING_UPLOAD):
         fields |= _accepted(new)
     elif new.state is JobState.QUEUED and old is not None and old.state is JobState.RUNNING:
-        fields |= counts.counted(counts.REQUEUED)
+        fields |= counts.increment(counts.REQUEUED)
     elif new.state is JobState.RUNNING and new.started_at is not None and new.queued_at is not None:
         since = max(new.queued_at, new.due_at or 0.0)
-        fields |= counts.measured(counts.WAITING, max(0.0, new.started_at - since))
+        fields |= counts.observe(counts.WAITING, max(0.0, new.started_at - since))
     elif new.state.is_final:
         fields |= _ended(new)
     return fields
@@ -125,21 +125,21 @@ def counts_of(old: Job | None, new: Job) -> dict[str, float]:
 
 def _accepted(job: Job) -> dict[str, float]:
     size_bytes = float(job.input.size_bytes or 0)
-    return counts.counted(counts.ACCEPTED) | counts.counted(counts.UPLOADED, amount=size_bytes)
+    return counts.increment(counts.ACCEPTED) | counts.increment(counts.UPLOADED, amount=size_bytes)
 
 
 def _ended(job: Job) -> dict[str, float]:
     code = job.problem.code if job.problem and job.state is not JobState.SUCCEEDED else "none"
     reason = code if code in counts.REASONS else "other"
-    fields = counts.counted(counts.FINISHED, job.state, reason)
+    fields = counts.increment(counts.FINISHED, job.state, reason)
     if job.finished_at is not None:
-        fields |= counts.measured(counts.TOTAL, max(0.0, job.finished_at - job.created_at))
+        fields |= counts.observe(counts.TOTAL, max(0.0, job.finished_at - job.created_at))
     memory = job.timeline[-1].memory_peak_bytes if job.timeline else None
     if memory is not None:
-        fields |= counts.measured(counts.MEMORY, float(memory))
+        fields |= counts.observe(counts.MEMORY, float(memory))
     if job.report is not None and job.state is JobState.SUCCEEDED:
-        fields |= counts.counted(counts.VERDICTS, job.report.tuning.verdict)
+        fields |= counts.increment(counts.VERDICTS, job.report.tuning.verdict)
     if job.report is not None and job.state is JobState.SUCCEEDED and not job.cached:
-        fields |= counts.measured(counts.DECODING, job.report.audio.decode_seconds)
-        fields |= counts.measured(counts.ANALYSING, job.report.audio.analysis_seconds)
+        fields |= counts.observe(counts.DECODING, job.report.audio.decode_seconds)
+        fields |= counts.observe(counts.ANALYSING, job.report.audio.analysis_seconds)
     return fields

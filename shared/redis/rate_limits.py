@@ -47,32 +47,32 @@ class RedisRateLimiter:
         self._fixed = FixedWindowRateLimiter(storage)
         self._hold = client.register_script(_HOLD)
 
-    def take(self, quota: Quota, subject: str) -> Allowance:
+    def consume(self, quota: Quota, subject: str) -> Allowance:
         """Count one if it fits."""
         item = _item(quota)
         with _translated():
             fits = self._sliding.hit(item, quota.name, subject)
             stats = self._sliding.get_window_stats(item, quota.name, subject)
-        return Allowance(fits=fits, left=stats.remaining, reset_seconds=_until(stats.reset_time))
+        return Allowance(allowed=fits, remaining=stats.remaining, reset_seconds=_until(stats.reset_time))
 
     def charge(self, quota: Quota, subject: str, amount: int) -> None:
         """Count what has been had already."""
         with _translated():
             self._fixed.hit(_item(quota), quota.name, subject, cost=amount)
 
-    def look(self, quota: Quota, subject: str) -> Allowance:
+    def peek(self, quota: Quota, subject: str) -> Allowance:
         """What is left of a quota that is charged."""
         with _translated():
             stats = self._fixed.get_window_stats(_item(quota), quota.name, subject)
         left = max(0, stats.remaining)
-        return Allowance(fits=left > 0, left=left, reset_seconds=_until(stats.reset_time))
+        return Allowance(allowed=left > 0, remaining=left, reset_seconds=_until(stats.reset_time))
 
-    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+    def acquire_slot(self, kind: str, subject: str, slot_id: str, *, limit: int, ttl_seconds: float) -> bool:
         """Take one of `most` places, or keep it for longer."""
         with _translated():
-            return bool(self._hold(keys=[self._name(kind, subject)], args=[place, most, seconds]))
+            return bool(self._hold(keys=[self._name(kind, subject)], args=[slot_id, limit, ttl_seconds]))
 
-    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+    def list_slots(self, kind: str, subject: str) -> tuple[str, ...]:
         """The places that a subject holds, the oldest first."""
         with _translated():
             now = self._client.time()
@@ -81,17 +81,17 @@ class RedisRateLimiter:
             )
         return tuple(cast(list[str], found))
 
-    def let_go(self, kind: str, subject: str, place: str) -> None:
+    def release_slot(self, kind: str, subject: str, slot_id: str) -> None:
         """Free a place, whether it is held or not."""
         with _translated():
-            self._client.zrem(self._name(kind, subject), place)
+            self._client.zrem(self._name(kind, subject), slot_id)
 
     def _name(self, kind: str, subject: str) -> str:
         return f"{self._prefix}places:{kind}:{subject}"
 
 
 def _item(quota: Quota) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(quota.most, quota.window_seconds, namespace="q")
+    return RateLimitItemPerSecond(quota.limit, quota.window_seconds, namespace="q")
 
 
 def _until(at: float) -> int:

@@ -12,7 +12,7 @@ import redis
 from shared.errors import Unavailable
 from shared.redis.client import translate_redis_errors
 
-translated = partial(translate_redis_errors, "The job store does not answer; try again later.")
+translate_errors = partial(translate_redis_errors, "The job store does not answer; try again later.")
 """Around whatever asks for jobs or batches."""
 
 # One round trip, one decision. A record that is not there has the version ''.
@@ -48,21 +48,24 @@ class Change:
     """Of records, by their keys; an empty one: the record is not there."""
     commands: Sequence[Sequence[Any]] = ()
 
-    def beside(self, other: "Change") -> "Change":
+    def merge(self, other: "Change") -> "Change":
         """Both, or none of them."""
         return Change(
             versions={**self.versions, **other.versions}, commands=[*self.commands, *other.commands]
         )
 
 
-class Records:
+class ChangeApplier:
     """Applies changes."""
 
     def __init__(
-        self, client: "redis.Redis", *, translated: Callable[[], AbstractContextManager[None]] = translated
+        self,
+        client: "redis.Redis",
+        *,
+        translate_errors: Callable[[], AbstractContextManager[None]] = translate_errors,
     ) -> None:
         self._apply = client.register_script(_APPLY)
-        self._translated = translated
+        self._translated = translate_errors
 
     def apply(self, change: Change) -> bool:
         """Whether everything was still so, and is changed now. Raises Unavailable."""
@@ -74,7 +77,7 @@ class Records:
             )
 
 
-def until_written(what: str, write: Callable[[], Record | None]) -> Record:
+def retry_until_written(what: str, write: Callable[[], Record | None]) -> Record:
     """Call *write*, which reads, decides and writes, until it is not None: nobody was faster.
 
     Raises Unavailable, in a sentence about *what* it is that changes.

@@ -42,12 +42,12 @@ class RedisTusUploadStore:
         self._take = client.register_script(_TAKE)
         self._save_remainder = client.register_script(_LEAVE_TAIL)
 
-    def add(self, resumable: TusUpload) -> None:
+    def add(self, upload: TusUpload) -> None:
         """Remember a new one."""
-        name = self._name(resumable.id)
-        fields = {"metadata": resumable.metadata, "holder": resumable.holder}
-        if resumable.tail is not None:
-            fields["tail"] = _TAIL.dump_json(resumable.tail).decode()
+        name = self._name(upload.id)
+        fields = {"metadata": upload.metadata, "holder": upload.lock_owner}
+        if upload.remainder is not None:
+            fields["tail"] = _TAIL.dump_json(upload.remainder).decode()
         with _translated(), self._client.pipeline() as pipe:
             pipe.delete(name)
             pipe.hset(name, mapping=cast(Any, fields))
@@ -60,17 +60,17 @@ class RedisTusUploadStore:
             found = self._client.hmget(self._name(upload_id), "metadata", "holder", "tail")
         return _parse(upload_id, found)
 
-    def take(self, upload_id: str, *, holder: str) -> TusUpload:
+    def acquire(self, upload_id: str, *, lock_owner: str) -> TusUpload:
         """Make a request the only one that writes. Raises NotFound."""
         with _translated():
-            found = self._take(keys=[self._name(upload_id)], args=[holder, KEPT_SECONDS])
+            found = self._take(keys=[self._name(upload_id)], args=[lock_owner, KEPT_SECONDS])
         return _parse(upload_id, found)
 
-    def save_remainder(self, upload_id: str, *, holder: str, tail: Remainder | None) -> bool:
+    def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
         """Remember a new tail; False where somebody else has taken the upload."""
-        text = "" if tail is None else _TAIL.dump_json(tail).decode()
+        text = "" if remainder is None else _TAIL.dump_json(remainder).decode()
         with _translated():
-            return bool(self._save_remainder(keys=[self._name(upload_id)], args=[holder, text]))
+            return bool(self._save_remainder(keys=[self._name(upload_id)], args=[lock_owner, text]))
 
     def remove(self, upload_id: str) -> None:
         """Forget one."""
@@ -88,6 +88,6 @@ def _parse(upload_id: str, found: Any) -> TusUpload:
     return TusUpload(
         id=upload_id,
         metadata=metadata or "",
-        holder=holder,
-        tail=_TAIL.validate_json(tail) if tail else None,
+        lock_owner=holder,
+        remainder=_TAIL.validate_json(tail) if tail else None,
     )

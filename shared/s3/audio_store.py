@@ -14,7 +14,7 @@ from botocore.response import StreamingBody
 from shared.errors import AudioMissing, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.s3.client import _status, abort_multipart, translated
+from shared.s3.client import _status, abort_multipart, translate_s3_errors
 from shared.seekable_file import SeekableFile
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class S3AudioStore:
 
     def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
         """Make the bucket where it is missing; it drops unfinished uploads and takes some from browsers."""
-        with translated():
+        with translate_s3_errors():
             try:
                 self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
@@ -93,18 +93,18 @@ class S3AudioStore:
 
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         """Write a small object at once."""
-        with translated():
+        with translate_s3_errors():
             self._client.put_object(
                 Bucket=self._bucket, Key=self._prefix + key, Body=cast(bytes, data), ContentType=media_type
             )
 
-    def begin(self, key: str, *, media_type: str) -> AudioUpload:
+    def start_upload(self, key: str, *, media_type: str) -> AudioUpload:
         """Start writing an object."""
         return _S3Upload(self._client, self._bucket, self._prefix + key, media_type)
 
     def open(self, key: str) -> BinaryIO:
         """A seekable file over ranged reads. Raises AudioMissing."""
-        with translated():
+        with translate_s3_errors():
             head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         raw = RangedReader(
             self._client,
@@ -117,37 +117,41 @@ class S3AudioStore:
 
     def delete(self, key: str) -> None:
         """Remove the object, whether it is there or not."""
-        with translated():
+        with translate_s3_errors():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
-    def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
+    def list_older_than(self, *, before: float) -> Iterable[StoredAudio]:
         """Objects and unfinished uploads last changed before a time."""
-        with translated():
+        with translate_s3_errors():
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
             ):
                 for found in page.get("Contents", []):
                     if found["LastModified"].timestamp() < before:
-                        yield StoredAudio(key=self._key(found["Key"]), at=found["LastModified"].timestamp())
+                        yield StoredAudio(
+                            key=self._key(found["Key"]), modified_at=found["LastModified"].timestamp()
+                        )
             for uploads in self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
             ):
                 for upload in uploads.get("Uploads", []):
                     at = upload["Initiated"].timestamp()
                     if at < before:
-                        yield StoredAudio(key=self._key(upload["Key"]), at=at, upload=upload["UploadId"])
+                        yield StoredAudio(
+                            key=self._key(upload["Key"]), modified_at=at, multipart=upload["UploadId"]
+                        )
 
     def discard(self, stored: StoredAudio) -> None:
         """Remove one of the leftovers."""
-        if stored.upload is None:
+        if stored.multipart is None:
             return self.delete(stored.key)
-        with translated():
-            abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.upload)
+        with translate_s3_errors():
+            abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.multipart)
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
         try:
-            with translated():
+            with translate_s3_errors():
                 self._client.head_bucket(Bucket=self._bucket)
         except AudioMissing as error:
             raise Unavailable("The bucket for audio does not exist yet.") from error
@@ -169,7 +173,7 @@ class _S3Upload:
 
     def write(self, part: bytes | bytearray, *, number: int) -> None:
         """Send one part."""
-        with translated():
+        with translate_s3_errors():
             sent = self.client.upload_part(
                 Bucket=self.bucket,
                 Key=self.name,
@@ -182,7 +186,7 @@ class _S3Upload:
     def finish(self) -> None:
         """Make the object visible, whole."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self.etags.items())]
-        with translated():
+        with translate_s3_errors():
             self.client.complete_multipart_upload(
                 Bucket=self.bucket,
                 Key=self.name,
@@ -193,7 +197,7 @@ class _S3Upload:
 
     def abort(self) -> None:
         """Leave nothing behind, whatever an unanswered `finish` has done."""
-        with translated():
+        with translate_s3_errors():
             if self.upload_id is not None and not self.finished:
                 abort_multipart(self.client, self.bucket, self.name, self.upload_id)
             self.client.delete_object(Bucket=self.bucket, Key=self.name)
@@ -220,30 +224,25 @@ class RangedReader(SeekableFile):
         self._name = name
         self._read_seconds = read_seconds
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill what one ranged GET gives. Raises AudioMissing, Unavailable."""
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self.size_bytes - self._at)
-        if wanted <= 0:
-            return 0
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        """Fill *view* with one ranged GET. Raises AudioMissing, Unavailable."""
         got = 0
         until = time.monotonic() + self._read_seconds
-        with translated():
+        with translate_s3_errors():
             answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._name, Range=f"bytes={self._at}-{self._at + wanted - 1}"
+                Bucket=self._bucket, Key=self._name, Range=f"bytes={offset}-{offset + len(view) - 1}"
             )
             with closing(answer["Body"]) as body:
                 for chunk in _as_they_come(body, answer["ContentLength"]):
                     view[got : got + len(chunk)] = chunk
                     got += len(chunk)
-                    if got < wanted and time.monotonic() > until:
+                    if got < len(view) and time.monotonic() > until:
                         raise Unavailable("The audio storage answers too slowly; try again later.")
-        self._at += got
         return got
 
     def readall(self) -> bytes:
         """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
-        rest = bytearray(max(0, self.size_bytes - self._at))
+        rest = bytearray(max(0, self.size_bytes - self._position))
         return bytes(memoryview(rest)[: self.readinto(rest)])
 
 

@@ -61,7 +61,7 @@ def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) 
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_s3_errors() -> Iterator[None]:
     """What S3 says, in our words: AudioMissing, Unavailable."""
     try:
         yield

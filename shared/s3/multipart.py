@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, cast
 
 from shared.errors import AudioMissing, Conflict
-from shared.s3.client import abort_multipart, translated
+from shared.s3.client import abort_multipart, translate_s3_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,7 +20,7 @@ class S3PartStore:
 
     def start(self, key: str, *, media_type: str) -> str:
         """The store's name for a new object in parts."""
-        with translated():
+        with translate_s3_errors():
             created = self._client.create_multipart_upload(
                 Bucket=self._bucket, Key=self._prefix + key, ContentType=media_type
             )
@@ -28,7 +28,7 @@ class S3PartStore:
 
     def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
         """Send one part."""
-        with translated():
+        with translate_s3_errors():
             self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
@@ -37,7 +37,7 @@ class S3PartStore:
                 Body=cast(bytes, part),
             )
 
-    def sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
+    def part_sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
         """Bytes of part 1, 2, and so on, up to the first that is missing."""
         found: list[int] = []
         for part in self._parts(key, multipart):
@@ -46,7 +46,7 @@ class S3PartStore:
             found.append(part["Size"])
         return tuple(found)
 
-    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+    def complete(self, key: str, *, multipart: str, size_bytes: int) -> None:
         """Make one object of the parts."""
         try:
             parts = self._parts(key, multipart)
@@ -56,7 +56,7 @@ class S3PartStore:
                     f"{arrived:,} of {size_bytes:,} bytes have arrived; send the other parts first.",
                     code="upload_unfinished",
                 )
-            with translated():
+            with translate_s3_errors():
                 self._client.complete_multipart_upload(
                     Bucket=self._bucket,
                     Key=self._prefix + key,
@@ -70,11 +70,11 @@ class S3PartStore:
 
     def abort(self, key: str, *, multipart: str) -> None:
         """Leave no part behind."""
-        with translated():
+        with translate_s3_errors():
             abort_multipart(self._client, self._bucket, self._prefix + key, multipart)
 
     def _parts(self, key: str, multipart: str) -> "list[PartTypeDef]":
-        with translated():
+        with translate_s3_errors():
             pages = self._client.get_paginator("list_parts").paginate(
                 Bucket=self._bucket, Key=self._prefix + key, UploadId=multipart
             )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from shared.ports.audio import PresignedForm, PresignedRequest, PresignedUpload
-from shared.s3.client import translated
+from shared.s3.client import translate_s3_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,10 +22,10 @@ class S3PresignedUploadStore:
         self._prefix = prefix
         self._part_bytes = part_bytes
 
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
+    def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
         """Let the holder of the answer write exactly this object, for so long."""
         if size_bytes > self._part_bytes:
-            return self._in_parts(key, size_bytes, media_type, seconds)
+            return self._in_parts(key, size_bytes, media_type, expires_seconds)
         name = self._prefix + key
         url = self._public.generate_presigned_url(
             "put_object",
@@ -35,14 +35,14 @@ class S3PresignedUploadStore:
                 "ContentType": media_type,
                 "ContentLength": size_bytes,
             },
-            ExpiresIn=seconds,
+            ExpiresIn=expires_seconds,
         )
         form = self._public.generate_presigned_post(
             self._bucket,
             name,
             Fields={"Content-Type": media_type},
             Conditions=[{"Content-Type": media_type}, ["content-length-range", size_bytes, size_bytes]],
-            ExpiresIn=seconds,
+            ExpiresIn=expires_seconds,
         )
         put = PresignedRequest(
             method="PUT", url=url, headers={"Content-Type": media_type}, size_bytes=size_bytes
@@ -51,7 +51,7 @@ class S3PresignedUploadStore:
 
     def _in_parts(self, key: str, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
         name = self._prefix + key
-        with translated():
+        with translate_s3_errors():
             created = self._client.create_multipart_upload(
                 Bucket=self._bucket, Key=name, ContentType=media_type
             )

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.schemas.job import Timestamp, View, maybe_time, time_of
+from shared.schemas.job import Timestamp, View, optional_timestamp, timestamp_of
 
 _ID = "hT9rQw0nq0mM2yq4bq7nHf"
 
@@ -100,9 +100,9 @@ def _line(batch: Batch) -> dict[str, Any]:
         "id": batch.id,
         "name": batch.name,
         "state": batch.state,
-        "created_at": time_of(batch.created_at),
-        "completed_at": maybe_time(batch.completed_at),
-        "expires_at": maybe_time(batch.expires_at),
+        "created_at": timestamp_of(batch.created_at),
+        "completed_at": optional_timestamp(batch.completed_at),
+        "expires_at": optional_timestamp(batch.expires_at),
         "total": total,
         "done": done,
         "progress": round(done / total, 3),

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.domain.job import Job
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Report
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
@@ -117,10 +117,10 @@ class EventView(View):
     why: str | None
 
     @classmethod
-    def of(cls, event: Event) -> Self:
+    def of(cls, event: StateTransition) -> Self:
         """The view of one line."""
         return cls(
-            at=time_of(event.at),
+            at=timestamp_of(event.at),
             state=event.state,
             attempt=event.attempt,
             worker=event.worker,
@@ -181,10 +181,10 @@ class JobView(View):
         return cls(
             id=job.id,
             state=job.state,
-            created_at=time_of(job.created_at),
-            started_at=maybe_time(job.started_at),
-            finished_at=maybe_time(job.finished_at),
-            expires_at=maybe_time(job.expires_at),
+            created_at=timestamp_of(job.created_at),
+            started_at=optional_timestamp(job.started_at),
+            finished_at=optional_timestamp(job.finished_at),
+            expires_at=optional_timestamp(job.expires_at),
             attempts=job.attempts,
             queue_position=queue_position,
             queue_wait_seconds=queue_wait_seconds,
@@ -206,11 +206,11 @@ class JobView(View):
         )
 
 
-def time_of(at: float) -> datetime:
+def timestamp_of(at: float) -> datetime:
     """UNIX seconds as a time to show, to the millisecond."""
     return datetime.fromtimestamp(round(at, 3), UTC)
 
 
-def maybe_time(at: float | None) -> datetime | None:
+def optional_timestamp(at: float | None) -> datetime | None:
     """The same of what may not have happened yet."""
-    return None if at is None else time_of(at)
+    return None if at is None else timestamp_of(at)

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from shared.domain.batch import Batch
 from shared.domain.job import Job
-from shared.domain.webhook import EventType, WebhookEvent, event_between, event_body
+from shared.domain.webhook import EventType, WebhookEvent, event_body, event_for_change
 from shared.schemas.batch import BatchView
 from shared.schemas.job import JobView
 
@@ -15,7 +15,7 @@ _LEFT_OUT: dict[str, Any] = {"items": {"__all__": {"filename"}}}
 """A hundred long names would be most of the body."""
 
 
-def event_of_batch(old: Batch, new: Batch) -> WebhookEvent | None:
+def batch_event(old: Batch, new: Batch) -> WebhookEvent | None:
     """What somebody may want to hear of; nothing of a batch that is being deleted."""
     if old.completed_at is not None or new.completed_at is None or new.deleting:
         return None
@@ -44,9 +44,9 @@ _LEFT_OUT_OF_JOB: dict[str, Any] = {
 EVENT = TypeAdapter(WebhookEvent)
 
 
-def event_of(old: Job | None, new: Job) -> WebhookEvent | None:
+def job_event(old: Job | None, new: Job) -> WebhookEvent | None:
     """What somebody may want to hear of."""
-    kind = event_between(old, new)
+    kind = event_for_change(old, new)
     if kind is None:
         return None
     callback = new.callback if new.callback and kind in new.callback.events else None

@@ -12,9 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.support.music import a_song
-from tests.support.seed_data import a_failed_webhook, dead_job, the_store
-from tests.support.system import System, a_system
+from tests.support.music import make_song
+from tests.support.seed_data import dead_job, job_store, seed_failed_webhook
+from tests.support.system import System, running_system
 
 OPERATOR, VIEWER = "let me work", "let me look"
 PATIENCE_MS = 60_000
@@ -24,7 +24,7 @@ expect.set_options(timeout=PATIENCE_MS)
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     passwords = {"KAMMERTON_ADMIN_PASSWORD": OPERATOR, "KAMMERTON_VIEWER_PASSWORD": VIEWER}
-    with a_system(tmp_path_factory.mktemp("pages") / "data", **passwords) as running:
+    with running_system(tmp_path_factory.mktemp("pages") / "data", **passwords) as running:
         yield running
 
 
@@ -116,14 +116,14 @@ def drop(page: Page, name: str, audio: bytes) -> None:
 
 
 def seed_dead(stage: System, *ids: str) -> None:
-    with the_store(stage) as jobs:
+    with job_store(stage) as jobs:
         for job_id in ids:
             jobs.add(dead_job(job_id, at=time.time() - 60, filename=f"{job_id}.m4a"))
 
 
 def test_a_dropped_song_gets_its_tuning(page: Page) -> None:
     page.goto("/")
-    drop(page, "Autumn.wav", a_song(432.0, seconds=8))
+    drop(page, "Autumn.wav", make_song(432.0, seconds=8))
     expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
     expect(page.locator(".answer .sentence")).to_have_text("Tuned a third of a semitone below concert pitch.")
     expect(page.locator(".picture svg")).to_have_count(2)
@@ -135,7 +135,7 @@ def test_several_songs_are_heard_and_a_reload_forgets_none(page: Page) -> None:
     page.goto("/")
     page.set_input_files(
         "input[type=file]",
-        [file_of("one.wav", a_song(440.0, seconds=6)), file_of("two.wav", a_song(445.0, seconds=6))],
+        [file_of("one.wav", make_song(440.0, seconds=6)), file_of("two.wav", make_song(445.0, seconds=6))],
     )
     expect(page.locator(".answer .pitch")).to_have_count(2)
     page.reload()
@@ -173,9 +173,9 @@ def test_an_upload_is_canceled_and_leaves_nothing(page: Page, stage: System) -> 
 
 def test_a_waiting_job_is_watched_live_until_its_result(page: Page, operator: Page, paused: None) -> None:
     page.goto("/")
-    page.set_input_files("input[type=file]", [file_of("wait.wav", a_song(440.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("wait.wav", make_song(440.0, seconds=5))])
     expect(page.locator(".going .status")).to_have_text("Next in line.")
-    page.set_input_files("input[type=file]", [file_of("after.wav", a_song(440.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("after.wav", make_song(440.0, seconds=5))])
     expect(page.locator(".going .status").first).to_have_text("Waiting: one song is before this one.")
     resume(operator, "interactive")
     expect(page.locator(".answer .pitch")).to_have_count(2)
@@ -183,7 +183,7 @@ def test_a_waiting_job_is_watched_live_until_its_result(page: Page, operator: Pa
 
 def test_a_waiting_job_is_canceled(page: Page, paused: None) -> None:
     page.goto("/")
-    page.set_input_files("input[type=file]", [file_of("no.wav", a_song(440.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("no.wav", make_song(440.0, seconds=5))])
     expect(page.locator(".going .status")).to_have_text("Next in line.")
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".answer .sentence")).to_have_text("Canceled")
@@ -192,7 +192,7 @@ def test_a_waiting_job_is_canceled(page: Page, paused: None) -> None:
 def test_where_events_do_not_get_through_the_page_polls(page: Page) -> None:
     page.route("**/events", lambda route: route.fulfill(status=502, body="a proxy's page"))
     page.goto("/")
-    page.set_input_files("input[type=file]", [file_of("poll.wav", a_song(440.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("poll.wav", make_song(440.0, seconds=5))])
     expect(page.locator(".answer .pitch")).to_be_visible()
 
 
@@ -201,7 +201,7 @@ def test_without_a_script_a_form_and_a_page_that_refreshes_do(
 ) -> None:
     page = open_context(java_script_enabled=False).new_page()
     page.goto("/")
-    page.set_input_files("input[type=file]", [file_of("plain.wav", a_song(432.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("plain.wav", make_song(432.0, seconds=5))])
     page.get_by_role("button", name="Listen").click()
     expect(page.locator(".going .status")).to_have_text("Next in line.")
     resume(operator, "interactive")
@@ -217,7 +217,7 @@ def test_the_keyboard_alone_chooses_a_song_and_hears_its_tone(page: Page) -> Non
             break
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
-    chooser.value.set_files([file_of("keys.wav", a_song(432.0, seconds=5))])
+    chooser.value.set_files([file_of("keys.wav", make_song(432.0, seconds=5))])
     tone = page.get_by_role("button", name=re.compile("Hear its A"))
     tone.focus()
     page.keyboard.press("Space")
@@ -233,7 +233,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
     context = open_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
     page.goto("/")
-    page.set_input_files("input[type=file]", [file_of("phone.wav", a_song(432.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("phone.wav", make_song(432.0, seconds=5))])
     expect(page.locator(".answer .pitch")).to_be_visible()
     assert width_of(page) <= 390
     log_in(page, OPERATOR)
@@ -310,7 +310,7 @@ def test_a_queue_is_paused_and_resumed_and_says_so(operator: Page) -> None:
 
 def test_a_dead_job_tells_its_story(operator: Page, stage: System) -> None:
     seed_dead(stage, "story-1")
-    a_failed_webhook(stage, "story-1")
+    seed_failed_webhook(stage, "story-1")
     operator.goto("/admin/dead")
     operator.get_by_role("link", name="story-1.m4a").click()
     expect(operator.locator(".problem")).to_contain_text("crashed 3 times")
@@ -332,7 +332,7 @@ def test_a_drained_worker_takes_nothing_until_it_works_again(operator: Page, sta
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
     workers.get_by_role("button", name="Drain").click()
     expect(operator.locator(".verdict")).to_contain_text("Every worker is draining")
-    location = stage.submit(a_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
+    location = stage.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert stage.client.get(location, params={"wait": 5}).json()["state"] == "queued"
     workers.get_by_role("button", name="Work again").click()
     assert stage.finished(location)["state"] == "succeeded"
@@ -344,7 +344,7 @@ def test_a_worker_told_to_restart_comes_back_as_another(operator: Page, stage: S
     name = workers.locator("tbody th a").inner_text()
     workers.get_by_role("button", name="Restart").click()
     expect(workers.locator("tbody th a")).not_to_have_text(name)
-    location = stage.submit(a_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
+    location = stage.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert stage.finished(location)["state"] == "succeeded"
 
 
@@ -364,12 +364,12 @@ def test_axe_finds_no_serious_barrier_on_any_page(
     axe = Axe()
     page.goto("/")
     found = barriers(axe, page)
-    page.set_input_files("input[type=file]", [file_of("axe.wav", a_song(432.0, seconds=5))])
+    page.set_input_files("input[type=file]", [file_of("axe.wav", make_song(432.0, seconds=5))])
     expect(page.locator(".answer .pitch")).to_be_visible()
     found += barriers(axe, page)
     job = page.locator(".song").get_attribute("data-job")
     seed_dead(stage, f"axe-{scheme}")
-    a_failed_webhook(stage, f"axe-{scheme}")
+    seed_failed_webhook(stage, f"axe-{scheme}")
     for path in (f"/jobs/{job}", "/jobs/none", "/docs", "/admin/login"):
         page.goto(path)
         found += barriers(axe, page)
@@ -394,7 +394,7 @@ def barriers(axe: Axe, page: Page) -> list[str]:
 
 
 def test_an_open_stream_does_not_hold_up_the_end(tmp_path: Path, browser: Browser) -> None:
-    with a_system(tmp_path / "data", KAMMERTON_ADMIN_PASSWORD=OPERATOR) as system:
+    with running_system(tmp_path / "data", KAMMERTON_ADMIN_PASSWORD=OPERATOR) as system:
         context = browser.new_context(base_url=str(system.client.base_url).rstrip("/"))
         page = context.new_page()
         log_in(page, OPERATOR)
@@ -410,7 +410,7 @@ def test_a_large_upload_is_paused_resumed_and_heard(page: Page) -> None:
     network = page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 3_000_000}
     network.send("Network.emulateNetworkConditions", slow)
-    page.set_input_files("input[type=file]", [file_of("long.wav", a_song(432.0, seconds=150))])
+    page.set_input_files("input[type=file]", [file_of("long.wav", make_song(432.0, seconds=150))])
     expect(page.locator(".going .status")).to_contain_text("%")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator(".going .status")).to_contain_text("Paused at")
@@ -428,7 +428,7 @@ def test_a_paused_upload_is_canceled_and_leaves_nothing(page: Page, stage: Syste
     network = page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2_000_000}
     network.send("Network.emulateNetworkConditions", slow)
-    page.set_input_files("input[type=file]", [file_of("long.wav", a_song(432.0, seconds=150))])
+    page.set_input_files("input[type=file]", [file_of("long.wav", make_song(432.0, seconds=150))])
     expect(page.locator(".going .status")).to_contain_text("%")
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Cancel").click()
@@ -455,6 +455,6 @@ def test_an_upload_whose_last_answer_is_lost_is_heard_all_the_same(page: Page) -
     answers = {"urlPattern": "*/v1/tus/*", "requestStage": "Response"}
     network.send("Fetch.enable", {"patterns": [answers]})
     page.goto("/")
-    page.set_input_files("input[type=file]", [file_of("lost.wav", a_song(432.0, seconds=150))])
+    page.set_input_files("input[type=file]", [file_of("lost.wav", make_song(432.0, seconds=150))])
     expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
     assert sent == ["PATCH", "HEAD"]

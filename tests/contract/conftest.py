@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
-from shared.ports.access import KeyStore, RateLimiter
+from shared.ports.access import ApiKeyStore, RateLimiter
 from shared.ports.admin import AuditLog, JobSearch, SecretStore
 from shared.ports.audio import AudioStore, PartStore, PresignedRequest, PresignedUploadStore
 from shared.ports.batches import BatchStore
@@ -22,7 +22,7 @@ from shared.ports.uploads import IdempotencyStore, ReportIndex, TusUploadStore, 
 from shared.ports.webhooks import DeliveryStore
 from shared.ports.workers import WorkerControl, WorkerRegistry
 from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
-from shared.redis.api_keys import RedisKeyStore
+from shared.redis.api_keys import RedisApiKeyStore
 from shared.redis.batches import BatchRecords, RedisBatchStore
 from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore
@@ -30,7 +30,7 @@ from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.idempotency import RedisIdempotencyStore
 from shared.redis.job_search import RedisJobSearch, RedisReportIndex
 from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
-from shared.redis.metrics import RedisHistory, RedisMetricsStore, count_changes
+from shared.redis.metrics import RedisHistory, RedisMetricsStore, history_follower
 from shared.redis.rate_limits import RedisRateLimiter
 from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.s3.audio_store import S3AudioStore
@@ -46,11 +46,11 @@ from tests.support.fakes.admin import (
 )
 from tests.support.fakes.batches import MemoryBatchStore
 from tests.support.fakes.jobs import (
+    MemoryApiKeyStore,
     MemoryAudioStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryJobUpdateLog,
-    MemoryKeyStore,
     MemoryMetricsStore,
     MemoryRateLimiter,
     MemoryWorkerRegistry,
@@ -111,7 +111,7 @@ vault: Callable[..., SecretStore] = _fake_and_real(MemorySecretStore, RedisSecre
 uploads: Callable[..., UploadRegistry] = _fake_and_real(MemoryUploadRegistry, RedisUploadRegistry)
 claims: Callable[..., IdempotencyStore] = _fake_and_real(MemoryIdempotencyStore, RedisIdempotencyStore)
 workers: Callable[..., WorkerRegistry] = _fake_and_real(MemoryWorkerRegistry, RedisWorkerRegistry)
-keys: Callable[..., KeyStore] = _fake_and_real(MemoryKeyStore, RedisKeyStore)
+keys: Callable[..., ApiKeyStore] = _fake_and_real(MemoryApiKeyStore, RedisApiKeyStore)
 count_store: Callable[..., MetricsStore] = _fake_and_real(MemoryMetricsStore, RedisMetricsStore)
 limiter: Callable[..., RateLimiter] = _fake_and_real(MemoryRateLimiter, RedisRateLimiter)
 resumables: Callable[..., TusUploadStore] = _fake_and_real(MemoryTusUploadStore, RedisTusUploadStore)
@@ -128,8 +128,8 @@ def jobs(request: pytest.FixtureRequest, prefix: str) -> JobStore:
     return RedisJobStore(
         client,
         prefix=prefix,
-        followers=[count_changes(prefix)],
-        companions=[BatchRecords(client, prefix=prefix).beside],
+        followers=[history_follower(prefix)],
+        companions=[BatchRecords(client, prefix=prefix).change_for_job],
     )
 
 

@@ -2,16 +2,16 @@
 
 import pytest
 
-from shared.domain.history import SPANS, total
+from shared.domain.history import TIME_RANGES, merge_buckets
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import JobState
 from shared.ports.admin import AuditEntry, AuditLog, JobSearch, SecretStore
 from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.metrics import History
 from shared.ports.workers import WorkerCommand, WorkerControl
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
-HOUR = SPANS[0]
+HOUR = TIME_RANGES[0]
 
 
 def start(job: Job) -> Job:
@@ -23,21 +23,21 @@ def fail(job: Job) -> Job:
 
 
 def named(job_id: str, filename: str, **changes: object) -> Job:
-    return a_job(job_id, input=AudioInput(filename=filename, sha256=job_id[-1] * 64), **changes)
+    return make_job(job_id, input=AudioInput(filename=filename, sha256=job_id[-1] * 64), **changes)
 
 
 def test_jobs_are_counted_by_state(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(3):
-        jobs.add(a_job(f"job-{number}"))
+        jobs.add(make_job(f"job-{number}"))
     jobs.change("job-0", start)
     jobs.remove("job-1")
-    counts = overview.counts()
+    counts = overview.count_by_state()
     assert (counts[JobState.QUEUED], counts[JobState.RUNNING], counts[JobState.DEAD]) == (1, 1, 0)
 
 
 def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(5):
-        jobs.add(a_job(f"job-{number}", created_at=100.0 + number))
+        jobs.add(make_job(f"job-{number}", created_at=100.0 + number))
     jobs.change("job-4", start)
     jobs.change("job-4", fail)
     assert overview.count(JobQuery()) == 5
@@ -51,7 +51,7 @@ def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: Job
 
 def test_jobs_are_listed_by_reason_and_by_worker(jobs: JobStore) -> None:
     for number in range(3):
-        jobs.add(a_job(f"job-{number}"))
+        jobs.add(make_job(f"job-{number}"))
     jobs.change("job-1", start)
     jobs.change("job-1", fail)
     assert [job.id for job in jobs.page(JobQuery(reason="no_audio")).jobs] == ["job-1"]
@@ -81,34 +81,34 @@ def test_jobs_are_found_by_id_digest_and_words(
     jobs.add(named("job-1", "Late_Midnight (mix).mp3", created_at=1.0))
     jobs.add(named("job-2", "Après midnight.mp3", created_at=2.0))
     jobs.add(named("job-3", "Sunrise.mp3", created_at=3.0))
-    assert [job.id for job in overview.find(text, limit=10)] == found
+    assert [job.id for job in overview.search(text, limit=10)] == found
 
 
 def test_what_is_removed_is_not_found(jobs: JobStore, overview: JobSearch) -> None:
     jobs.add(named("job-1", "midnight.mp3"))
     jobs.remove("job-1")
-    assert overview.find("midnight", limit=10) == ()
-    assert overview.find("1" * 64, limit=10) == ()
+    assert overview.search("midnight", limit=10) == ()
+    assert overview.search("1" * 64, limit=10) == ()
 
 
 def test_new_matches_come_first_and_not_more_than_asked_for(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(9):
         jobs.add(named(f"job-{number}", "song.mp3", created_at=100.0 + number))
-    assert [job.id for job in overview.find("song", limit=3)] == ["job-8", "job-7", "job-6"]
+    assert [job.id for job in overview.search("song", limit=3)] == ["job-8", "job-7", "job-6"]
 
 
 def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: History) -> None:
-    jobs.add(a_job("job-1", created_at=1000.0, queued_at=1000.0, due_at=1000.0))
+    jobs.add(make_job("job-1", created_at=1000.0, queued_at=1000.0, due_at=1000.0))
     jobs.change("job-1", start)
-    jobs.change("job-1", lambda job: job.renew(1, now=1011.0, lease_seconds=10))
+    jobs.change("job-1", lambda job: job.renew_lease(1, now=1011.0, lease_seconds=10))
     jobs.change(
-        "job-1", lambda job: job.succeed(1, a_report(), now=1015.0, memory_peak_bytes=50 * 1024 * 1024)
+        "job-1", lambda job: job.succeed(1, make_report(), now=1015.0, memory_peak_bytes=50 * 1024 * 1024)
     )
-    jobs.change("job-1", Job.forget_audio)
+    jobs.change("job-1", Job.mark_audio_deleted)
     buckets = history.read(HOUR, now=1100.0)
     assert [bucket.at for bucket in buckets[-2:]] == [1020.0, 1080.0]
     assert len(buckets) == HOUR.buckets
-    whole = total(buckets)
+    whole = merge_buckets(buckets)
     assert whole.counts == {"accepted": 1, "started": 1, "succeeded": 1}
     assert whole.verdicts == {"432": 1}
     waiting, running, memory = (whole.quantiles(what) for what in ("waiting", "running", "memory"))
@@ -121,17 +121,17 @@ def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: Hi
 
 
 def test_history_names_the_reasons_of_failures_and_forgets_the_past(jobs: JobStore, history: History) -> None:
-    jobs.add(a_job("job-1", created_at=1000.0))
+    jobs.add(make_job("job-1", created_at=1000.0))
     jobs.change("job-1", start)
     jobs.change("job-1", fail)
-    assert total(history.read(HOUR, now=1020.0)).reasons == {"no_audio": 1}
-    assert total(history.read(HOUR, now=1020.0 + 3700)).counts == {}
+    assert merge_buckets(history.read(HOUR, now=1020.0)).reasons == {"no_audio": 1}
+    assert merge_buckets(history.read(HOUR, now=1020.0 + 3700)).counts == {}
 
 
 def test_a_refused_change_leaves_no_trace_in_history(jobs: JobStore, history: History) -> None:
-    jobs.add(a_job("job-1", created_at=1000.0))
+    jobs.add(make_job("job-1", created_at=1000.0))
     jobs.change("job-1", lambda job: job)
-    assert total(history.read(HOUR, now=1020.0)).counts == {"accepted": 1}
+    assert merge_buckets(history.read(HOUR, now=1020.0)).counts == {"accepted": 1}
 
 
 def test_queues_stay_paused_until_they_are_resumed(controls: WorkerControl) -> None:
@@ -144,13 +144,13 @@ def test_queues_stay_paused_until_they_are_resumed(controls: WorkerControl) -> N
 
 
 def test_a_worker_has_the_last_order_it_was_given(controls: WorkerControl) -> None:
-    controls.give("host:1", WorkerCommand.DRAIN)
-    controls.give("host:1", WorkerCommand.RESTART)
-    controls.give("host:2", WorkerCommand.DRAIN)
-    assert controls.orders() == {"host:1": WorkerCommand.RESTART, "host:2": WorkerCommand.DRAIN}
-    controls.take_back("host:1")
-    controls.take_back("nobody")
-    assert controls.orders() == {"host:2": WorkerCommand.DRAIN}
+    controls.send_command("host:1", WorkerCommand.DRAIN)
+    controls.send_command("host:1", WorkerCommand.RESTART)
+    controls.send_command("host:2", WorkerCommand.DRAIN)
+    assert controls.commands() == {"host:1": WorkerCommand.RESTART, "host:2": WorkerCommand.DRAIN}
+    controls.clear_command("host:1")
+    controls.clear_command("nobody")
+    assert controls.commands() == {"host:2": WorkerCommand.DRAIN}
 
 
 def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
@@ -164,13 +164,13 @@ def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
 
 
 def test_the_first_value_in_the_vault_stays(vault: SecretStore) -> None:
-    assert vault.keep("key", "one") == "one"
-    assert vault.keep("key", "two") == "one"
-    assert vault.keep("other", "two") == "two"
+    assert vault.get_or_create("key", "one") == "one"
+    assert vault.get_or_create("key", "two") == "one"
+    assert vault.get_or_create("other", "two") == "two"
 
 
 def test_attempts_are_counted_until_they_are_forgiven(vault: SecretStore) -> None:
-    assert [vault.attempt("a", window_seconds=60) for _ in range(3)] == [1, 2, 3]
-    assert vault.attempt("b", window_seconds=60) == 1
-    vault.forgive("a")
-    assert vault.attempt("a", window_seconds=60) == 1
+    assert [vault.count_attempt("a", window_seconds=60) for _ in range(3)] == [1, 2, 3]
+    assert vault.count_attempt("b", window_seconds=60) == 1
+    vault.reset_attempts("a")
+    assert vault.count_attempt("a", window_seconds=60) == 1

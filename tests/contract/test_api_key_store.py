@@ -2,38 +2,38 @@ import pytest
 
 from shared.domain.api_key import Scope, issue_key
 from shared.errors import Conflict, NotFound
-from shared.ports.access import KeyStore
+from shared.ports.access import ApiKeyStore
 
 BOTH = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
 
 
-def test_a_key_comes_back_as_it_was_recorded(keys: KeyStore) -> None:
+def test_a_key_comes_back_as_it_was_recorded(keys: ApiKeyStore) -> None:
     key, _ = issue_key("Jürgen's laptop", scopes=BOTH, now=10.0, expires_at=20.5)
     keys.add(key)
     assert keys.find(key.id) == key
 
 
-def test_an_unknown_key_is_none(keys: KeyStore) -> None:
+def test_an_unknown_key_is_none(keys: ApiKeyStore) -> None:
     assert keys.find("0" * 12) is None
-    assert keys.all() == ()
+    assert keys.list_all() == ()
     with pytest.raises(NotFound):
         keys.revoke("0" * 12, now=1.0)
 
 
-def test_an_id_is_taken_once(keys: KeyStore) -> None:
+def test_an_id_is_taken_once(keys: ApiKeyStore) -> None:
     key, _ = issue_key("a", scopes=BOTH, now=10.0)
     keys.add(key)
     with pytest.raises(Conflict):
         keys.add(key)
 
 
-def test_keys_are_listed_from_new_to_old(keys: KeyStore) -> None:
+def test_keys_are_listed_from_new_to_old(keys: ApiKeyStore) -> None:
     for name, now in (("old", 1.0), ("new", 3.0), ("middle", 2.0)):
         keys.add(issue_key(name, scopes=BOTH, now=now)[0])
-    assert [key.name for key in keys.all()] == ["new", "middle", "old"]
+    assert [key.name for key in keys.list_all()] == ["new", "middle", "old"]
 
 
-def test_the_first_revocation_counts_and_nothing_undoes_it(keys: KeyStore) -> None:
+def test_the_first_revocation_counts_and_nothing_undoes_it(keys: ApiKeyStore) -> None:
     key, _ = issue_key("a", scopes=BOTH, now=10.0)
     keys.add(key)
     keys.revoke(key.id, now=11.0)
@@ -41,6 +41,6 @@ def test_the_first_revocation_counts_and_nothing_undoes_it(keys: KeyStore) -> No
     found = keys.find(key.id)
     assert found is not None
     assert found.revoked_at == 11.0
-    assert [each.revoked_at for each in keys.all()] == [11.0]
+    assert [each.revoked_at for each in keys.list_all()] == [11.0]
     with pytest.raises(Conflict):
         keys.add(key)

@@ -9,7 +9,7 @@ from shared.ports.audio import AudioStore
 
 
 def put(audio: AudioStore, key: str, *parts: bytes) -> None:
-    upload = audio.begin(key, media_type="audio/wav")
+    upload = audio.start_upload(key, media_type="audio/wav")
     for number, part in enumerate(parts, 1):
         upload.write(part, number=number)
     upload.finish()
@@ -17,7 +17,7 @@ def put(audio: AudioStore, key: str, *parts: bytes) -> None:
 
 def everything(audio: AudioStore) -> list[tuple[str, bool]]:
     return sorted(
-        (found.key, found.upload is not None) for found in audio.leftovers(before=time.time() + 100)
+        (found.key, found.multipart is not None) for found in audio.list_older_than(before=time.time() + 100)
     )
 
 
@@ -36,7 +36,7 @@ def test_audio_put_at_once_comes_back(audio: AudioStore) -> None:
 
 def test_parts_may_arrive_in_any_order_and_at_once(audio: AudioStore) -> None:
     parts = [bytes([number]) * audio.part_bytes for number in range(4)] + [b"tail"]
-    upload = audio.begin("a", media_type="audio/wav")
+    upload = audio.start_upload("a", media_type="audio/wav")
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda n: upload.write(parts[n - 1], number=n), (3, 5, 1, 4, 2)))
     upload.finish()
@@ -61,7 +61,7 @@ def test_audio_of_several_parts_comes_back(audio: AudioStore) -> None:
 
 
 def test_nothing_is_there_before_the_end(audio: AudioStore) -> None:
-    upload = audio.begin("a", media_type="audio/wav")
+    upload = audio.start_upload("a", media_type="audio/wav")
     upload.write(b"x" * audio.part_bytes, number=1)
     upload.write(b"y", number=2)
     with pytest.raises(AudioMissing):
@@ -72,9 +72,9 @@ def test_nothing_is_there_before_the_end(audio: AudioStore) -> None:
 
 
 def test_an_aborted_upload_leaves_nothing_and_may_be_aborted_again(audio: AudioStore) -> None:
-    upload = audio.begin("a", media_type="audio/wav")
+    upload = audio.start_upload("a", media_type="audio/wav")
     upload.abort()
-    upload = audio.begin("b", media_type="audio/wav")
+    upload = audio.start_upload("b", media_type="audio/wav")
     upload.write(b"small", number=1)
     upload.finish()
     upload.abort()
@@ -90,12 +90,12 @@ def test_unknown_audio_is_missing_and_deleting_it_is_no_error(audio: AudioStore)
 
 def test_leftovers_are_judged_by_age_and_discarded(audio: AudioStore) -> None:
     put(audio, "whole", b"x")
-    upload = audio.begin("part", media_type="audio/wav")
+    upload = audio.start_upload("part", media_type="audio/wav")
     upload.write(b"x" * audio.part_bytes, number=1)
     upload.write(b"y", number=2)
-    assert list(audio.leftovers(before=time.time() - 60)) == []
+    assert list(audio.list_older_than(before=time.time() - 60)) == []
     assert everything(audio) == [("part", True), ("whole", False)]
-    for found in list(audio.leftovers(before=time.time() + 100)):
+    for found in list(audio.list_older_than(before=time.time() + 100)):
         audio.discard(found)
     assert everything(audio) == []
 

@@ -16,7 +16,7 @@ from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobStore
 from shared.ports.webhooks import DeliveryStore
 from shared.redis.batches import RedisBatchStore
-from tests.support.factories import a_batch, a_job, a_report
+from tests.support.factories import make_batch, make_job, make_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")
 
@@ -30,15 +30,15 @@ def fail(job: Job) -> Job:
 
 
 def succeed(job: Job) -> Job:
-    return job.succeed(job.attempts, a_report(), now=12.0)
+    return job.succeed(job.attempts, make_report(), now=12.0)
 
 
 def new(batch_id: str, job_ids: Sequence[str]) -> list[tuple[None, Job]]:
-    return [(None, a_job(job_id, batch_id=batch_id, queue="batch")) for job_id in job_ids]
+    return [(None, make_job(job_id, batch_id=batch_id, queue="batch")) for job_id in job_ids]
 
 
 def made(batches: BatchStore, *job_ids: str, **fields: Any) -> Batch:
-    batch = a_batch("batch-1", *job_ids, **{"callback": CALLBACK} | fields)
+    batch = make_batch("batch-1", *job_ids, **{"callback": CALLBACK} | fields)
     batches.create(batch, new(batch.id, job_ids))
     return batch
 
@@ -49,7 +49,7 @@ def end(jobs: JobStore, job_id: str, how: Any = succeed) -> None:
 
 
 def told(deliveries: DeliveryStore) -> list[dict[str, Any]]:
-    events = deliveries.events(limit=100)
+    events = deliveries.pending_events(limit=100)
     assert all(event.batch_id == "batch-1" for event in events)
     return [json.loads(event.body) for event in events]
 
@@ -59,7 +59,7 @@ def test_a_batch_comes_back_with_its_jobs(jobs: JobStore, batches: BatchStore) -
     assert batches.get("batch-1") == Batch(**{**fields_of(batch), "version": 1})
     assert [jobs.get(job_id).batch_id for job_id in "ab"] == ["batch-1"] * 2
     assert jobs.backlog("batch").waiting == 2
-    assert set(jobs.chores(now=50.0, limit=9).queued_due) == {"a", "b"}
+    assert set(jobs.due_work(now=50.0, limit=9).queued_due) == {"a", "b"}
     with pytest.raises(NotFound):
         batches.get("nobody")
 
@@ -69,22 +69,22 @@ def fields_of(batch: Batch) -> dict[str, Any]:
 
 
 def test_uploads_join_it_as_they_were_read(jobs: JobStore, batches: BatchStore) -> None:
-    jobs.add(a_job("a", state=JobState.AWAITING_UPLOAD, queue="interactive", expires_at=99.0))
+    jobs.add(make_job("a", state=JobState.AWAITING_UPLOAD, queue="interactive", expires_at=99.0))
     old = jobs.get("a")
     submitted = old.submit(now=5.0)
-    batches.create(a_batch("batch-1", "a"), [(old, submitted)])
+    batches.create(make_batch("batch-1", "a"), [(old, submitted)])
     job = jobs.get("a")
     assert (job.state, job.version, job.expires_at) == (JobState.QUEUED, 2, None)
-    assert jobs.chores(now=200.0, limit=9).expired == ()
+    assert jobs.due_work(now=200.0, limit=9).expired == ()
 
 
 def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore, batches: BatchStore) -> None:
-    jobs.add(a_job("a", state=JobState.AWAITING_UPLOAD))
+    jobs.add(make_job("a", state=JobState.AWAITING_UPLOAD))
     old = jobs.get("a")
     jobs.change("a", lambda job: job.cancel(now=3.0))
     steps = [*new("batch-1", ["b"]), (old, old.submit(now=5.0))]
     with pytest.raises(Conflict):
-        batches.create(a_batch("batch-1", "b", "a", owner="key-1"), steps)
+        batches.create(make_batch("batch-1", "b", "a", owner="key-1"), steps)
     for look in (lambda: jobs.get("b"), lambda: batches.get("batch-1")):
         with pytest.raises(NotFound):
             look()
@@ -95,7 +95,7 @@ def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore,
 def test_an_id_is_taken_once(jobs: JobStore, batches: BatchStore) -> None:
     made(batches, "a")
     with pytest.raises(Conflict):
-        batches.create(a_batch("batch-1", "b"), new("batch-1", ["b"]))
+        batches.create(make_batch("batch-1", "b"), new("batch-1", ["b"]))
     with pytest.raises(NotFound):
         jobs.get("b")
 
@@ -105,7 +105,7 @@ def test_it_sees_where_its_jobs_stand(jobs: JobStore, batches: BatchStore) -> No
     end(jobs, "a")
     jobs.change("b", start)
     jobs.change("d", lambda job: job.cancel(now=3.0))
-    batch, live = batches.look("batch-1")
+    batch, live = batches.get_with_item_states("batch-1")
     assert batch.states(live) == (
         ItemState.SUCCEEDED,
         ItemState.RUNNING,
@@ -115,7 +115,7 @@ def test_it_sees_where_its_jobs_stand(jobs: JobStore, batches: BatchStore) -> No
     assert batch.items[0].outcome is not None
     assert (batch.items[0].outcome.verdict, batch.items[0].outcome.a4_hz) == ("432", 432.04)
     with pytest.raises(NotFound):
-        batches.look("nobody")
+        batches.get_with_item_states("nobody")
 
 
 def test_its_end_is_told_with_the_last_job_and_once(
@@ -176,7 +176,7 @@ def test_a_batch_that_is_being_deleted_says_nothing(
     jobs: JobStore, batches: BatchStore, deliveries: DeliveryStore
 ) -> None:
     made(batches, "a", "b")
-    batches.change("batch-1", Batch.delete)
+    batches.change("batch-1", Batch.mark_deleting)
     jobs.remove("a")
     jobs.remove("b")
     batches.remove("batch-1")
@@ -200,7 +200,7 @@ def test_jobs_outlive_their_batch_in_peace(jobs: JobStore, batches: BatchStore) 
 def test_pages_go_from_new_to_old_without_gaps_or_repeats(batches: BatchStore) -> None:
     for number in range(11):
         owner = "key-2" if number == 5 else "key-1"
-        batch = a_batch(f"b-{number:02}", f"j-{number}", owner=owner, created_at=100.0 + number // 3)
+        batch = make_batch(f"b-{number:02}", f"j-{number}", owner=owner, created_at=100.0 + number // 3)
         batches.create(batch, new(batch.id, [f"j-{number}"]))
     seen: list[str] = []
     cursor = None
@@ -245,7 +245,7 @@ def test_forgotten_batches_leave_their_owners_list(
         pytest.skip("memory forgets nothing")
     client = request.getfixturevalue("client")
     for number in range(6):
-        batch = a_batch(f"b-{number}", f"j-{number}", owner="key-1", created_at=float(number))
+        batch = make_batch(f"b-{number}", f"j-{number}", owner="key-1", created_at=float(number))
         batches.create(batch, new(batch.id, [f"j-{number}"]))
         client.delete(f"{prefix}batch:b-{number}")
     assert client.zcard(f"{prefix}batches:key-1") == 1

@@ -13,10 +13,10 @@ from shared.errors import Conflict, NotFound
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore
 from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
 from shared.redis.jobs import RedisJobStore
-from shared.schemas.webhook_event import event_of
+from shared.schemas.webhook_event import job_event
 from tests.contract.conftest import KINDS
-from tests.support.factories import a_job, a_report
-from tests.support.fakes.webhooks import MemoryDeliveryStore, a_delivery
+from tests.support.factories import make_job, make_report
+from tests.support.fakes.webhooks import MemoryDeliveryStore, make_delivery
 
 Happen = Callable[[], WebhookEvent]
 
@@ -40,9 +40,9 @@ def happen(request: pytest.FixtureRequest, kind: str, store: DeliveryStore, pref
 
     def in_memory() -> WebhookEvent:
         assert isinstance(store, MemoryDeliveryStore)
-        job = a_job(f"job-{next(numbers)}", owner="key-1", callback=CALLBACK)
+        job = make_job(f"job-{next(numbers)}", owner="key-1", callback=CALLBACK)
         old = job.start(worker="w", now=1.0, lease_seconds=9)
-        event = event_of(old, old.succeed(1, a_report(), now=2.0))
+        event = job_event(old, old.succeed(1, make_report(), now=2.0))
         assert event is not None
         store.happen(event)
         return event
@@ -51,11 +51,11 @@ def happen(request: pytest.FixtureRequest, kind: str, store: DeliveryStore, pref
         jobs = RedisJobStore(
             request.getfixturevalue("client"), prefix=prefix, followers=[WebhookOutbox(prefix=prefix)]
         )
-        job = a_job(f"job-{next(numbers)}", owner="key-1", callback=CALLBACK)
+        job = make_job(f"job-{next(numbers)}", owner="key-1", callback=CALLBACK)
         jobs.add(job)
         old = jobs.change(job.id, lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
-        new = jobs.change(job.id, lambda job: job.succeed(1, a_report(), now=2.0))
-        event = event_of(old, new)
+        new = jobs.change(job.id, lambda job: job.succeed(1, make_report(), now=2.0))
+        event = job_event(old, new)
         assert event is not None
         return event
 
@@ -66,35 +66,35 @@ CALLBACK = Callback(url="https://hooks.example/a", events=("job.succeeded",), se
 
 
 def due(store: DeliveryStore, now: float = 100.0, **changes: object) -> list[str]:
-    terms: dict[str, object] = {"per_server": 2, "without": (), "limit": 10}
+    terms: dict[str, object] = {"max_per_server": 2, "excluded_servers": (), "limit": 10}
     return [one.id for one in store.due(now=now, **{**terms, **changes})]  # type: ignore[arg-type]
 
 
 def test_what_happened_to_a_job_is_an_event_that_waits(store: DeliveryStore, happen: Happen) -> None:
     event = happen()
-    found = {one.type: one for one in store.events(limit=10)}
+    found = {one.type: one for one in store.pending_events(limit=10)}
     assert found["job.succeeded"] == event  # type: ignore[index]
     assert event.callback == CALLBACK
 
 
 def test_an_event_is_spread_once_however_often_it_is_tried(store: DeliveryStore, happen: Happen) -> None:
     event = happen()
-    store.spread(event, [a_delivery(1)])
-    store.spread(event, [a_delivery(1), a_delivery(2)])
-    assert event not in store.events(limit=10)
+    store.fan_out(event, [make_delivery(1)])
+    store.fan_out(event, [make_delivery(1), make_delivery(2)])
+    assert event not in store.pending_events(limit=10)
     assert due(store) == ["msg_1"]
 
 
 def test_a_delivery_is_due_from_its_time_on(store: DeliveryStore) -> None:
-    store.add(a_delivery(1, due_at=10.0))
+    store.add(make_delivery(1, due_at=10.0))
     assert due(store, now=9.9) == []
     assert due(store, now=10.0) == ["msg_1"]
 
 
 def test_a_delivery_comes_back_as_it_was_recorded(store: DeliveryStore) -> None:
     attempt = Attempt(at=1.5, milliseconds=20, status=500, error="It answered 500.", response="ü\n")
-    store.add(a_delivery(1, attempts=(attempt,)))
-    assert store.get("msg_1") == a_delivery(1, attempts=(attempt,), version=1)
+    store.add(make_delivery(1, attempts=(attempt,)))
+    assert store.get("msg_1") == make_delivery(1, attempts=(attempt,), version=1)
     with pytest.raises(NotFound):
         store.get("msg_2")
     with pytest.raises(NotFound):
@@ -102,7 +102,7 @@ def test_a_delivery_comes_back_as_it_was_recorded(store: DeliveryStore) -> None:
 
 
 def test_a_claimed_delivery_is_due_again_when_its_lease_runs_out(store: DeliveryStore) -> None:
-    store.add(a_delivery(1))
+    store.add(make_delivery(1))
     claimed = store.change("msg_1", lambda one: one.claim(now=20.0, lease_seconds=30))
     assert (claimed.tries, claimed.leased) == (1, True)
     assert due(store, now=49.9) == []
@@ -110,10 +110,10 @@ def test_a_claimed_delivery_is_due_again_when_its_lease_runs_out(store: Delivery
 
 
 def test_what_has_ended_is_not_due_until_it_is_redelivered(store: DeliveryStore) -> None:
-    store.add(a_delivery(1))
+    store.add(make_delivery(1))
     store.change("msg_1", lambda one: one.claim(now=20.0, lease_seconds=30))
     accepted = Attempt(at=20.0, milliseconds=1, status=200)
-    store.change("msg_1", lambda one: one.record(1, accepted, now=21.0, chance=0))
+    store.change("msg_1", lambda one: one.record(1, accepted, now=21.0, jitter=0))
     assert due(store, now=1e6) == []
     store.change("msg_1", lambda one: one.redeliver(now=30.0))
     assert due(store, now=30.0) == ["msg_1"]
@@ -121,30 +121,30 @@ def test_what_has_ended_is_not_due_until_it_is_redelivered(store: DeliveryStore)
 
 def test_every_server_has_its_turn_before_any_has_a_second(store: DeliveryStore) -> None:
     for number in range(1, 6):
-        store.add(a_delivery(number, server="crowded.example", due_at=float(number)))
-    store.add(a_delivery(6, server="late.example", due_at=50.0))
-    assert due(store, per_server=3) == ["msg_1", "msg_6", "msg_2", "msg_3"]
-    assert due(store, per_server=3, limit=2) == ["msg_1", "msg_6"]
+        store.add(make_delivery(number, server="crowded.example", due_at=float(number)))
+    store.add(make_delivery(6, server="late.example", due_at=50.0))
+    assert due(store, max_per_server=3) == ["msg_1", "msg_6", "msg_2", "msg_3"]
+    assert due(store, max_per_server=3, limit=2) == ["msg_1", "msg_6"]
 
 
 def test_a_server_can_be_left_out(store: DeliveryStore) -> None:
-    store.add(a_delivery(1, server="hanging.example"))
-    store.add(a_delivery(2, server="good.example"))
-    assert due(store, without={"hanging.example"}) == ["msg_2"]
+    store.add(make_delivery(1, server="hanging.example"))
+    store.add(make_delivery(2, server="good.example"))
+    assert due(store, excluded_servers={"hanging.example"}) == ["msg_2"]
     assert set(due(store)) == {"msg_1", "msg_2"}
 
 
 def test_a_server_whose_deliveries_are_all_for_later_hides_nobody(store: DeliveryStore) -> None:
     for number in range(1, 4):
-        store.add(a_delivery(number, server=f"later-{number}.example", due_at=1.0))
+        store.add(make_delivery(number, server=f"later-{number}.example", due_at=1.0))
         store.change(f"msg_{number}", lambda one: one.claim(now=2.0, lease_seconds=1000))
-    store.add(a_delivery(9, server="now.example", due_at=5.0))
+    store.add(make_delivery(9, server="now.example", due_at=5.0))
     assert due(store, limit=1) == ["msg_9"]
     assert due(store, limit=1, now=1002.0) != []
 
 
 def test_of_many_that_claim_one_delivery_only_one_has_it(store: DeliveryStore) -> None:
-    store.add(a_delivery(1))
+    store.add(make_delivery(1))
     got: list[Delivery] = []
 
     def claim() -> None:
@@ -161,9 +161,9 @@ def test_of_many_that_claim_one_delivery_only_one_has_it(store: DeliveryStore) -
 
 
 def test_the_log_is_by_job_by_endpoint_and_by_owner_newest_first(store: DeliveryStore) -> None:
-    store.add(a_delivery(1, job_id="a", endpoint_id=None, owner=None))
-    store.add(a_delivery(2, job_id="a", endpoint_id="ep_1", owner="key-1"))
-    store.add(a_delivery(3, job_id="b", endpoint_id="ep_1", owner="key-1", state=DeliveryState.FAILED))
+    store.add(make_delivery(1, job_id="a", endpoint_id=None, owner=None))
+    store.add(make_delivery(2, job_id="a", endpoint_id="ep_1", owner="key-1"))
+    store.add(make_delivery(3, job_id="b", endpoint_id="ep_1", owner="key-1", state=DeliveryState.FAILED))
 
     def listed(query: DeliveryQuery) -> list[str]:
         return [one.id for one in store.page(query)]
@@ -176,11 +176,11 @@ def test_the_log_is_by_job_by_endpoint_and_by_owner_newest_first(store: Delivery
 
 
 def test_what_was_told_of_a_job_can_be_forgotten(store: DeliveryStore) -> None:
-    store.add(a_delivery(1, job_id="a", owner="key-1"))
-    store.add(a_delivery(2, job_id="a", owner="key-1", state=DeliveryState.DELIVERED, due_at=None))
-    store.add(a_delivery(3, job_id="b", owner="key-1"))
-    store.forget("a")
-    store.forget("never there")
+    store.add(make_delivery(1, job_id="a", owner="key-1"))
+    store.add(make_delivery(2, job_id="a", owner="key-1", state=DeliveryState.DELIVERED, due_at=None))
+    store.add(make_delivery(3, job_id="b", owner="key-1"))
+    store.delete_all_about("a")
+    store.delete_all_about("never there")
     assert due(store) == ["msg_3"]
     assert [one.id for one in store.page(DeliveryQuery(owner="key-1"))] == ["msg_3"]
     assert store.page(DeliveryQuery(job_id="a")) == ()

@@ -10,7 +10,7 @@ from shared.errors import NotFound
 from shared.ports.webhooks import EndpointStore
 from shared.redis.endpoints import RedisEndpointStore
 from tests.contract.conftest import KINDS
-from tests.support.fakes.webhooks import MemoryEndpointStore, an_endpoint
+from tests.support.fakes.webhooks import MemoryEndpointStore, make_endpoint
 
 
 @pytest.fixture(params=KINDS)
@@ -22,18 +22,18 @@ def store(request: pytest.FixtureRequest, prefix: str) -> EndpointStore:
 
 def test_endpoints_are_listed_by_owner_the_oldest_first(store: EndpointStore) -> None:
     for number, owner in ((2, "key-1"), (1, "key-1"), (3, "key-2")):
-        store.add(an_endpoint(number, owner=owner))
-    assert [one.id for one in store.of("key-1")] == ["ep_1", "ep_2"]
-    assert [one.id for one in store.all()] == ["ep_1", "ep_2", "ep_3"]
-    assert store.of("nobody") == ()
-    assert store.get("ep_3") == an_endpoint(3, owner="key-2")
+        store.add(make_endpoint(number, owner=owner))
+    assert [one.id for one in store.list_for_owner("key-1")] == ["ep_1", "ep_2"]
+    assert [one.id for one in store.list_all()] == ["ep_1", "ep_2", "ep_3"]
+    assert store.list_for_owner("nobody") == ()
+    assert store.get("ep_3") == make_endpoint(3, owner="key-2")
 
 
 def test_a_removed_endpoint_is_gone(store: EndpointStore) -> None:
-    store.add(an_endpoint())
+    store.add(make_endpoint())
     store.remove("ep_1")
     store.remove("ep_1")
-    assert store.of("key-1") == ()
+    assert store.list_for_owner("key-1") == ()
     with pytest.raises(NotFound):
         store.get("ep_1")
     with pytest.raises(NotFound):
@@ -41,7 +41,7 @@ def test_a_removed_endpoint_is_gone(store: EndpointStore) -> None:
 
 
 def test_changes_of_many_at_once_all_count(store: EndpointStore) -> None:
-    store.add(an_endpoint(description=""))
+    store.add(make_endpoint(description=""))
 
     def lengthen(one: Endpoint) -> Endpoint:
         return replace(one, description=f"{one.description}x")

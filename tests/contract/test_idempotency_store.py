@@ -1,10 +1,10 @@
 from dataclasses import replace
 
-from shared.ports.uploads import Answer, IdempotencyClaim, IdempotencyStore
+from shared.ports.uploads import IdempotencyClaim, IdempotencyStore, StoredResponse
 
-FIRST = IdempotencyClaim(head="head", subject="job-1", holder="a", until=100.0)
-SECOND = replace(FIRST, subject="job-2", holder="b", until=130.0)
-ANSWER = Answer(status=202, headers={"location": "/v1/jobs/job-1"}, body='{"é": 1}')
+FIRST = IdempotencyClaim(request_fingerprint="head", resource_id="job-1", lock_owner="a", locked_until=100.0)
+SECOND = replace(FIRST, resource_id="job-2", lock_owner="b", locked_until=130.0)
+ANSWER = StoredResponse(status=202, headers={"location": "/v1/jobs/job-1"}, body='{"é": 1}')
 
 
 def test_the_first_claim_stands(claims: IdempotencyStore) -> None:
@@ -15,36 +15,36 @@ def test_the_first_claim_stands(claims: IdempotencyStore) -> None:
 
 def test_a_dead_holders_claim_goes_over_with_its_subject(claims: IdempotencyStore) -> None:
     claims.claim("key", FIRST, now=70.0)
-    claims.renew("key", holder="a", until=110.0)
-    assert claims.claim("key", SECOND, now=109.0).holder == "a"
-    assert claims.claim("key", SECOND, now=110.0) == replace(SECOND, subject="job-1")
-    assert claims.claim("key", replace(FIRST, holder="c"), now=111.0).holder == "b"
+    claims.renew("key", lock_owner="a", locked_until=110.0)
+    assert claims.claim("key", SECOND, now=109.0).lock_owner == "a"
+    assert claims.claim("key", SECOND, now=110.0) == replace(SECOND, resource_id="job-1")
+    assert claims.claim("key", replace(FIRST, lock_owner="c"), now=111.0).lock_owner == "b"
 
 
 def test_a_dead_holders_claim_stays_where_the_request_is_another(claims: IdempotencyStore) -> None:
     claims.claim("key", FIRST, now=70.0)
-    other = replace(SECOND, head="another")
+    other = replace(SECOND, request_fingerprint="another")
     assert claims.claim("key", other, now=1000.0) == FIRST
 
 
 def test_an_answer_is_kept_whatever_the_clock_says(claims: IdempotencyStore) -> None:
     claims.claim("key", FIRST, now=70.0)
-    claims.settle("key", holder="a", whole="whole", answer=ANSWER)
-    want = replace(FIRST, whole="whole", answer=ANSWER)
+    claims.complete("key", lock_owner="a", body_fingerprint="whole", response=ANSWER)
+    want = replace(FIRST, body_fingerprint="whole", response=ANSWER)
     assert claims.claim("key", SECOND, now=1000.0) == want
 
 
 def test_a_released_key_is_free(claims: IdempotencyStore) -> None:
     claims.claim("key", FIRST, now=70.0)
-    claims.release("key", holder="a")
+    claims.release("key", lock_owner="a")
     assert claims.claim("key", SECOND, now=71.0) == SECOND
 
 
 def test_only_the_holder_changes_a_claim(claims: IdempotencyStore) -> None:
     claims.claim("key", FIRST, now=70.0)
-    claims.renew("key", holder="b", until=1000.0)
-    claims.settle("key", holder="b", whole="whole", answer=ANSWER)
-    claims.release("key", holder="b")
+    claims.renew("key", lock_owner="b", locked_until=1000.0)
+    claims.complete("key", lock_owner="b", body_fingerprint="whole", response=ANSWER)
+    claims.release("key", lock_owner="b")
     assert claims.claim("key", SECOND, now=71.0) == FIRST
-    claims.renew("nobody", holder="b", until=1000.0)
+    claims.renew("nobody", lock_owner="b", locked_until=1000.0)
     assert claims.claim("nobody", SECOND, now=71.0) == SECOND

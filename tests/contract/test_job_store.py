@@ -9,7 +9,7 @@ from shared.domain.job_state import JobState
 from shared.domain.source import Source
 from shared.errors import BadRequest, Conflict, NotFound
 from shared.ports.jobs import JobQuery, JobStore
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
 
 def start(job: Job) -> Job:
@@ -17,14 +17,14 @@ def start(job: Job) -> Job:
 
 
 def test_a_job_comes_back_as_it_was_recorded(jobs: JobStore) -> None:
-    job = a_job(owner="key-1", start_seconds=2.5, request_id="r")
+    job = make_job(owner="key-1", start_seconds=2.5, request_id="r")
     jobs.add(job)
     assert jobs.get(job.id) == replace(job, version=1)
 
 
 def test_a_report_comes_back_to_the_last_digit(jobs: JobStore) -> None:
-    report = a_report(a4_hz=432.0400000000001)
-    jobs.add(a_job())
+    report = make_report(a4_hz=432.0400000000001)
+    jobs.add(make_job())
     jobs.change("job-1", start)
     jobs.change("job-1", lambda job: job.succeed(1, report, now=11.0, memory_peak_bytes=7))
     assert jobs.get("job-1").report == report
@@ -39,13 +39,13 @@ def test_an_unknown_job_is_not_found(jobs: JobStore) -> None:
 
 
 def test_an_id_is_taken_once(jobs: JobStore) -> None:
-    jobs.add(a_job())
+    jobs.add(make_job())
     with pytest.raises(Conflict):
-        jobs.add(a_job())
+        jobs.add(make_job())
 
 
 def test_a_refused_step_changes_nothing(jobs: JobStore) -> None:
-    jobs.add(a_job())
+    jobs.add(make_job())
     jobs.change("job-1", start)
     before = jobs.get("job-1")
     with pytest.raises(Conflict):
@@ -54,7 +54,7 @@ def test_a_refused_step_changes_nothing(jobs: JobStore) -> None:
 
 
 def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
-    jobs.add(a_job())
+    jobs.add(make_job())
     started: list[int] = []
 
     def work(number: int) -> None:
@@ -75,7 +75,7 @@ def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
 
 
 def test_no_change_is_lost_among_many_writers(jobs: JobStore) -> None:
-    jobs.add(a_job(attempts_allowed=0))
+    jobs.add(make_job(attempts_allowed=0))
 
     def raise_it(_: int) -> None:
         jobs.change("job-1", lambda job: replace(job, attempts_allowed=job.attempts_allowed + 1))
@@ -90,55 +90,55 @@ def test_no_change_is_lost_among_many_writers(jobs: JobStore) -> None:
 
 def test_position_and_backlog_follow_the_time_of_queueing(jobs: JobStore) -> None:
     for number in range(3):
-        jobs.add(a_job(f"job-{number}", queued_at=100.0 + number))
-    jobs.add(a_job("other", queue="batch", queued_at=1.0))
-    assert [jobs.position(jobs.get(f"job-{number}")) for number in range(3)] == [0, 1, 2]
+        jobs.add(make_job(f"job-{number}", queued_at=100.0 + number))
+    jobs.add(make_job("other", queue="batch", queued_at=1.0))
+    assert [jobs.queue_position(jobs.get(f"job-{number}")) for number in range(3)] == [0, 1, 2]
     backlog = jobs.backlog("interactive")
     assert (backlog.waiting, backlog.oldest_queued_at) == (3, 100.0)
     jobs.change("job-0", start)
-    assert jobs.position(jobs.get("job-0")) is None
-    assert jobs.position(jobs.get("job-2")) == 1
+    assert jobs.queue_position(jobs.get("job-0")) is None
+    assert jobs.queue_position(jobs.get("job-2")) == 1
     jobs.remove("job-1")
     assert jobs.backlog("interactive").oldest_queued_at == 102.0
     assert jobs.backlog("nothing").oldest_queued_at is None
 
 
 def test_chores_name_what_is_overdue_and_nothing_else(jobs: JobStore) -> None:
-    jobs.add(a_job("due", due_at=50.0))
-    jobs.add(a_job("later", due_at=51.0))
-    jobs.add(a_job("leased"))
+    jobs.add(make_job("due", due_at=50.0))
+    jobs.add(make_job("later", due_at=51.0))
+    jobs.add(make_job("leased"))
     jobs.change("leased", start)
-    jobs.add(a_job("ended", keep_seconds=30.0))
+    jobs.add(make_job("ended", keep_seconds=30.0))
     jobs.change("ended", start)
-    jobs.change("ended", lambda job: job.succeed(1, a_report(), now=20.0))
-    chores = jobs.chores(now=50.0, limit=10)
+    jobs.change("ended", lambda job: job.succeed(1, make_report(), now=20.0))
+    chores = jobs.due_work(now=50.0, limit=10)
     assert chores.queued_due == ("due",)
     assert chores.lease_expired == ("leased",)
-    assert chores.audio_unwanted == ("ended",)
+    assert chores.audio_to_delete == ("ended",)
     assert chores.expired == ("ended",)
-    jobs.change("ended", Job.forget_audio)
-    earlier = jobs.chores(now=24.0, limit=10)
-    assert (earlier.lease_expired, earlier.audio_unwanted, earlier.expired) == ((), (), ())
+    jobs.change("ended", Job.mark_audio_deleted)
+    earlier = jobs.due_work(now=24.0, limit=10)
+    assert (earlier.lease_expired, earlier.audio_to_delete, earlier.expired) == ((), (), ())
 
 
 def test_a_long_queue_hides_no_overdue_job_of_another(jobs: JobStore) -> None:
     for number in range(5):
-        jobs.add(a_job(f"batch-{number}", queue="batch", due_at=1.0))
-    jobs.add(a_job("person", queue="interactive", due_at=9.0))
-    assert jobs.chores(now=50.0, limit=2).queued_due == ("batch-0", "batch-1", "person")
+        jobs.add(make_job(f"batch-{number}", queue="batch", due_at=1.0))
+    jobs.add(make_job("person", queue="interactive", due_at=9.0))
+    assert jobs.due_work(now=50.0, limit=2).queued_due == ("batch-0", "batch-1", "person")
 
 
 def test_a_removed_job_leaves_no_chore_and_no_line(jobs: JobStore) -> None:
-    jobs.add(a_job(owner="key-1"))
+    jobs.add(make_job(owner="key-1"))
     jobs.remove("job-1")
-    assert jobs.chores(now=1e12, limit=10) == type(jobs.chores(now=0, limit=1))()
+    assert jobs.due_work(now=1e12, limit=10) == type(jobs.due_work(now=0, limit=1))()
     assert jobs.page(JobQuery()).jobs == ()
     assert jobs.page(JobQuery(owner="key-1")).jobs == ()
 
 
 def test_pages_go_from_new_to_old_without_gaps_or_repeats(jobs: JobStore) -> None:
     for number in range(25):
-        jobs.add(a_job(f"job-{number:02}", created_at=100.0 + number // 3))
+        jobs.add(make_job(f"job-{number:02}", created_at=100.0 + number // 3))
     seen: list[str] = []
     cursor = None
     while True:
@@ -152,9 +152,9 @@ def test_pages_go_from_new_to_old_without_gaps_or_repeats(jobs: JobStore) -> Non
 
 
 def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None:
-    jobs.add(a_job("a", owner="key-1", created_at=10.0))
-    jobs.add(a_job("b", owner="key-2", created_at=20.0, input=AudioInput(filename="Étude.wav")))
-    jobs.add(a_job("c", owner="key-1", created_at=30.0))
+    jobs.add(make_job("a", owner="key-1", created_at=10.0))
+    jobs.add(make_job("b", owner="key-2", created_at=20.0, input=AudioInput(filename="Étude.wav")))
+    jobs.add(make_job("c", owner="key-1", created_at=30.0))
     jobs.change("c", start)
     jobs.change("c", lambda job: job.fail(1, Problem(code="x", message="x", retryable=False), now=31.0))
 
@@ -176,7 +176,7 @@ def test_a_foreign_cursor_is_refused(jobs: JobStore) -> None:
 
 
 def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None:
-    jobs.add(a_job(attempts_allowed=0))
+    jobs.add(make_job(attempts_allowed=0))
     stop = threading.Event()
 
     def change_it() -> None:
@@ -198,25 +198,25 @@ def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None
 
 
 def test_a_job_that_is_put_off_waits_from_then_on(jobs: JobStore) -> None:
-    jobs.add(a_job("put-off", queued_at=1.0, due_at=500.0))
-    jobs.add(a_job("now", queued_at=100.0, due_at=100.0))
+    jobs.add(make_job("put-off", queued_at=1.0, due_at=500.0))
+    jobs.add(make_job("now", queued_at=100.0, due_at=100.0))
     assert jobs.backlog("interactive").oldest_queued_at == 100.0
-    assert jobs.position(jobs.get("put-off")) == 1
+    assert jobs.queue_position(jobs.get("put-off")) == 1
     jobs.remove("now")
     assert jobs.backlog("interactive").oldest_queued_at == 500.0
 
 
 def test_a_job_may_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
-    jobs.add(a_job(state=JobState.AWAITING_UPLOAD, has_audio=False))
+    jobs.add(make_job(state=JobState.AWAITING_UPLOAD, has_audio=False))
     jobs.change(
         "job-1",
         lambda job: replace(job, queue="fresh").submit(now=5.0),
     )
-    assert jobs.chores(now=6.0, limit=10).queued_due == ("job-1",)
+    assert jobs.due_work(now=6.0, limit=10).queued_due == ("job-1",)
     assert (jobs.backlog("fresh").waiting, jobs.backlog("interactive").waiting) == (1, 0)
 
 
 def test_the_source_of_a_job_comes_back(jobs: JobStore) -> None:
-    source = Source.at("https://files.example:8443/song?signature=secret")
-    jobs.add(a_job(source=source, has_audio=False))
+    source = Source.from_url("https://files.example:8443/song?signature=secret")
+    jobs.add(make_job(source=source, has_audio=False))
     assert jobs.get("job-1").source == source

@@ -4,16 +4,16 @@ from shared.ports.metrics import MetricsStore
 
 
 def test_numbers_add_up(count_store: MetricsStore) -> None:
-    assert (count_store.read(), count_store.seen()) == ({}, {})
+    assert (count_store.read(), count_store.last_seen()) == ({}, {})
     count_store.add({"a|x": 1, "b": 0.25}, process="api", now=1.0)
     count_store.add({"a|x": 2, "c": 5_000_000_000}, process="worker", now=2.5)
     assert count_store.read() == {"a|x": 3.0, "b": 0.25, "c": 5e9}
-    assert count_store.seen() == {"api": 1.0, "worker": 2.5}
+    assert count_store.last_seen() == {"api": 1.0, "worker": 2.5}
 
 
 def test_who_has_nothing_to_add_is_alive_all_the_same(count_store: MetricsStore) -> None:
     count_store.add({}, process="rescuer", now=3.0)
-    assert (count_store.read(), count_store.seen()) == ({}, {"rescuer": 3.0})
+    assert (count_store.read(), count_store.last_seen()) == ({}, {"rescuer": 3.0})
 
 
 def test_no_addition_is_lost_among_many(count_store: MetricsStore) -> None:

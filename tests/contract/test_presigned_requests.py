@@ -31,7 +31,7 @@ def test_a_part_of_another_size_or_number_is_refused(real_direct: S3PresignedUpl
 
 
 def test_a_form_takes_exactly_the_file(real_direct: S3PresignedUploadStore) -> None:
-    form = real_direct.offer("a", size_bytes=len(SONG), media_type="audio/flac", seconds=60).form
+    form = real_direct.presign("a", size_bytes=len(SONG), media_type="audio/flac", expires_seconds=60).form
     assert form is not None
 
     def send(content: bytes, **changes: Any) -> int:

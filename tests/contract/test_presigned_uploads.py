@@ -12,7 +12,7 @@ Put = Callable[[PresignedRequest, bytes], int]
 
 
 def offered(direct: PresignedUploadStore, song: bytes, key: str = "a") -> tuple[PresignedRequest, ...]:
-    return direct.offer(key, size_bytes=len(song), media_type="audio/flac", seconds=60).requests
+    return direct.presign(key, size_bytes=len(song), media_type="audio/flac", expires_seconds=60).requests
 
 
 def pieces(requests: tuple[PresignedRequest, ...], song: bytes) -> list[tuple[PresignedRequest, bytes]]:
@@ -32,17 +32,17 @@ def test_a_small_file_goes_in_one_request(audio: AudioStore, direct: PresignedUp
 def test_a_large_file_goes_in_parts_that_are_joined_once(
     audio: AudioStore, direct: PresignedUploadStore, parts: PartStore, put: Put
 ) -> None:
-    offer = direct.offer("a", size_bytes=len(LONG), media_type="audio/flac", seconds=60)
+    offer = direct.presign("a", size_bytes=len(LONG), media_type="audio/flac", expires_seconds=60)
     assert len(offer.requests) > 1
     assert offer.multipart is not None
     first, *others = pieces(offer.requests, LONG)
     for request, data in reversed(others):
         assert put(request, data) == 200
     with pytest.raises(Conflict, match=f"{len(LONG):,}"):
-        parts.join("a", multipart=offer.multipart, size_bytes=len(LONG))
+        parts.complete("a", multipart=offer.multipart, size_bytes=len(LONG))
     assert put(*first) == 200
-    parts.join("a", multipart=offer.multipart, size_bytes=len(LONG))
-    parts.join("a", multipart=offer.multipart, size_bytes=len(LONG))
+    parts.complete("a", multipart=offer.multipart, size_bytes=len(LONG))
+    parts.complete("a", multipart=offer.multipart, size_bytes=len(LONG))
     with audio.open("a") as file:
         assert file.seek(0, 2) == len(LONG)
 

@@ -9,15 +9,15 @@ from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.domain.report_cache import report_cache_key
 from shared.ports.jobs import JobStore
 from shared.ports.uploads import ReportIndex
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
 WINDOW = 60.0
 
 
 def analysed(jobs: JobStore, job_id: str, *, at: float = 10.0, a4_hz: float = 432.0, **fields: Any) -> Report:
     """A job that a worker has ended."""
-    report = a_report(a4_hz=a4_hz, analysis_version=ANALYSIS_VERSION)
-    jobs.add(a_job(job_id, **fields))
+    report = make_report(a4_hz=a4_hz, analysis_version=ANALYSIS_VERSION)
+    jobs.add(make_job(job_id, **fields))
     jobs.change(job_id, lambda job: job.start(worker="w", now=at, lease_seconds=15))
     jobs.change(job_id, lambda job: job.succeed(1, report, now=at))
     return report
@@ -27,20 +27,20 @@ def recalled(
     recall: ReportIndex, job: Job, *, now: float = 20.0, window_seconds: float = WINDOW
 ) -> Report | None:
     key = report_cache_key(job, window_seconds=window_seconds)
-    return None if key is None else recall.report(key, now=now)
+    return None if key is None else recall.find(key, now=now)
 
 
 def test_the_same_bytes_are_recalled(jobs: JobStore, recall: ReportIndex) -> None:
-    assert recalled(recall, a_job("new")) is None
+    assert recalled(recall, make_job("new")) is None
     report = analysed(jobs, "job-1")
-    assert recalled(recall, a_job("new")) == report
+    assert recalled(recall, make_job("new")) == report
 
 
 OTHERS = {
-    "other bytes": a_job("new", input=AudioInput(sha256="cd" * 32)),
-    "unknown bytes": a_job("new", input=AudioInput()),
-    "another window": a_job("new", start_seconds=0.0),
-    "another key": a_job("new", owner="key-1"),
+    "other bytes": make_job("new", input=AudioInput(sha256="cd" * 32)),
+    "unknown bytes": make_job("new", input=AudioInput()),
+    "another window": make_job("new", start_seconds=0.0),
+    "another key": make_job("new", owner="key-1"),
 }
 
 
@@ -52,60 +52,60 @@ def test_what_is_not_the_same_is_not_recalled(jobs: JobStore, recall: ReportInde
 
 def test_nothing_passes_from_a_key_to_others(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1", owner="key-1")
-    assert recalled(recall, a_job("new", owner="key-1")) == report
-    assert recalled(recall, a_job("new", owner="key-2")) is None
-    assert recalled(recall, a_job("new")) is None
+    assert recalled(recall, make_job("new", owner="key-1")) == report
+    assert recalled(recall, make_job("new", owner="key-2")) is None
+    assert recalled(recall, make_job("new")) is None
 
 
 def test_another_length_of_window_is_another_question(jobs: JobStore, recall: ReportIndex) -> None:
     analysed(jobs, "job-1")
-    assert recalled(recall, a_job("new"), window_seconds=30.0) is None
+    assert recalled(recall, make_job("new"), window_seconds=30.0) is None
 
 
 def test_a_report_of_another_version_is_no_answer(jobs: JobStore, recall: ReportIndex) -> None:
-    jobs.add(a_job())
+    jobs.add(make_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=15))
-    jobs.change("job-1", lambda job: job.succeed(1, a_report(analysis_version="before"), now=10.0))
-    assert recalled(recall, a_job("new")) is None
+    jobs.change("job-1", lambda job: job.succeed(1, make_report(analysis_version="before"), now=10.0))
+    assert recalled(recall, make_job("new")) is None
 
 
 def test_the_newest_analysis_answers_and_a_removed_one_no_more(jobs: JobStore, recall: ReportIndex) -> None:
     first = analysed(jobs, "job-1", at=10.0, a4_hz=432.0)
     second = analysed(jobs, "job-2", at=11.0, a4_hz=440.0)
-    assert recalled(recall, a_job("new")) == second
+    assert recalled(recall, make_job("new")) == second
     jobs.remove("job-2")
-    assert recalled(recall, a_job("new")) == first
+    assert recalled(recall, make_job("new")) == first
     jobs.remove("job-1")
-    assert recalled(recall, a_job("new")) is None
+    assert recalled(recall, make_job("new")) is None
 
 
 def test_what_has_expired_is_forgotten_though_nobody_has_removed_it(
     jobs: JobStore, recall: ReportIndex
 ) -> None:
     report = analysed(jobs, "job-1", at=10.0, keep_seconds=100.0)
-    assert recalled(recall, a_job("new"), now=109.0) == report
-    assert recalled(recall, a_job("new"), now=110.0) is None
+    assert recalled(recall, make_job("new"), now=109.0) == report
+    assert recalled(recall, make_job("new"), now=110.0) is None
 
 
 def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1")
-    jobs.add(a_job("job-2").answer(report, now=15.0))
+    jobs.add(make_job("job-2").succeed_from_cache(report, now=15.0))
     assert jobs.get("job-2").report == report
     jobs.remove("job-1")
-    assert recalled(recall, a_job("new")) is None
+    assert recalled(recall, make_job("new")) is None
 
 
 def test_a_failure_is_never_recalled(jobs: JobStore, recall: ReportIndex) -> None:
-    jobs.add(a_job())
+    jobs.add(make_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=15))
     problem = Problem(code="undecodable", message="x", retryable=False)
     jobs.change("job-1", lambda job: job.fail(1, problem, now=10.0))
-    assert recalled(recall, a_job("new")) is None
+    assert recalled(recall, make_job("new")) is None
 
 
 def test_a_job_answered_at_once_owes_nothing(jobs: JobStore) -> None:
-    jobs.add(a_job().answer(a_report(), now=15.0))
-    chores = jobs.chores(now=20.0, limit=10)
-    assert (chores.queued_due, chores.lease_expired, chores.audio_unwanted) == ((), (), ())
-    assert jobs.chores(now=115.0, limit=10).expired == ("job-1",)
+    jobs.add(make_job().succeed_from_cache(make_report(), now=15.0))
+    chores = jobs.due_work(now=20.0, limit=10)
+    assert (chores.queued_due, chores.lease_expired, chores.audio_to_delete) == ((), (), ())
+    assert jobs.due_work(now=115.0, limit=10).expired == ("job-1",)
     assert jobs.backlog("interactive").waiting == 0

@@ -5,7 +5,7 @@ import pytest
 from shared.errors import NotFound
 from shared.ports.uploads import Remainder, TusUpload, TusUploadStore
 
-AN_UPLOAD = TusUpload(id="job-1", metadata="filename c8O2bmc=", holder="a")
+AN_UPLOAD = TusUpload(id="job-1", metadata="filename c8O2bmc=", lock_owner="a")
 A_TAIL = Remainder(key="job-1.tail-x", after_parts=3, size_bytes=17)
 
 
@@ -20,18 +20,18 @@ def test_an_upload_is_remembered_until_it_is_removed(resumables: TusUploadStore)
 
 def test_only_the_last_taker_leaves_a_tail(resumables: TusUploadStore) -> None:
     resumables.add(AN_UPLOAD)
-    assert resumables.take("job-1", holder="b") == replace(AN_UPLOAD, holder="b")
-    assert not resumables.save_remainder("job-1", holder="a", tail=A_TAIL)
-    assert resumables.get("job-1").tail is None
-    assert resumables.save_remainder("job-1", holder="b", tail=A_TAIL)
-    assert resumables.take("job-1", holder="c") == replace(AN_UPLOAD, holder="c", tail=A_TAIL)
-    assert resumables.save_remainder("job-1", holder="c", tail=None)
-    assert resumables.get("job-1").tail is None
+    assert resumables.acquire("job-1", lock_owner="b") == replace(AN_UPLOAD, lock_owner="b")
+    assert not resumables.save_remainder("job-1", lock_owner="a", remainder=A_TAIL)
+    assert resumables.get("job-1").remainder is None
+    assert resumables.save_remainder("job-1", lock_owner="b", remainder=A_TAIL)
+    assert resumables.acquire("job-1", lock_owner="c") == replace(AN_UPLOAD, lock_owner="c", remainder=A_TAIL)
+    assert resumables.save_remainder("job-1", lock_owner="c", remainder=None)
+    assert resumables.get("job-1").remainder is None
 
 
 def test_an_unknown_upload_is_nobodys(resumables: TusUploadStore) -> None:
     with pytest.raises(NotFound):
-        resumables.take("nobody", holder="a")
-    assert not resumables.save_remainder("nobody", holder="a", tail=A_TAIL)
+        resumables.acquire("nobody", lock_owner="a")
+    assert not resumables.save_remainder("nobody", lock_owner="a", remainder=A_TAIL)
     with pytest.raises(NotFound):
         resumables.get("nobody")

@@ -9,14 +9,14 @@ AN_UPLOAD = UploadInfo(
 
 def test_an_upload_that_beats_is_alive_until_it_leaves(uploads: UploadRegistry) -> None:
     other = replace(AN_UPLOAD, id="job-2", started_at=0.5)
-    uploads.beat([AN_UPLOAD, other])
-    uploads.beat([replace(AN_UPLOAD, received_bytes=9)])
-    assert uploads.alive() == (other, replace(AN_UPLOAD, received_bytes=9))
-    uploads.leave("job-1")
-    uploads.leave("job-1")
-    assert uploads.alive() == (other,)
+    uploads.heartbeat([AN_UPLOAD, other])
+    uploads.heartbeat([replace(AN_UPLOAD, received_bytes=9)])
+    assert uploads.list_alive() == (other, replace(AN_UPLOAD, received_bytes=9))
+    uploads.deregister("job-1")
+    uploads.deregister("job-1")
+    assert uploads.list_alive() == (other,)
 
 
 def test_nothing_is_alive_at_first(uploads: UploadRegistry) -> None:
-    assert uploads.alive() == ()
-    uploads.beat([])
+    assert uploads.list_alive() == ()
+    uploads.heartbeat([])

@@ -4,8 +4,8 @@ A_WORKER = WorkerInfo(name="host:1", host="host", pid=1, started_at=1.0, seen_at
 
 
 def test_a_worker_that_beats_is_alive_until_it_leaves(workers: WorkerRegistry) -> None:
-    workers.beat(A_WORKER)
-    workers.beat(A_WORKER)
-    assert workers.alive() == (A_WORKER,)
-    workers.leave("host:1")
-    assert workers.alive() == ()
+    workers.heartbeat(A_WORKER)
+    workers.heartbeat(A_WORKER)
+    assert workers.list_alive() == (A_WORKER,)
+    workers.deregister("host:1")
+    assert workers.list_alive() == ()

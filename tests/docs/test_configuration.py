@@ -1,4 +1,4 @@
-"""docs/configuration.md says what shared/settings.py says."""
+"""docs/configuration.md says what shared/settings/ says."""
 
 from shared.settings import Settings
 from tools.configuration_docs import TARGET, render

@@ -14,11 +14,11 @@ import pytest
 
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.webhook import new_secret
-from shared.outbound.address_rules import Answer, OutboundRules, parse_networks
-from shared.outbound.client import Outbound
-from shared.schemas.webhook_event import event_of
-from tests.support.factories import a_job, a_report
-from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore, a_delivery
+from shared.outbound.address_rules import HttpResponse, OutboundRules, parse_networks
+from shared.outbound.client import OutboundClient
+from shared.schemas.webhook_event import job_event
+from tests.support.factories import make_job, make_report
+from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore, make_delivery
 from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
 
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
@@ -51,29 +51,29 @@ def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
             process.kill()
 
 
-class Meddler(Outbound):
+class Meddler(OutboundClient):
     """Somebody on the way who changes one byte."""
 
-    def send(self, *address: Any, content: bytes = b"", **more: Any) -> Answer:
+    def send(self, *address: Any, content: bytes = b"", **more: Any) -> HttpResponse:
         return super().send(*address, content=content.replace(b'"432"', b'"433"', 1), **more)
 
 
 def deliver(
-    url: str, *, secret: str = SECRET, late_seconds: float = 0.0, way: type[Outbound] = Outbound
+    url: str, *, secret: str = SECRET, late_seconds: float = 0.0, way: type[OutboundClient] = OutboundClient
 ) -> Delivery:
-    running = a_job(owner="key-1").start(worker="w", now=1.0, lease_seconds=9)
-    event = event_of(running, running.succeed(1, a_report(), now=2.0))
+    running = make_job(owner="key-1").start(worker="w", now=1.0, lease_seconds=9)
+    event = job_event(running, running.succeed(1, make_report(), now=2.0))
     assert event is not None
     deliveries = MemoryDeliveryStore()
-    deliveries.add(a_delivery(url=url, body=event.body, secret=secret))
+    deliveries.add(make_delivery(url=url, body=event.body, secret=secret))
     notifier = DeliveryWorker(
         deliveries=deliveries,
         endpoints=MemoryEndpointStore(),
         outbound=way(rules=OutboundRules(networks=parse_networks("127.0.0.0/8"))),
-        terms=DeliveryConfig(timeout_seconds=10, allow_http=True),
+        config=DeliveryConfig(timeout_seconds=10, allow_http=True),
         clock=lambda: time.time() - late_seconds,
     )
-    after = notifier.notify("msg_1")
+    after = notifier.deliver("msg_1")
     assert after is not None
     return after
 

@@ -2,7 +2,7 @@ import json
 import uuid
 
 from shared.celery_queue import REQUEST_ID, CeleryJobQueue, connect_celery
-from shared.observability.logs import bound
+from shared.observability.logs import log_context
 from shared.redis.client import connect_redis
 from tests.support.servers import ValkeyServer
 
@@ -11,9 +11,9 @@ def test_a_doorbell_carries_the_id_of_the_request_that_rang(valkey: ValkeyServer
     prefix = f"t{uuid.uuid4().hex[:8]}:"
     app, client = connect_celery(valkey.url, prefix=prefix), connect_redis(valkey.url)
     queue = CeleryJobQueue(app, client, prefix=prefix)
-    with bound(request_id="r-1"):
-        queue.submit("a", queue="interactive")
-    queue.submit("b", queue="interactive")
+    with log_context(request_id="r-1"):
+        queue.enqueue("a", queue="interactive")
+    queue.enqueue("b", queue="interactive")
     messages = client.lrange(prefix + "interactive", 0, -1)
     assert isinstance(messages, list)
     headers = [json.loads(message)["headers"] for message in reversed(messages)]

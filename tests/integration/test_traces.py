@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from shared.observability.traces import (
-    HeldTraces,
+    BufferedTraces,
     NoTraces,
     Span,
     TraceContext,
@@ -35,7 +35,7 @@ class Collector(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def a_collector() -> Iterator[tuple[str, list[bytes]]]:
+def running_collector() -> Iterator[tuple[str, list[bytes]]]:
     bodies: list[bytes] = []
     handler = type("Handler", (Collector,), {"bodies": bodies})
     server = http.server.HTTPServer(("127.0.0.1", 0), handler)
@@ -49,7 +49,7 @@ def a_collector() -> Iterator[tuple[str, list[bytes]]]:
         server.server_close()
 
 
-def a_span(**changes: object) -> Span:
+def make_span(**changes: object) -> Span:
     parent = parse_traceparent(HEADER)
     assert parent is not None
     fields: dict[str, object] = {
@@ -90,11 +90,11 @@ def test_what_is_no_header_names_no_place(header: str | None) -> None:
 
 
 def test_spans_arrive_at_the_collector_as_they_were() -> None:
-    with a_collector() as (url, bodies):
+    with running_collector() as (url, bodies):
         traces = open_traces(url, process="worker")
-        traces.record(a_span(failed=True))
-        traces.write()
-        traces.write()
+        traces.record(make_span(failed=True))
+        traces.flush()
+        traces.flush()
     assert len(bodies) == 1
     (resource,) = ExportTraceServiceRequest.FromString(bodies[0]).resource_spans
     names = {pair.key: pair.value.string_value for pair in resource.resource.attributes}
@@ -111,11 +111,11 @@ def test_spans_arrive_at_the_collector_as_they_were() -> None:
 
 
 def test_no_thread_is_started_so_the_process_may_fork() -> None:
-    with a_collector() as (url, bodies):
+    with running_collector() as (url, bodies):
         before = threading.active_count()
         traces = open_traces(url, process="worker")
-        traces.record(a_span())
-        traces.write()
+        traces.record(make_span())
+        traces.flush()
         assert threading.active_count() <= before
     assert bodies
 
@@ -124,24 +124,24 @@ def test_a_collector_that_is_away_is_asked_once_a_minute() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         traces = open_traces(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1/traces", process="worker")
-        assert isinstance(traces, HeldTraces)
-        traces.record(a_span())
-        traces.write()
+        assert isinstance(traces, BufferedTraces)
+        traces.record(make_span())
+        traces.flush()
         assert traces._rest_until > time.monotonic() + 50
         exports = traces._exporter
         traces._exporter = None  # type: ignore[assignment]  # asking it now would raise
-        traces.record(a_span())
-        traces.write()
+        traces.record(make_span())
+        traces.flush()
         exports.shutdown()
 
 
 def test_what_nobody_fetches_does_not_grow_and_what_is_not_sampled_is_not_kept() -> None:
-    traces = HeldTraces(None, process="x")  # type: ignore[arg-type]  # nothing is sent here
+    traces = BufferedTraces(None, process="x")  # type: ignore[arg-type]  # nothing is sent here
     for _ in range(1200):
-        traces.record(a_span())
+        traces.record(make_span())
     assert len(traces._held) == 1000
     unsampled = TraceContext(trace_id="1" * 32, span_id="2" * 16, sampled=False)
-    traces.record(a_span(place=unsampled))
+    traces.record(make_span(place=unsampled))
     assert len(traces._held) == 1000
     assert traces._held[-1].place != unsampled
 
@@ -151,5 +151,5 @@ def test_without_an_address_there_are_no_traces() -> None:
         traces = open_traces(url, process="api")
         assert isinstance(traces, NoTraces)
         assert not traces.is_on
-        traces.record(a_span())
-        traces.write()
+        traces.record(make_span())
+        traces.flush()

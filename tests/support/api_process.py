@@ -52,8 +52,8 @@ class Api:
 
     def stored(self) -> set[tuple[str, bool]]:
         """Keys of everything in storage, and whether it is an unfinished upload."""
-        everything = self.audio.leftovers(before=time.time() + 1000)
-        return {(found.key, found.upload is not None) for found in everything}
+        everything = self.audio.list_older_than(before=time.time() + 1000)
+        return {(found.key, found.multipart is not None) for found in everything}
 
     def rescued(self) -> set[tuple[str, bool]]:
         """What is in storage after the rescuer's round, as if a minute had passed."""
@@ -67,12 +67,12 @@ class Api:
             retry_seconds=5,
             orphan_seconds=60,
         )
-        rescuer.round(now=time.time() + 100)
+        rescuer.run_once(now=time.time() + 100)
         return self.stored()
 
 
 @contextmanager
-def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
+def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
     """Its own bucket and its own keys in Redis."""
     name = f"t{uuid.uuid4().hex[:8]}"
     ports = Ports(1, wished=None)
@@ -84,13 +84,13 @@ def an_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]
         "KAMMERTON_S3_BUCKET": name,
         "KAMMERTON_S3_REGION": s3.region,
         "KAMMERTON_S3_PART_BYTES": str(5 * 1024 * 1024),
-        "KAMMERTON_ANONYMOUS": "true",
-        "KAMMERTON_LIMITS": "false",
+        "KAMMERTON_ALLOW_ANONYMOUS": "true",
+        "KAMMERTON_RATE_LIMITS_ENABLED": "false",
         **settings,
     }
     port = ports.numbers[0]
     url = f"http://{HOST}:{port}"
-    argv = [sys.executable, "-m", "api.server", "--port", str(port)]
+    argv = [sys.executable, "-m", "api", "serve", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
     command = Command("api", argv, env=clean | env)

@@ -4,13 +4,13 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 
-from tests.support.webhook_receivers import Answers, Got, Reply
+from tests.support.webhook_receivers import Answers, ReceivedRequest, Reply
 
 Read = Callable[[int, int], bytes]
 """From a first byte and a size to the bytes of a file."""
 
 
-def asked_range(got: Got) -> tuple[int, int] | None:
+def requested_range(got: ReceivedRequest) -> tuple[int, int] | None:
     """First and last byte, where a range is asked for."""
     found = re.fullmatch(r"bytes=(\d+)-(\d+)", got.headers.get("range", ""))
     return (int(found[1]), int(found[2])) if found else None
@@ -19,8 +19,8 @@ def asked_range(got: Got) -> tuple[int, int] | None:
 def ranged(read: Read, size: int, **headers: str) -> Answers:
     """A server that does it right."""
 
-    def answer(got: Got) -> Reply:
-        asked = asked_range(got)
+    def answer(got: ReceivedRequest) -> Reply:
+        asked = requested_range(got)
         if asked is None:
             return 200, headers, read(0, size)
         if asked[0] >= size:
@@ -32,7 +32,7 @@ def ranged(read: Read, size: int, **headers: str) -> Answers:
     return answer
 
 
-def ranges_of(song: bytes, **headers: str) -> Answers:
+def serve_ranges(song: bytes, **headers: str) -> Answers:
     """The same, of bytes."""
     return ranged(lambda first, size: song[first : first + size], len(song), **headers)
 
@@ -42,7 +42,7 @@ def whole(song: bytes, headers: Mapping[str, str] | None = None) -> Answers:
     return lambda _: (200, dict(headers or {}), song)
 
 
-def a_long_wav(*, seconds: int, rate: int = 44_100) -> tuple[Read, int]:
+def long_wav(*, seconds: int, rate: int = 44_100) -> tuple[Read, int]:
     """Stereo noise of 16 bits, made as it is read: nobody holds it."""
     frame_bytes = 4
     data = seconds * rate * frame_bytes

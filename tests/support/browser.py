@@ -25,7 +25,7 @@ def chromium_path() -> str | None:
 
 
 @contextmanager
-def a_browser() -> Iterator[Browser]:
+def running_browser() -> Iterator[Browser]:
     """A headless browser that calls nobody but the pages it is sent to."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)

@@ -12,7 +12,7 @@ import structlog
 from shared.observability.logs import configure_logs
 
 
-class Logged:
+class CapturedLogs:
     """The lines since `configure_logs`."""
 
     def __init__(self, stream: io.StringIO) -> None:
@@ -30,7 +30,7 @@ class Logged:
 
 
 @contextmanager
-def json_logs(**options: Any) -> Iterator[Logged]:
+def capture_logs(**options: Any) -> Iterator[CapturedLogs]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     access = logging.getLogger("uvicorn.access")
@@ -39,7 +39,7 @@ def json_logs(**options: Any) -> Iterator[Logged]:
     with redirect_stderr(stream):
         configure_logs(**{"log_format": "json", "log_level": "INFO"} | options)
     try:
-        yield Logged(stream)
+        yield CapturedLogs(stream)
     finally:
         structlog.contextvars.clear_contextvars()
         root.handlers[:] = handlers

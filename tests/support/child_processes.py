@@ -45,24 +45,24 @@ def hang_in_c(_: BinaryIO) -> bytes:
     return b""
 
 
-def wait_for_bytes(audio: BinaryIO) -> bytes:
+def read_one_byte(audio: BinaryIO) -> bytes:
     """Ask for one byte and answer with it."""
     return audio.read(1)
 
 
-def forked() -> list[psutil.Process]:
+def forked_children() -> list[psutil.Process]:
     """Children that are copies of ourselves: not the servers that other tests keep running."""
     ours = psutil.Process()
     return [child for child in ours.children() if child.cmdline() == ours.cmdline()]
 
 
-def the_child() -> psutil.Process:
+def only_child() -> psutil.Process:
     """Find the one child that runs now."""
-    (child,) = forked()
+    (child,) = forked_children()
     return child
 
 
-class WhileItWaits(io.BytesIO):
+class CallbackAudio(io.BytesIO):
     """Audio that runs a callback while the child waits for its first byte."""
 
     def __init__(self, callback: Callable[[], None]) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from shared.domain.job import Job, Problem
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.ports.workers import WorkerInfo
-from tests.support.factories import a_job
-from tests.unit.api.conftest import OPERATOR, World
+from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
+from tests.support.factories import make_job
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]
@@ -17,14 +17,14 @@ CRASH = Problem(code="too_many_crashes", message="It crashed 3 times.", retryabl
 NO_AUDIO = Problem(code="no_audio", message="There is no audio.", retryable=False)
 
 
-def log_in(world: World, password: str = OPERATOR, **more: str) -> TestClient:
+def log_in(api: ApiHarness, password: str = OPERATOR_PASSWORD, **more: str) -> TestClient:
     """The client, with a session."""
-    answer = world.client.post("/admin/login", data={"password": password, **more}, follow_redirects=False)
+    answer = api.client.post("/admin/login", data={"password": password, **more}, follow_redirects=False)
     assert answer.status_code == 303, answer.text
-    return world.client
+    return api.client
 
 
-def dead_job(job_id: str, **changes: Any) -> Job:
+def make_dead_job(job_id: str, **changes: Any) -> Job:
     """A job whose three attempts crashed."""
     fields: dict[str, Any] = {
         "state": JobState.DEAD,
@@ -32,15 +32,17 @@ def dead_job(job_id: str, **changes: Any) -> Job:
         "problem": CRASH,
         "attempts": 3,
         "timeline": (
-            Event(at=1.0, state=JobState.QUEUED, attempt=0),
-            Event(at=2.0, state=JobState.RUNNING, attempt=3, worker="host:7"),
-            Event(at=3.0, state=JobState.DEAD, attempt=3, worker="host:7", why="signal 11 <in> ffmpeg"),
+            StateTransition(at=1.0, state=JobState.QUEUED, attempt=0),
+            StateTransition(at=2.0, state=JobState.RUNNING, attempt=3, worker="host:7"),
+            StateTransition(
+                at=3.0, state=JobState.DEAD, attempt=3, worker="host:7", why="signal 11 <in> ffmpeg"
+            ),
         ),
     }
-    return a_job(job_id, **fields | changes)
+    return make_job(job_id, **fields | changes)
 
 
-def running_worker() -> WorkerInfo:
+def make_worker() -> WorkerInfo:
     """A worker that runs a job."""
     now = time.time()
     return WorkerInfo(

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from shared.domain.batch import Batch, Item
+from shared.domain.batch import Batch, BatchItem
 from shared.domain.job import AudioInput, Job
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
 
 
-def a_job(job_id: str = "job-1", **changes: Any) -> Job:
+def make_job(job_id: str = "job-1", **changes: Any) -> Job:
     fields: dict[str, Any] = {
         "id": job_id,
         "state": JobState.QUEUED,
@@ -19,22 +19,22 @@ def a_job(job_id: str = "job-1", **changes: Any) -> Job:
         "attempts_allowed": 3,
         "keep_seconds": 100.0,
         "input": AudioInput(filename="söng.mp3", media_type="audio/mpeg", size_bytes=5, sha256="ab" * 32),
-        "timeline": (Event(at=1.0, state=JobState.QUEUED, attempt=0),),
+        "timeline": (StateTransition(at=1.0, state=JobState.QUEUED, attempt=0),),
     }
     return Job(**fields | changes)
 
 
-def a_batch(batch_id: str = "batch-1", *job_ids: str, **changes: Any) -> Batch:
+def make_batch(batch_id: str = "batch-1", *job_ids: str, **changes: Any) -> Batch:
     fields: dict[str, Any] = {
         "id": batch_id,
         "created_at": 1.0,
-        "items": tuple(Item(job_id=job_id) for job_id in job_ids or ("job-1", "job-2")),
+        "items": tuple(BatchItem(job_id=job_id) for job_id in job_ids or ("job-1", "job-2")),
         "keep_seconds": 100.0,
     }
     return Batch(**fields | changes)
 
 
-def a_report(**changes: Any) -> Report:
+def make_report(**changes: Any) -> Report:
     tuning: dict[str, Any] = {
         "verdict": Verdict.A432,
         "confidence": 0.97,

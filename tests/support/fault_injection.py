@@ -21,9 +21,9 @@ from tests.support.system import System
 
 QUICK = {
     "KAMMERTON_LEASE_SECONDS": "5",
-    "KAMMERTON_RESCUE_SECONDS": "1",
-    "KAMMERTON_RETRY_SECONDS": "1",
-    "KAMMERTON_JOB_WALL_SECONDS": "8",
+    "KAMMERTON_RESCUER_INTERVAL_SECONDS": "1",
+    "KAMMERTON_JOB_RETRY_DELAY_SECONDS": "1",
+    "KAMMERTON_JOB_TIMEOUT_SECONDS": "8",
     "KAMMERTON_JOB_ATTEMPTS": "6",
     "KAMMERTON_ORPHAN_SECONDS": "60",
 }
@@ -31,7 +31,7 @@ KINDS = ("wav", "flac", "mp3-cbr", "ogg-vorbis", "ogg-opus", "m4a")
 
 
 @dataclass
-class Fire:
+class FaultInjector:
     """Faults over one running system. `tally` counts what was done."""
 
     system: System
@@ -43,7 +43,7 @@ class Fire:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        env = psutil.Process(self.system.pid_of("worker.maintenance")).environ()
+        env = psutil.Process(self.system.pid_of("worker maintenance")).environ()
         self.broker = redis.Redis.from_url(env["KAMMERTON_REDIS_URL"], socket_timeout=5)
         self.songs = {kind: audio_file(kind, seconds=3.0) for kind in KINDS}
 
@@ -79,7 +79,7 @@ class Fire:
         for kind in HOSTILE:
             self.submit(f"hostile: {kind}", hostile_file(kind))
 
-    def kill_whoever_runs(self, location: str, stop: threading.Event) -> None:
+    def kill_worker_of(self, location: str, stop: threading.Event) -> None:
         """Make one job deadly: its worker's child is killed each time that it runs."""
         attempt = 0
         while not stop.is_set():
@@ -101,12 +101,12 @@ class Fire:
             "child killed": lambda: self._signal(self._child(), signal.SIGKILL),
             "child segfaults": lambda: self._signal(self._child(), signal.SIGSEGV),
             "child stopped past its lease": self._outlast_a_lease,
-            "worker killed": lambda: self._kill("celery", "worker.main"),
+            "worker killed": lambda: self._kill("worker run"),
             "valkey killed": lambda: self._kill("valkey-server"),
             "s3 stopped": self._pause_s3,
             "s3 killed": lambda: self._kill("weed"),
-            "api killed": lambda: self._kill("api.server"),
-            "rescuer killed": lambda: self._kill("worker.maintenance"),
+            "api killed": lambda: self._kill("api serve"),
+            "rescuer killed": lambda: self._kill("worker maintenance"),
             "messages dropped": self._drop_messages,
             "messages doubled": self._double_messages,
         }
@@ -143,7 +143,7 @@ class Fire:
         deadline = time.monotonic() + 60
         while True:
             try:
-                main = self.system.pid_of("celery", "worker.main")
+                main = self.system.pid_of("worker run")
                 return self.random.choice(psutil.Process(main).children()).pid
             except (AssertionError, psutil.Error, IndexError):
                 if time.monotonic() > deadline:

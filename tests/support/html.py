@@ -19,7 +19,7 @@ class _Dangers(HTMLParser):
                 self.found.append(f"{tag} {name}={value}")
 
 
-def dangers(page: str) -> list[str]:
+def unsafe_markup(page: str) -> list[str]:
     """Inline scripts and styles, handlers, and addresses outside; a page of ours has none."""
     parser = _Dangers()
     parser.feed(page)

@@ -19,7 +19,7 @@ MARK = "KAMMERTON_TEST_MARK"
 SAYS_SECONDS = 30
 
 
-class Launched:
+class LocalInstance:
     """Everything that it starts inherits a mark in its environment, by which it is found."""
 
     def __init__(self, data_dir: Path, *, port: int, env: Mapping[str, str]) -> None:
@@ -86,8 +86,10 @@ class Launched:
 
 
 @contextmanager
-def launched(data_dir: Path, *, port: int = 0, env: Mapping[str, str] | None = None) -> Iterator[Launched]:
-    instance = Launched(data_dir, port=port, env=env or {})
+def local_instance(
+    data_dir: Path, *, port: int = 0, env: Mapping[str, str] | None = None
+) -> Iterator[LocalInstance]:
+    instance = LocalInstance(data_dir, port=port, env=env or {})
     try:
         yield instance
     finally:

@@ -9,7 +9,7 @@ RATE = 44_100
 _CHORDS = ((57, 60, 64, 69), (53, 57, 60, 65), (48, 55, 60, 64), (55, 59, 62, 67))
 
 
-def a_song(a4_hz: float, *, seconds: float = 24.0, seed: int = 1) -> bytes:
+def make_song(a4_hz: float, *, seconds: float = 24.0, seed: int = 1) -> bytes:
     """An arpeggio over four chords with a bass, as WAV."""
     chance = np.random.default_rng(seed)
     song = np.zeros(int(seconds * RATE) + 4 * RATE)

@@ -7,7 +7,7 @@ import numpy as np
 from worker.tuning.peaks import Partials
 
 
-def of_peaks(peaks: Sequence[tuple[int, float] | tuple[int, float, float]]) -> Partials:
+def make_peaks(peaks: Sequence[tuple[int, float] | tuple[int, float, float]]) -> Partials:
     """From frame, cents over 440 Hz and level in dB, of which 0 may be left out, in any order."""
     ordered = np.array(sorted((*peak, 0.0)[:3] for peak in peaks)).reshape(-1, 3)
     n = len(ordered)

@@ -1,4 +1,4 @@
-"""Evidence made up from what sounds where: each tone a narrow heap of known weight."""
+"""Evidence made up from what sounds where: each tone a narrow histogram_peak of known weight."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ from numpy.typing import NDArray
 from worker.tuning.pitch_histogram import BINS
 
 
-def heap(cents: float, *, width: float = 2.0, weight: float = 1.0) -> NDArray[np.float64]:
+def histogram_peak(cents: float, *, width: float = 2.0, weight: float = 1.0) -> NDArray[np.float64]:
     """What lies around `cents` on the semitone circle; shape (BINS,)."""
     away = (np.arange(BINS) / 4 - 49.875 - cents + 50.0) % 100.0 - 50.0
     shape = np.exp(-0.5 * (away / width) ** 2)
     return np.asarray(weight * shape / shape.sum(), np.float64)
 
 
-def heaps(
+def make_histogram(
     tones: Sequence[tuple[int, int, float] | tuple[int, int, float, float]], *, width: float = 2.0
 ) -> NDArray[np.float64]:
     """From pitch class, segment, cents and weight, of which 1 may be left out; shape (12, segments, BINS)."""
     counts = np.zeros((12, max(segment for _, segment, *_ in tones) + 1, BINS))
     for tone in tones:
         pitch_class, segment, cents, weight = (*tone, 1.0)[:4]
-        counts[int(pitch_class), int(segment)] += heap(cents, width=width, weight=weight)
+        counts[int(pitch_class), int(segment)] += histogram_peak(cents, width=width, weight=weight)
     return counts

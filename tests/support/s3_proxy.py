@@ -1,4 +1,4 @@
-"""A way to our storage on which a test may meddle with single requests."""
+"""A way to our storage on which a test may intercept with single requests."""
 
 import re
 import select
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from tests.support.servers import S3Server
-from tests.support.webhook_receivers import a_socket
+from tests.support.webhook_receivers import socket_server
 
-Meddle = Callable[[bytes, socket.socket, socket.socket], bool]
+Intercept = Callable[[bytes, socket.socket, socket.socket], bool]
 
 
 @contextmanager
-def a_relay(storage: S3Server, meddle: Meddle) -> Iterator[str]:
-    """Yields its address. `meddle` sees the beginning of each request, its client and the storage.
+def s3_relay(storage: S3Server, intercept: Intercept) -> Iterator[str]:
+    """Yields its address. `intercept` sees the beginning of each request, its client and the storage.
 
     Where it returns True it has dealt with the request in its own way, and the connection ends.
     """
@@ -28,7 +28,7 @@ def a_relay(storage: S3Server, meddle: Meddle) -> Iterator[str]:
                 ready, _, _ = select.select([client, server], [], [])
                 if client in ready:
                     asked = client.recv(65536)
-                    if not asked or meddle(asked, client, server):
+                    if not asked or intercept(asked, client, server):
                         return
                     server.sendall(asked)
                 if server in ready:
@@ -37,7 +37,7 @@ def a_relay(storage: S3Server, meddle: Meddle) -> Iterator[str]:
                         return
                     client.sendall(answer)
 
-    with a_socket(serve) as port:
+    with socket_server(serve) as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -67,7 +67,7 @@ class RefusingProxy:
 
 
 @contextmanager
-def a_refusing_proxy(storage: S3Server) -> Iterator[RefusingProxy]:
+def refusing_s3_proxy(storage: S3Server) -> Iterator[RefusingProxy]:
     proxy = RefusingProxy()
-    with a_relay(storage, lambda asked, *_: proxy.refuses(asked)) as proxy.url:
+    with s3_relay(storage, lambda asked, *_: proxy.refuses(asked)) as proxy.url:
         yield proxy

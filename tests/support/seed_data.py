@@ -10,14 +10,14 @@ import psutil
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
 from shared.domain.job import AudioInput, Job, Problem
-from shared.domain.job_state import Event, JobState
+from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhook import EventType
 from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore
 from shared.redis.jobs import RedisJobStore
-from shared.redis.metrics import count_changes
-from tests.support.factories import a_report
+from shared.redis.metrics import history_follower
+from tests.support.factories import make_report
 from tests.support.system import System
 
 PREFIX = "kammerton:"
@@ -32,23 +32,27 @@ UNDECODABLE = Problem(code="undecodable", message="No decoder finds audio in thi
 
 
 @contextmanager
-def the_store(system: System) -> Iterator[RedisJobStore]:
+def job_store(system: System) -> Iterator[RedisJobStore]:
     """The job store of a running system."""
-    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
-    yield RedisJobStore(client, prefix=PREFIX, followers=[count_changes(PREFIX)])
+    yield RedisJobStore(client, prefix=PREFIX, followers=[history_follower(PREFIX)])
     client.close()
 
 
 def dead_job(job_id: str, *, at: float, filename: str) -> Job:
     """A job that ended its worker three times."""
     why = "signal 11 (SIGSEGV) while libavcodec read the file"
-    lines = [Event(at=at, state=JobState.QUEUED, attempt=0)]
+    lines = [StateTransition(at=at, state=JobState.QUEUED, attempt=0)]
     for attempt in (1, 2, 3):
         began = at + 7.0 * attempt
-        lines.append(Event(at=began, state=JobState.RUNNING, attempt=attempt, worker="worker-2:311"))
+        lines.append(
+            StateTransition(at=began, state=JobState.RUNNING, attempt=attempt, worker="worker-2:311")
+        )
         state = JobState.DEAD if attempt == 3 else JobState.QUEUED
-        lines.append(Event(at=began + 1.4, state=state, attempt=attempt, worker="worker-2:311", why=why))
+        lines.append(
+            StateTransition(at=began + 1.4, state=state, attempt=attempt, worker="worker-2:311", why=why)
+        )
     return Job(
         id=job_id,
         state=JobState.DEAD,
@@ -69,7 +73,7 @@ def dead_job(job_id: str, *, at: float, filename: str) -> Job:
     )
 
 
-def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
+def seed_an_hour_of_jobs(jobs: RedisJobStore, *, count: int = 260) -> None:
     """Jobs of the last hour, most of them well, written through all their states."""
     chance = random.Random(7)
     now = time.time()
@@ -92,7 +96,7 @@ def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
                 size_bytes=chance.randrange(2, 60) * 1_000_000,
                 sha256=chance.randbytes(32).hex(),
             ),
-            timeline=(Event(at=at, state=JobState.QUEUED, attempt=0),),
+            timeline=(StateTransition(at=at, state=JobState.QUEUED, attempt=0),),
         )
         jobs.add(job)
         began, worker = at + waited, f"worker-{1 + number % 2}:{311 - number % 2}"
@@ -107,16 +111,16 @@ def an_hour(jobs: RedisJobStore, *, count: int = 260) -> None:
             verdict = chance.choice(
                 [Verdict.A440] * 6 + [Verdict.A432] * 2 + [Verdict.OTHER, Verdict.INCONCLUSIVE]
             )
-            report = a_report(verdict=verdict)
+            report = make_report(verdict=verdict)
             jobs.change(
                 job.id,
                 lambda job, r=report, t=ended, m=memory: job.succeed(1, r, now=t, memory_peak_bytes=m),  # type: ignore[misc]
             )
 
 
-def a_failed_webhook(system: System, job_id: str) -> None:
+def seed_failed_webhook(system: System, job_id: str) -> None:
     """One delivery that its receiver never took."""
-    env = psutil.Process(system.pid_of("worker.maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(

@@ -73,7 +73,7 @@ class S3Server:
 
 
 @contextmanager
-def a_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
+def running_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
     with _lifeline() as lifeline, _folder(data_dir) as folder:
         valkey = Valkey(folder)
         try:
@@ -84,7 +84,7 @@ def a_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
 
 
 @contextmanager
-def an_s3(data_dir: Path | None = None) -> Iterator[S3Server]:
+def running_s3(data_dir: Path | None = None) -> Iterator[S3Server]:
     with _lifeline() as lifeline, _folder(data_dir) as folder:
         s3 = S3(folder, bucket="ready")
         for socket in s3.sockets():

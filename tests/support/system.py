@@ -20,7 +20,7 @@ from shared.s3.client import connect_s3
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 15
-SOME_ORIGIN = "http://pages.localhost:1"
+ALLOWED_ORIGIN = "http://pages.localhost:1"
 """Of web pages that may call the shared system."""
 
 
@@ -44,12 +44,12 @@ class System:
 
     def stored(self) -> list[StoredAudio]:
         """All objects and unfinished uploads in storage, by the worker's own credentials."""
-        env = psutil.Process(self.pid_of("worker.maintenance")).environ()
+        env = psutil.Process(self.pid_of("worker maintenance")).environ()
         keys = {name: value for name, value in env.items() if name.startswith("AWS_")}
         with mock.patch.dict(os.environ, keys):
             s3 = connect_s3(endpoint_url=env["KAMMERTON_S3_ENDPOINT_URL"], region=env["AWS_REGION"])
             store = S3AudioStore(s3, bucket=env["KAMMERTON_S3_BUCKET"], prefix="audio/", part_bytes=1)
-            return list(store.leftovers(before=time.time() + 60))
+            return list(store.list_older_than(before=time.time() + 60))
 
     def submit(self, audio: bytes, **headers: str) -> str:
         """Upload a raw body; where to poll."""
@@ -66,7 +66,7 @@ class System:
 
 
 @contextmanager
-def a_system(data_dir: Path, **environment: str) -> Iterator[System]:
+def running_system(data_dir: Path, **environment: str) -> Iterator[System]:
     """Everything, on free ports, stopped with SIGTERM."""
     log = data_dir.parent / f"{data_dir.name}.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}

@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Got:
+class ReceivedRequest:
     """One request as it arrived."""
 
     method: str
@@ -23,34 +23,34 @@ class Got:
 
 
 Reply = tuple[int, dict[str, str], bytes]
-Answers = Callable[[Got], Reply]
+Answers = Callable[[ReceivedRequest], Reply]
 
 
-def fine(_: Got) -> Reply:
+def fine(_: ReceivedRequest) -> Reply:
     return 200, {}, b"thanks"
 
 
 @dataclass
-class Receiver:
+class WebhookReceiver:
     """An HTTP server on 127.0.0.1. `answers` may be changed while it runs."""
 
     url: str
     port: int
     answers: Answers = fine
-    requests: list[Got] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
 
 
 @contextmanager
-def a_receiver(
+def running_receiver(
     answers: Answers = fine, *, port: int = 0, tls: ssl.SSLContext | None = None
-) -> Iterator[Receiver]:
+) -> Iterator[WebhookReceiver]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            got = Got(self.command, self.path, headers, body, time.monotonic())
+            got = ReceivedRequest(self.command, self.path, headers, body, time.monotonic())
             receiver.requests.append(got)
             status, more, content = receiver.answers(got)
             self.send_response(status)
@@ -77,7 +77,7 @@ def a_receiver(
             server.socket = tls.wrap_socket(server.socket, server_side=True)
         scheme = "https" if tls else "http"
         at = server.server_address[1]
-        receiver = Receiver(f"{scheme}://127.0.0.1:{at}/hook", at, answers)
+        receiver = WebhookReceiver(f"{scheme}://127.0.0.1:{at}/hook", at, answers)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
@@ -88,7 +88,7 @@ def a_receiver(
 
 
 @contextmanager
-def a_socket(serve: Callable[[socket.socket], None]) -> Iterator[int]:
+def socket_server(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     """A port where every connection is given to `serve`, in a thread of its own. Yields the port."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
 

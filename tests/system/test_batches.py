@@ -13,9 +13,9 @@ import standardwebhooks
 
 from shared.errors import Unavailable
 from tests.support.audio_files import audio_file
-from tests.support.audio_servers import ranges_of
-from tests.support.system import System, a_system
-from tests.support.webhook_receivers import Receiver, a_receiver
+from tests.support.audio_servers import serve_ranges
+from tests.support.system import System, running_system
+from tests.support.webhook_receivers import WebhookReceiver, running_receiver
 
 SONG = audio_file("flac", seconds=3.0)
 BROKEN = b"fLaC" + bytes(5000)
@@ -23,7 +23,7 @@ OPEN = {
     "KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
     "KAMMERTON_WEBHOOK_ALLOW_HTTP": "true",
     "KAMMERTON_SOURCE_ALLOW_HTTP": "true",
-    "KAMMERTON_WEBHOOK_RETRY_SECONDS": ",".join(["0.2"] * 50),
+    "KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS": ",".join(["0.2"] * 50),
     "KAMMERTON_LEASE_SECONDS": "5",
     "KAMMERTON_JOB_ATTEMPTS": "9",
     "KAMMERTON_REUSE_REPORTS": "true",
@@ -64,7 +64,7 @@ def completed(system: System, location: str) -> dict[str, Any]:
     return batch
 
 
-def told(receiver: Receiver, secret: str) -> dict[str, dict[str, Any]]:
+def told(receiver: WebhookReceiver, secret: str) -> dict[str, dict[str, Any]]:
     """Verified bodies by their webhook-id; repeated ones are the same to the byte."""
     bodies: dict[str, bytes] = {}
     for got in receiver.requests:
@@ -75,12 +75,12 @@ def told(receiver: Receiver, secret: str) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def reaching(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with a_system(tmp_path_factory.mktemp("batches") / "data", **OPEN) as running:
+    with running_system(tmp_path_factory.mktemp("batches") / "data", **OPEN) as running:
         yield running
 
 
 def test_uploads_and_addresses_of_one_batch_are_analysed_and_its_end_is_told(reaching: System) -> None:
-    with a_receiver() as receiver, a_receiver(ranges_of(SONG)) as server:
+    with running_receiver() as receiver, running_receiver(serve_ranges(SONG)) as server:
         items = [
             {"upload_id": upload(reaching, name="first.flac")},
             {"upload_id": upload(reaching, BROKEN)},
@@ -115,7 +115,7 @@ def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: Sy
     song = audio_file("flac", seconds=2.0)
     headers = {"Content-Type": "audio/flac"}
     first = reaching.finished(reaching.submit(song, **headers))
-    with a_receiver() as receiver:
+    with running_receiver() as receiver:
         answer = reaching.client.post(
             "/v1/jobs", content=song, headers=headers, params={"callback_url": receiver.url}
         ).json()
@@ -128,8 +128,8 @@ def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: Sy
 
 
 def test_whoever_is_killed_a_batch_ends_and_its_end_is_told_under_one_id(reaching: System) -> None:
-    victims = ("celery", "valkey-server", "worker.webhooks", "weed", "api.server")
-    with a_receiver() as receiver:
+    victims = ("worker run", "valkey-server", "worker webhooks", "weed", "api serve")
+    with running_receiver() as receiver:
         items = [{"upload_id": upload(reaching)} for _ in range(12)]
         wish = {"items": items, "callback_url": receiver.url}
         answer = reaching.client.post("/v1/batches", json=wish)

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.audio_files import audio_file
-from tests.support.fault_injection import QUICK, Fire
-from tests.support.system import a_system
+from tests.support.fault_injection import QUICK, FaultInjector
+from tests.support.system import running_system
 
 SEED = 20_261_122
 FAULTS = [
@@ -29,13 +29,13 @@ LONG = "KAMMERTON_FAULTS_JOBS"
 def test_what_was_accepted_ends_once_whatever_dies(tmp_path: Path) -> None:
     honest = int(os.environ.get(LONG, "40"))
     rounds = max(1, honest // 100)
-    with a_system(tmp_path / "data", **QUICK) as system:
-        fire = Fire(system, seed=SEED, s3_pause_seconds=20.0 if honest >= 500 else 6.0)
+    with running_system(tmp_path / "data", **QUICK) as system:
+        fire = FaultInjector(system, seed=SEED, s3_pause_seconds=20.0 if honest >= 500 else 6.0)
         fire.submit("deadly", audio_file("wav", seconds=240.0))
         deadly = next(iter(fire.accepted))
         stop = threading.Event()
         sender = threading.Thread(target=fire.submit_many, args=[honest])
-        killer = threading.Thread(target=fire.kill_whoever_runs, args=[deadly, stop])
+        killer = threading.Thread(target=fire.kill_worker_of, args=[deadly, stop])
         for thread in (killer, sender):
             thread.start()
         try:

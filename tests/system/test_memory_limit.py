@@ -19,7 +19,7 @@ from shared.domain.job import AudioInput, Job
 from shared.services import Services, connect
 from shared.settings import read_settings
 from tests.support.audio_files import audio_file
-from tests.support.factories import a_job
+from tests.support.factories import make_job
 from tests.support.fault_injection import KINDS as SONGS
 from tests.support.fault_injection import QUICK
 from tests.support.hostile_files import KINDS as HOSTILE
@@ -38,7 +38,7 @@ def test_512_mib_hold_a_worker_of_two_children_whatever_it_is_given(
     files = [(kind, audio_file(kind, seconds=SONG_SECONDS)) for kind in SONGS]
     files += [(f"hostile: {kind}", hostile_file(kind)) for kind in HOSTILE]
     count = min(200, max(len(files), int(os.environ.get(LONG, "0"))))
-    with a_group(LIMIT_BYTES) as group, a_worker_in(group, valkey, s3) as (worker, services):
+    with memory_cgroup(LIMIT_BYTES) as group, running_worker_in(group, valkey, s3) as (worker, services):
         kinds = dict(submit(services, *files[number % len(files)]) for number in range(count))
         ends = [finished(services, job_id) for job_id in kinds]
         assert worker.pid in group.processes(), "the worker's main process did not survive"
@@ -75,7 +75,7 @@ class Group:
 
 
 @contextmanager
-def a_group(limit_bytes: int) -> Iterator[Group]:
+def memory_cgroup(limit_bytes: int) -> Iterator[Group]:
     """One without swap; skips where this machine lets us make none."""
     root = Path("/sys/fs/cgroup")
     is_v2 = (root / "cgroup.controllers").exists()
@@ -104,13 +104,13 @@ def a_group(limit_bytes: int) -> Iterator[Group]:
 
 
 @contextmanager
-def a_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Iterator[tuple[Server, Services]]:
+def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Iterator[tuple[Server, Services]]:
     """Two children, as in docker-compose.yml, and a rescuer outside of the group."""
     name = f"t{uuid.uuid4().hex[:8]}"
     env = QUICK | {
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "KAMMERTON_JOB_WALL_SECONDS": "40",
+        "KAMMERTON_JOB_TIMEOUT_SECONDS": "40",
         "KAMMERTON_LEASE_SECONDS": "15",
         "KAMMERTON_REDIS_URL": valkey.url,
         "KAMMERTON_REDIS_PREFIX": f"{name}:",
@@ -120,13 +120,10 @@ def a_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Iterator[tu
     }
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("KAMMERTON_", "AWS_"))}
     python = [sys.executable, "-m"]
-    celery = [*python, "celery", "-A", "worker.main", "worker", "--without-mingle", "--without-gossip"]
     join = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group.folder / "cgroup.procs")]
     commands = (
-        Command(
-            "worker", [*join, *celery, "--queues", "interactive,batch", "--concurrency", "2"], clean | env
-        ),
-        Command("rescuer", [*python, "worker.maintenance"], clean | env),
+        Command("worker", [*join, *python, "worker", "run", "--concurrency", "2"], clean | env),
+        Command("rescuer", [*python, "worker", "maintenance"], clean | env),
     )
     with mock.patch.dict(os.environ, env):
         services = connect(read_settings())
@@ -152,7 +149,7 @@ def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
     )
     services.audio.put(job_id, audio, media_type="application/octet-stream")
     services.jobs.add(
-        a_job(
+        make_job(
             job_id,
             input=described,
             created_at=now,
@@ -162,7 +159,7 @@ def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
             has_audio=True,
         )
     )
-    services.queue.submit(job_id, queue="interactive")
+    services.queue.enqueue(job_id, queue="interactive")
     return job_id, kind
 
 

@@ -20,11 +20,11 @@ from local.ports import Ports
 from shared.domain.api_key import Scope
 from shared.domain.job import Job, Problem
 from shared.domain.job_state import JobState
-from shared.errors import Conflict, LostLease, NotFound
+from shared.errors import Conflict, LeaseLost, NotFound
 from shared.ports.jobs import JobQuery
 from shared.redis.client import connect_redis
 from shared.redis.jobs import RedisJobStore
-from tests.support.factories import a_report
+from tests.support.factories import make_report
 from tests.support.secrets import lines_with_secrets
 from tests.support.servers import S3Server, ValkeyServer
 
@@ -60,7 +60,7 @@ class Api:
 
 
 @contextmanager
-def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> Iterator[Api]:
+def running_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> Iterator[Api]:
     """A real process over real servers, and somebody who ends every job: streams of events end with it."""
     ports = Ports(1)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
@@ -71,14 +71,14 @@ def an_api(valkey: ValkeyServer, s3: S3Server, log: Path, **settings: str) -> It
         "KAMMERTON_S3_BUCKET": f"t{uuid.uuid4().hex[:8]}",
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "KAMMERTON_LIMITS": "false",
+        "KAMMERTON_RATE_LIMITS_ENABLED": "false",
         "KAMMERTON_LOG_FORMAT": "json",
         "KAMMERTON_LOG_LEVEL": "DEBUG",
         "KAMMERTON_ADMIN_PASSWORD": uuid.uuid4().hex,
         **settings,
     }
     url = f"http://127.0.0.1:{ports.numbers[0]}"
-    command = [sys.executable, "-m", "api.server", "--port", str(ports.numbers[0])]
+    command = [sys.executable, "-m", "api", "serve", "--port", str(ports.numbers[0])]
     with (
         log.open("w") as out,
         subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out) as process,
@@ -108,7 +108,7 @@ def every_job_ends(url: str, prefix: str, *, uploads_end: threading.Event) -> It
         while not stop.wait(0.3):
             for job in jobs.page(waiting).jobs:
                 if job.state is JobState.QUEUED or uploads_end.is_set():
-                    with suppress(Conflict, NotFound, LostLease):
+                    with suppress(Conflict, NotFound, LeaseLost):
                         jobs.change(job.id, _ended)
 
     thread = threading.Thread(target=end_them)
@@ -129,7 +129,7 @@ def _ended(job: Job) -> Job:
     if started.state is not JobState.RUNNING:
         return started
     if sum(job.id.encode()) % 2:
-        return started.succeed(started.attempts, a_report(), now=now)
+        return started.succeed(started.attempts, make_report(), now=now)
     problem = Problem(code="undecodable", message="This is no sound.", retryable=False)
     return started.fail(started.attempts, problem, now=now)
 
@@ -186,7 +186,7 @@ def test_the_api_does_what_its_document_says(
     valkey: ValkeyServer, s3: S3Server, tmp_path: Path, who: str
 ) -> None:
     anonymous = "true" if who == "anybody" else "false"
-    with an_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ANONYMOUS=anonymous) as api:
+    with running_api(valkey, s3, tmp_path / "api.log", KAMMERTON_ALLOW_ANONYMOUS=anonymous) as api:
         scopes = [*Scope] if who == "operator" else [Scope.JOBS_READ, Scope.JOBS_WRITE]
         headers = {"Authorization": f"Bearer {api.token(*scopes)}"} if who in {"key", "operator"} else {}
         options = [f"--header={name}: {value}" for name, value in headers.items()]

@@ -10,9 +10,9 @@ import redis
 
 from tests.support.audio_files import audio_file
 from tests.support.secrets import forms_of, lines_with_secrets
-from tests.support.servers import a_valkey
-from tests.support.system import a_system
-from tests.support.webhook_receivers import a_socket
+from tests.support.servers import running_valkey
+from tests.support.system import running_system
+from tests.support.webhook_receivers import socket_server
 
 MOST_SECONDS = 120
 PASSWORD, PROXY, OPERATOR = "r3dis-p4ss/word", "pr0xy p4ssword", "0perators-0wn-word"
@@ -26,18 +26,22 @@ def test_no_log_tells_a_secret_or_a_file_name(tmp_path: Path) -> None:
         asked.append(connected.recv(65536))
         connected.sendall(b"HTTP/1.1 407 No\r\n\r\n")
 
-    with a_valkey(tmp_path) as valkey, a_socket(refuse) as proxy, redis.Redis.from_url(valkey.url) as keeper:
+    with (
+        running_valkey(tmp_path) as valkey,
+        socket_server(refuse) as proxy,
+        redis.Redis.from_url(valkey.url) as keeper,
+    ):
         keeper.config_set("requirepass", PASSWORD)
-        with a_system(
+        with running_system(
             tmp_path / "data",
             KAMMERTON_REDIS_URL=valkey.url.replace("redis://", "redis://:r3dis-p4ss%2Fword@"),
             KAMMERTON_OUTBOUND_PROXY=f"http://us:pr0xy%20p4ssword@127.0.0.1:{proxy}",
             KAMMERTON_OUTBOUND_ALLOWED_NETWORKS="127.0.0.0/8",
-            KAMMERTON_WEBHOOK_RETRY_SECONDS="0.5,3600",
+            KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS="0.5,3600",
             KAMMERTON_ADMIN_PASSWORD=OPERATOR,
             KAMMERTON_LOG_LEVEL="DEBUG",
         ) as system:
-            key = a_key(system.client)
+            key = make_key(system.client)
             client = httpx2.Client(
                 base_url=system.client.base_url, headers={"Authorization": f"Bearer {key}"}
             )
@@ -67,7 +71,7 @@ def test_a_planted_secret_is_found_in_every_form(tmp_path: Path) -> None:
         assert lines_with_secrets(log, [PASSWORD]) == [f"{log}:2: {PASSWORD}"]
 
 
-def a_key(client: httpx2.Client) -> str:
+def make_key(client: httpx2.Client) -> str:
     """Made by an operator on the dashboard."""
     browser = {"Sec-Fetch-Site": "same-origin"}
     entered = client.post("/admin/login", data={"password": OPERATOR}, headers=browser)

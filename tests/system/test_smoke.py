@@ -56,7 +56,7 @@ def wave_header(data_bytes: int, *, channels: int = 2, rate: int = 44_100) -> by
     )  # fmt: skip
 
 
-def a_wave(a4_hz: float, *, seconds: int) -> Iterator[bytes]:
+def make_wav(a4_hz: float, *, seconds: int) -> Iterator[bytes]:
     """A stereo A4 with harmonics, a second at a time; whole periods, so that the seconds join."""
     rate = 44_100
     time = np.arange(rate) / rate
@@ -68,7 +68,7 @@ def a_wave(a4_hz: float, *, seconds: int) -> Iterator[bytes]:
 
 
 def test_the_check_that_the_original_service_was_verified_with(system: System) -> None:
-    location = system.submit(b"".join(a_wave(432.0, seconds=120)), **{"Content-Type": "audio/wav"})
+    location = system.submit(b"".join(make_wav(432.0, seconds=120)), **{"Content-Type": "audio/wav"})
     report = system.finished(location)["report"]
     assert report["verdict"] == "432"
     assert abs(report["a4_hz"] - 432.0) <= 0.05
@@ -78,7 +78,10 @@ def test_the_check_that_the_original_service_was_verified_with(system: System) -
 def test_of_a_long_recording_only_the_window_is_read(system: System) -> None:
     seconds = 300_000_000 // (44_100 * 4)
     answer = system.client.post(
-        "/v1/jobs", content=a_wave(440.0, seconds=seconds), headers={"Content-Type": "audio/wav"}, timeout=300
+        "/v1/jobs",
+        content=make_wav(440.0, seconds=seconds),
+        headers={"Content-Type": "audio/wav"},
+        timeout=300,
     )
     assert answer.status_code == 202, answer.text
     job = system.finished(answer.headers["location"])
@@ -130,7 +133,7 @@ def test_a_truncated_file_gives_a_result_or_a_sentence(system: System, kind: str
 
 
 def test_a_lying_header_gives_what_is_there(system: System) -> None:
-    audio = b"".join(a_wave(440.0, seconds=3))
+    audio = b"".join(make_wav(440.0, seconds=3))
     lying = wave_header(4_000_000_000) + audio[44:]
     report = system.finished(system.submit(lying, **{"Content-Type": "audio/wav"}))["report"]
     assert report["audio"]["analysed_seconds"] == pytest.approx(3.0)

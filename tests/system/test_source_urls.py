@@ -15,22 +15,22 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.audio_files import audio_file
-from tests.support.audio_servers import asked_range, ranged, ranges_of, whole
-from tests.support.browser import a_browser, chromium_path
-from tests.support.music import a_song
-from tests.support.system import System, a_system
-from tests.support.webhook_receivers import Got, Reply, a_receiver, a_socket, hang
-from tests.system.test_smoke import MIB, a_wave
+from tests.support.audio_servers import ranged, requested_range, serve_ranges, whole
+from tests.support.browser import chromium_path, running_browser
+from tests.support.music import make_song
+from tests.support.system import System, running_system
+from tests.support.webhook_receivers import ReceivedRequest, Reply, hang, running_receiver, socket_server
+from tests.system.test_smoke import MIB, make_wav
 
 SECRET = "?signature=t0psecret"
 OPEN = {
     "KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8",
     "KAMMERTON_SOURCE_ALLOW_HTTP": "true",
-    "KAMMERTON_SOURCE_RETRY_SECONDS": "0.1,0.1,0.1",
+    "KAMMERTON_SOURCE_RETRY_DELAYS_SECONDS": "0.1,0.1,0.1",
     # nothing here ends for want of patience
-    "KAMMERTON_SOURCE_SECONDS": "600",
-    "KAMMERTON_STALLED_SECONDS": "700",
-    "KAMMERTON_SOURCE_ANSWER_SECONDS": "60",
+    "KAMMERTON_SOURCE_TIMEOUT_SECONDS": "600",
+    "KAMMERTON_WORKER_STALL_TIMEOUT_SECONDS": "700",
+    "KAMMERTON_SOURCE_RESPONSE_TIMEOUT_SECONDS": "60",
     "KAMMERTON_LOG_LEVEL": "DEBUG",
     "KAMMERTON_METRICS_PUBLIC": "true",
 }
@@ -40,7 +40,7 @@ MOST_SECONDS = 120
 @pytest.fixture(scope="module")
 def reaching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """A system that may call this machine."""
-    with a_system(tmp_path_factory.mktemp("sources") / "data", **OPEN) as running:
+    with running_system(tmp_path_factory.mktemp("sources") / "data", **OPEN) as running:
         yield running
         assert running.stored() == []
         assert "t0psecret" not in running.log.read_text()
@@ -55,7 +55,7 @@ def submit(system: System, url: str, **wishes: Any) -> str:
 
 def test_of_a_long_recording_on_a_server_with_ranges_a_minute_is_fetched(reaching: System) -> None:
     seconds = 900
-    chunks = a_wave(432.0, seconds=seconds)
+    chunks = make_wav(432.0, seconds=seconds)
     head, second = next(chunks), next(chunks)
     size = len(head) + seconds * len(second)
 
@@ -66,7 +66,7 @@ def test_of_a_long_recording_on_a_server_with_ranges_a_minute_is_fetched(reachin
             out += second[at : at + many - len(out)]
         return bytes(out)
 
-    with a_receiver(ranged(read, size, ETag='"v1"')) as server:
+    with running_receiver(ranged(read, size, ETag='"v1"')) as server:
         job = reaching.finished(submit(reaching, server.url, filename="long.wav"))
     assert job["state"] == "succeeded", job["problem"]
     assert job["report"]["verdict"] == "432"
@@ -78,7 +78,7 @@ def test_of_a_long_recording_on_a_server_with_ranges_a_minute_is_fetched(reachin
         "sha256": None,
         "source": f"http://127.0.0.1:{server.port}",
     }
-    sent = sum(last - first + 1 for first, last in filter(None, map(asked_range, server.requests)))
+    sent = sum(last - first + 1 for first, last in filter(None, map(requested_range, server.requests)))
     assert size > 150 * MIB
     assert sent < 60 * len(second) + 2 * MIB
     assert fetched_bytes(reaching) >= sent
@@ -103,7 +103,7 @@ def test_a_song_of_each_kind_is_fetched_with_and_without_ranges(
     reaching: System, kind: str, ranges: bool
 ) -> None:
     song = audio_file(kind, seconds=4.0)
-    with a_receiver(ranges_of(song) if ranges else whole(song)) as server:
+    with running_receiver(serve_ranges(song) if ranges else whole(song)) as server:
         job = reaching.finished(submit(reaching, server.url))
     assert job["state"] == "succeeded", job["problem"]
     assert abs(job["report"]["a4_hz"] - 440.0) < 0.3
@@ -114,10 +114,10 @@ def test_a_server_that_is_away_for_a_while_costs_no_attempt(reaching: System) ->
     song = audio_file("flac", seconds=4.0)
     turn = itertools.count()
 
-    def moody(got: Got) -> Reply:
-        return (503, {}, b"") if next(turn) < 2 else ranges_of(song)(got)
+    def moody(got: ReceivedRequest) -> Reply:
+        return (503, {}, b"") if next(turn) < 2 else serve_ranges(song)(got)
 
-    with a_receiver(moody) as server:
+    with running_receiver(moody) as server:
         job = reaching.finished(submit(reaching, server.url))
     assert (job["state"], job["attempts"]) == ("succeeded", 3)
     assert [event["why"] for event in job["timeline"] if event["state"] == "queued"][1:] == [
@@ -127,20 +127,20 @@ def test_a_server_that_is_away_for_a_while_costs_no_attempt(reaching: System) ->
 
 def test_a_server_that_stays_away_fails_the_job_and_a_person_may_try_again(reaching: System) -> None:
     song = audio_file("flac", seconds=4.0)
-    with a_receiver(lambda _: (500, {}, b"")) as server:
+    with running_receiver(lambda _: (500, {}, b"")) as server:
         location = submit(reaching, server.url)
         job = reaching.finished(location)
         assert (job["state"], job["attempts"]) == ("failed", 4)
         assert (job["problem"]["code"], job["problem"]["retryable"]) == ("source_away", True)
         assert len(server.requests) == 4
-        server.answers = ranges_of(song)
+        server.answers = serve_ranges(song)
         assert reaching.client.post(f"{location}/retry").status_code == 202
         assert reaching.finished(location)["state"] == "succeeded"
 
 
 def test_a_page_around_the_song_is_told_from_the_song(reaching: System) -> None:
     page = b"<!doctype html><title>My song</title>" + b"<p>Log in</p>" * 500
-    with a_receiver(whole(page, {"Content-Type": "audio/mpeg"})) as server:
+    with running_receiver(whole(page, {"Content-Type": "audio/mpeg"})) as server:
         job = reaching.finished(submit(reaching, server.url))
     assert (job["state"], job["problem"]["code"]) == ("failed", "unsupported_media")
     assert reaching.client.post(f"/v1/jobs/{job['id']}/retry").status_code == 409
@@ -156,7 +156,7 @@ def test_a_job_is_canceled_while_its_server_hangs(reaching: System, said: bytes)
         hanging.set()
         hang(connected)
 
-    with a_socket(serve) as port:
+    with socket_server(serve) as port:
         location = submit(reaching, f"http://127.0.0.1:{port}/song")
         assert hanging.wait(MOST_SECONDS)
         assert reaching.client.post(f"{location}/cancel").json()["state"] == "running"
@@ -168,13 +168,13 @@ def test_a_worker_killed_in_mid_fetch_costs_an_attempt_and_no_job(reaching: Syst
     song = audio_file("flac", seconds=4.0)
     asked, killed = threading.Event(), threading.Event()
 
-    def slow_at_first(got: Got) -> Reply:
+    def slow_at_first(got: ReceivedRequest) -> Reply:
         if not asked.is_set():
             asked.set()
             killed.wait(MOST_SECONDS)
-        return ranges_of(song)(got)
+        return serve_ranges(song)(got)
 
-    with a_receiver(slow_at_first) as server:
+    with running_receiver(slow_at_first) as server:
         location = submit(reaching, server.url)
         assert asked.wait(MOST_SECONDS)
         os.kill(fetching_pid(reaching, server.port), signal.SIGKILL)
@@ -196,7 +196,7 @@ def fetching_pid(system: System, port: int) -> int:
 def test_a_link_that_is_pasted_into_the_page_gets_its_tuning(reaching: System) -> None:
     expect.set_options(timeout=60_000)
     home = str(reaching.client.base_url)
-    with a_receiver(ranges_of(a_song(432.0, seconds=8))) as server, a_browser() as browser:
+    with running_receiver(serve_ranges(make_song(432.0, seconds=8))) as server, running_browser() as browser:
         page = browser.new_page(base_url=home)
         page.goto("/")
         page.get_by_label("Or paste a link").fill(

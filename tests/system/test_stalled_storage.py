@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.audio_files import audio_file
-from tests.support.s3_proxy import a_relay
+from tests.support.s3_proxy import s3_relay
 from tests.support.servers import S3Server
-from tests.support.system import System, a_system
+from tests.support.system import System, running_system
 
 BUCKET = "stalled"
 SONG = audio_file("wav", seconds=4.0)
@@ -34,7 +34,7 @@ class StallingProxy:
 
 
 @contextmanager
-def a_stalling_proxy(storage: S3Server) -> Iterator[StallingProxy]:
+def stalling_s3_proxy(storage: S3Server) -> Iterator[StallingProxy]:
     proxy = StallingProxy()
 
     def stall(asked: bytes, client: socket.socket, server: socket.socket) -> bool:
@@ -53,7 +53,7 @@ def a_stalling_proxy(storage: S3Server) -> Iterator[StallingProxy]:
                 break
         return True
 
-    with a_relay(storage, stall) as proxy.url:
+    with s3_relay(storage, stall) as proxy.url:
         try:
             yield proxy
         finally:
@@ -61,7 +61,7 @@ def a_stalling_proxy(storage: S3Server) -> Iterator[StallingProxy]:
 
 
 @contextmanager
-def a_system_behind(proxy: StallingProxy, storage: S3Server, data_dir: Path) -> Iterator[System]:
+def running_system_behind(proxy: StallingProxy, storage: S3Server, data_dir: Path) -> Iterator[System]:
     settings = {
         "KAMMERTON_S3_ENDPOINT_URL": proxy.url,
         "KAMMERTON_S3_BUCKET": BUCKET,
@@ -71,12 +71,12 @@ def a_system_behind(proxy: StallingProxy, storage: S3Server, data_dir: Path) -> 
         # what is seen here must be the worker's own doing: no rescuer takes the job from it
         "KAMMERTON_LEASE_SECONDS": "600",
     }
-    with a_system(data_dir, **settings) as system:
+    with running_system(data_dir, **settings) as system:
         yield system
 
 
 def test_a_job_is_canceled_while_its_worker_waits_for_our_storage(tmp_path: Path, s3: S3Server) -> None:
-    with a_stalling_proxy(s3) as proxy, a_system_behind(proxy, s3, tmp_path / "data") as system:
+    with stalling_s3_proxy(s3) as proxy, running_system_behind(proxy, s3, tmp_path / "data") as system:
         proxy.armed.set()
         location = system.submit(SONG, **{"Content-Type": "audio/wav"})
         assert proxy.stalled.wait(MOST_SECONDS)

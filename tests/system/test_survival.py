@@ -9,7 +9,7 @@ import httpx2
 import psutil
 
 from tests.support.audio_files import audio_file
-from tests.support.system import System, a_system
+from tests.support.system import System, running_system
 
 SONG = audio_file("flac", seconds=3.0)
 
@@ -29,22 +29,28 @@ def until_ready(system: System) -> None:
 
 
 def test_jobs_survive_a_stop_and_a_start_and_no_process_stays(tmp_path: Path) -> None:
-    with a_system(tmp_path / "data") as system:
+    with running_system(tmp_path / "data") as system:
         done = submit(system)
         first = system.finished(done)
         waiting = [submit(system) for _ in range(5)]
         family = psutil.Process(system.launcher.pid).children(recursive=True)
         assert len(family) >= 6
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in family)
-    with a_system(tmp_path / "data") as system:
+    with running_system(tmp_path / "data") as system:
         assert system.client.get(done).json()["report"] == first["report"]
         assert [system.finished(location)["state"] for location in waiting] == ["succeeded"] * 5
         assert system.stored() == []
 
 
 def test_whatever_dies_comes_back_and_the_jobs_are_done(tmp_path: Path) -> None:
-    with a_system(tmp_path / "data", KAMMERTON_LEASE_SECONDS="5") as system:
-        for words in (("celery",), ("valkey-server",), ("weed",), ("worker.maintenance",), ("api.server",)):
+    with running_system(tmp_path / "data", KAMMERTON_LEASE_SECONDS="5") as system:
+        for words in (
+            ("worker run",),
+            ("valkey-server",),
+            ("weed",),
+            ("worker maintenance",),
+            ("api serve",),
+        ):
             before = [submit(system) for _ in range(3)]
             os.kill(system.pid_of(*words), signal.SIGKILL)
             until_ready(system)

@@ -7,8 +7,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.support.audio_files import audio_file
 from tests.support.secrets import lines_with_secrets
-from tests.support.system import a_system
-from tests.support.webhook_receivers import Receiver, a_receiver
+from tests.support.system import running_system
+from tests.support.webhook_receivers import WebhookReceiver, running_receiver
 
 OPEN = {"KAMMERTON_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.0/8", "KAMMERTON_WEBHOOK_ALLOW_HTTP": "true"}
 TRACE, CLIENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -27,7 +27,7 @@ class Told:
         self.parent: str = span.parent_span_id.hex()  # type: ignore[attr-defined]
 
 
-def told(collector: Receiver) -> list[Told]:
+def told(collector: WebhookReceiver) -> list[Told]:
     spans = []
     for got in list(collector.requests):
         for resource in ExportTraceServiceRequest.FromString(got.body).resource_spans:
@@ -36,7 +36,7 @@ def told(collector: Receiver) -> list[Told]:
     return spans
 
 
-def of_trace(collector: Receiver, trace: str, *names: str) -> dict[str, Told]:
+def of_trace(collector: WebhookReceiver, trace: str, *names: str) -> dict[str, Told]:
     """The spans of a trace by name, once all of these have come."""
     deadline = time.monotonic() + MOST_SECONDS
     while True:
@@ -50,9 +50,9 @@ def of_trace(collector: Receiver, trace: str, *names: str) -> dict[str, Told]:
 def test_one_upload_is_one_trace_from_its_request_to_its_webhook(tmp_path: Path) -> None:
     steps = ("POST /v1/jobs", "waiting", "attempt", "decode", "analysis", "webhook")
     with (
-        a_receiver() as collector,
-        a_receiver() as hook,
-        a_system(
+        running_receiver() as collector,
+        running_receiver() as hook,
+        running_system(
             tmp_path / "data",
             KAMMERTON_TRACES_URL=f"http://127.0.0.1:{collector.port}/v1/traces",
             **OPEN,

@@ -15,8 +15,8 @@ import soundfile
 from playwright.sync_api import Browser, Page, Route
 
 from tests.support.audio_files import encoded
-from tests.support.music import a_song
-from tests.support.system import SOME_ORIGIN, System
+from tests.support.music import make_song
+from tests.support.system import ALLOWED_ORIGIN, System
 
 DOCS = Path(__file__).parents[2] / "docs" / "uploads.md"
 EXAMPLES = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", DOCS.read_text(), re.DOTALL))
@@ -37,7 +37,7 @@ PAGE = "<!doctype html><title>Somebody's page</title><input type=file>"
 @pytest.fixture(scope="module")
 def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("songs")
-    sound, rate = soundfile.read(io.BytesIO(a_song(432.0, seconds=25)), dtype="float32", always_2d=True)
+    sound, rate = soundfile.read(io.BytesIO(make_song(432.0, seconds=25)), dtype="float32", always_2d=True)
     for name, kind in SONGS.items():
         (folder / name).write_bytes(encoded(kind, sound, rate=rate))
     return folder
@@ -84,7 +84,7 @@ def test_tus_js_client_in_node_uploads_a_song(system: System, songs: Path, node_
 
 
 @contextmanager
-def a_page(browser: Browser, origin: str) -> Iterator[Page]:
+def serve_page(browser: Browser, origin: str) -> Iterator[Page]:
     """A page of that origin, wherever it came from."""
 
     def serve(route: Route) -> None:
@@ -97,13 +97,13 @@ def a_page(browser: Browser, origin: str) -> Iterator[Page]:
         yield page
 
 
-@pytest.mark.parametrize("origin", [SOME_ORIGIN, "its own"])
+@pytest.mark.parametrize("origin", [ALLOWED_ORIGIN, "its own"])
 @pytest.mark.parametrize("name", OF_PAGES)
 def test_an_example_for_a_page_uploads_a_song_in_a_browser(
     system: System, songs: Path, node_modules: Path, browser: Browser, name: str, origin: str
 ) -> None:
     song = songs / ("song.wav" if name.startswith("direct") else "song.m4a")
-    with a_page(browser, home(system) if origin == "its own" else origin) as page:
+    with serve_page(browser, home(system) if origin == "its own" else origin) as page:
         page.add_script_tag(path=node_modules / "node_modules" / "tus-js-client" / "dist" / "tus.min.js")
         page.set_input_files("input", song)
         page.add_script_tag(content=EXAMPLES[name].replace(HOME, home(system)))
@@ -115,7 +115,7 @@ def test_an_example_for_a_page_uploads_a_song_in_a_browser(
 
 def test_a_page_of_another_origin_may_not_upload(system: System, songs: Path, browser: Browser) -> None:
     complaints: list[str] = []
-    with a_page(browser, "http://others.localhost:1") as page:
+    with serve_page(browser, "http://others.localhost:1") as page:
         page.on("console", lambda said: complaints.append(said.text))
         page.set_input_files("input", songs / "song.m4a")
         page.add_script_tag(content=EXAMPLES["fetch.js"].replace(HOME, home(system)))

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.api_process import Api, an_api
+from tests.support.api_process import Api, running_api
 from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
@@ -27,12 +27,12 @@ LONG = b"fLaC" + random.Random(2).randbytes(12 * MIB)
 def api(valkey: ValkeyServer, s3: S3Server) -> Iterator[Api]:
     settings = {
         "KAMMERTON_MAX_UPLOAD_BYTES": str(64 * MIB),
-        "KAMMERTON_UPLOAD_IDLE_SECONDS": "1.5",
+        "KAMMERTON_UPLOAD_IDLE_TIMEOUT_SECONDS": "1.5",
         "KAMMERTON_UPLOAD_BUFFER_BYTES": str(16 * MIB),
         "KAMMERTON_UPLOAD_WAIT_SECONDS": "30",
         "KAMMERTON_DIRECT_PART_BYTES": str(5 * MIB),
     }
-    with an_api(valkey, s3, **settings) as running:
+    with running_api(valkey, s3, **settings) as running:
         yield running
 
 
@@ -76,7 +76,7 @@ def test_who_expects_100_and_may_send_gets_it_and_then_the_job(api: Api) -> None
 
 def gone(api: Api) -> None:
     """Wait until the API is done with every upload, then see that nothing stayed behind."""
-    while api.uploads.alive():
+    while api.uploads.list_alive():
         time.sleep(0.02)
     assert {key for key, unfinished in api.stored()} <= api.accepted()
     assert not any(unfinished for _, unfinished in api.stored())
@@ -220,13 +220,13 @@ def test_whenever_clients_and_the_api_are_killed_storage_ends_with_the_accepted_
         api.server.kill()
         for client in clients:
             client.join()
-        orphaned |= {upload.id for upload in api.uploads.alive()}
+        orphaned |= {upload.id for upload in api.uploads.list_alive()}
         api.server.start()
     in_threads(6, one)
-    while {upload.id for upload in api.uploads.alive()} - orphaned:
+    while {upload.id for upload in api.uploads.list_alive()} - orphaned:
         time.sleep(0.02)
     for upload_id in orphaned:
-        api.uploads.leave(upload_id)  # as half a minute does
+        api.uploads.deregister(upload_id)  # as half a minute does
     left = api.rescued()
     accepted = api.accepted()
     assert set(said_yes) <= accepted

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from tusclient.client import TusClient
 
-from tests.support.api_process import Api, an_api
-from tests.support.s3_proxy import RefusingProxy, a_refusing_proxy
+from tests.support.api_process import Api, running_api
+from tests.support.s3_proxy import RefusingProxy, refusing_s3_proxy
 from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
@@ -23,13 +23,13 @@ JS = Path(__file__).parent / "tus_client.mjs"
 
 @pytest.fixture(scope="module")
 def storage(s3: S3Server) -> Iterator[RefusingProxy]:
-    with a_refusing_proxy(s3) as proxy:
+    with refusing_s3_proxy(s3) as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
 def api(valkey: ValkeyServer, s3: S3Server, storage: RefusingProxy) -> Iterator[Api]:
-    with an_api(valkey, s3, KAMMERTON_S3_ENDPOINT_URL=storage.url) as running:
+    with running_api(valkey, s3, KAMMERTON_S3_ENDPOINT_URL=storage.url) as running:
         yield running
 
 
@@ -115,7 +115,7 @@ def test_a_connection_cut_in_the_middle_costs_nothing_of_what_came(api: Api) -> 
     head += "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
     with api.socket() as connection:
         connection.sendall(head.encode() + b"\r\n" + SONG[: 7 * MIB])
-    while api.uploads.alive():
+    while api.uploads.list_alive():
         pass
     offset = offset_of(url)
     assert 5 * MIB < offset <= 7 * MIB
@@ -191,9 +191,11 @@ def test_a_connection_cut_between_the_last_byte_and_the_end_of_the_request_costs
     head += "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
     with api.socket() as connection:
         connection.sendall(head.encode() + b"\r\n%x\r\n" % len(song) + song + b"\r\n")
-        while (upload_id, len(song)) not in {(each.id, each.received_bytes) for each in api.uploads.alive()}:
+        while (upload_id, len(song)) not in {
+            (each.id, each.received_bytes) for each in api.uploads.list_alive()
+        }:
             pass
-    while upload_id in {each.id for each in api.uploads.alive()}:
+    while upload_id in {each.id for each in api.uploads.list_alive()}:
         pass
     assert offset_of(url) == len(song) - 1
     assert patch(url, len(song) - 1, song[-1:]) == 204

@@ -27,13 +27,20 @@ from shared.redis.client import connect_redis
 from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
 from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.jobs import RedisJobStore
-from shared.schemas.webhook_event import event_of
+from shared.schemas.webhook_event import job_event
 from tests.support.audio_files import audio_file
-from tests.support.factories import a_job, a_report
-from tests.support.fakes.webhooks import an_endpoint
-from tests.support.servers import ValkeyServer, a_valkey
-from tests.support.system import a_system
-from tests.support.webhook_receivers import Got, Reply, a_receiver, a_socket, hang, trickle
+from tests.support.factories import make_job, make_report
+from tests.support.fakes.webhooks import make_endpoint
+from tests.support.servers import ValkeyServer, running_valkey
+from tests.support.system import running_system
+from tests.support.webhook_receivers import (
+    ReceivedRequest,
+    Reply,
+    hang,
+    running_receiver,
+    socket_server,
+    trickle,
+)
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "hooked:"
@@ -52,11 +59,11 @@ class Office:
 
     def finish_job(self, job_id: str, **fields: Any) -> str:
         """Make a job and end it; the id of the delivery to its callback."""
-        stubborn(lambda: self.jobs.add(a_job(job_id, keep_seconds=3600.0, **fields)))
+        stubborn(lambda: self.jobs.add(make_job(job_id, keep_seconds=3600.0, **fields)))
         stubborn(lambda: self.jobs.change(job_id, _start))
         old = stubborn(lambda: self.jobs.get(job_id))
         new = stubborn(lambda: self.jobs.change(job_id, _succeed))
-        event = event_of(old, new)
+        event = job_event(old, new)
         assert event is not None
         return delivery_id(event.id, "callback")
 
@@ -66,7 +73,7 @@ def _start(job: Job) -> Job:
 
 
 def _succeed(job: Job) -> Job:
-    return job if job.state.is_final else job.succeed(1, a_report(), now=time.time())
+    return job if job.state.is_final else job.succeed(1, make_report(), now=time.time())
 
 
 def stubborn(act: Callable[[], Any]) -> Any:
@@ -83,10 +90,10 @@ def stubborn(act: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def a_sender(url: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
+def running_sender(url: str, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("KAMMERTON_")}
     env = clean | OPEN | {"KAMMERTON_REDIS_URL": url, "KAMMERTON_REDIS_PREFIX": PREFIX} | settings
-    command = [sys.executable, "-m", "worker.webhooks"]
+    command = [sys.executable, "-m", "worker", "webhooks"]
     with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -103,22 +110,22 @@ def until(true: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with a_valkey(tmp_path) as running:
+    with running_valkey(tmp_path) as running:
         yield running
 
 
 def test_nothing_is_lost_though_senders_and_the_server_are_killed(server: ValkeyServer) -> None:
     office, secrets, promised = Office(server.url), {}, set()
-    settings = {"KAMMERTON_WEBHOOK_RETRY_SECONDS": ",".join(["0.2"] * 50)}
+    settings = {"KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS": ",".join(["0.2"] * 50)}
     calls = itertools.count()
 
-    def moody(_: Got) -> Reply:
+    def moody(_: ReceivedRequest) -> Reply:
         number = next(calls)
         time.sleep(0.01)
         return (503, {}, b"") if number % 3 == 0 else (200, {}, b"")
 
-    with ExitStack() as stack, a_receiver(moody) as receiver:
-        senders = [stack.enter_context(a_sender(server.url, **settings)) for _ in range(2)]
+    with ExitStack() as stack, running_receiver(moody) as receiver:
+        senders = [stack.enter_context(running_sender(server.url, **settings)) for _ in range(2)]
         for number in range(60):
             secret = new_secret()
             callback = Callback(url=f"{receiver.url}?{number}", events=("job.succeeded",), secret=secret)
@@ -126,7 +133,7 @@ def test_nothing_is_lost_though_senders_and_the_server_are_killed(server: Valkey
             secrets[f"/hook?{number}"] = secret
             if number % 12 == 7:
                 senders.pop(0).send_signal(signal.SIGKILL)
-                senders.append(stack.enter_context(a_sender(server.url, **settings)))
+                senders.append(stack.enter_context(running_sender(server.url, **settings)))
             if number % 25 == 20:
                 server.server.kill()
                 server.server.start()
@@ -144,21 +151,21 @@ def test_nothing_is_lost_though_senders_and_the_server_are_killed(server: Valkey
 def test_an_attempt_that_a_kill_cut_off_is_made_again_under_the_same_id(server: ValkeyServer) -> None:
     office, hold = Office(server.url), threading.Event()
 
-    def slow_at_first(_: Got) -> Reply:
+    def slow_at_first(_: ReceivedRequest) -> Reply:
         if not hold.is_set():
             hold.wait(60)
         return 200, {}, b""
 
     settings = {"KAMMERTON_WEBHOOK_TIMEOUT_SECONDS": "8"}
-    with a_receiver(slow_at_first) as receiver:
+    with running_receiver(slow_at_first) as receiver:
         callback = Callback(url=receiver.url, events=("job.succeeded",), secret=new_secret())
         promised = office.finish_job("job-1", callback=callback)
-        with a_sender(server.url, **settings) as sender:
+        with running_sender(server.url, **settings) as sender:
             until(lambda: len(receiver.requests) == 1)
             sender.kill()
         hold.set()
         assert office.deliveries.get(promised).leased
-        with a_sender(server.url, **settings):
+        with running_sender(server.url, **settings):
             until(lambda: office.deliveries.get(promised).state is DeliveryState.DELIVERED)
         first, second = receiver.requests
         assert first.headers["webhook-id"] == second.headers["webhook-id"] == promised
@@ -170,19 +177,19 @@ def test_bad_receivers_keep_no_good_one_waiting(server: ValkeyServer) -> None:
     office = Office(server.url)
     with (
         ExitStack() as stack,
-        a_socket(hang) as hanging,
-        a_socket(_answer_byte_by_byte) as slow,
-        a_receiver(lambda _: (500, {}, b"")) as failing,
+        socket_server(hang) as hanging,
+        socket_server(_answer_byte_by_byte) as slow,
+        running_receiver(lambda _: (500, {}, b"")) as failing,
     ):
         bad = [f"http://127.0.0.1:{hanging}/", f"http://127.0.0.1:{slow}/", failing.url]
-        good = [stack.enter_context(a_receiver()) for _ in range(50)]
+        good = [stack.enter_context(running_receiver()) for _ in range(50)]
         for number in range(30):
             office.finish_job(f"bad-{number}", callback=_callback(bad[number % 3]))
         promised = [
             office.finish_job(f"good-{number}", callback=_callback(receiver.url))
             for number, receiver in enumerate(good)
         ]
-        with a_sender(server.url):
+        with running_sender(server.url):
             until(lambda: all(receiver.requests for receiver in good))
             held = [one for one in _deliveries(office, "bad", 30) if one.url in bad[:2]]
             assert [one.attempts for one in held] == [()] * 20
@@ -194,9 +201,13 @@ def test_every_endpoint_of_a_key_hears_of_its_jobs_and_the_one_that_is_gone_no_m
     server: ValkeyServer,
 ) -> None:
     office = Office(server.url)
-    with a_receiver() as good, a_receiver(lambda _: (410, {}, b"")) as gone, a_sender(server.url):
+    with (
+        running_receiver() as good,
+        running_receiver(lambda _: (410, {}, b"")) as gone,
+        running_sender(server.url),
+    ):
         for number, receiver in enumerate((good, gone)):
-            office.endpoints.add(an_endpoint(number, url=receiver.url))
+            office.endpoints.add(make_endpoint(number, url=receiver.url))
         office.finish_job("job-1", owner="key-1")
         until(lambda: office.endpoints.get("ep_1").disabled_at is not None and bool(good.requests))
         office.finish_job("job-2", owner="key-1")
@@ -209,7 +220,7 @@ def test_every_endpoint_of_a_key_hears_of_its_jobs_and_the_one_that_is_gone_no_m
 
 
 def test_a_song_that_is_analysed_calls_back(tmp_path: Path) -> None:
-    with a_receiver() as receiver, a_system(tmp_path / "data", **OPEN) as system:
+    with running_receiver() as receiver, running_system(tmp_path / "data", **OPEN) as system:
         answer = system.client.post(
             "/v1/jobs",
             content=audio_file("flac", seconds=3.0),

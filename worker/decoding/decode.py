@@ -1,6 +1,6 @@
-"""Any audio file object to mono samples, by libsndfile or FFmpeg. The only file that knows librosa.
+"""Decodes audio file objects to mono samples with libsndfile or FFmpeg. Only this module imports librosa.
 
-Takes no path and no name, and so opens nothing but the bytes it is given.
+Takes no path and no name, so that decoders can open nothing but the bytes they are given.
 """
 
 import os
@@ -10,89 +10,97 @@ import soundfile
 from librosa import stream
 
 from shared.errors import KammertonError, TooComplex, Undecodable
-from worker.decoding.byte_source import Source
+from worker.decoding.byte_source import ByteSource
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
 from worker.decoding.window import Recording, Window, check_format, mix_down
 
 __all__ = ["Recording", "decode"]
 
-# What libsndfile is given. The two dozen studio formats it also knows are attack surface and no songs.
-_LIBSNDFILE_STARTS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", b".snd")
-# Of all channels together: 128 KiB. Where a file breaks, the block that it breaks in is lost.
+# libsndfile reads two dozen more studio formats. They are attack surface and not music.
+_LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", b".snd")
+# All channels together, 128 KiB. A damaged block is lost whole.
 _BLOCK_SAMPLES = 1 << 15
-_NO_DECODER = "No decoder gets audio out of the file."
-# Between two frames. FFmpeg 8.1 keeps all that lies there, and dies when it may not have more memory.
-_FLAC_PATIENCE_BYTES = 8 << 20
+_NO_DECODER = "The file can't be decoded. Upload it in another format, such as FLAC, WAV or MP3."
+# FFmpeg 8.1 buffers everything between two FLAC frames and crashes when it can't allocate more.
+_MAX_FLAC_BYTES_WITHOUT_AUDIO = 8 << 20
 _CONTAINERS = {"WAVEX": "wav", "RF64": "wav"}
 _CODECS = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_I": "mp1"}
-# libsndfile's "no idea" is 2**63 - 1 frames.
+# libsndfile reports 2**63 - 1 frames if it does not know the length.
 _MAX_DECLARED_FRAMES = 1 << 62
 
 
 def decode(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> Recording:
-    """Decode at most *window_seconds* of *audio*, from *start_seconds* on.
+    """Decode up to *window_seconds* of *audio*, starting at *start_seconds*.
 
-    Raises `Undecodable`, its code being `undecodable`, `no_audio`, `bad_samples`, `channels` or
-    `sample_rate`; or `TooComplex`. What the file object itself raises comes through.
+    Raises:
+        Undecodable: the code is `undecodable`, `no_audio`, `bad_samples`, `channels` or `sample_rate`.
+        TooComplex: the file takes too much memory or reading.
+        Exception: whatever the file object raises.
     """
-    source = Source(audio)
+    source = ByteSource(audio)
     try:
         return _decode(source, start_seconds=start_seconds, window_seconds=window_seconds)
     except Undecodable as error:
-        if source.gave_up:
-            raise TooComplex("A large part of the file was read and no audio found in it.") from error
+        if source.read_limit_reached:
+            raise TooComplex(
+                "No audio was found in the first part of the file. Upload a file that is only audio."
+            ) from error
         raise
     except KammertonError:
         raise
-    except MemoryError as error:  # also PyAV's own, for tiny files that claim much: never a reason to retry
+    except (
+        MemoryError
+    ) as error:  # PyAV raises it too, for tiny files with huge claims: retrying does not help
         raise TooComplex("The file takes too much memory to decode.") from error
     finally:
-        source.raise_failure()
+        source.raise_read_error()
 
 
-def _decode(source: Source, *, start_seconds: float, window_seconds: float) -> Recording:
-    """Try libsndfile, then FFmpeg; raises as `decode` does, and MemoryError."""
+def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float) -> Recording:
+    """Try libsndfile, then FFmpeg. Raises as `decode` does, and MemoryError."""
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
-        raise Undecodable("The file is empty.", code="no_audio")
+        raise Undecodable("The file is empty. Upload a file with sound.", code="no_audio")
     tags_end = check_header_limits(audio)
     recording = None
-    if _libsndfile_reads(source):
+    if _is_libsndfile_format(source):
         try:
-            window = Window(seconds=window_seconds, on_audio=source.audio_came_out)
-            recording = _with_libsndfile(source, start_seconds=start_seconds, window=window)
+            window = Window(seconds=window_seconds, on_audio=source.audio_decoded)
+            recording = _decode_with_libsndfile(source, start_seconds=start_seconds, window=window)
         except soundfile.LibsndfileError:
-            source.raise_failure()
-    if recording is not None and (recording.seconds >= window_seconds or not source.has_more):
+            source.raise_read_error()
+    if recording is not None and (recording.seconds >= window_seconds or not source.has_unread_bytes):
         return recording
-    # libsndfile stops where a header ends the file or a frame is broken, though there be more.
-    # FFmpeg in turn gives up on a tag of more than a megabyte, such as a large picture: it gets none.
-    source.begin_at(tags_end)
+    # libsndfile stops at the length a header declares or at a damaged frame, even if audio follows.
+    # FFmpeg fails on tags of more than a megabyte, such as large pictures, so it gets the file without.
+    source.skip_first_bytes(tags_end)
     if source.read(4) == b"fLaC":
-        source.patience_bytes = _FLAC_PATIENCE_BYTES
+        source.max_bytes_without_audio = _MAX_FLAC_BYTES_WITHOUT_AUDIO
     source.seek(0)
     try:
-        window = Window(seconds=window_seconds, on_audio=source.audio_came_out)
-        other = decode_with_ffmpeg(audio, start_seconds=start_seconds, window=window)
-    except Exception as error:  # decoders answer hostile bytes with anything, ZeroDivisionError included
+        window = Window(seconds=window_seconds, on_audio=source.audio_decoded)
+        ffmpeg_recording = decode_with_ffmpeg(audio, start_seconds=start_seconds, window=window)
+    except Exception as error:  # decoders raise anything on hostile bytes, even ZeroDivisionError
         if recording is not None:
             return recording
         if isinstance(error, (KammertonError, MemoryError)):
             raise
         raise Undecodable(_NO_DECODER) from error
-    return other if recording is None or other.seconds > recording.seconds else recording
+    return (
+        ffmpeg_recording if recording is None or ffmpeg_recording.seconds > recording.seconds else recording
+    )
 
 
-def _libsndfile_reads(source: Source) -> bool:
+def _is_libsndfile_format(source: ByteSource) -> bool:
     source.seek(0)
     start = source.read(4)
     source.seek(0)
-    return start.startswith(_LIBSNDFILE_STARTS) or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
+    return start.startswith(_LIBSNDFILE_MAGIC) or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
 
 
-def _with_libsndfile(source: Source, *, start_seconds: float, window: Window) -> Recording | None:
-    """Fill *window* through `librosa.stream`; None where libsndfile finds no samples."""
+def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window: Window) -> Recording | None:
+    """Fill *window* through `librosa.stream`. Returns None if libsndfile finds no samples."""
     with soundfile.SoundFile(source, "r") as file:
         check_format(channels=file.channels, sample_rate=file.samplerate)
         position = first_frame = int(start_seconds * file.samplerate)
@@ -105,12 +113,12 @@ def _with_libsndfile(source: Source, *, start_seconds: float, window: Window) ->
                 block_length=1,
                 frame_length=block_frames,
                 hop_length=block_frames,
-                mono=False,  # librosa's own downmix refuses a recording for one sample that is no number
+                mono=False,  # librosa's own downmix rejects a recording for one NaN
                 offset=start_seconds,
-                duration=window.wanted_seconds,
+                duration=window.seconds,
                 fill_value=0.0,
             ):
-                # A file that holds less than its header says gives blocks of filling: count what it read.
+                # If a file is shorter than its header says, librosa pads blocks: count what was read.
                 decoded = file.tell() - position
                 if decoded <= 0:
                     break

@@ -1,6 +1,6 @@
-"""What libsndfile can't read, through FFmpeg (PyAV): AAC, M4A, MP4, WebM, WMA, ALAC, AMR and others.
+"""Decodes what libsndfile can't read with FFmpeg (PyAV): AAC, M4A, MP4, WebM, WMA, ALAC, AMR and others.
 
-Opens nothing but the bytes it is given: no playlist, no second file, no address.
+Opens no playlist, no second file and no URL: only the bytes it is given.
 """
 
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from shared.errors import TooComplex, Undecodable
 from worker.decoding.window import NO_AUDIO, Recording, Window, check_format, mix_down
 
-# Without these a playlist under any name makes FFmpeg fetch addresses and open files of this machine.
-# Measured: enough on its own, and 3 of 1,084 decodable real files are lost by it.
+# Without these options a playlist under any name makes FFmpeg fetch URLs and open local files.
+# Measured: they suffice on their own, and cost 3 of 1,084 decodable real files.
 OPTIONS = {
     "format_whitelist": "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,dsf,dts,eac3,flac,flv,gsm,matroska,mov,"
     "mp3,mpc,mpc8,mpeg,mpegts,ogg,tak,tta,voc,w64,wav,wv,avi",
     "protocol_whitelist": "none",
 }
 
-# A minute has at most 24,000 packets of Opus (2.5 ms each), 3,000 of AMR; some PCM is cut finer.
+# A minute has at most 24,000 packets of Opus (2.5 ms each) or 3,000 of AMR; some PCM has more.
 MAX_PACKETS = 200_000
-MAX_BARREN_PACKETS = 10_000
+MAX_PACKETS_WITHOUT_AUDIO = 10_000
 MAX_DECODE_ERRORS = 500
 
 _MAX_PLANES = 8
@@ -39,13 +39,15 @@ _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "fl
 def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window) -> Recording:
     """Fill *window* from the best audio stream of *audio*.
 
-    Raises `Undecodable` when there is no such stream or no sample in it, `TooComplex` when it holds
-    too many packets for its audio, and `av.FFmpegError` or `MemoryError` when it can't be opened.
+    Raises:
+        Undecodable: there is no audio stream, or no sample in it.
+        TooComplex: the stream has too many packets for its audio.
+        av.FFmpegError, MemoryError: the file can't be opened.
     """
     with av.open(audio, mode="r", options=dict(OPTIONS), metadata_errors="replace") as container:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream):
-            raise Undecodable("There is no audio in the file.", code="no_audio")
+            raise Undecodable("The file has no audio track. Upload a file with sound.", code="no_audio")
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
@@ -85,13 +87,13 @@ def _seek(container: InputContainer, stream: AudioStream, start_seconds: float) 
         return
     try:
         container.seek(int(start_seconds / stream.time_base) + (stream.start_time or 0), stream=stream)
-    except av.FFmpegError:  # some formats can't: then all before the window is decoded, within bounds
+    except av.FFmpegError:  # not seekable: decode everything before the window, within limits
         container.seek(0)
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[tuple[AudioFrame, float]]:
-    """Yield frames and where each begins, in seconds, within bounds on packets and errors."""
-    barren = errors = 0
+    """Yield frames and their start in seconds, within limits on packets and errors."""
+    packets_without_audio = errors = 0
     position = 0.0
     for count, packet in enumerate(_packets(container, stream), start=1):
         try:
@@ -101,9 +103,15 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[tuple[Au
         except av.FFmpegError:
             errors += 1
             frames = []
-        barren = 0 if frames else barren + 1
-        if count > MAX_PACKETS or barren > MAX_BARREN_PACKETS or errors > MAX_DECODE_ERRORS:
-            raise TooComplex("The file has too many pieces without audio, or too many broken ones.")
+        packets_without_audio = 0 if frames else packets_without_audio + 1
+        if (
+            count > MAX_PACKETS
+            or packets_without_audio > MAX_PACKETS_WITHOUT_AUDIO
+            or errors > MAX_DECODE_ERRORS
+        ):
+            raise TooComplex(
+                "Too many of the file's packets are damaged or empty. Convert it, then try again."
+            )
         for frame in frames:
             if frame.pts is not None and frame.time_base:
                 position = float((frame.pts - (stream.start_time or 0)) * frame.time_base)
@@ -112,7 +120,7 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[tuple[Au
 
 
 def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet[AudioStream]]":
-    """Yield packets up to the end of the file, or to where it breaks: what came before is a recording."""
+    """Yield packets up to the end of the file or up to damage: what comes before is a recording."""
     try:
         yield from container.demux(stream)
     except MemoryError:
@@ -122,16 +130,17 @@ def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet
 
 
 def _check_planes(frame: AudioFrame) -> None:
-    """Refuse frames that PyAV 18.1 reads through wild pointers: more than 8 channels, one plane each."""
+    """Refuse planar frames of more than 8 channels, which PyAV 18.1 reads through wild pointers."""
     if frame.format.is_planar and frame.layout.nb_channels > _MAX_PLANES:
         raise Undecodable(
-            f"The file has {frame.layout.nb_channels} channels; at most {_MAX_PLANES} can be read here.",
+            f"The file has {frame.layout.nb_channels} channels; up to {_MAX_PLANES} are supported here."
+            " Mix it down to stereo.",
             code="channels",
         )
 
 
 def _mono(frame: AudioFrame) -> NDArray[np.float32]:
-    """Mix a frame down to one channel, full scale at 1."""
+    """Mix a frame down to one channel with full scale at 1."""
     kind = frame.format.name.removesuffix("p")
     values = frame.to_ndarray()
     if not frame.format.is_planar:

@@ -1,7 +1,6 @@
-"""Refuses from a file's first bytes what would take a decoder minutes or gigabytes to refuse.
+"""Rejects files early whose headers declare more tags or metadata than a decoder can take.
 
-Looks only at the sizes and counts that a file itself states, and reads little. A file that lies about
-them meets the limits of the child that decodes it.
+Reads little and looks only at declared sizes and counts. The limits of the sandbox stop files that lie.
 """
 
 import os
@@ -12,35 +11,37 @@ from typing import BinaryIO
 
 from shared.errors import TooComplex
 
-# Decoders take quadratic time over tags: 100,000 of them are minutes to hours, 2,000 are milliseconds.
+# Decoders need quadratic time for tags: minutes to hours for 100,000, milliseconds for 2,000.
 MAX_TAGS = 2_000
 MAX_METADATA_BYTES = 32 << 20
-"""Of a leading ID3v2 tag, a FLAC header or an MP4 index; pictures are in here."""
+"""In a leading ID3v2 tag, a FLAC header or an MP4 index, pictures included."""
 MAX_BOXES = 10_000
-"""Inside an MP4 index, tags included; a video with many tracks has some hundreds."""
+"""In an MP4 index, tags included. A video with many tracks has some hundreds."""
 MAX_MATROSKA_TAGS_BYTES = 256 << 10
-"""They may be smallest at 25 bytes each; real ones have some kilobytes."""
+"""A tag needs at least 25 bytes. Real files have some kilobytes of tags."""
 MAX_INDEX_ENTRIES = 2_000_000
-"""Samples in an MP4 index beyond one a byte of the file; twelve hours of AAC have 2,000,000."""
+"""Samples in an MP4 index, if that is more than the file has bytes. Twelve hours of AAC have 2,000,000."""
 
 _OGG_COMMENTS = (b"\x03vorbis", b"OpusTags", b"\x81kate", b"\x81theora")
 _OGG_SEARCH_BYTES = 8192
 _EBML, _SEGMENT, _CLUSTER, _TAGS = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u", b"\x12T\xc3g"
 _BOXES_BEFORE_INDEX = 100
-_MP4_STARTS = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-_MP4_FOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
+_MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+_MP4_CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
 _FLAC_COMMENTS = 4
 _ID3_COMPRESSED = 0x80, 0x08  # the bit in a frame's second flag byte, of ID3v2.3 and of ID3v2.4
 
-_TOO_MANY_TAGS = "The file has too many tags."
-_TOO_MUCH_METADATA = "The file's tags, pictures or index are too large."
-_FALSE_INDEX = "The file's index claims more than the file can hold."
+_TOO_MANY_TAGS = "The file has too many tags. Remove some, then upload it again."
+_TOO_MUCH_METADATA = (
+    "The file's tags, pictures or index are too large. Remove pictures, then upload it again."
+)
+_FALSE_INDEX = "The file's index is damaged: it lists more samples than the file can hold."
 
 
 def check_header_limits(audio: BinaryIO) -> int:
-    """Raise `TooComplex` if *audio* states more tags, metadata or index than a recording has.
+    """Raise TooComplex if *audio* declares more tags, metadata or index entries than a recording has.
 
-    Returns where what follows leading ID3v2 tags begins, in bytes.
+    Returns the offset in bytes of what follows the leading ID3v2 tags.
     """
     size = audio.seek(0, os.SEEK_END)
     offset = 0
@@ -57,31 +58,31 @@ def check_header_limits(audio: BinaryIO) -> int:
         _check_wav(audio, size)
     elif start.startswith(_EBML):
         _check_matroska(audio, offset, size)
-    elif start[4:8] in _MP4_STARTS:
+    elif start[4:8] in _MP4_FIRST_BOXES:
         _check_mp4(audio, size)
     return offset
 
 
 def _check_id3(audio: BinaryIO, offset: int) -> int:
-    """Check the ID3v2 tag at *offset*; returns its length in bytes."""
+    """Check the ID3v2 tag at *offset* and return its length in bytes."""
     head = _read(audio, offset, 10).ljust(10, b"\0")
     version = head[3]
     length = 10 + _syncsafe(head[6:10])
     if length > MAX_METADATA_BYTES:
         raise TooComplex(_TOO_MUCH_METADATA)
     id_bytes, size_bytes, header_bytes = (3, 3, 6) if version == 2 else (4, 4, 10)
-    tags, place, unpacked = 0, offset + 10, 0
-    while place + header_bytes <= offset + length:
-        frame = _read(audio, place, header_bytes + 4)
+    tags, position, decompressed_bytes = 0, offset + 10, 0
+    while position + header_bytes <= offset + length:
+        frame = _read(audio, position, header_bytes + 4)
         if len(frame) < header_bytes or frame[0] == 0:
             break
-        stated = frame[id_bytes : id_bytes + size_bytes]
-        place += header_bytes + (_syncsafe(stated) if version == 4 else int.from_bytes(stated))
+        declared = frame[id_bytes : id_bytes + size_bytes]
+        position += header_bytes + (_syncsafe(declared) if version == 4 else int.from_bytes(declared))
         tags += 1
         if version in (3, 4) and frame[9] & _ID3_COMPRESSED[version - 3]:
-            unpacked += int.from_bytes(frame[10:14])
+            decompressed_bytes += int.from_bytes(frame[10:14])
         _check_tags(tags)
-        if unpacked > MAX_METADATA_BYTES:
+        if decompressed_bytes > MAX_METADATA_BYTES:
             raise TooComplex(_TOO_MUCH_METADATA)
     return length
 
@@ -98,7 +99,7 @@ def _check_flac(audio: BinaryIO, offset: int) -> None:
         offset += 4 + int.from_bytes(block[1:])
         if offset - start > MAX_METADATA_BYTES:
             raise TooComplex(_TOO_MUCH_METADATA)
-        if block[0] >= 0x80:  # the last one
+        if block[0] >= 0x80:  # the last block
             return
 
 
@@ -118,20 +119,20 @@ def _check_vorbis_comment(audio: BinaryIO, offset: int) -> None:
 
 
 def _check_wav(audio: BinaryIO, size: int) -> None:
-    """Count chunks and INFO entries up to the samples; the LIST headers themselves count too."""
+    """Count chunks and INFO entries before the samples, LIST headers included."""
     count, offset = 0, 12
     while offset < size:
         name, length = struct.unpack("<4sI", _read(audio, offset, 8).ljust(8, b"\0"))
         if name == b"data":
             return
-        is_folder = name == b"LIST"
-        offset += 12 if is_folder else 8 + length + length % 2
+        is_list = name == b"LIST"
+        offset += 12 if is_list else 8 + length + length % 2
         count += 1
         _check_tags(count)
 
 
 def _check_matroska(audio: BinaryIO, offset: int, size: int) -> None:
-    """Check the size of the tags that come before the audio."""
+    """Check the size of tags before the audio."""
     for _ in range(_BOXES_BEFORE_INDEX):
         name, length, header_bytes = _ebml_element(_read(audio, offset, 12))
         if header_bytes == 0 or name == _CLUSTER or offset >= size:
@@ -142,7 +143,7 @@ def _check_matroska(audio: BinaryIO, offset: int, size: int) -> None:
 
 
 def _ebml_element(head: bytes) -> tuple[bytes, int, int]:
-    """Return an element's id, the length of its body and that of its header; all empty if there is none."""
+    """Return an element's id, body length and header length, or empty values if there is no element."""
     name_bytes = 9 - head[0].bit_length() if head else 9
     rest = head[name_bytes:]
     length_bytes = 9 - rest[0].bit_length() if rest else 9
@@ -153,7 +154,7 @@ def _ebml_element(head: bytes) -> tuple[bytes, int, int]:
 
 
 def _check_mp4(audio: BinaryIO, size: int) -> None:
-    # A fragmented file has thousands of boxes after its index, and each look costs a read from storage.
+    # A fragmented file has thousands of boxes after its index, and each costs a read from storage.
     for name, start, end in islice(_boxes(audio, 0, size), _BOXES_BEFORE_INDEX):
         if name == b"moov":
             if end - start > MAX_METADATA_BYTES or _read(audio, start, 8)[4:] == b"cmov":
@@ -163,16 +164,16 @@ def _check_mp4(audio: BinaryIO, size: int) -> None:
 
 
 def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
-    waiting, boxes = [(start, end)], 0
-    while waiting:
-        for name, inside, after in _boxes(audio, *waiting.pop()):
+    pending, boxes = [(start, end)], 0
+    while pending:
+        for name, inside, after in _boxes(audio, *pending.pop()):
             boxes += 1
             if boxes > MAX_BOXES:
                 raise TooComplex(_TOO_MANY_TAGS)
-            if name in _MP4_FOLDERS:
+            if name in _MP4_CONTAINERS:
                 # `meta` has 4 bytes of version first in MP4, none in QuickTime.
                 is_full_box = name == b"meta" and _read(audio, inside, 4) == b"\0\0\0\0"
-                waiting.append((inside + 4 * is_full_box, after))
+                pending.append((inside + 4 * is_full_box, after))
             elif name in (b"stsz", b"stz2"):
                 entries = int.from_bytes(_read(audio, inside + 8, 4))
                 if entries > max(MAX_INDEX_ENTRIES, size):
@@ -180,7 +181,7 @@ def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
 
 
 def _boxes(audio: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (name, first byte inside, first byte after) of the MP4 boxes that stand side by side."""
+    """Yield (name, offset of the body, offset of the end) of consecutive MP4 boxes."""
     while start + 8 <= end:
         head = _read(audio, start, 16)
         if len(head) < 8:
@@ -203,7 +204,7 @@ def _check_tags(count: int) -> None:
 
 
 def _syncsafe(number: bytes) -> int:
-    """Read seven bits from each byte, the highest first."""
+    """Read seven bits of each byte, most significant first."""
     value = 0
     for byte in number:
         value = value << 7 | byte & 0x7F

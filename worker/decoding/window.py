@@ -1,4 +1,4 @@
-"""Mono blocks in, one preallocated stretch of clean samples out. Arithmetic only, whoever decoded them."""
+"""Collects decoded blocks into one preallocated array of clean mono samples. Independent of decoders."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,26 +10,28 @@ from numpy.typing import NDArray
 
 from shared.errors import Undecodable
 
-NO_AUDIO = "There is no audio in the file, or none where we listen."
+NO_AUDIO = (
+    "The file has no audio, or none in the analysed part. Upload a file with sound or choose another start."
+)
 MAX_RATE_HZ = 48_000
-"""Faster recordings are resampled to exactly this: nothing that tells a tuning lies above 24 kHz."""
+"""Recordings with a higher rate are resampled to this: nothing above 24 kHz helps to find a tuning."""
 MIN_STORED_RATE_HZ = 4_000
 MAX_STORED_RATE_HZ = 768_000
 MAX_CHANNELS = 32
 
-# The largest honest sample is that of 32-bit integers stored as floats; what is beyond is no sound.
-_LOUDEST = 2.0**31
+# 32-bit integers stored as floats have the largest valid samples.
+_MAX_SAMPLE = 2.0**31
 # Far below the noise of any converter. Denormal numbers make an FFT a hundred times slower.
-_FAINTEST = 1e-20
+_MIN_SAMPLE = 1e-20
 _MAX_BAD_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One stretch of a recording, mixed down to mono and ready to be measured."""
+    """Part of a recording, mixed down to mono and ready for analysis."""
 
     samples: NDArray[np.float32]
-    """Within -1 to 1, all finite."""
+    """Shape (frames,), from -1 to 1, all finite."""
     sample_rate: int
     """Hz, of *samples*: the stored rate, or 48,000 if that is higher."""
     stored_sample_rate: int
@@ -38,35 +40,36 @@ class Recording:
     container: str
     codec: str
     duration_seconds: float | None
-    """Of the whole recording as its header declares or estimates it: a claim, possibly false."""
+    """Of the whole recording, as its header declares or estimates it. Can be wrong."""
     start_seconds: float
-    """Where in the recording *samples* begins."""
+    """Position of the first sample in the recording."""
 
     @property
     def seconds(self) -> float:
-        """How long *samples* lasts."""
+        """Duration of *samples*."""
         return len(self.samples) / self.sample_rate
 
 
 def check_format(*, channels: int, sample_rate: int) -> None:
-    """Refuse what no recording has; raises `Undecodable`."""
+    """Check channels and sample rate. Raises Undecodable (`channels`, `sample_rate`)."""
     if not 1 <= channels <= MAX_CHANNELS:
         raise Undecodable(
-            f"The file has {channels} channels; at most {MAX_CHANNELS} can be read.", code="channels"
+            f"The file has {channels} channels; up to {MAX_CHANNELS} are supported. Mix it down to stereo.",
+            code="channels",
         )
     if not MIN_STORED_RATE_HZ <= sample_rate <= MAX_STORED_RATE_HZ:
         raise Undecodable(
             f"The file has a sample rate of {sample_rate} Hz;"
-            f" {MIN_STORED_RATE_HZ} to {MAX_STORED_RATE_HZ} Hz can be read.",
+            f" {MIN_STORED_RATE_HZ} to {MAX_STORED_RATE_HZ} Hz are supported. Resample it to 44100 Hz.",
             code="sample_rate",
         )
 
 
 def mix_down(block: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the mean of the channels of (channels, frames), or of (frames,) for one channel."""
+    """Return the mean over channels, shape (frames,), of a block of shape (channels, frames) or (frames,)."""
     if block.ndim == 1:
         return block.astype(np.float32, copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no number is dealt with by the window
+    with np.errstate(over="ignore", invalid="ignore"):  # `Window` deals with NaN and infinity
         return np.asarray(block.mean(axis=0, dtype=np.float64), np.float32)
 
 
@@ -74,7 +77,7 @@ class Window:
     """Collects at most *seconds* of mono audio at one rate, that of the first block up to `MAX_RATE_HZ`."""
 
     def __init__(self, *, seconds: float, on_audio: Callable[[], None] = lambda: None) -> None:
-        """Prepare to collect; *on_audio* is called with each block. Nothing is allocated before the first."""
+        """Prepare to collect. Calls *on_audio* for each block. Allocates nothing before the first block."""
         self._on_audio = on_audio
         self._seconds = seconds
         self._samples = np.empty(0, np.float32)
@@ -85,33 +88,36 @@ class Window:
         self._resampler: soxr.ResampleStream | None = None
 
     @property
-    def wanted_seconds(self) -> float:
-        """How much fits in."""
+    def seconds(self) -> float:
+        """Duration that fits in."""
         return self._seconds
 
     @property
     def is_full(self) -> bool:
-        """True when no further block is of use."""
+        """True if no more samples fit in."""
         return self._rate > 0 and self._count == len(self._samples)
 
     def add(self, block: NDArray[np.float32], *, sample_rate: int) -> None:
-        """Append *block*; one at another rate than the blocks before it is resampled to theirs."""
+        """Append *block*, shape (frames,), resampled if its rate differs from that of the first block."""
         self._on_audio()
         if sample_rate != self._block_rate:
             self._change_rate(sample_rate)
-        clean = self._cleaned(block)
+        clean = self._clean(block)
         self._append(self._resampler.resample_chunk(clean) if self._resampler else clean)
 
     def finish(self) -> tuple[NDArray[np.float32], int]:
-        """Return the samples, scaled down to -1 to 1 if they were louder, and their rate in Hz.
+        """Return the samples, scaled to at most 1, and their rate in Hz.
 
-        Raises `Undecodable` if there are none (`no_audio`) or too many are no numbers (`bad_samples`).
+        Raises:
+            Undecodable: there are none (`no_audio`), or too many are NaN or infinite (`bad_samples`).
         """
         self._flush()
         if self._count == 0:
             raise Undecodable(NO_AUDIO, code="no_audio")
         if self._bad > _MAX_BAD_SHARE * self._count * self._block_rate / self._rate:
-            raise Undecodable("Too many of the file's samples are no numbers.", code="bad_samples")
+            raise Undecodable(
+                "Too many samples are NaN or infinite. Export the file again.", code="bad_samples"
+            )
         samples = self._samples[: self._count]
         peak = max(float(samples.max()), -float(samples.min()))
         if peak > 1.0:
@@ -125,7 +131,7 @@ class Window:
             self._samples = np.empty(round(self._seconds * self._rate), np.float32)
         self._block_rate = sample_rate
         if sample_rate != self._rate:
-            # soxr's ratio is exact for any pair of rates, also block by block: pitch does not move.
+            # soxr converts any pair of rates exactly, block by block, so the pitch does not shift.
             self._resampler = soxr.ResampleStream(sample_rate, self._rate, 1, dtype="float32", quality="HQ")
 
     def _flush(self) -> None:
@@ -133,15 +139,15 @@ class Window:
             self._append(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
             self._resampler = None
 
-    def _cleaned(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Silence what is no sound; a glitch should not cost the whole recording, so we count it first."""
+    def _clean(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Replace invalid samples by zero and count them: a glitch must not cost the whole recording."""
         loudness = np.abs(block)
-        fine = loudness <= _LOUDEST  # False for NaN too
-        if not fine.all():
-            self._bad += int(np.count_nonzero(~fine))
-        return np.where(fine & (loudness >= _FAINTEST), block, np.float32(0))
+        is_valid = loudness <= _MAX_SAMPLE  # False for NaN too
+        if not is_valid.all():
+            self._bad += int(np.count_nonzero(~is_valid))
+        return np.where(is_valid & (loudness >= _MIN_SAMPLE), block, np.float32(0))
 
     def _append(self, block: NDArray[np.float32]) -> None:
-        taken = block[: len(self._samples) - self._count]
-        self._samples[self._count : self._count + len(taken)] = taken
-        self._count += len(taken)
+        fitting = block[: len(self._samples) - self._count]
+        self._samples[self._count : self._count + len(fitting)] = fitting
+        self._count += len(fitting)

@@ -1,4 +1,4 @@
-"""How much CPU and memory this container was given, from cgroup v1 or v2. Reads files, decides nothing."""
+"""CPU and memory limits of this container, from cgroup v1 or v2, and the concurrency that fits them."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from pathlib import Path
 def choose_concurrency(
     cpus: float, *, memory_limit_bytes: int | None, parent_bytes: int, job_memory_bytes: int
 ) -> int:
-    """How many jobs to run at once: one for each whole CPU, as far as memory goes, at least one.
+    """How many jobs to run at once: one for each whole CPU if the memory allows it, but at least one.
 
-    *parent_bytes* is what the worker takes without any job, *job_memory_bytes* what one more slot adds.
+    *parent_bytes* is what the worker needs without any job, *job_memory_bytes* what each slot adds.
     """
     by_cpu = int(cpus)
     if memory_limit_bytes is None:
@@ -23,7 +23,7 @@ _UNLIMITED_BYTES = 1 << 60
 
 
 def memory_limit_bytes(root: Path = Path("/")) -> int | None:
-    """The smallest memory limit on the way from this process's cgroup to the root; None if there is none."""
+    """The smallest memory limit from this process's cgroup up to the root; None if there is none."""
     limits = []
     for text in _values(root, controller="memory", v2_file="memory.max", v1_file="memory.limit_in_bytes"):
         if text.isdigit() and int(text) < _UNLIMITED_BYTES:
@@ -32,7 +32,7 @@ def memory_limit_bytes(root: Path = Path("/")) -> int | None:
 
 
 def available_cpus(root: Path = Path("/")) -> float:
-    """CPUs that this process may use: its affinity, and any quota on the way to the root cgroup."""
+    """CPUs that this process may use: its affinity, and any quota up to the root cgroup."""
     cpus = [float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)]
     for text in _values(root, controller="cpu", v2_file="cpu.max", v1_file="cpu.cfs_quota_us"):
         quota, _, period = text.partition(" ")
@@ -53,9 +53,9 @@ def _values(root: Path, *, controller: str, v2_file: str, v1_file: str) -> Itera
             folder, name = _v1_mount(mount, controllers, controller), v1_file
         else:
             continue
-        # Inside a container the path may be the host's, which is not there: then only the mount's own counts.
-        place = folder / path.strip("/")
-        for group in (place, *place.parents):
+        # In a container the path may be the host's and missing here: then only the mount itself counts.
+        own = folder / path.strip("/")
+        for group in (own, *own.parents):
             text = _read(group / name).strip()
             if text and name == "cpu.cfs_quota_us":
                 text = f"{text} {_read(group / 'cpu.cfs_period_us').strip()}"

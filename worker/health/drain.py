@@ -1,6 +1,6 @@
-"""Told to stop: the running jobs get a moment to finish, then they are handed back.
+"""Shutdown of a worker: running jobs get a grace period to finish, then they are released.
 
-The flag lies in memory that the parent shares with the children that it forks.
+The flag is in memory that the parent shares with the children that it forks.
 """
 
 import mmap
@@ -14,25 +14,25 @@ _DOUBLE = struct.Struct("d")
 
 
 class Drain:
-    """Whether the worker is stopping, and the grace is over. Make it before the fork."""
+    """Whether the worker is shutting down and the grace period is over. Create it before the fork."""
 
     def __init__(self, *, grace_seconds: float) -> None:
         self._grace_seconds = grace_seconds
         self._shared = mmap.mmap(-1, _DOUBLE.size)
 
     def on_shutdown(self) -> None:
-        """Begin when Celery says that this worker shuts down."""
+        """Begin when Celery announces that this worker shuts down."""
         worker_shutting_down.connect(self._begin, weak=False)
 
     def begin(self) -> None:
-        """The worker was told to stop."""
+        """Start the grace period."""
         _DOUBLE.pack_into(self._shared, 0, time.monotonic() + self._grace_seconds)
 
     @property
     def is_over(self) -> bool:
-        """Whether running jobs are to be handed back now."""
-        (at,) = _DOUBLE.unpack_from(self._shared)
-        return 0.0 < float(at) <= time.monotonic()
+        """Whether running jobs must be released now."""
+        (deadline,) = _DOUBLE.unpack_from(self._shared)
+        return 0.0 < float(deadline) <= time.monotonic()
 
     def _begin(self, **_: Any) -> None:
         self.begin()

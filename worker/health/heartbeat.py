@@ -1,4 +1,4 @@
-"""A worker says every few seconds that it is alive and what it does; a watchdog kills it if it stalls."""
+"""A worker records every few seconds that it is alive and what it does. A watchdog kills it if it stalls."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ from shared.observability.logs import get_logger
 from shared.ports.jobs import JobStore
 from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, WorkerRegistry
 from worker.health.cgroups import memory_limit_bytes
-from worker.health.check import ailment
+from worker.health.check import health_problem
 from worker.health.memory import process_tree_memory_bytes
 from worker.health.watchdog import start_watchdog
 
-BEAT_SECONDS = 3.0
+HEARTBEAT_SECONDS = 3.0
 
 _log = get_logger(__name__)
 
 
 def worker_name() -> str:
-    """What the worker that runs in this process is called."""
+    """Name of the worker in this process: host and process id."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -38,22 +38,26 @@ def diagnose(
     queues: tuple[str, ...],
     stalled_seconds: float,
 ) -> str | None:
-    """Look at a worker through its records. Raises Unavailable."""
-    worker = next((worker for worker in workers.alive() if worker.name == name), None)
-    idle = controls.paused()  # nobody is unwell for not doing what was forbidden
+    """Why a worker is unhealthy by its records; None if it is healthy. Raises Unavailable."""
+    worker = next((worker for worker in workers.list_alive() if worker.name == name), None)
+    paused = controls.paused()  # idle on purpose is healthy
     served = worker.queues if worker else queues
-    if controls.orders().get(name) is WorkerCommand.DRAIN:
+    if controls.commands().get(name) is WorkerCommand.DRAIN:
         served = ()
-    backlogs = [jobs.backlog(queue) for queue in served if queue not in idle]
-    return ailment(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
+    backlogs = [jobs.backlog(queue) for queue in served if queue not in paused]
+    return health_problem(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
 
 
-def announce(
-    app: Celery, workers: WorkerRegistry, controls: WorkerControl, *, look: Callable[[str], str | None]
+def install_heartbeat(
+    app: Celery,
+    workers: WorkerRegistry,
+    controls: WorkerControl,
+    *,
+    diagnose_worker: Callable[[str], str | None],
 ) -> None:
-    """Add the heartbeat and the watchdog to the workers of an app. `look` takes the worker's name.
+    """Add a heartbeat and a watchdog to the workers of *app*. *diagnose_worker* takes the worker's name.
 
-    With every beat a worker heeds the order that the operator gave it.
+    With every heartbeat a worker follows the command that the operator sent to it.
     """
 
     class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
@@ -66,54 +70,54 @@ def announce(
             self._pid = 0
 
         def start(self, parent: Any) -> None:  # noqa: ARG002  # Celery calls it so
-            """Let the dog out."""
+            """Start the watchdog."""
             name = worker_name()
-            self._pid = start_watchdog(lambda: look(name))
+            self._pid = start_watchdog(lambda: diagnose_worker(name))
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery calls it so
-            """A worker that stops in order is not to be killed for it."""
+            """Stop the watchdog: an orderly shutdown must not be killed."""
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 
     class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-        """Runs on the worker's own timer, in the parent: a busy child can't silence it."""
+        """Runs on the timer of the parent process: a busy child cannot delay it."""
 
         requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
 
         def __init__(self, parent: Any, **options: Any) -> None:
             super().__init__(parent, **options)
             self._started_at = self._progress_at = time.time()
-            self._seen: object = None
+            self._last_progress: object = None
             self._queues: tuple[str, ...] = ()
-            self._draining = self._idle_by_order = False
+            self._draining = self._expected_idle = False
             self._timer: Any = None
 
         def start(self, parent: Any) -> None:
-            """Begin to beat."""
+            """Start the heartbeat."""
             self._queues = tuple(str(name) for name in parent.app.amqp.queues.consume_from)
-            self._timer = parent.timer.call_repeatedly(BEAT_SECONDS, self._beat, (parent,))
+            self._timer = parent.timer.call_repeatedly(HEARTBEAT_SECONDS, self._beat, (parent,))
             self._beat(parent)
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002  # Celery calls it so
-            """Say goodbye."""
+            """Remove this worker from the registry."""
             if self._timer is not None:
                 self._timer.cancel()
             try:
-                workers.leave(worker_name())
-                controls.take_back(worker_name())
+                workers.deregister(worker_name())
+                controls.clear_command(worker_name())
             except Unavailable as error:
-                _log.info("goodbye_unheard", why=error.message)
+                _log.info("deregister_failed", reason=error.message)
 
         def _beat(self, parent: Any) -> None:
             now = time.time()
             done = sum(state.total_count.values())
             current = tuple(sorted(str(request.id) for request in state.active_requests))
-            if (done, current) != self._seen or self._idle_by_order:
-                self._seen, self._progress_at = (done, current), now
+            if (done, current) != self._last_progress or self._expected_idle:
+                self._last_progress, self._progress_at = (done, current), now
             try:
-                self._heed(controls.orders().get(worker_name()), parent)
-                self._idle_by_order = self._draining or bool(controls.paused())
-                workers.beat(
+                self._apply(controls.commands().get(worker_name()), parent)
+                self._expected_idle = self._draining or bool(controls.paused())
+                workers.heartbeat(
                     WorkerInfo(
                         name=worker_name(),
                         host=socket.gethostname(),
@@ -131,16 +135,16 @@ def announce(
                     )
                 )
             except Unavailable as error:
-                _log.warning("heartbeat_unheard", why=error.message)
+                _log.warning("heartbeat_failed", reason=error.message)
 
-        def _heed(self, order: WorkerCommand | None, parent: Any) -> None:
-            if order is WorkerCommand.RESTART:
-                _log.info("told_to_restart")
-                controls.take_back(worker_name())
+        def _apply(self, command: WorkerCommand | None, parent: Any) -> None:
+            if command is WorkerCommand.RESTART:
+                _log.info("restart_requested")
+                controls.clear_command(worker_name())
                 os.kill(os.getpid(), signal.SIGTERM)
-            drain = order is WorkerCommand.DRAIN
+            drain = command is WorkerCommand.DRAIN
             if drain is not self._draining and parent.consumer is not None:
-                _log.info("told_to_drain" if drain else "told_to_work_again")
+                _log.info("drain_started" if drain else "drain_ended")
                 change = parent.consumer.cancel_task_queue if drain else parent.consumer.add_task_queue
                 for queue in self._queues:
                     change(queue)

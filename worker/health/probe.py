@@ -1,35 +1,43 @@
-"""`python -m worker --healthcheck`: one look at the worker on this machine, for whoever keeps containers."""
+"""`python -m worker healthcheck`: checks the worker on this machine, for a container engine."""
 
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from shared.celery_queue import QUEUES
 from shared.errors import Unavailable
-from shared.services import connect
-from shared.settings import read_settings
+from shared.services import Services, connect
+from shared.settings import Settings, read_settings
 from worker.health.heartbeat import diagnose
 
 
-def check() -> int:
-    """0 while a worker of this host is well, or while Redis is away, which no restart would mend."""
-    settings = read_settings()
-    services = connect(settings)
-    look = partial(
+def diagnosis(settings: Settings, services: Services) -> Callable[[str], str | None]:
+    """`diagnose` over these services: takes a worker's name."""
+    return partial(
         diagnose,
         jobs=services.jobs,
         workers=services.workers,
-        controls=services.controls,
+        controls=services.worker_control,
         queues=QUEUES,
-        stalled_seconds=settings.stalled_seconds,
+        stalled_seconds=settings.worker_stall_timeout_seconds,
     )
+
+
+def check() -> int:
+    """0 if a worker of this host is healthy, or if Redis is unavailable, which no restart can fix."""
+    settings = read_settings()
+    services = connect(settings)
+    diagnose_worker = diagnosis(settings, services)
     try:
-        here = [worker.name for worker in services.workers.alive() if worker.host == socket.gethostname()]
-        ailments = [look(name) for name in here] or ["no worker of this host was heard"]
+        names = [
+            worker.name for worker in services.workers.list_alive() if worker.host == socket.gethostname()
+        ]
+        problems = [diagnose_worker(name) for name in names] or ["no worker of this host sends a heartbeat"]
     except Unavailable as error:
-        sys.stderr.write(f"can't tell: {error.message}\n")
+        sys.stderr.write(f"unknown: {error.message}\n")
         return 0
-    if None in ailments:
+    if None in problems:
         return 0
-    sys.stderr.write(f"unwell: {ailments[0]}\n")
+    sys.stderr.write(f"unhealthy: {problems[0]}\n")
     return 1

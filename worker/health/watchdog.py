@@ -1,4 +1,4 @@
-"""A small process beside a worker that kills it when it has stalled: whoever keeps it starts it anew."""
+"""A small process that kills its worker when the worker has stalled. The supervisor then restarts it."""
 
 import os
 import signal
@@ -9,17 +9,17 @@ from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from worker.sandbox.limits import die_with_parent
 
-LOOK_SECONDS = 10.0
-_PATIENCE = 3
-"""So many looks in a row must find the worker unwell."""
+CHECK_SECONDS = 10.0
+_FAILURES_BEFORE_KILL = 3
+"""Only this many failed checks in a row kill the worker."""
 
 _log = get_logger(__name__)
 
 
-def start_watchdog(look: Callable[[], str | None]) -> int:
-    """Fork a watchdog over the calling process; `look` says what ails it, or raises Unavailable.
+def start_watchdog(diagnose: Callable[[], str | None]) -> int:
+    """Fork a watchdog over the calling process. Returns its pid. It dies with the process that it watches.
 
-    Returns the watchdog's pid. It dies with the process that it watches.
+    *diagnose* returns why the worker is unhealthy, or None, or raises Unavailable.
     """
     watched = os.getpid()
     pid = os.fork()
@@ -28,29 +28,29 @@ def start_watchdog(look: Callable[[], str | None]) -> int:
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which stops us
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which stops its watchdog
         die_with_parent(watched)
-        watch(look, strike=lambda: os.kill(watched, signal.SIGKILL))
+        watch(diagnose, kill=lambda: os.kill(watched, signal.SIGKILL))
     finally:
         os._exit(1)
 
 
 def watch(
-    look: Callable[[], str | None],
+    diagnose: Callable[[], str | None],
     *,
-    strike: Callable[[], None],
-    pause: Callable[[float], None] = time.sleep,
+    kill: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Look until the worker was unwell too often, then strike."""
-    unwell = 0
-    while unwell < _PATIENCE:
-        pause(LOOK_SECONDS)
+    """Check until the worker was unhealthy too often in a row, then kill it."""
+    failures = 0
+    while failures < _FAILURES_BEFORE_KILL:
+        sleep(CHECK_SECONDS)
         try:
-            ailment = look()
+            problem = diagnose()
         except Unavailable:
-            ailment = None  # a restart would not bring Redis back
-        unwell = unwell + 1 if ailment else 0
-        if ailment:
-            _log.warning("worker_unwell", why=ailment, looks=unwell)
-    _log.error("worker_killed_to_be_restarted")
-    strike()
+            problem = None  # a restart would not bring Redis back
+        failures = failures + 1 if problem else 0
+        if problem:
+            _log.warning("worker_unhealthy", reason=problem, failures=failures)
+    _log.error("stalled_worker_killed")
+    kill()

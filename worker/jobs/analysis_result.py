@@ -1,4 +1,4 @@
-"""One job from start to finish, over ports. Knows no Celery: a test calls it."""
+"""The result of one analysis. Its own module, so that maintenance can import it without librosa."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from shared.domain.report import Report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnalysisResult:
-    """What listening to one recording gave, and what it took."""
+    """The report of one recording, and the memory that the analysis took."""
 
     report: Report
     memory_peak_bytes: int | None

@@ -1,4 +1,4 @@
-"""Audio file to report: decode, measure, and a second look where the first is inconclusive.
+"""Audio file to report: decode, measure, and try a later window if the first is inconclusive.
 
 `analyze_audio` runs in the child and answers with bytes; callers use `analyze_in_sandbox`.
 """
@@ -33,10 +33,17 @@ def analyze_in_sandbox(
     limits: ChildLimits,
     on_tick: Callable[[], None],
 ) -> AnalysisResult:
-    """Listen in a forked child that holds nothing but the audio.
+    """Analyze *audio* in a forked child that can reach nothing but the audio.
+
+    Args:
+        audio: a seekable file. Only the parent reads it.
+        start_seconds: where the window begins; None starts at 0 and may try a later window.
+        window_seconds: length of the analysed window.
+        limits: memory, CPU time and wall time of the child.
+        on_tick: called a few times a second; an exception from it stops the child and propagates.
 
     Raises:
-        Unanalysable, Crashed: see worker.sandbox.
+        Unanalysable, Crashed: see worker.sandbox.parent.
     """
 
     def task(file: BinaryIO) -> bytes:
@@ -53,30 +60,30 @@ def analyze_in_sandbox(
 
 
 def analyze_audio(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> Report:
-    """The report of one window, or of a later one where the first minute tells nothing.
+    """Analyze the first window, or a later one if the first is inconclusive.
 
     Raises:
-        Unanalysable: there is no audio in the file, or no decoder for it.
+        Unanalysable: the file has no audio, or no decoder can read it.
     """
-    report, recording = _hear(audio, start_seconds or 0.0, window_seconds)
+    report, recording = _analyze_window(audio, start_seconds or 0.0, window_seconds)
     if report.tuning.verdict is not Verdict.INCONCLUSIVE or start_seconds is not None:
         return report
-    # a file that broke off within its first minute has nothing further on, whatever its header says
+    # A file that ends within its first window has no later window, whatever its header claims.
     if recording.seconds < 0.99 * window_seconds:
         return report
-    later = _later_window(recording.duration_seconds, window_seconds)
-    if later is None:
+    later_start = _later_window(recording.duration_seconds, window_seconds)
+    if later_start is None:
         return report
     del recording
     try:
         audio.seek(0)
-        second, _ = _hear(audio, later, window_seconds)
+        second, _ = _analyze_window(audio, later_start, window_seconds)
     except Unanalysable:
         return report
     return report if second.tuning.verdict is Verdict.INCONCLUSIVE else second
 
 
-def _hear(audio: BinaryIO, start_seconds: float, window_seconds: float) -> tuple[Report, Recording]:
+def _analyze_window(audio: BinaryIO, start_seconds: float, window_seconds: float) -> tuple[Report, Recording]:
     began = time.perf_counter()
     recording = decode(audio, start_seconds=start_seconds, window_seconds=window_seconds)
     decoded = time.perf_counter()
@@ -97,10 +104,10 @@ def _hear(audio: BinaryIO, start_seconds: float, window_seconds: float) -> tuple
 
 
 def _later_window(duration_seconds: float | None, window_seconds: float) -> float | None:
-    """Where to look again: the middle of what was not heard; where the length is unknown, right after."""
+    """Start of the second window: the middle of the rest; if the length is unknown, right after the first."""
     if duration_seconds is None:
         return window_seconds
-    rest = duration_seconds - window_seconds
-    if rest < 1.0:
+    remaining = duration_seconds - window_seconds
+    if remaining < 1.0:
         return None
-    return window_seconds + max(0.0, (rest - window_seconds) / 2)
+    return window_seconds + max(0.0, (remaining - window_seconds) / 2)

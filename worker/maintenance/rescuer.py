@@ -1,12 +1,13 @@
-"""What no message will ever cause: lost jobs, expired leases, expired jobs, orphaned audio.
+"""Repairs what no message triggers: lost jobs, expired leases, expired jobs, orphaned audio.
 
-Looks at the records alone, and every change goes through them: any number of copies may run.
+Reads only the records, and changes only through them: any number of copies may run at once.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from shared.audio_deletion import discard_audio
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, NotFound, Unavailable
@@ -14,19 +15,19 @@ from shared.observability.logs import get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobQueue, JobStore
 from shared.ports.uploads import UploadRegistry
-from worker.jobs.run_attempt import discard_audio
 
 _log = get_logger(__name__)
 
-_GRACE_SECONDS = 3.0
-"""Between recording a job and ringing for it lies a moment in which nothing is wrong."""
-_RING_AGAIN_SECONDS = 30.0
-_MOST = 200
+_ENQUEUE_GRACE_SECONDS = 3.0
+"""The API records a job first and enqueues it a moment later. Until then nothing is wrong."""
+_REENQUEUE_SECONDS = 30.0
+"""A job is enqueued again only once in this time."""
+_BATCH_SIZE = 200
 
 
 @dataclass(slots=True, kw_only=True)
 class Rescuer:
-    """Call `round` every few seconds."""
+    """Call `run_once` every few seconds."""
 
     jobs: JobStore
     audio: AudioStore
@@ -36,49 +37,56 @@ class Rescuer:
     lease_seconds: float
     retry_seconds: float
     orphan_seconds: float
-    paused: Callable[[], frozenset[str]] = frozenset
-    """The queues that nobody is to be rung for."""
-    _rung_at: dict[str, float] = field(default_factory=dict)
+    paused_queues: Callable[[], frozenset[str]] = frozenset
+    """Their jobs are not enqueued."""
+    _enqueued_at: dict[str, float] = field(default_factory=dict)
     _paused: frozenset[str] = frozenset()
-    _announced: dict[str, frozenset[str]] = field(default_factory=dict)
-    _leases_count_from: float = 0.0
+    _queued_messages: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Queue → ids of the jobs whose messages wait there. Read at most once in each run."""
+    _leases_checked_from: float = 0.0
     _orphans_due_at: float = 0.0
 
-    def round(self, *, now: float | None = None) -> None:
-        """Mend what is overdue. Raises Unavailable where a server is away; the next round goes on."""
+    def run_once(self, *, now: float | None = None) -> None:
+        """Repair everything that is overdue.
+
+        Raises:
+            Unavailable: a server is unavailable. The next run continues.
+        """
         now = time.time() if now is None else now
         try:
-            chores = self.jobs.chores(now=now, limit=_MOST)
-            if now >= self._leases_count_from:
-                self._each(chores.lease_expired, self._end_lease, now)
-            self._rung_at = {job: at for job, at in self._rung_at.items() if at > now - _RING_AGAIN_SECONDS}
-            self._announced = {}
-            self._paused = self.paused()
-            self._each(chores.queued_due, self._requeue, now)
-            self._each(chores.expired, self._expire, now)
+            chores = self.jobs.due_work(now=now, limit=_BATCH_SIZE)
+            if now >= self._leases_checked_from:
+                self._for_each(chores.lease_expired, self._expire_lease, now)
+            self._enqueued_at = {
+                job_id: at for job_id, at in self._enqueued_at.items() if at > now - _REENQUEUE_SECONDS
+            }
+            self._queued_messages = {}
+            self._paused = self.paused_queues()
+            self._for_each(chores.queued_due, self._enqueue_again, now)
+            self._for_each(chores.expired, self._remove_expired, now)
             if not self.keep_audio:
-                self._each(chores.audio_unwanted, self._discard_audio, now)
+                self._for_each(chores.audio_to_delete, self._discard_audio, now)
             if now >= self._orphans_due_at:
                 self._orphans_due_at = now + self.orphan_seconds / 4
                 self._remove_orphans(now)
         except Unavailable:
-            # workers that were cut off as well deserve the time to renew before they are called dead
-            self._leases_count_from = now + self.lease_seconds
+            # workers may have been cut off as well: give them time to renew their leases
+            self._leases_checked_from = now + self.lease_seconds
             raise
 
-    def _each(self, job_ids: tuple[str, ...], mend: Callable[[str, float], None], now: float) -> None:
-        """One record that can't be mended must not keep the others from it."""
+    def _for_each(self, job_ids: Sequence[str], repair: Callable[[str, float], None], now: float) -> None:
+        """Repair each job. One record that cannot be repaired does not stop the others."""
         for job_id in job_ids:
             try:
-                mend(job_id, now)
+                repair(job_id, now)
             except Unavailable:
                 raise
             except (NotFound, Conflict):
-                continue  # changed or removed under our hands
+                continue  # changed or removed in the meantime
             except Exception:
-                _log.exception("not_mended", job_id=job_id)
+                _log.exception("rescue_failed", job_id=job_id)
 
-    def _end_lease(self, job_id: str, now: float) -> None:
+    def _expire_lease(self, job_id: str, now: float) -> None:
         def step(job: Job) -> Job:
             if job.state is not JobState.RUNNING or job.lease is None or job.lease.until > now:
                 return job
@@ -87,31 +95,31 @@ class Rescuer:
         job = self.jobs.change(job_id, step)
         _log.warning("lease_expired", job_id=job_id, attempt=job.attempts, state=job.state)
 
-    def _requeue(self, job_id: str, now: float) -> None:
-        """Submit a job that waits without a message in the broker."""
-        if job_id in self._rung_at:
+    def _enqueue_again(self, job_id: str, now: float) -> None:
+        """Enqueue a job that is queued but has no message in the broker."""
+        if job_id in self._enqueued_at:
             return
         job = self.jobs.get(job_id)
-        if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._patience(job):
+        if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._grace_seconds(job):
             return
         if job.queue in self._paused:
             return
-        if job.queue not in self._announced:
-            self._announced[job.queue] = self.queue.announced(job.queue)
-        if job_id not in self._announced[job.queue]:
-            self.queue.submit(job_id, queue=job.queue)
-            self._rung_at[job_id] = now
-            _log.info("rung_again", job_id=job_id, attempts=job.attempts)
+        if job.queue not in self._queued_messages:
+            self._queued_messages[job.queue] = self.queue.enqueued_ids(job.queue)
+        if job_id not in self._queued_messages[job.queue]:
+            self.queue.enqueue(job_id, queue=job.queue)
+            self._enqueued_at[job_id] = now
+            _log.info("job_requeued", job_id=job_id, attempts=job.attempts)
 
-    def _patience(self, job: Job) -> float:
-        """A delayed attempt was never rung for; anything else was, a moment ago."""
+    def _grace_seconds(self, job: Job) -> float:
+        """Nobody else enqueues a delayed attempt. Any other job was enqueued a moment ago."""
         delayed = job.due_at is not None and job.queued_at is not None and job.due_at > job.queued_at
-        return 0.0 if delayed else _GRACE_SECONDS
+        return 0.0 if delayed else _ENQUEUE_GRACE_SECONDS
 
     def _discard_audio(self, job_id: str, _: float) -> None:
         discard_audio(self.jobs.get(job_id), jobs=self.jobs, audio=self.audio)
 
-    def _expire(self, job_id: str, now: float) -> None:
+    def _remove_expired(self, job_id: str, now: float) -> None:
         job = self.jobs.get(job_id)
         if job.expires_at is None or job.expires_at > now:
             return
@@ -120,17 +128,17 @@ class Rescuer:
         _log.info("job_expired", job_id=job_id, state=job.state)
 
     def _remove_orphans(self, now: float) -> None:
-        # asked first: an upload leaves this list only after its job is recorded
-        alive = {upload.id for upload in self.uploads.alive()}
-        for found in self.audio.leftovers(before=now - self.orphan_seconds):
-            job_id = found.key.partition(".")[0]  # what follows names a piece of it
-            if job_id in alive:
+        # Read first: an upload leaves this list only after its job is recorded.
+        active = {upload.id for upload in self.uploads.list_alive()}
+        for stored in self.audio.list_older_than(before=now - self.orphan_seconds):
+            job_id = stored.key.partition(".")[0]  # the rest names a piece of an upload
+            if job_id in active:
                 continue
             try:
                 job = self.jobs.get(job_id)
-                needed = job.state is JobState.AWAITING_UPLOAD or (found.upload is None and job.has_audio)
+                needed = job.state is JobState.AWAITING_UPLOAD or (stored.multipart is None and job.has_audio)
             except NotFound:
                 needed = False
             if not needed:
-                self.audio.discard(found)
-                _log.info("orphan_removed", key=found.key, unfinished=found.upload is not None)
+                self.audio.discard(stored)
+                _log.info("orphan_removed", key=stored.key, unfinished=stored.multipart is not None)

@@ -1,77 +1,79 @@
-"""Somebody else's file as a seekable file object: where ranges are allowed, only what a decoder asks for.
+"""A remote file as a seekable file object that fetches only what the decoder reads.
 
-Where they are not, its beginning, fetched no further than the decoder asks and held in bounded memory.
+Without Range support on the server: the beginning of the file, fetched as far as needed into limited memory.
 """
 
 import mmap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, describe_content, looks_like_audio
 from shared.errors import SourceRefused, Undecodable
-from shared.outbound.client import Outbound, ResponseStream
+from shared.outbound.client import OutboundClient, ResponseStream
 from shared.seekable_file import SeekableFile
 from worker.jobs.run_attempt import OpenAudio
 from worker.remote.fetcher import RangeFetcher, RemoteLimits
-from worker.remote.http_range import Part, Version, bad_answer, changed, declared_bytes, part_of
+from worker.remote.http_range import (
+    Version,
+    bad_response,
+    content_length,
+    parse_content_range,
+    source_changed,
+)
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-
-FIRST_BYTES = 256 * 1024
-"""Of a range after a jump. Who reads on is given more and more at once."""
-MOST_BYTES = 1024 * 1024
-_ALL_IN_ONE = 1 << 62
+FIRST_RANGE_BYTES = 256 * 1024
+"""Size of a range after a seek. Sequential reads double it up to `MAX_RANGE_BYTES`."""
+MAX_RANGE_BYTES = 1024 * 1024
+_UNLIMITED = 1 << 62
 
 
 @contextmanager
 def fetch(
     url: str,
     *,
-    outbound: Outbound,
+    outbound: OutboundClient,
     limits: RemoteLimits,
     on_tick: Callable[[], None],
-    count: Callable[[int], None],
+    on_bytes: Callable[[int], None],
 ) -> Iterator[OpenAudio]:
-    """Open the file at an address. Every read may raise what this raises.
+    """Open the file at *url*. Reads raise the same errors.
 
     Raises:
-        SourceAway: its server may answer later.
-        SourceRefused, TooComplex, Undecodable: another try can't help.
+        SourceUnavailable: the server may answer later.
+        SourceRefused, TooComplex, Undecodable: a retry can't help.
     """
-    wire = RangeFetcher(url, outbound=outbound, limits=limits, on_tick=on_tick, fetched=count)
+    fetcher = RangeFetcher(url, outbound=outbound, limits=limits, on_tick=on_tick, on_bytes=on_bytes)
     with ExitStack() as stack:
-        with wire.waiting():
-            first = {"Range": f"bytes=0-{FIRST_BYTES - 1}"}
-            incoming = stack.enter_context(wire.get(first, max_bytes=_ALL_IN_ONE))
-            if incoming.status == 206:
-                ranged = RangedAudio(wire, incoming)
-        if incoming.status == 206:
+        with fetcher.timed_wait():
+            first = {"Range": f"bytes=0-{FIRST_RANGE_BYTES - 1}"}
+            response = stack.enter_context(fetcher.get(first, max_bytes=_UNLIMITED))
+            if response.status == 206:
+                ranged = RangedAudio(fetcher, response)
+        if response.status == 206:
             stack.close()
             yield OpenAudio(file=_require_audio(ranged), size_bytes=ranged.size_bytes)
             return
-        spooled = stack.enter_context(SpooledAudio(wire, incoming))
+        spooled = stack.enter_context(SpooledAudio(fetcher, response))
         try:
-            yield OpenAudio(file=_require_audio(spooled), size_bytes=declared_bytes(incoming.headers))
+            yield OpenAudio(file=_require_audio(spooled), size_bytes=content_length(response.headers))
         except Undecodable as error:
-            if not spooled.is_cut:
+            if not spooled.is_truncated:
                 raise
             raise Undecodable(
-                f"{error.message} Its server allows no ranged requests, so that only the first "
-                f"{spooled.size_bytes:,} bytes were looked at; upload the file instead.",
+                f"{error.message} The server does not support Range requests, so only the first "
+                f"{spooled.size_bytes:,} bytes were read. Upload the file instead.",
                 code=error.code,
             ) from error
 
 
 def _require_audio(audio: "_RemoteAudio") -> BinaryIO:
     if audio.size_bytes == 0:
-        raise Undecodable("The file at this address is empty.", code="no_audio")
+        raise Undecodable("The file at this URL is empty.", code="no_audio")
     head = audio.read(min(SNIFF_BYTES, audio.size_bytes)) or b""
     if not looks_like_audio(head):
         raise SourceRefused(
-            f"What is at this address looks like {what_it_is(head)}; give the address of the sound itself.",
+            f"The URL leads to {describe_content(head)}. Use the URL of an audio file.",
             code="unsupported_media",
         )
     audio.seek(0)
@@ -79,127 +81,124 @@ def _require_audio(audio: "_RemoteAudio") -> BinaryIO:
 
 
 class _RemoteAudio(SeekableFile):
-    """What both ways have in common: read piece by piece, until enough is read."""
+    """Fills reads from as many fetched blocks as they need."""
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        """Fill the buffer as far as the file goes."""
-        view = memoryview(buffer).cast("B")
+    def _read_into(self, view: memoryview, offset: int) -> int:
         done = 0
-        while done < len(view) and self._at < self.size_bytes:
-            piece = self._piece(self._at, len(view) - done)
-            if not piece:
+        while done < len(view):
+            data = self._bytes_at(offset + done, len(view) - done)
+            if not data:
                 break
-            view[done : done + len(piece)] = piece
-            done += len(piece)
-            self._at += len(piece)
+            view[done : done + len(data)] = data
+            done += len(data)
         return done
 
-    def _piece(self, at: int, most: int) -> "bytes | memoryview":
+    def _bytes_at(self, offset: int, max_bytes: int) -> "bytes | memoryview":
         raise NotImplementedError
 
 
 class RangedAudio(_RemoteAudio):
-    """A file whose server gives any part of it, as long as it stays the same file."""
+    """A file on a server that supports Range requests, as long as the file does not change."""
 
-    def __init__(self, wire: RangeFetcher, incoming: ResponseStream) -> None:
-        """*incoming*: the answer to a request for the first `FIRST_BYTES`."""
+    def __init__(self, fetcher: RangeFetcher, response: ResponseStream) -> None:
+        """*response* answers a request for the first `FIRST_RANGE_BYTES`."""
         super().__init__()
-        self._wire = wire
-        part = part_of(incoming.headers, first=0, last=FIRST_BYTES - 1)
-        self._version = Version.of(incoming.headers, total=part.total)
-        self.size_bytes = part.total
-        _refuse_large(part.total, wire.limits)
-        self._head = wire.read_whole(incoming, part.size)
+        self._fetcher = fetcher
+        content_range = parse_content_range(response.headers, first=0, last=FIRST_RANGE_BYTES - 1)
+        self._version = Version.of(response.headers, total=content_range.total)
+        self.size_bytes = content_range.total
+        _check_file_size(content_range.total, fetcher.limits)
+        self._head = fetcher.read_exactly(response, content_range.size)
         self._start, self._block = 0, self._head
-        self._next_bytes = 2 * FIRST_BYTES
+        self._next_bytes = 2 * FIRST_RANGE_BYTES
 
-    def _piece(self, at: int, most: int) -> memoryview:
-        if at < len(self._head):
-            return memoryview(self._head)[at : at + most]
-        if not self._start <= at < self._start + len(self._block):
-            self._move(at)
-        return memoryview(self._block)[at - self._start : at - self._start + most]
+    def _bytes_at(self, offset: int, max_bytes: int) -> memoryview:
+        if offset < len(self._head):
+            return memoryview(self._head)[offset : offset + max_bytes]
+        if not self._start <= offset < self._start + len(self._block):
+            self._fetch_block(offset)
+        return memoryview(self._block)[offset - self._start : offset - self._start + max_bytes]
 
-    def _move(self, at: int) -> None:
-        """Fetch the block that begins at a position."""
-        reads_on = at == self._start + len(self._block)
-        size = self._next_bytes if reads_on else FIRST_BYTES
-        last = min(at + size, self.size_bytes) - 1
-        self._wire.afford(last - at + 1)
-        self._block = b""  # two at once would be twice the memory
-        with self._wire.waiting():
-            self._block = self._fetched(at, last)
-        self._start = at
-        self._next_bytes = min(2 * size, MOST_BYTES)
+    def _fetch_block(self, offset: int) -> None:
+        """Fetch the block that begins at *offset*."""
+        is_sequential = offset == self._start + len(self._block)
+        size = self._next_bytes if is_sequential else FIRST_RANGE_BYTES
+        last = min(offset + size, self.size_bytes) - 1
+        self._fetcher.check_read_limit(last - offset + 1)
+        self._block = b""  # frees the old block first to halve the peak memory
+        with self._fetcher.timed_wait():
+            self._block = self._fetch_range(offset, last)
+        self._start = offset
+        self._next_bytes = min(2 * size, MAX_RANGE_BYTES)
 
-    def _fetched(self, first: int, last: int) -> bytes:
+    def _fetch_range(self, first: int, last: int) -> bytes:
         headers = {"Range": f"bytes={first}-{last}", **self._version.condition}
         try:
-            with self._wire.get(headers, max_bytes=last - first + 1) as incoming:
-                if incoming.status != 206:
-                    raise (
-                        changed() if self._version.condition else bad_answer("gave ranges, and then no more")
-                    )
-                part: Part = part_of(incoming.headers, first=first, last=last)
-                if Version.of(incoming.headers, total=part.total) != self._version:
-                    raise changed()
-                return self._wire.read_whole(incoming, part.size)
+            with self._fetcher.get(headers, max_bytes=last - first + 1) as response:
+                if response.status != 206:
+                    if self._version.condition:
+                        raise source_changed()
+                    raise bad_response("stopped honouring Range requests")
+                content_range = parse_content_range(response.headers, first=first, last=last)
+                if Version.of(response.headers, total=content_range.total) != self._version:
+                    raise source_changed()
+                return self._fetcher.read_exactly(response, content_range.size)
         except SourceRefused as error:
-            if error.code in ("no_audio", "source_not_found"):  # shorter by now, or taken away
-                raise changed() from error
+            if error.code in ("no_audio", "source_not_found"):  # the file is shorter now, or gone
+                raise source_changed() from error
             raise
 
 
 class SpooledAudio(_RemoteAudio):
-    """The beginning of a file, from one answer that is read on as far as somebody asks."""
+    """The beginning of a file, from one response that is read as far as needed."""
 
-    def __init__(self, wire: RangeFetcher, incoming: ResponseStream) -> None:
+    def __init__(self, fetcher: RangeFetcher, response: ResponseStream) -> None:
         super().__init__()
-        most = wire.limits.spool_bytes
-        # untouched pages of it take no memory, and the decoder's process does not get it
-        self._memory = mmap.mmap(-1, most, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        max_bytes = fetcher.limits.spool_bytes
+        # Untouched pages use no memory, and child processes do not inherit it.
+        self._memory = mmap.mmap(-1, max_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         if hasattr(mmap, "MADV_DONTFORK"):
             self._memory.madvise(mmap.MADV_DONTFORK)
-        declared = declared_bytes(incoming.headers)
-        _refuse_large(declared or 0, wire.limits)
-        self._wire = wire
-        self._chunks = incoming.chunks
-        self._held = 0
+        declared = content_length(response.headers)
+        _check_file_size(declared or 0, fetcher.limits)
+        self._fetcher = fetcher
+        self._chunks = response.chunks
+        self._stored_bytes = 0
         self._ended = False
         if declared is None:
-            self._hold(most)
-        self.size_bytes = self._held if declared is None else min(declared, most)
-        self.is_cut = not self._ended if declared is None else declared > most
+            self._fetch_until(max_bytes)
+        self.size_bytes = self._stored_bytes if declared is None else min(declared, max_bytes)
+        self.is_truncated = not self._ended if declared is None else declared > max_bytes
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         super().close()
         self._memory.close()
 
-    def _piece(self, at: int, most: int) -> bytes:
-        until = min(at + most, self.size_bytes)
-        self._hold(until)
-        return self._memory[at : min(until, self._held)]
+    def _bytes_at(self, offset: int, max_bytes: int) -> bytes:
+        until = min(offset + max_bytes, self.size_bytes)
+        self._fetch_until(until)
+        return self._memory[offset : min(until, self._stored_bytes)]
 
-    def _hold(self, until: int) -> None:
-        """Read on until so much of the file is held, or there is no more."""
-        if self._held >= until or self._ended:
+    def _fetch_until(self, until: int) -> None:
+        """Read the response until *until* bytes are stored or it ends."""
+        if self._stored_bytes >= until or self._ended:
             return
-        with self._wire.waiting():
-            while self._held < until:
+        with self._fetcher.timed_wait():
+            while self._stored_bytes < until:
                 chunk = next(self._chunks, None)
                 if chunk is None:
                     self._ended = True
                     return
-                self._wire.heard(len(chunk))
-                kept = chunk[: len(self._memory) - self._held]
-                self._memory[self._held : self._held + len(kept)] = kept
-                self._held += len(kept)
+                self._fetcher.record_received(len(chunk))
+                fitting = chunk[: len(self._memory) - self._stored_bytes]
+                self._memory[self._stored_bytes : self._stored_bytes + len(fitting)] = fitting
+                self._stored_bytes += len(fitting)
 
 
-def _refuse_large(size: int, limits: RemoteLimits) -> None:
-    if size > limits.whole_bytes:
+def _check_file_size(size: int, limits: RemoteLimits) -> None:
+    if size > limits.max_file_bytes:
         raise SourceRefused(
-            f"The file at this address has {size:,} bytes; up to {limits.whole_bytes:,} are taken.",
+            f"The file at this URL has {size:,} bytes; up to {limits.max_file_bytes:,} are accepted.",
             code="too_large",
         )

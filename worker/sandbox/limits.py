@@ -1,6 +1,6 @@
-"""What bounds a child that decodes a stranger's file: memory, time, files, processes.
+"""Limits on a child that decodes an untrusted file: memory, time, files and processes.
 
-Linux gives all of it. macOS gives what it has (RLIMIT_DATA may not bind there) and never fails.
+Linux enforces all of them. macOS enforces some (RLIMIT_DATA may have no effect) and never fails.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from worker.sandbox.seccomp import allow_only_computing
+from worker.sandbox.seccomp import restrict_system_calls
 
 _PR_SET_PDEATHSIG = 1
 _STANDARD_FILES_AND_SOCKET = 4
@@ -21,24 +21,24 @@ _STANDARD_FILES_AND_SOCKET = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildLimits:
-    """What one child may use; beyond any of these its file is too complex."""
+    """Resource limits of one child. A file that exceeds one is too complex."""
 
     memory_bytes: int
-    """Private memory above what the child shares with its parent at the fork."""
+    """Private memory beyond what the child shares with its parent at the fork."""
     cpu_seconds: int
     wall_seconds: float
-    """By the clock, not counting the time that the child waits for storage."""
+    """Elapsed time, without the time that the child waits for storage."""
     answer_bytes: int = 1 << 20
     read_bytes: int = 1 << 30
-    """From storage, all reads of the child together, each counted as at least 64 KiB."""
+    """Total of all reads from storage. Each counts as at least 64 KiB."""
 
 
 def apply_limits(limits: ChildLimits) -> bool:
-    """Bound the calling process for the rest of its life; True if the kernel also filters its calls.
+    """Limit the calling process for good. Returns True if the kernel also filters its system calls.
 
-    Never raises: a limit that this system does not have is left out.
+    Never raises: skips limits that this system does not have.
     """
-    # What RLIMIT_DATA counts is what VmData shows; after a fork, that is what the parent had.
+    # RLIMIT_DATA limits what VmData shows; right after a fork, that is the parent's memory.
     data_bytes = memory_of_this_process("VmData") + limits.memory_bytes
     for name, value in (
         ("RLIMIT_DATA", data_bytes),
@@ -46,32 +46,32 @@ def apply_limits(limits: ChildLimits) -> bool:
         ("RLIMIT_FSIZE", 0),
         ("RLIMIT_CORE", 0),
         ("RLIMIT_NOFILE", _STANDARD_FILES_AND_SOCKET),
-        ("RLIMIT_NPROC", 0),  # does not bind root; the call filter does
+        ("RLIMIT_NPROC", 0),  # has no effect on root; the system call filter does
     ):
         hard = value + 1 if name == "RLIMIT_CPU" else value
         with suppress(OSError, ValueError, AttributeError):
             resource.setrlimit(getattr(resource, name), (value, hard))
-    return allow_only_computing()
+    return restrict_system_calls()
 
 
 def raise_oom_score() -> None:
-    """Make the kernel's out-of-memory killer pick this process before any other (Linux)."""
+    """Make the kernel's out-of-memory killer choose this process first (Linux)."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent dies, however that happens (Linux)."""
+    """Make the kernel kill this process when its parent dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:  # it died before the line above
+    if os.getppid() != parent_pid:  # the parent died before prctl
         os._exit(1)
 
 
 def memory_of_this_process(field: str, *, status: Path = Path("/proc/self/status")) -> int:
-    """Bytes in one line of /proc/self/status, such as `VmData` or `RssAnon`; 0 where it can't be told."""
+    """Return a field of /proc/self/status, such as `VmData` or `RssAnon`, in bytes; 0 if it is unknown."""
     try:
-        found = re.search(rf"^{field}:\s*(\d+) kB", status.read_text(), re.MULTILINE)
+        match = re.search(rf"^{field}:\s*(\d+) kB", status.read_text(), re.MULTILINE)
     except OSError:
         return 0
-    return int(found[1]) * 1024 if found else 0
+    return int(match[1]) * 1024 if match else 0

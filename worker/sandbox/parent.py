@@ -1,7 +1,7 @@
-"""Runs a task over a stranger's file in a forked child that can reach nothing but the bytes we hand it.
+"""Runs a task over an untrusted file in a forked child that can reach nothing but the file's bytes.
 
-Knows processes, not audio. Whatever becomes of the child is an outcome here; it is always reaped.
-The answer is a stranger's too: parse it, never unpickle it.
+Knows processes, not audio. Every end of a child is an outcome, and every child is reaped. The answer is
+untrusted too: parse it, never unpickle it.
 """
 
 import json
@@ -21,44 +21,44 @@ from shared.errors import AudioMissing, Crashed, KammertonError, TooComplex, Una
 from worker.sandbox import child as wire
 from worker.sandbox.limits import ChildLimits, memory_of_this_process
 
-KEEP_GOING_SECONDS = 0.25
-# Between the end of the child's socket and its own. What it died of stands before its socket closes.
-_GRACE_SECONDS = 0.4
-# A read of a byte costs storage as much as one of this many: it bounds the number of reads too.
+TICK_SECONDS = 0.25
+# How long a child may live on after its socket closes. The kernel sets the exit status before it closes it.
+_EXIT_GRACE_SECONDS = 0.4
+# One byte costs storage as much as this many. This also limits the number of reads.
 _MIN_CHARGE_BYTES = 1 << 16
 _MAX_MESSAGE_CHARS = 300
 _MAX_FAILURE_BYTES = 1 << 16
-_CARRIED_OVER = {kind.__name__: kind for kind in (Unanalysable, Undecodable, TooComplex, AudioMissing)}
+_ERROR_TYPES = {kind.__name__: kind for kind in (Unanalysable, Undecodable, TooComplex, AudioMissing)}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
-_TOO_MUCH_TIME = "The file takes too long to decode."
-_TOO_MUCH_MEMORY = "The file takes too much memory to decode."
-_TOO_MUCH_READING = "The decoder asked for more of the file than one job may read."
-_DIED = "The decoder died while it read the file."
+_TOO_MUCH_TIME = "The file takes too long to decode. Convert it to FLAC or WAV, then try again."
+_TOO_MUCH_MEMORY = "The file takes too much memory to decode. Convert it to FLAC or WAV, then try again."
+_TOO_MUCH_READING = "The decoder needs more of the file than one job can read. Cut the file, then try again."
+_CRASHED = "The decoder crashed on the file."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildOutcome:
-    """How a child ended, and what it cost."""
+    """How a child ended and what it used."""
 
     answer: bytes | None
-    """What the task returned; None if and only if there is a problem."""
+    """The task's return value. None if and only if there is a problem."""
     problem: KammertonError | None
     detail: str
-    """For the operator's log, never for the client: a traceback, a signal; may be empty."""
+    """For the log, never for the client: a traceback or a signal. Can be empty."""
     memory_peak_bytes: int
-    """Peak resident memory of the child, less what it inherited (on macOS with it).
+    """Peak resident memory of the child without inherited memory (with it on macOS).
 
-    Inherited pages that the child wrote to, and so has copies of, are not in here.
+    Does not count the copies of inherited pages that the child wrote to.
     """
     cpu_seconds: float
     wall_seconds: float
     storage_seconds: float
-    """Of *wall_seconds*, what the child spent waiting for its reads."""
+    """The part of *wall_seconds* that the child waited for reads."""
     bytes_read: int
 
     def unwrap(self) -> bytes:
-        """Return the answer, or raise the problem (`Unanalysable` or `Crashed`)."""
+        """Return the answer or raise the problem (Unanalysable or Crashed)."""
         if self.problem is not None:
             raise self.problem
         return self.answer or b""
@@ -67,24 +67,24 @@ class ChildOutcome:
 def run_sandboxed(
     task: wire.Task, audio: BinaryIO, *, limits: ChildLimits, on_tick: Callable[[], None]
 ) -> ChildOutcome:
-    """Run *task* in a forked child over *audio*, which stays with us: the child asks for each range.
+    """Run *task* over *audio* in a forked child, which requests each range from this process.
 
-    *on_tick* is called a few times a second, between reads; what it raises ends the child and
-    comes out of here, as does what *audio* raises. Call this from a process without other threads.
+    Calls *on_tick* a few times a second, between reads. Whatever *on_tick* or *audio* raises stops the
+    child and is raised here. The calling process must not have other threads.
     """
     size = audio.seek(0, os.SEEK_END)
-    ours, theirs = socket.socketpair()
-    with ours, _Child(ours, limits=limits, on_tick=on_tick) as child:
-        with theirs:
-            child.fork(task, theirs, size)
+    parent_socket, child_socket = socket.socketpair()
+    with parent_socket, _Child(parent_socket, limits=limits, on_tick=on_tick) as child:
+        with child_socket:
+            child.fork(task, child_socket, size)
         try:
             child.serve(audio)
-        except _Ended as ended:
+        except _ChildEnded as ended:
             return child.outcome(ended)
 
 
-class _Ended(Exception):
-    """The child needs no more serving: it answered, or is to be stopped, or (neither) has died by itself."""
+class _ChildEnded(Exception):
+    """The child answered, must be stopped, or (neither answer nor problem) died."""
 
     def __init__(
         self, *, answer: bytes | None = None, problem: KammertonError | None = None, detail: str = ""
@@ -96,17 +96,19 @@ class _Ended(Exception):
 
 
 class _Child:
-    """One child from fork to wait; leaving its context kills and reaps it if nothing else has."""
+    """One child from fork to wait. Leaving the context kills and reaps it if it still exists."""
 
-    def __init__(self, link: socket.socket, *, limits: ChildLimits, on_tick: Callable[[], None]) -> None:
-        link.setblocking(False)
-        self._link = link
+    def __init__(
+        self, connection: socket.socket, *, limits: ChildLimits, on_tick: Callable[[], None]
+    ) -> None:
+        connection.setblocking(False)
+        self._connection = connection
         self._poll = select.poll()
         self._limits = limits
         self._on_tick = on_tick
         self._pid = 0
         self._started = time.monotonic()
-        self._kept_going = self._started
+        self._last_tick = self._started
         self._storage_seconds = 0.0
         self._bytes_read = 0
         self._charged_bytes = 0
@@ -117,38 +119,42 @@ class _Child:
 
     def __exit__(self, *_: object) -> None:
         if self._pid:
-            self._reap(patience_seconds=0)
+            self._reap(timeout_seconds=0)
 
-    def fork(self, task: wire.Task, link: socket.socket, size: int) -> None:
-        """Start the child; *link* is its end of the socket pair."""
+    def fork(self, task: wire.Task, connection: socket.socket, size: int) -> None:
+        """Start the child. *connection* is its end of the socket pair."""
         parent_pid = os.getpid()
         wire.blas_threads()
         self._inherited_bytes = memory_of_this_process("RssAnon")
-        # Until the child has let go of our signal handlers it must not run them in our name.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        # The child must not run inherited signal handlers before it removes them.
+        previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._pid = os.fork()
             if self._pid == 0:
-                wire.child_main(task, link=link, size=size, parent_pid=parent_pid, limits=self._limits)
+                wire.child_main(
+                    task, connection=connection, size=size, parent_pid=parent_pid, limits=self._limits
+                )
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
     def serve(self, audio: BinaryIO) -> NoReturn:
-        """Answer the child's reads; raises `_Ended` when there is nothing more to serve."""
+        """Answer the child's reads until it raises _ChildEnded."""
         while True:
             kind, first, second = wire.FRAME.unpack(self._receive(wire.FRAME.size))
             if kind != wire.READ:
                 self._final_message(kind, size=first)
             if second > wire.MAX_READ_BYTES:
-                raise _Ended(problem=Crashed(_DIED), detail="it asked for a read above the protocol's limit")
+                raise _ChildEnded(
+                    problem=Crashed(_CRASHED), detail="it requested a read above the protocol's limit"
+                )
             data = self._read(audio, offset=first, size=second)
             self._send(wire.LENGTH.pack(len(data)) + data)
 
-    def outcome(self, ended: _Ended) -> ChildOutcome:
-        """Stop and reap the child and say how it ended."""
-        died_by_itself = ended.answer is None and ended.problem is None
-        status, usage = self._reap(patience_seconds=_GRACE_SECONDS if died_by_itself else 0)
-        problem, detail = _meaning(status) if died_by_itself else (ended.problem, ended.detail)
+    def outcome(self, ended: _ChildEnded) -> ChildOutcome:
+        """Stop and reap the child, and return how it ended."""
+        died = ended.answer is None and ended.problem is None
+        status, usage = self._reap(timeout_seconds=_EXIT_GRACE_SECONDS if died else 0)
+        problem, detail = _explain_status(status) if died else (ended.problem, ended.detail)
         return ChildOutcome(
             answer=ended.answer,
             problem=problem,
@@ -162,32 +168,34 @@ class _Child:
 
     def _final_message(self, kind: bytes, *, size: int) -> NoReturn:
         if kind == wire.NO_MEMORY:
-            raise _Ended(problem=TooComplex(_TOO_MUCH_MEMORY))
-        most = self._limits.answer_bytes if kind == wire.ANSWER else _MAX_FAILURE_BYTES
-        if kind not in (wire.ANSWER, wire.PROBLEM, wire.BUG) or size > most:
-            raise _Ended(problem=Crashed(_DIED), detail=f"it said {kind!r} with {size} bytes")
-        words = self._receive(size)
+            raise _ChildEnded(problem=TooComplex(_TOO_MUCH_MEMORY))
+        max_bytes = self._limits.answer_bytes if kind == wire.ANSWER else _MAX_FAILURE_BYTES
+        if kind not in (wire.ANSWER, wire.PROBLEM, wire.BUG) or size > max_bytes:
+            raise _ChildEnded(problem=Crashed(_CRASHED), detail=f"it sent {kind!r} with {size} bytes")
+        payload = self._receive(size)
         if kind == wire.ANSWER:
-            raise _Ended(answer=words)
+            raise _ChildEnded(answer=payload)
         if kind == wire.BUG:
-            raise _Ended(problem=Crashed(_DIED), detail=words.decode(errors="replace"))
+            raise _ChildEnded(problem=Crashed(_CRASHED), detail=payload.decode(errors="replace"))
         try:
-            fields = json.loads(words)
-            error = _CARRIED_OVER[fields["type"]]
+            fields = json.loads(payload)
+            error = _ERROR_TYPES[fields["type"]]
             problem = error(str(fields["message"])[:_MAX_MESSAGE_CHARS], code=str(fields["code"])[:40])
-            raise _Ended(problem=problem, detail=str(fields["detail"]))
+            raise _ChildEnded(problem=problem, detail=str(fields["detail"]))
         except (ValueError, KeyError, TypeError) as error:
-            raise _Ended(problem=Crashed(_DIED), detail=f"its last words made no sense: {error}") from error
+            raise _ChildEnded(
+                problem=Crashed(_CRASHED), detail=f"its final message is invalid: {error}"
+            ) from error
 
     def _read(self, audio: BinaryIO, *, offset: int, size: int) -> bytes:
         self._charged_bytes += max(size, _MIN_CHARGE_BYTES)
         if self._charged_bytes > self._limits.read_bytes:
-            raise _Ended(problem=TooComplex(_TOO_MUCH_READING))
-        before = time.monotonic()
+            raise _ChildEnded(problem=TooComplex(_TOO_MUCH_READING))
+        started = time.monotonic()
         audio.seek(offset)
         data = audio.read(size)
-        # A slow store is no reason to call the file too complex: the clock below stands still here.
-        self._storage_seconds += time.monotonic() - before
+        # Slow storage does not make a file too complex: the wall clock stops meanwhile.
+        self._storage_seconds += time.monotonic() - started
         self._bytes_read += len(data)
         return data
 
@@ -197,11 +205,11 @@ class _Child:
             self._wait_for(select.POLLIN)
             with suppress(BlockingIOError):
                 try:
-                    part = self._link.recv(min(size - len(data), 1 << 16))
+                    part = self._connection.recv(min(size - len(data), 1 << 16))
                 except ConnectionResetError:
                     part = b""
                 if not part:
-                    raise _Ended
+                    raise _ChildEnded
                 data += part
         return bytes(data)
 
@@ -211,27 +219,27 @@ class _Child:
             self._wait_for(select.POLLOUT)
             with suppress(BlockingIOError):
                 try:
-                    view = view[self._link.send(view) :]
+                    view = view[self._connection.send(view) :]
                 except (BrokenPipeError, ConnectionResetError):
-                    raise _Ended from None
+                    raise _ChildEnded from None
 
     def _wait_for(self, events: int) -> None:
-        """Wait until the socket is ready, calling `on_tick` and watching the clock meanwhile."""
-        self._poll.register(self._link, events)
+        """Wait until the socket is ready. Meanwhile call `on_tick` and check the wall clock."""
+        self._poll.register(self._connection, events)
         while True:
             now = time.monotonic()
-            if now - self._kept_going >= KEEP_GOING_SECONDS:
+            if now - self._last_tick >= TICK_SECONDS:
                 self._on_tick()
-                self._kept_going = time.monotonic()
-            left = self._started + self._storage_seconds + self._limits.wall_seconds - now
-            if left <= 0:
-                raise _Ended(problem=TooComplex(_TOO_MUCH_TIME), detail="the wall clock ran out")
-            if self._poll.poll(1000 * min(left, KEEP_GOING_SECONDS)):
+                self._last_tick = time.monotonic()
+            remaining = self._started + self._storage_seconds + self._limits.wall_seconds - now
+            if remaining <= 0:
+                raise _ChildEnded(problem=TooComplex(_TOO_MUCH_TIME), detail="the wall clock ran out")
+            if self._poll.poll(1000 * min(remaining, TICK_SECONDS)):
                 return
 
-    def _reap(self, *, patience_seconds: float) -> tuple[int, resource.struct_rusage]:
-        """Wait for the child, killing it when patience ends. Returns its wait status and what it used."""
-        deadline = time.monotonic() + patience_seconds
+    def _reap(self, *, timeout_seconds: float) -> tuple[int, resource.struct_rusage]:
+        """Wait for the child and kill it after the timeout. Returns its wait status and resource usage."""
+        deadline = time.monotonic() + timeout_seconds
         pid = 0
         while pid == 0 and time.monotonic() < deadline:
             pid, status, usage = os.wait4(self._pid, os.WNOHANG)
@@ -243,11 +251,13 @@ class _Child:
         return status, usage
 
 
-def _meaning(status: int) -> tuple[KammertonError, str]:
-    """Say why a child is gone that neither answered nor was stopped by us."""
+def _explain_status(status: int) -> tuple[KammertonError, str]:
+    """Explain the wait status of a child that died before it answered."""
     if not os.WIFSIGNALED(status):
-        return Crashed(_DIED), f"it left without a word, exit status {os.waitstatus_to_exitcode(status)}"
+        return Crashed(
+            _CRASHED
+        ), f"it exited without an answer, exit status {os.waitstatus_to_exitcode(status)}"
     number = os.WTERMSIG(status)
     if number == signal.SIGXCPU:
         return TooComplex(_TOO_MUCH_TIME), "SIGXCPU"
-    return Crashed(_DIED), signal.Signals(number).name
+    return Crashed(_CRASHED), signal.Signals(number).name

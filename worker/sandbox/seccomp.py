@@ -1,7 +1,7 @@
-"""What a child that decodes may still ask of the kernel: memory, time, its one socket. Nothing else.
+"""System call filter of the sandbox: a child may use memory, clocks and its one socket, and nothing else.
 
-An allow-list in force for the rest of a process's life, installed through prctl(2); everything not
-on it fails with EPERM, so that a library which asks for more gets an error rather than a kill.
+An allowlist that prctl(2) installs for the rest of a process's life. Other calls fail with EPERM, so that
+a library that tries more gets an error and is not killed.
 """
 
 import ctypes
@@ -24,20 +24,20 @@ _ALLOWED = {
     "uname": (63, 160), "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178),
     "getrandom": (318, 278), "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
-_TGKILL = (234, 131)  # abort() needs it, aimed at oneself
+_TGKILL = (234, 131)  # abort() sends itself a signal
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_NO_NEW_PRIVS = 38
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
-_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # _REFUSE: errno 1, EPERM
+_ALLOW, _DENY, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # _DENY: errno 1, EPERM
 
 
-def allow_only_computing() -> bool:
-    """Forbid this process files, sockets, processes and signals to others, for good.
+def restrict_system_calls() -> bool:
+    """Forbid this process to open files and sockets, to start processes and to signal others, for good.
 
-    Returns False, with nothing changed but "no new privileges", where there is no seccomp: on
-    macOS, on other processors, or under a kernel or container that has it switched off.
+    Returns False without seccomp: on macOS, on other processors, or if the kernel or container disables
+    it. Then only "no new privileges" is set.
     """
     if sys.platform != "linux":
         return False
@@ -57,7 +57,7 @@ def allow_only_computing() -> bool:
 def _program(machine: str, *, own_pid: int) -> bytes:
     column = list(_AUDIT_ARCH).index(machine)
     lines = [
-        (_LOAD, 0, 0, 4),  # seccomp_data.arch: a 32-bit call table would give the numbers other meanings
+        (_LOAD, 0, 0, 4),  # seccomp_data.arch: in a 32-bit call table the numbers mean other calls
         (_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, 0),  # seccomp_data.nr
@@ -69,6 +69,6 @@ def _program(machine: str, *, own_pid: int) -> bytes:
         (_LOAD, 0, 0, 16),  # low half of the first argument
         (_EQUAL, 0, 1, own_pid),
         (_RETURN, 0, 0, _ALLOW),
-        (_RETURN, 0, 0, _REFUSE),
+        (_RETURN, 0, 0, _DENY),
     ]
     return b"".join(struct.pack("HBBI", *line) for line in lines)

@@ -1,7 +1,7 @@
-"""Many deliveries at once, so that no receiver waits for another one's slowness.
+"""Delivers many webhooks at once, so that no receiver waits for a slow one.
 
-Bounded in total and for each server; servers that were slow lately share a quarter of the places. What is
-under way is also bounded by its lease: any number of senders may run, and any may be killed.
+Concurrency is limited in total and for each server. Servers that were slow recently share a quarter of the
+slots. A lease covers each delivery in progress: any number of dispatchers may run, and any may be killed.
 """
 
 import threading
@@ -20,86 +20,93 @@ _log = get_logger(__name__)
 
 _SLOW_AFTER_SECONDS = 3.0
 _SLOW_FOR_SECONDS = 600.0
-_LOOK_AGAIN_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 @dataclass(slots=True, kw_only=True)
 class Dispatcher:
-    """Call `round` again and again, from one thread."""
+    """Call `poll` repeatedly, from one thread."""
 
     deliveries: DeliveryStore
     endpoints: EndpointStore
-    notify: Callable[[str], Delivery | None]
-    places: int
-    per_server: int
+    deliver: Callable[[str], object]
+    """Makes one attempt at the delivery with this id."""
+    slots: int
+    slots_per_server: int
     clock: Callable[[], float] = time.time
-    _under_way: dict[str, str] = field(default_factory=dict)
+    _in_progress: dict[str, str] = field(default_factory=dict)
     """Delivery id → server."""
     _slow_until: dict[str, float] = field(default_factory=dict)
-    _freed: bool = False
+    _slot_freed: bool = False
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def round(self) -> bool:
-        """Spread what has happened, begin what is due. Whether there was anything. Raises Unavailable."""
-        spread = fan_out_events(deliveries=self.deliveries, endpoints=self.endpoints, now=self.clock())
-        return bool(self._begin() or spread)
+    def poll(self) -> bool:
+        """Fan out new events and start due deliveries. False if there was nothing to do.
+
+        Raises:
+            Unavailable: Redis is unavailable.
+        """
+        fanned_out = fan_out_events(deliveries=self.deliveries, endpoints=self.endpoints, now=self.clock())
+        return bool(self._start_due() or fanned_out)
 
     def wait(self) -> None:
-        """Until a place became free since the last round began, or a moment has passed."""
+        """Wait until a slot has been freed since the last poll, or until it is time to poll again."""
         with self._changed:
-            self._changed.wait_for(lambda: self._freed, _LOOK_AGAIN_SECONDS)
+            self._changed.wait_for(lambda: self._slot_freed, _POLL_SECONDS)
 
-    def drain(self, seconds: float) -> None:
-        """Wait for what is under way, not for ever: a lease that is left behind runs out."""
+    def drain(self, timeout_seconds: float) -> None:
+        """Wait for deliveries in progress, up to a limit. A lease that is left behind expires."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._under_way, seconds)
+            self._changed.wait_for(lambda: not self._in_progress, timeout_seconds)
 
-    def _begin(self) -> int:
+    def _start_due(self) -> int:
         now = self.clock()
         with self._changed:
-            self._freed = False
+            self._slot_freed = False
             self._slow_until = {server: until for server, until in self._slow_until.items() if until > now}
-            busy = self._busy()
-            free = self.places - len(self._under_way)
+            busy = self._busy_servers()
+            free = self.slots - len(self._in_progress)
         if free <= 0:
             return 0
-        begun = 0
-        for delivery in self.deliveries.due(now=now, per_server=self.per_server, without=busy, limit=free):
+        started = 0
+        for delivery in self.deliveries.due(
+            now=now, max_per_server=self.slots_per_server, excluded_servers=busy, limit=free
+        ):
             with self._changed:
-                if delivery.id in self._under_way or delivery.server in self._busy():
+                if delivery.id in self._in_progress or delivery.server in self._busy_servers():
                     continue
-                self._under_way[delivery.id] = delivery.server
+                self._in_progress[delivery.id] = delivery.server
             try:
-                threading.Thread(target=self._deliver, args=[delivery], name="deliver", daemon=True).start()
-            except RuntimeError as error:  # no more threads: what is under way will end
-                _log.warning("webhook_not_begun", delivery_id=delivery.id, why=str(error))
+                threading.Thread(target=self._run, args=[delivery], name="deliver", daemon=True).start()
+            except RuntimeError as error:  # out of threads: deliveries in progress will end and free some
+                _log.warning("webhook_start_failed", delivery_id=delivery.id, reason=str(error))
                 with self._changed:
-                    del self._under_way[delivery.id]
-                return begun
-            begun += 1
-        return begun
+                    del self._in_progress[delivery.id]
+                return started
+            started += 1
+        return started
 
-    def _busy(self) -> set[str]:
-        """Servers that get nothing more for now."""
-        counts = Counter(self._under_way.values())
-        busy = {server for server, count in counts.items() if count >= self.per_server}
+    def _busy_servers(self) -> set[str]:
+        """Servers that get no further deliveries for now."""
+        counts = Counter(self._in_progress.values())
+        busy = {server for server, count in counts.items() if count >= self.slots_per_server}
         slow = sum(count for server, count in counts.items() if server in self._slow_until)
-        return busy | set(self._slow_until) if slow >= max(1, self.places // 4) else busy
+        return busy | set(self._slow_until) if slow >= max(1, self.slots // 4) else busy
 
-    def _deliver(self, delivery: Delivery) -> None:
-        began = time.monotonic()
+    def _run(self, delivery: Delivery) -> None:
+        started = time.monotonic()
         try:
-            self.notify(delivery.id)
+            self.deliver(delivery.id)
         except Unavailable as error:
-            _log.warning("webhook_not_recorded", delivery_id=delivery.id, why=error.message)
+            _log.warning("webhook_record_failed", delivery_id=delivery.id, reason=error.message)
         except Exception:
-            _log.exception("webhook_not_attempted", delivery_id=delivery.id)
+            _log.exception("webhook_attempt_failed", delivery_id=delivery.id)
         finally:
             with self._changed:
-                del self._under_way[delivery.id]
-                if time.monotonic() - began > _SLOW_AFTER_SECONDS:
+                del self._in_progress[delivery.id]
+                if time.monotonic() - started > _SLOW_AFTER_SECONDS:
                     self._slow_until[delivery.server] = self.clock() + _SLOW_FOR_SECONDS
                 else:
                     self._slow_until.pop(delivery.server, None)
-                self._freed = True
+                self._slot_freed = True
                 self._changed.notify_all()

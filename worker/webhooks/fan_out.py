@@ -1,4 +1,4 @@
-"""From one event to the deliveries that it means: one for a callback, one for each endpoint."""
+"""Turns an event into deliveries: one for its callback, one for each endpoint that subscribes to it."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -11,30 +11,30 @@ from shared.ports.webhooks import DeliveryStore, EndpointStore
 
 _log = get_logger(__name__)
 
-_MOST = 100
+_BATCH_SIZE = 100
 
 
 def fan_out_events(*, deliveries: DeliveryStore, endpoints: EndpointStore, now: float) -> int:
-    """Turn what stands in the outbox into deliveries; how many events that were. Raises Unavailable."""
-    events = deliveries.events(limit=_MOST)
+    """Turn the events in the outbox into deliveries. Returns the number of events. Raises Unavailable."""
+    events = deliveries.pending_events(limit=_BATCH_SIZE)
     for event in events:
-        hearing = endpoints.of(event.owner) if event.owner is not None else ()
-        deliveries.spread(event, deliveries_of(event, endpoints=hearing, now=now))
+        subscribed = endpoints.list_for_owner(event.owner) if event.owner is not None else ()
+        deliveries.fan_out(event, deliveries_of(event, endpoints=subscribed, now=now))
     return len(events)
 
 
 def deliveries_of(event: WebhookEvent, *, endpoints: Sequence[Endpoint], now: float) -> list[Delivery]:
-    """Pure. An endpoint that is disabled gets one that has failed, for the day when it is enabled again."""
-    found: list[Delivery] = []
+    """The deliveries of one event. A disabled endpoint gets a failed one, which can be redelivered later."""
+    deliveries: list[Delivery] = []
     if event.callback is not None:
-        found.append(_delivery(event, event.callback.url, now, secret=event.callback.secret))
+        deliveries.append(_delivery(event, event.callback.url, now, secret=event.callback.secret))
     for endpoint in endpoints:
         if event.type not in endpoint.events:
             continue
         if endpoint.disabled_at is None:
-            found.append(_delivery(event, endpoint.url, now, endpoint=endpoint))
+            deliveries.append(_delivery(event, endpoint.url, now, endpoint=endpoint))
             continue
-        found.append(
+        deliveries.append(
             _delivery(
                 event,
                 endpoint.url,
@@ -44,7 +44,7 @@ def deliveries_of(event: WebhookEvent, *, endpoints: Sequence[Endpoint], now: fl
                 why="The endpoint was disabled.",
             )
         )
-    return found
+    return deliveries
 
 
 def _delivery(

@@ -65,7 +65,7 @@ class Passwords:
         if self._generated_hash is None:
             password = secrets.token_urlsafe(12)
             own = _hash(password, secrets.token_hex(16))
-            self._generated_hash = self._store.keep("operator-password", own)
+            self._generated_hash = self._store.get_or_create("operator-password", own)
             if self._generated_hash == own:
                 self._announce(
                     f"kammerton: the password of the dashboard's operator is {password} "

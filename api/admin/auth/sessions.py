@@ -63,8 +63,8 @@ class Sessions:
 
     def allow_attempt(self, address: str) -> bool:
         """Count one login attempt; False if there were too many."""
-        total = self._store.attempt("login", window_seconds=ATTEMPT_WINDOW_SECONDS)
-        from_address = self._store.attempt(f"login:{address}", window_seconds=ATTEMPT_WINDOW_SECONDS)
+        total = self._store.count_attempt("login", window_seconds=ATTEMPT_WINDOW_SECONDS)
+        from_address = self._store.count_attempt(f"login:{address}", window_seconds=ATTEMPT_WINDOW_SECONDS)
         return from_address <= MAX_ATTEMPTS and total <= 10 * MAX_ATTEMPTS
 
     def log_in(self, password: str, *, name: str, address: str) -> str | None:
@@ -72,7 +72,7 @@ class Sessions:
         role = self._passwords.role_of(password)
         if role is None:
             return None
-        self._store.forgive(f"login:{address}")
+        self._store.reset_attempts(f"login:{address}")
         printable = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()
         return self._serializer(role).dumps({"name": printable[:_MAX_NAME_LENGTH] or role})
 
@@ -104,5 +104,5 @@ class Sessions:
 
     def _signing_key(self) -> str:
         if self._secret_key is None:
-            self._secret_key = self._store.keep("session-key", secrets.token_hex(32))
+            self._secret_key = self._store.get_or_create("session-key", secrets.token_hex(32))
         return self._secret_key

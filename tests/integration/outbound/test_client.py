@@ -11,9 +11,16 @@ import pytest
 import trustme
 
 from shared.errors import AddressRefused, Unreachable
-from shared.outbound.address_rules import Answer, OutboundRules, parse_networks
-from shared.outbound.client import Outbound
-from tests.support.webhook_receivers import Got, Reply, a_receiver, a_socket, hang, trickle
+from shared.outbound.address_rules import HttpResponse, OutboundRules, parse_networks
+from shared.outbound.client import OutboundClient
+from tests.support.webhook_receivers import (
+    ReceivedRequest,
+    Reply,
+    hang,
+    running_receiver,
+    socket_server,
+    trickle,
+)
 
 RULES = OutboundRules(networks=parse_networks("127.0.0.0/8"))
 
@@ -22,7 +29,7 @@ def loopback(host: str, port: int) -> Sequence[str]:
     return ["127.0.0.1"]
 
 
-def post(outbound: Outbound, url: str, *, seconds: float = 5, max_bytes: int = 1024) -> Answer:
+def post(outbound: OutboundClient, url: str, *, seconds: float = 5, max_bytes: int = 1024) -> HttpResponse:
     return outbound.send(
         "POST",
         url,
@@ -35,8 +42,8 @@ def post(outbound: Outbound, url: str, *, seconds: float = 5, max_bytes: int = 1
 
 
 def test_a_request_arrives_whole_and_its_answer_comes_back() -> None:
-    with a_receiver() as receiver:
-        answer = post(Outbound(rules=RULES), receiver.url + "?a=b")
+    with running_receiver() as receiver:
+        answer = post(OutboundClient(rules=RULES), receiver.url + "?a=b")
     (got,) = receiver.requests
     assert (got.method, got.path, got.body) == ("POST", "/hook?a=b", b"{}")
     assert got.headers["host"] == f"127.0.0.1:{receiver.port}"
@@ -44,13 +51,13 @@ def test_a_request_arrives_whole_and_its_answer_comes_back() -> None:
 
 
 def test_a_range_can_be_asked_for_and_read_in_chunks() -> None:
-    def some(got: Got) -> Reply:
+    def some(got: ReceivedRequest) -> Reply:
         assert got.headers["range"] == "bytes=0-99999"
         return 206, {"Content-Range": "bytes 0-99999/200000"}, b"x" * 100_000
 
     with (
-        a_receiver(some) as receiver,
-        Outbound(rules=RULES).open(
+        running_receiver(some) as receiver,
+        OutboundClient(rules=RULES).stream(
             "GET",
             receiver.url,
             headers={"Range": "bytes=0-99999"},
@@ -66,28 +73,31 @@ def test_a_range_can_be_asked_for_and_read_in_chunks() -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
-    with a_receiver() as secret, a_receiver(lambda _: (status, {"Location": secret.url}, b"")) as receiver:
-        answer = post(Outbound(rules=RULES), receiver.url)
+    with (
+        running_receiver() as secret,
+        running_receiver(lambda _: (status, {"Location": secret.url}, b"")) as receiver,
+    ):
+        answer = post(OutboundClient(rules=RULES), receiver.url)
     assert answer.status == status
     assert secret.requests == []
 
 
 def test_an_answer_is_read_only_to_its_limit() -> None:
-    with a_receiver(lambda _: (200, {"Content-Length": "1000000000"}, b"x" * 300_000)) as receiver:
-        answer = post(Outbound(rules=RULES), receiver.url, max_bytes=1024)
+    with running_receiver(lambda _: (200, {"Content-Length": "1000000000"}, b"x" * 300_000)) as receiver:
+        answer = post(OutboundClient(rules=RULES), receiver.url, max_bytes=1024)
     assert len(answer.body) == 1024
 
 
 def test_a_compressed_answer_is_not_unpacked() -> None:
-    with a_receiver(lambda _: (200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbomb")) as receiver:
-        assert post(Outbound(rules=RULES), receiver.url).body == b"\x1f\x8bbomb"
+    with running_receiver(lambda _: (200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbomb")) as receiver:
+        assert post(OutboundClient(rules=RULES), receiver.url).body == b"\x1f\x8bbomb"
     assert receiver.requests[0].headers["accept-encoding"] == "identity"
 
 
 def test_a_name_that_answers_first_public_then_private_is_never_connected_to() -> None:
     answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
-    with a_receiver() as receiver:
-        outbound = Outbound(rules=OutboundRules(), resolver=lambda *_: next(answers))
+    with running_receiver() as receiver:
+        outbound = OutboundClient(rules=OutboundRules(), resolver=lambda *_: next(answers))
         assert outbound.check("https://rebind.example/").host == "rebind.example"
         with pytest.raises(AddressRefused):
             post(outbound, "http://rebind.example:8080/")
@@ -101,18 +111,18 @@ def test_a_name_is_resolved_once_for_a_request_so_that_the_checked_address_is_th
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["10.0.0.1"]
 
-    with a_receiver() as receiver:
-        outbound = Outbound(rules=RULES, resolver=counting)
+    with running_receiver() as receiver:
+        outbound = OutboundClient(rules=RULES, resolver=counting)
         post(outbound, f"http://once.example:{receiver.port}/hook")
     assert asked == ["once.example"]
     assert receiver.requests[0].headers["host"] == f"once.example:{receiver.port}"
 
 
 def test_proxies_of_the_environment_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    with a_receiver() as proxy, a_receiver() as receiver:
+    with running_receiver() as proxy, running_receiver() as receiver:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
-        post(Outbound(rules=RULES), receiver.url)
+        post(OutboundClient(rules=RULES), receiver.url)
     assert len(receiver.requests) == 1
     assert proxy.requests == []
 
@@ -125,13 +135,13 @@ def test_tls_keeps_the_name_for_sni_and_for_the_certificate() -> None:
     tls.sni_callback = lambda _, name, __: named.append(name)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    with a_receiver(tls=tls) as receiver:
-        outbound = Outbound(rules=RULES, resolver=loopback, trust=trust)
+    with running_receiver(tls=tls) as receiver:
+        outbound = OutboundClient(rules=RULES, resolver=loopback, trust=trust)
         assert post(outbound, f"https://hooks.example:{receiver.port}/").status == 200
         with pytest.raises(Unreachable, match="certificate is not valid"):
             post(outbound, f"https://other.example:{receiver.port}/")
         with pytest.raises(Unreachable, match="certificate is not valid"):
-            post(Outbound(rules=RULES, resolver=loopback), f"https://hooks.example:{receiver.port}/")
+            post(OutboundClient(rules=RULES, resolver=loopback), f"https://hooks.example:{receiver.port}/")
     assert named == ["hooks.example", "other.example", "hooks.example"]
     assert len(receiver.requests) == 1
 
@@ -178,14 +188,14 @@ def endless_hints(connected: socket.socket) -> None:
 def test_a_server_that_does_not_answer_as_agreed_is_unreachable(
     serve: Callable[[socket.socket], None], code: str
 ) -> None:
-    with a_socket(serve) as port, pytest.raises(Unreachable) as unreachable:
-        post(Outbound(rules=RULES), f"http://127.0.0.1:{port}/", seconds=0.5)
+    with socket_server(serve) as port, pytest.raises(Unreachable) as unreachable:
+        post(OutboundClient(rules=RULES), f"http://127.0.0.1:{port}/", seconds=0.5)
     assert unreachable.value.code == code
 
 
 def test_a_server_that_never_finishes_tls_is_given_up() -> None:
-    with a_socket(hang) as port, pytest.raises(Unreachable) as unreachable:
-        post(Outbound(rules=RULES), f"https://127.0.0.1:{port}/", seconds=0.5)
+    with socket_server(hang) as port, pytest.raises(Unreachable) as unreachable:
+        post(OutboundClient(rules=RULES), f"https://127.0.0.1:{port}/", seconds=0.5)
     assert unreachable.value.code == "timeout"
 
 
@@ -203,19 +213,19 @@ def test_a_pulse_disturbs_neither_a_slow_handshake_nor_a_slow_body() -> None:
     authority.configure_trust(trust)
     pulses: list[int] = []
 
-    def slow(_: Got) -> Reply:
+    def slow(_: ReceivedRequest) -> Reply:
         dawdle()
         return 200, {}, b"thanks"
 
     with (
-        a_receiver(slow, tls=tls) as receiver,
-        Outbound(rules=RULES, resolver=loopback, trust=trust).open(
+        running_receiver(slow, tls=tls) as receiver,
+        OutboundClient(rules=RULES, resolver=loopback, trust=trust).stream(
             "GET",
             f"https://slow.example:{receiver.port}/",
             headers={},
             timeout_seconds=30,
             max_bytes=1024,
-            pulse=lambda: pulses.append(1),
+            on_wait=lambda: pulses.append(1),
         ) as incoming,
     ):
         assert b"".join(incoming.chunks) == b"thanks"
@@ -239,14 +249,14 @@ def test_a_pulse_ends_a_connection_that_nobody_accepts() -> None:
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
-        request = Outbound(rules=RULES).open(
+        request = OutboundClient(rules=RULES).stream(
             "GET",
             f"http://127.0.0.1:{full.getsockname()[1]}/",
             headers={},
             timeout_seconds=60,
             max_bytes=1,
             allow_http=True,
-            pulse=stop,
+            on_wait=stop,
         )
         with pytest.raises(Stop), request:
             raise AssertionError("it was answered")
@@ -258,8 +268,8 @@ def test_a_body_that_trickles_is_cut_off_at_the_deadline() -> None:
         connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
         trickle(connected)
 
-    with a_socket(serve) as port, pytest.raises(Unreachable) as unreachable:
-        post(Outbound(rules=RULES), f"http://127.0.0.1:{port}/", seconds=0.5)
+    with socket_server(serve) as port, pytest.raises(Unreachable) as unreachable:
+        post(OutboundClient(rules=RULES), f"http://127.0.0.1:{port}/", seconds=0.5)
     assert unreachable.value.code == "timeout"
 
 
@@ -269,7 +279,7 @@ def test_a_resolver_that_hangs_is_given_up() -> None:
         return ["127.0.0.1"]
 
     with pytest.raises(Unreachable) as unreachable:
-        post(Outbound(rules=RULES, resolver=never), "http://slow.example/", seconds=0.2)
+        post(OutboundClient(rules=RULES, resolver=never), "http://slow.example/", seconds=0.2)
     assert unreachable.value.code == "timeout"
 
 
@@ -277,13 +287,13 @@ def test_a_closed_port_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(Unreachable) as unreachable:
-        post(Outbound(rules=RULES), f"http://127.0.0.1:{port}/")
+        post(OutboundClient(rules=RULES), f"http://127.0.0.1:{port}/")
     assert unreachable.value.code == "connect_failed"
 
 
 def test_the_next_address_is_tried_where_the_first_refuses() -> None:
-    with a_receiver() as receiver:
-        outbound = Outbound(rules=RULES, resolver=lambda *_: ["127.0.0.2", "127.0.0.1"])
+    with running_receiver() as receiver:
+        outbound = OutboundClient(rules=RULES, resolver=lambda *_: ["127.0.0.2", "127.0.0.1"])
         assert post(outbound, f"http://two.example:{receiver.port}/").status == 200
 
 
@@ -299,8 +309,8 @@ def proxying(asked: list[bytes], answer: bytes) -> Callable[[socket.socket], Non
 
 def test_an_egress_proxy_gets_the_judged_address_and_not_the_name() -> None:
     asked: list[bytes] = []
-    with a_socket(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
-        outbound = Outbound(
+    with socket_server(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
+        outbound = OutboundClient(
             rules=OutboundRules(),
             resolver=lambda *_: ["93.184.215.14"],
             proxy=f"http://me:p%40ss@127.0.0.1:{port}",
@@ -313,8 +323,8 @@ def test_an_egress_proxy_gets_the_judged_address_and_not_the_name() -> None:
 
 def test_an_egress_proxy_opens_no_way_to_what_is_refused_without_it() -> None:
     asked: list[bytes] = []
-    with a_socket(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
-        outbound = Outbound(rules=OutboundRules(), resolver=loopback, proxy=f"http://127.0.0.1:{port}")
+    with socket_server(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
+        outbound = OutboundClient(rules=OutboundRules(), resolver=loopback, proxy=f"http://127.0.0.1:{port}")
         with pytest.raises(AddressRefused):
             post(outbound, "http://inside.example/")
     assert asked == []
@@ -322,8 +332,8 @@ def test_an_egress_proxy_opens_no_way_to_what_is_refused_without_it() -> None:
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"x" * 9000])
 def test_an_egress_proxy_that_refuses_is_an_ordinary_failure(answer: bytes) -> None:
-    with a_socket(proxying([], answer)) as port:
-        outbound = Outbound(
+    with socket_server(proxying([], answer)) as port:
+        outbound = OutboundClient(
             rules=OutboundRules(),
             resolver=lambda *_: ["93.184.215.14"],
             proxy=f"http://127.0.0.1:{port}",

@@ -15,7 +15,7 @@ from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.errors import Unavailable
 from shared.redis.client import check_durability, connect_redis, parse_sentinel
 from shared.redis.jobs import RedisJobStore
-from tests.support.factories import a_job
+from tests.support.factories import make_job
 from tests.support.servers import ValkeyServer
 
 
@@ -44,7 +44,7 @@ def test_our_own_server_keeps_every_promise(valkey: ValkeyServer) -> None:
 
 def test_a_server_that_forgets_or_evicts_is_told_about(tmp_path: Path) -> None:
     with (
-        a_server(tmp_path, "--save", "", "--maxmemory-policy", "allkeys-lru") as port,
+        running_server(tmp_path, "--save", "", "--maxmemory-policy", "allkeys-lru") as port,
         connect_redis(f"redis://127.0.0.1:{port}/0") as client,
     ):
         sentences = check_durability(client)
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def a_server(folder: Path, *options: str) -> Iterator[int]:
+def running_server(folder: Path, *options: str) -> Iterator[int]:
     port = free_port()
     common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
     # the options stand last: a sentinel's configuration file comes first
@@ -88,20 +88,23 @@ def test_jobs_and_doorbells_go_to_whichever_server_the_sentinels_call_master(tmp
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     for folder in (first, second, third):
         folder.mkdir()
-    with a_server(first) as master, a_server(second, "--replicaof", f"127.0.0.1 {master}") as replica:
+    with (
+        running_server(first) as master,
+        running_server(second, "--replicaof", f"127.0.0.1 {master}") as replica,
+    ):
         conf = third / "sentinel.conf"
         conf.write_text(
             f"sentinel monitor mine 127.0.0.1 {master} 1\n"
             "sentinel down-after-milliseconds mine 500\nsentinel failover-timeout mine 2000\n"
         )
-        with a_server(third, str(conf), "--sentinel") as port:
+        with running_server(third, str(conf), "--sentinel") as port:
             url = f"sentinel://127.0.0.1:{port}/0?master=mine"
             client = connect_redis(url)
             app = connect_celery(url, prefix="t:")
             jobs = RedisJobStore(client, prefix="t:")
             queue = CeleryJobQueue(app, client, prefix="t:")
-            jobs.add(a_job())
-            queue.submit("job-1", queue="interactive")
+            jobs.add(make_job())
+            queue.enqueue("job-1", queue="interactive")
             with redis.Redis(port=master) as old:
                 assert old.llen("t:interactive") == 1
                 old.wait(1, 5000)
@@ -110,7 +113,7 @@ def test_jobs_and_doorbells_go_to_whichever_server_the_sentinels_call_master(tmp
             with redis.Redis(port=replica) as new:
                 while new.llen("t:interactive") != 2:  # the rescuer rings until it is heard
                     with contextlib.suppress(Unavailable):
-                        queue.submit("job-2", queue="interactive")
+                        queue.enqueue("job-2", queue="interactive")
                     time.sleep(0.2)
             app.close()
             client.close()

@@ -1,4 +1,4 @@
-"""Somebody else's file, over real sockets: what is fetched of it, and what becomes of every bad answer."""
+"""Fetches remote files over real sockets: how much is fetched, and how bad responses end."""
 
 import itertools
 import os
@@ -10,33 +10,41 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from shared.errors import KammertonError, SourceAway, SourceRefused, TooComplex, Undecodable
+from shared.errors import KammertonError, SourceRefused, SourceUnavailable, TooComplex, Undecodable
 from shared.outbound.address_rules import OutboundRules, parse_networks
-from shared.outbound.client import Outbound
-from tests.support.audio_servers import a_long_wav, asked_range, ranged, ranges_of, whole
-from tests.support.webhook_receivers import Answers, Got, Reply, a_receiver, a_socket, hang, trickle
+from shared.outbound.client import OutboundClient
+from tests.support.audio_servers import long_wav, ranged, requested_range, serve_ranges, whole
+from tests.support.webhook_receivers import (
+    Answers,
+    ReceivedRequest,
+    Reply,
+    hang,
+    running_receiver,
+    socket_server,
+    trickle,
+)
 from tests.unit.shared.outbound.test_address_rules import HOSTILE, OUTBOUND
 from worker.decoding.decode import decode
-from worker.remote.audio_file import FIRST_BYTES, MOST_BYTES, fetch
+from worker.remote.audio_file import FIRST_RANGE_BYTES, MAX_RANGE_BYTES, fetch
 from worker.remote.fetcher import RemoteLimits
 
 MIB = 1024 * 1024
-HERE = OutboundRules(networks=parse_networks("127.0.0.0/8"))
-SONG = b"fLaC" + random.Random(5).randbytes(3 * MIB)
+LOOPBACK_RULES = OutboundRules(networks=parse_networks("127.0.0.0/8"))
+AUDIO = b"fLaC" + random.Random(5).randbytes(3 * MIB)
 ETAG = {"ETag": '"v1"'}
 
 
-class Visit:
-    """One attempt to fetch."""
+class FetchAttempt:
+    """One attempt to fetch a URL."""
 
-    def __init__(self, outbound: Outbound | None = None, **limits: Any) -> None:
-        self.outbound = outbound or Outbound(rules=HERE)
+    def __init__(self, outbound: OutboundClient | None = None, **limits: Any) -> None:
+        self.outbound = outbound or OutboundClient(rules=LOOPBACK_RULES)
         fields: dict[str, Any] = {
-            "whole_bytes": 1 << 40,
+            "max_file_bytes": 1 << 40,
             "read_bytes": 1 << 30,
             "spool_bytes": 4 * MIB,
-            "seconds": 30.0,
-            "silent_seconds": 10.0,
+            "timeout_seconds": 30.0,
+            "idle_timeout_seconds": 10.0,
             "allow_http": True,
         }
         self.limits = RemoteLimits(**fields | limits)
@@ -52,7 +60,7 @@ class Visit:
         on_tick: Callable[[], None] = lambda: None,
     ) -> Any:
         with fetch(
-            url, outbound=self.outbound, limits=self.limits, on_tick=on_tick, count=self.count
+            url, outbound=self.outbound, limits=self.limits, on_tick=on_tick, on_bytes=self.count
         ) as opened:
             self.size_bytes = opened.size_bytes
             return use(opened.file)
@@ -64,67 +72,67 @@ class Visit:
         return caught.value
 
 
-def all_of(file: BinaryIO) -> bytes:
+def read_all(file: BinaryIO) -> bytes:
     pieces = []
     while piece := file.read(100_000):
         pieces.append(piece)
     return b"".join(pieces)
 
 
-def wander(file: BinaryIO) -> None:
-    """Read here and there, and compare."""
-    chance = random.Random(1)
-    size = file.seek(0, os.SEEK_END)
-    assert size == len(SONG)
+def read_at_random_offsets(file: BinaryIO) -> None:
+    """Compare reads at random offsets."""
+    rng = random.Random(1)
+    size_bytes = file.seek(0, os.SEEK_END)
+    assert size_bytes == len(AUDIO)
     for _ in range(60):
-        at, most = chance.randrange(size), chance.randrange(1, 400_000)
-        file.seek(at)
-        assert file.read(most) == SONG[at : at + most]
-        assert file.tell() == min(at + most, size)
+        offset, size = rng.randrange(size_bytes), rng.randrange(1, 400_000)
+        file.seek(offset)
+        assert file.read(size) == AUDIO[offset : offset + size]
+        assert file.tell() == min(offset + size, size_bytes)
 
 
-@pytest.mark.parametrize("answers", [ranges_of(SONG, **ETAG), ranges_of(SONG), whole(SONG)])
-def test_a_file_is_read_as_it_is_wherever_one_reads(answers: Answers) -> None:
-    with a_receiver(answers) as server:
-        Visit().read(server.url, wander)
-        visit = Visit()
-        assert visit.read(server.url, all_of) == SONG
-    assert (visit.size_bytes, visit.fetched) == (len(SONG), len(SONG))
+@pytest.mark.parametrize("answers", [serve_ranges(AUDIO, **ETAG), serve_ranges(AUDIO), whole(AUDIO)])
+def test_reads_at_any_offset_return_the_bytes_of_the_file(answers: Answers) -> None:
+    with running_receiver(answers) as server:
+        FetchAttempt().read(server.url, read_at_random_offsets)
+        attempt = FetchAttempt()
+        assert attempt.read(server.url, read_all) == AUDIO
+    assert (attempt.size_bytes, attempt.fetched) == (len(AUDIO), len(AUDIO))
 
 
-def test_of_a_long_recording_only_what_the_decoder_needs_is_fetched() -> None:
-    read, size = a_long_wav(seconds=1200)
+def test_only_the_needed_part_of_a_long_recording_is_fetched() -> None:
+    read, size = long_wav(seconds=1200)
     minute = 60 * 44_100 * 4
-    with a_receiver(ranged(read, size, **ETAG)) as server:
-        visit = Visit()
-        recording = visit.read(
+    with running_receiver(ranged(read, size, **ETAG)) as server:
+        attempt = FetchAttempt()
+        recording = attempt.read(
             server.url, lambda file: decode(file, start_seconds=600.0, window_seconds=60.0)
         )
     assert size > 200_000_000
     assert recording.seconds == pytest.approx(60)
-    asked = [asked_range(got) for got in server.requests]
+    asked = [requested_range(got) for got in server.requests]
     sent = sum(last - first + 1 for first, last in filter(None, asked))
-    assert visit.fetched <= sent < minute + FIRST_BYTES + 2 * MOST_BYTES
-    assert len(asked) < minute / MOST_BYTES + 6
+    assert attempt.fetched <= sent < minute + FIRST_RANGE_BYTES + 2 * MAX_RANGE_BYTES
+    assert len(asked) < minute / MAX_RANGE_BYTES + 6
     assert all(got.headers["if-range"] == '"v1"' for got in server.requests[1:])
 
 
-def test_who_reads_on_is_given_more_and_more_at_once() -> None:
-    with a_receiver(ranges_of(SONG)) as server:
-        Visit().read(server.url, all_of)
-    sizes = [last - first + 1 for first, last in filter(None, map(asked_range, server.requests))]
-    assert sizes[:4] == [FIRST_BYTES, 2 * FIRST_BYTES, MOST_BYTES, MOST_BYTES]
+def test_sequential_reads_fetch_larger_ranges() -> None:
+    with running_receiver(serve_ranges(AUDIO)) as server:
+        FetchAttempt().read(server.url, read_all)
+    sizes = [last - first + 1 for first, last in filter(None, map(requested_range, server.requests))]
+    assert sizes[:4] == [FIRST_RANGE_BYTES, 2 * FIRST_RANGE_BYTES, MAX_RANGE_BYTES, MAX_RANGE_BYTES]
 
 
-def test_without_ranges_the_beginning_is_fetched_as_far_as_it_is_read_and_no_further_than_the_limit() -> None:
-    with a_receiver(whole(SONG)) as server:
-        visit = Visit(spool_bytes=MIB)
-        assert visit.read(server.url, lambda file: file.read(200_000)) == SONG[:200_000]
-        assert visit.fetched < 400_000
-        visit = Visit(spool_bytes=MIB)
-        assert visit.read(server.url, all_of) == SONG[:MIB]
-        assert visit.fetched < MIB + 100_000
-    assert visit.size_bytes == len(SONG)
+def test_without_range_support_a_file_is_fetched_as_far_as_it_is_read_up_to_the_limit() -> None:
+    with running_receiver(whole(AUDIO)) as server:
+        attempt = FetchAttempt(spool_bytes=MIB)
+        assert attempt.read(server.url, lambda file: file.read(200_000)) == AUDIO[:200_000]
+        assert attempt.fetched < 400_000
+        attempt = FetchAttempt(spool_bytes=MIB)
+        assert attempt.read(server.url, read_all) == AUDIO[:MIB]
+        assert attempt.fetched < MIB + 100_000
+    assert attempt.size_bytes == len(AUDIO)
     assert len(server.requests) == 2
 
 
@@ -139,27 +147,27 @@ def chunked(pieces: Sequence[bytes], *head: str) -> Callable[[socket.socket], No
     return serve
 
 
-def test_a_length_that_is_not_told_is_found_out() -> None:
-    with a_socket(chunked([SONG[:50_000]] * 3)) as port:
-        assert len(Visit().read(f"http://127.0.0.1:{port}/", all_of)) == 150_000
+def test_a_response_without_content_length_is_measured() -> None:
+    with socket_server(chunked([AUDIO[:50_000]] * 3)) as port:
+        assert len(FetchAttempt().read(f"http://127.0.0.1:{port}/", read_all)) == 150_000
 
 
-def test_an_answer_without_end_fills_no_more_than_the_limit() -> None:
-    with a_socket(chunked([SONG[:MIB]] * 1000)) as port:
-        visit = Visit(spool_bytes=2 * MIB)
-        assert len(visit.read(f"http://127.0.0.1:{port}/", all_of)) == 2 * MIB
-    assert visit.fetched < 2 * MIB + 100_000
+def test_an_endless_response_is_stored_up_to_the_limit() -> None:
+    with socket_server(chunked([AUDIO[:MIB]] * 1000)) as port:
+        attempt = FetchAttempt(spool_bytes=2 * MIB)
+        assert len(attempt.read(f"http://127.0.0.1:{port}/", read_all)) == 2 * MIB
+    assert attempt.fetched < 2 * MIB + 100_000
 
 
-def test_what_can_not_be_decoded_for_want_of_its_end_says_so() -> None:
+def test_the_error_says_if_a_file_was_truncated() -> None:
     def fail(_: BinaryIO) -> None:
         raise Undecodable("No decoder finds audio.", code="undecodable")
 
-    with a_receiver(whole(SONG)) as server:
-        problem = Visit(spool_bytes=MIB).problem(server.url, use=fail)
+    with running_receiver(whole(AUDIO)) as server:
+        problem = FetchAttempt(spool_bytes=MIB).problem(server.url, use=fail)
         assert problem.code == "undecodable"
         assert "only the first 1,048,576 bytes" in problem.message
-        assert Visit().problem(server.url, use=fail).message == "No decoder finds audio."
+        assert FetchAttempt().problem(server.url, use=fail).message == "No decoder finds audio."
 
 
 @pytest.mark.parametrize(
@@ -177,86 +185,89 @@ def test_what_can_not_be_decoded_for_want_of_its_end_says_so() -> None:
         (451, "source_refused"),
     ],
 )
-def test_an_answer_that_is_no_file_fails_the_job_at_once(status: int, code: str) -> None:
-    with a_receiver() as secret, a_receiver(lambda _: (status, {"Location": secret.url}, b"")) as server:
-        problem = Visit().problem(server.url)
+def test_a_status_that_is_not_a_file_fails_the_job_at_once(status: int, code: str) -> None:
+    with (
+        running_receiver() as secret,
+        running_receiver(lambda _: (status, {"Location": secret.url}, b"")) as server,
+    ):
+        problem = FetchAttempt().problem(server.url)
     assert isinstance(problem, SourceRefused)
     assert (problem.code, problem.retryable) == (code, False)
     assert secret.requests == []
     if code == "source_redirects":
-        assert "give the final one" in problem.message
+        assert "Use the final URL" in problem.message
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_a_server_that_is_busy_is_away_for_as_long_as_it_says(status: int) -> None:
-    with a_receiver(lambda _: (status, {"Retry-After": "77"}, b"busy")) as server:
-        problem = Visit().problem(server.url)
-    assert isinstance(problem, SourceAway)
+def test_a_busy_server_is_retried_after_its_retry_after(status: int) -> None:
+    with running_receiver(lambda _: (status, {"Retry-After": "77"}, b"busy")) as server:
+        problem = FetchAttempt().problem(server.url)
+    assert isinstance(problem, SourceUnavailable)
     assert (problem.code, problem.retry_after_seconds) == ("source_away", 77)
-    with a_receiver(lambda _: (status, {"Retry-After": "999999"}, b"busy")) as server:
-        problem = Visit().problem(server.url)
-    assert isinstance(problem, SourceAway)
+    with running_receiver(lambda _: (status, {"Retry-After": "999999"}, b"busy")) as server:
+        problem = FetchAttempt().problem(server.url)
+    assert isinstance(problem, SourceUnavailable)
     assert problem.retry_after_seconds == 3600
 
 
-def test_a_closed_port_is_away() -> None:
+def test_a_closed_port_is_retried() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert isinstance(Visit().problem(f"http://127.0.0.1:{port}/"), SourceAway)
+    assert isinstance(FetchAttempt().problem(f"http://127.0.0.1:{port}/"), SourceUnavailable)
 
 
 @pytest.mark.parametrize(
     ("answers", "code"),
     [
         (whole(b"<!doctype html><title>Log in</title>" + b" " * 5000), "unsupported_media"),
-        (ranges_of(b"<!doctype html><title>Log in</title>" + b" " * 500_000), "unsupported_media"),
+        (serve_ranges(b"<!doctype html><title>Log in</title>" + b" " * 500_000), "unsupported_media"),
         (whole(b"\x89PNG\r\n\x1a\n" + bytes(5000)), "unsupported_media"),
         (whole(b""), "no_audio"),
-        (ranges_of(b""), "no_audio"),
-        (whole(SONG, {"Content-Encoding": "gzip"}), "source_bad_answer"),
-        (ranges_of(SONG, **{"Content-Encoding": "br"}), "source_bad_answer"),
-        (lambda _: (206, {}, SONG[:FIRST_BYTES]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 0-9/*"}, SONG[:10]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 5-14/100"}, SONG[:10]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 0-9/5"}, SONG[:10]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 9-0/100"}, SONG[:10]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 0-9/100"}, SONG[:20]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 0-999999/1000000"}, SONG[:MIB]), "source_bad_answer"),
-        (lambda _: (206, {"Content-Range": "bytes 0-٩/100"}, SONG[:10]), "source_bad_answer"),
+        (serve_ranges(b""), "no_audio"),
+        (whole(AUDIO, {"Content-Encoding": "gzip"}), "source_bad_answer"),
+        (serve_ranges(AUDIO, **{"Content-Encoding": "br"}), "source_bad_answer"),
+        (lambda _: (206, {}, AUDIO[:FIRST_RANGE_BYTES]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 0-9/*"}, AUDIO[:10]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 5-14/100"}, AUDIO[:10]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 0-9/5"}, AUDIO[:10]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 9-0/100"}, AUDIO[:10]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 0-9/100"}, AUDIO[:20]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 0-999999/1000000"}, AUDIO[:MIB]), "source_bad_answer"),
+        (lambda _: (206, {"Content-Range": "bytes 0-٩/100"}, AUDIO[:10]), "source_bad_answer"),
         (
-            lambda _: (206, {"Content-Type": "multipart/byteranges; boundary=x"}, SONG[:10]),
+            lambda _: (206, {"Content-Type": "multipart/byteranges; boundary=x"}, AUDIO[:10]),
             "source_bad_answer",
         ),
     ],
 )
-def test_what_is_no_sound_or_no_honest_answer_is_refused(answers: Answers, code: str) -> None:
-    def encodable(got: Got) -> Reply:
+def test_other_content_and_inconsistent_responses_are_rejected(answers: Answers, code: str) -> None:
+    def encodable(got: ReceivedRequest) -> Reply:
         status, headers, body = answers(got)
         return status, {name: value.encode().decode("latin-1") for name, value in headers.items()}, body
 
-    with a_receiver(encodable) as server:
-        problem = Visit().problem(server.url)
+    with running_receiver(encodable) as server:
+        problem = FetchAttempt().problem(server.url)
     assert (problem.code, len(server.requests)) == (code, 1)
 
 
-def test_a_file_beyond_the_limit_is_refused_by_its_length_alone() -> None:
-    read, size = a_long_wav(seconds=100)
-    for answers in (ranged(read, size), whole(SONG)):
-        with a_receiver(answers) as server:
-            problem = Visit(whole_bytes=MIB).problem(server.url)
+def test_a_file_above_the_size_limit_is_rejected_by_its_declared_length() -> None:
+    read, size = long_wav(seconds=100)
+    for answers in (ranged(read, size), whole(AUDIO)):
+        with running_receiver(answers) as server:
+            problem = FetchAttempt(max_file_bytes=MIB).problem(server.url)
         assert problem.code == "too_large"
         assert "1,048,576" in problem.message
 
 
-def test_a_decoder_that_wants_too_much_is_stopped() -> None:
-    with a_receiver(ranges_of(SONG)) as server:
-        visit = Visit(read_bytes=MIB)
-        assert isinstance(visit.problem(server.url, use=all_of), TooComplex)
-    assert visit.fetched <= MIB
+def test_a_decoder_that_reads_too_much_is_stopped() -> None:
+    with running_receiver(serve_ranges(AUDIO)) as server:
+        attempt = FetchAttempt(read_bytes=MIB)
+        assert isinstance(attempt.problem(server.url, use=read_all), TooComplex)
+    assert attempt.fetched <= MIB
 
 
 def then(first: Answers, later: Answers) -> Answers:
-    """One answer, and other ones from the second request on."""
+    """Answer the first request with *first* and all others with *later*."""
     turn = itertools.chain([first], itertools.repeat(later))
     return lambda got: next(turn)(got)
 
@@ -264,52 +275,52 @@ def then(first: Answers, later: Answers) -> Answers:
 @pytest.mark.parametrize(
     ("before", "after", "code"),
     [
-        (ranges_of(SONG, **ETAG), ranges_of(SONG, ETag='"v2"'), "source_changed"),
-        (ranges_of(SONG, **ETAG), whole(SONG, {"ETag": '"v2"'}), "source_changed"),
-        (ranges_of(SONG, ETag='W/"v1"'), ranges_of(SONG, ETag='W/"v2"'), "source_changed"),
-        (ranges_of(SONG), ranges_of(SONG + b"more"), "source_changed"),
-        (ranges_of(SONG), ranges_of(SONG[:1000]), "source_changed"),
-        (ranges_of(SONG, **ETAG), lambda _: (404, {}, b""), "source_changed"),
+        (serve_ranges(AUDIO, **ETAG), serve_ranges(AUDIO, ETag='"v2"'), "source_changed"),
+        (serve_ranges(AUDIO, **ETAG), whole(AUDIO, {"ETag": '"v2"'}), "source_changed"),
+        (serve_ranges(AUDIO, ETag='W/"v1"'), serve_ranges(AUDIO, ETag='W/"v2"'), "source_changed"),
+        (serve_ranges(AUDIO), serve_ranges(AUDIO + b"more"), "source_changed"),
+        (serve_ranges(AUDIO), serve_ranges(AUDIO[:1000]), "source_changed"),
+        (serve_ranges(AUDIO, **ETAG), lambda _: (404, {}, b""), "source_changed"),
         (
-            ranges_of(SONG, **{"Last-Modified": "Sat, 21 Nov 2026 10:00:00 GMT"}),
-            whole(SONG, {"Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}),
+            serve_ranges(AUDIO, **{"Last-Modified": "Sat, 21 Nov 2026 10:00:00 GMT"}),
+            whole(AUDIO, {"Last-Modified": "Sun, 22 Nov 2026 10:00:00 GMT"}),
             "source_changed",
         ),
-        (ranges_of(SONG), whole(SONG), "source_bad_answer"),
-        (ranges_of(SONG), lambda _: (206, {"Content-Range": f"bytes 0-9/{len(SONG)}"}, b"x" * 10),
+        (serve_ranges(AUDIO), whole(AUDIO), "source_bad_answer"),
+        (serve_ranges(AUDIO), lambda _: (206, {"Content-Range": f"bytes 0-9/{len(AUDIO)}"}, b"x" * 10),
          "source_bad_answer"),
-        (ranges_of(SONG), lambda _: (302, {}, b""), "source_redirects"),
-        (ranges_of(SONG), lambda _: (503, {}, b""), "source_away"),
+        (serve_ranges(AUDIO), lambda _: (302, {}, b""), "source_redirects"),
+        (serve_ranges(AUDIO), lambda _: (503, {}, b""), "source_away"),
     ],
 )  # fmt: skip
-def test_a_server_that_changes_its_mind_in_mid_read_ends_the_attempt(
+def test_a_server_that_changes_its_responses_during_a_read_ends_the_attempt(
     before: Answers, after: Answers, code: str
 ) -> None:
-    with a_receiver(then(before, after)) as server:
-        problem = Visit().problem(server.url, use=all_of)
+    with running_receiver(then(before, after)) as server:
+        problem = FetchAttempt().problem(server.url, use=read_all)
     assert (problem.code, len(server.requests)) == (code, 2)
     if isinstance(problem, SourceRefused):
         assert problem.retryable == (code == "source_changed")
 
 
-def test_a_weak_tag_is_not_sent_as_a_condition() -> None:
-    with a_receiver(ranges_of(SONG, ETag='W/"v1"')) as server:
-        assert Visit().read(server.url, all_of) == SONG
+def test_a_weak_etag_is_not_sent_in_if_range() -> None:
+    with running_receiver(serve_ranges(AUDIO, ETag='W/"v1"')) as server:
+        assert FetchAttempt().read(server.url, read_all) == AUDIO
     assert not any("if-range" in got.headers for got in server.requests)
 
 
-def test_a_server_that_gives_less_than_a_range_at_a_time_is_read_on() -> None:
-    def stingy(got: Got) -> Reply:
-        first, last = asked_range(got) or (0, 0)
-        last = min(last, first + 99_999, len(SONG) - 1)
-        return 206, {"Content-Range": f"bytes {first}-{last}/{len(SONG)}"}, SONG[first : last + 1]
+def test_a_server_that_sends_shorter_ranges_is_read_to_the_end() -> None:
+    def short_ranges(got: ReceivedRequest) -> Reply:
+        first, last = requested_range(got) or (0, 0)
+        last = min(last, first + 99_999, len(AUDIO) - 1)
+        return 206, {"Content-Range": f"bytes {first}-{last}/{len(AUDIO)}"}, AUDIO[first : last + 1]
 
-    with a_receiver(stingy) as server:
-        assert Visit().read(server.url, all_of) == SONG
+    with running_receiver(short_ranges) as server:
+        assert FetchAttempt().read(server.url, read_all) == AUDIO
 
 
-def answering(*parts: bytes) -> Callable[[socket.socket], None]:
-    """Say this, and hang up."""
+def respond_and_close(*parts: bytes) -> Callable[[socket.socket], None]:
+    """Send *parts* and disconnect."""
 
     def serve(connected: socket.socket) -> None:
         connected.recv(65536)
@@ -319,10 +330,10 @@ def answering(*parts: bytes) -> Callable[[socket.socket], None]:
     return serve
 
 
-def then_quiet(said: bytes) -> Callable[[socket.socket], None]:
+def respond_and_hang(response: bytes) -> Callable[[socket.socket], None]:
     def serve(connected: socket.socket) -> None:
         connected.recv(65536)
-        connected.sendall(said)
+        connected.sendall(response)
         hang(connected)
 
     return serve
@@ -336,23 +347,23 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
     [
         hang,
         trickle,
-        then_quiet(HEAD + SONG[:5000]),
-        answering(HEAD + SONG[:5000]),
-        answering(b"SSH-2.0-OpenSSH_9.9\r\n"),
-        answering(b""),
-        answering(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + SONG[:5000]),
+        respond_and_hang(HEAD + AUDIO[:5000]),
+        respond_and_close(HEAD + AUDIO[:5000]),
+        respond_and_close(b"SSH-2.0-OpenSSH_9.9\r\n"),
+        respond_and_close(b""),
+        respond_and_close(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n" + AUDIO[:5000]),
     ],
 )
-def test_a_server_that_hangs_breaks_off_or_speaks_no_http_is_away(
+def test_a_server_that_hangs_disconnects_or_does_not_speak_http_is_retried(
     serve: Callable[[socket.socket], None],
 ) -> None:
-    with a_socket(serve) as port:
-        problem = Visit(silent_seconds=0.3).problem(f"http://127.0.0.1:{port}/", use=all_of)
-    assert isinstance(problem, SourceAway), problem
+    with socket_server(serve) as port:
+        problem = FetchAttempt(idle_timeout_seconds=0.3).problem(f"http://127.0.0.1:{port}/", use=read_all)
+    assert isinstance(problem, SourceUnavailable), problem
     assert problem.code == "source_away"
 
 
-def test_a_server_that_sends_a_byte_now_and_then_is_too_slow() -> None:
+def test_a_server_that_trickles_bytes_is_too_slow() -> None:
     def serve(connected: socket.socket) -> None:
         connected.recv(65536)
         connected.sendall(HEAD + b"fLaC")
@@ -360,21 +371,24 @@ def test_a_server_that_sends_a_byte_now_and_then_is_too_slow() -> None:
             connected.sendall(b"x")
             threading.Event().wait(0.02)
 
-    with a_socket(serve) as port:
-        problem = Visit(seconds=0.5).problem(f"http://127.0.0.1:{port}/")
+    with socket_server(serve) as port:
+        problem = FetchAttempt(timeout_seconds=0.5).problem(f"http://127.0.0.1:{port}/")
     assert isinstance(problem, SourceRefused)
     assert (problem.code, problem.retryable) == ("source_too_slow", True)
 
 
-def test_the_time_that_a_decoder_takes_is_not_the_servers() -> None:
-    def slowly(file: BinaryIO) -> bytes:
+def test_the_time_of_the_decoder_does_not_count_as_waiting() -> None:
+    def read_slowly(file: BinaryIO) -> bytes:
         head = file.read(300_000)
         threading.Event().wait(0.6)
-        return head + all_of(file)
+        return head + read_all(file)
 
-    for answers in (ranges_of(SONG), whole(SONG)):
-        with a_receiver(answers) as server:
-            assert Visit(silent_seconds=0.5, seconds=30).read(server.url, slowly) == SONG
+    for answers in (serve_ranges(AUDIO), whole(AUDIO)):
+        with running_receiver(answers) as server:
+            assert (
+                FetchAttempt(idle_timeout_seconds=0.5, timeout_seconds=30).read(server.url, read_slowly)
+                == AUDIO
+            )
 
 
 class Canceled(Exception):
@@ -382,37 +396,37 @@ class Canceled(Exception):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "said", "received"),
+    ("scheme", "response", "received"),
     [
         ("https", b"", 0),
         ("http", b"", 0),
         ("http", b"HTTP/1.1 200 OK\r\n", 0),
         ("http", HEAD, 0),
-        ("http", HEAD + SONG[:5000], 5000),
+        ("http", HEAD + AUDIO[:5000], 5000),
     ],
 )
-def test_a_cancel_ends_a_fetch_wherever_it_stands(scheme: str, said: bytes, received: int) -> None:
+def test_a_cancel_stops_a_fetch_at_any_point(scheme: str, response: bytes, received: int) -> None:
     reached = threading.Event()
-    visit = Visit(seconds=300, silent_seconds=300)
+    attempt = FetchAttempt(timeout_seconds=300, idle_timeout_seconds=300)
 
     def serve(connected: socket.socket) -> None:
         connected.recv(65536)
-        connected.sendall(said)
+        connected.sendall(response)
         reached.set()
         hang(connected)
 
     def on_tick() -> None:
-        if reached.is_set() and visit.fetched >= received:
+        if reached.is_set() and attempt.fetched >= received:
             raise Canceled
 
-    with a_socket(serve) as port, pytest.raises(Canceled):
-        visit.read(f"{scheme}://127.0.0.1:{port}/", all_of, on_tick)
+    with socket_server(serve) as port, pytest.raises(Canceled):
+        attempt.read(f"{scheme}://127.0.0.1:{port}/", read_all, on_tick)
 
 
-def test_a_cancel_ends_the_search_for_a_name() -> None:
+def test_a_cancel_stops_a_name_lookup() -> None:
     asked, over = threading.Event(), threading.Event()
 
-    def never(host: str, port: int) -> Sequence[str]:
+    def hanging_resolver(host: str, port: int) -> Sequence[str]:
         asked.set()
         over.wait(30)
         return []
@@ -422,38 +436,40 @@ def test_a_cancel_ends_the_search_for_a_name() -> None:
             raise Canceled
 
     with pytest.raises(Canceled):
-        Visit(Outbound(rules=HERE, resolver=never), seconds=300, silent_seconds=300).read(
-            "http://slow.example/", on_tick=on_tick
-        )
+        FetchAttempt(
+            OutboundClient(rules=LOOPBACK_RULES, resolver=hanging_resolver),
+            timeout_seconds=300,
+            idle_timeout_seconds=300,
+        ).read("http://slow.example/", on_tick=on_tick)
     over.set()
 
 
 @pytest.mark.parametrize("url", HOSTILE)
-def test_what_must_not_be_called_is_not_called_at_an_attempt_either(url: str) -> None:
-    problem = Visit(OUTBOUND, allow_http=False).problem(url)
-    assert isinstance(problem, SourceAway)
+def test_forbidden_urls_are_not_requested_by_an_attempt(url: str) -> None:
+    problem = FetchAttempt(OUTBOUND, allow_http=False).problem(url)
+    assert isinstance(problem, SourceUnavailable)
     assert problem.code == "address_refused"
 
 
-def test_a_name_that_was_public_when_the_job_was_made_and_is_private_now_is_not_called() -> None:
+def test_a_name_that_became_private_after_submission_is_not_requested() -> None:
     answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
-    with a_receiver(ranges_of(SONG)) as server:
-        outbound = Outbound(rules=OutboundRules(), resolver=lambda *_: next(answers))
+    with running_receiver(serve_ranges(AUDIO)) as server:
+        outbound = OutboundClient(rules=OutboundRules(), resolver=lambda *_: next(answers))
         assert str(outbound.check("https://rebind.example/song")) == "https://rebind.example/song"
-        problem = Visit(outbound).problem(f"https://rebind.example:{server.port}/song")
+        problem = FetchAttempt(outbound).problem(f"https://rebind.example:{server.port}/song")
     assert problem.code == "address_refused"
     assert server.requests == []
 
 
-def test_a_name_that_turns_private_between_two_ranges_is_not_called_again() -> None:
+def test_a_name_that_becomes_private_between_two_ranges_is_not_requested_again() -> None:
     answers = itertools.chain([["127.0.0.1"]], itertools.repeat(["10.0.0.1"]))
-    with a_receiver(ranges_of(SONG)) as server:
-        outbound = Outbound(rules=HERE, resolver=lambda *_: next(answers))
-        problem = Visit(outbound).problem(f"http://rebind.example:{server.port}/song", use=all_of)
+    with running_receiver(serve_ranges(AUDIO)) as server:
+        outbound = OutboundClient(rules=LOOPBACK_RULES, resolver=lambda *_: next(answers))
+        problem = FetchAttempt(outbound).problem(f"http://rebind.example:{server.port}/song", use=read_all)
     assert (problem.code, len(server.requests)) == ("address_refused", 1)
 
 
-def test_plain_http_is_called_only_where_it_is_allowed() -> None:
-    with a_receiver(ranges_of(SONG)) as server:
-        assert Visit(allow_http=False).problem(server.url).code == "address_refused"
+def test_plain_http_is_requested_only_if_allowed() -> None:
+    with running_receiver(serve_ranges(AUDIO)) as server:
+        assert FetchAttempt(allow_http=False).problem(server.url).code == "address_refused"
     assert server.requests == []

@@ -13,7 +13,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
-from tests.support.s3_proxy import a_relay
+from tests.support.s3_proxy import s3_relay
 from tests.support.servers import S3Server
 
 
@@ -52,7 +52,7 @@ def test_bytes_read_from_s3_are_told_and_a_missing_object_is_no_error(s3: S3Serv
         )
         store = S3AudioStore(client, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="", part_bytes=5 * 1024 * 1024)
         store.prepare()
-        upload = store.begin("a", media_type="audio/wav")
+        upload = store.start_upload("a", media_type="audio/wav")
         upload.write(bytes(1000), number=1)
         upload.finish()
         with store.open("a") as file:
@@ -91,7 +91,7 @@ class Dribble:
 
 
 @contextmanager
-def a_dribble(storage: S3Server, *, first_bytes: int, patience: int) -> Iterator[Dribble]:
+def dribbling_s3(storage: S3Server, *, first_bytes: int, patience: int) -> Iterator[Dribble]:
     """*patience*: after so many single bytes the rest comes at once."""
     dribble = Dribble()
 
@@ -120,7 +120,7 @@ def a_dribble(storage: S3Server, *, first_bytes: int, patience: int) -> Iterator
             dribble.bytes_left = size - sent
             dribble.over.set()
 
-    with a_relay(storage, slowly) as dribble.url:
+    with s3_relay(storage, slowly) as dribble.url:
         yield dribble
 
 
@@ -130,7 +130,7 @@ def test_a_read_that_comes_a_byte_at_a_time_is_given_up_and_so_is_its_connection
     bucket = f"t{uuid.uuid4().hex[:8]}"
     with (
         mock.patch.dict(os.environ, keys),
-        a_dribble(s3, first_bytes=10_000, patience=200) as dribble,
+        dribbling_s3(s3, first_bytes=10_000, patience=200) as dribble,
         closing(connect_s3(endpoint_url=dribble.url, region=s3.region)) as client,
     ):
         store = S3AudioStore(client, bucket=bucket, prefix="", part_bytes=5 * 1024 * 1024, read_seconds=0)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.domain.history import Bucket, Span, bucket, happened
+from shared.domain.history import Bucket, TimeRange, counters_of_change, make_bucket
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.ports.admin import AuditEntry
 from shared.ports.jobs import JobQuery
 from shared.ports.workers import WorkerCommand
-from shared.redis.job_records import index_of, words_of
+from shared.redis.job_records import index_for, search_words
 from tests.support.fakes.jobs import MemoryJobStore
 
 
@@ -17,12 +17,12 @@ from tests.support.fakes.jobs import MemoryJobStore
 class MemoryJobSearch:
     store: MemoryJobStore
 
-    def counts(self) -> Mapping[JobState, int]:
+    def count_by_state(self) -> Mapping[JobState, int]:
         jobs = list(self.store.jobs.values())
         return {state: sum(job.state is state for job in jobs) for state in JobState}
 
     def count(self, query: JobQuery) -> int | None:
-        if not index_of(query)[1]:
+        if not index_for(query)[1]:
             return None
         number, cursor = 0, None
         while True:
@@ -32,12 +32,12 @@ class MemoryJobSearch:
             if cursor is None:
                 return number
 
-    def find(self, text: str, *, limit: int) -> tuple[Job, ...]:
+    def search(self, text: str, *, limit: int) -> tuple[Job, ...]:
         text = text.strip()
-        words = words_of(text)
+        words = search_words(text)
 
         def named(job: Job) -> bool:
-            names = words_of(job.input.filename or "")
+            names = search_words(job.input.filename or "")
             return bool(words) and all(any(name.startswith(word) for name in names) for word in words)
 
         found = [
@@ -56,18 +56,18 @@ def _at(query: JobQuery, cursor: str | None) -> JobQuery:
 class MemoryHistory:
     store: MemoryJobStore
 
-    def read(self, span: Span, *, now: float) -> tuple[Bucket, ...]:
+    def read(self, span: TimeRange, *, now: float) -> tuple[Bucket, ...]:
         last = int(now // span.bucket_seconds) * span.bucket_seconds
         counters: dict[int, dict[str, int]] = {
             last - (span.buckets - 1 - number) * span.bucket_seconds: {} for number in range(span.buckets)
         }
         for old, new in self.store.changes:
-            for at, names in happened(old, new):
+            for at, names in counters_of_change(old, new):
                 begins = int(at // span.bucket_seconds) * span.bucket_seconds
                 for name in names:
                     if begins in counters:
                         counters[begins][name] = counters[begins].get(name, 0) + 1
-        return tuple(bucket(float(at), found) for at, found in counters.items())
+        return tuple(make_bucket(float(at), found) for at, found in counters.items())
 
 
 @dataclass
@@ -84,13 +84,13 @@ class MemoryWorkerControl:
     def paused(self) -> frozenset[str]:
         return frozenset(self.queues)
 
-    def give(self, worker: str, order: WorkerCommand) -> None:
-        self.told[worker] = order
+    def send_command(self, worker: str, command: WorkerCommand) -> None:
+        self.told[worker] = command
 
-    def take_back(self, worker: str) -> None:
+    def clear_command(self, worker: str) -> None:
         self.told.pop(worker, None)
 
-    def orders(self) -> Mapping[str, WorkerCommand]:
+    def commands(self) -> Mapping[str, WorkerCommand]:
         return dict(self.told)
 
 
@@ -110,12 +110,12 @@ class MemorySecretStore:
     kept: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
 
-    def keep(self, name: str, value: str) -> str:
+    def get_or_create(self, name: str, value: str) -> str:
         return self.kept.setdefault(name, value)
 
-    def attempt(self, name: str, *, window_seconds: float) -> int:
+    def count_attempt(self, name: str, *, window_seconds: float) -> int:
         self.attempts[name] = self.attempts.get(name, 0) + 1
         return self.attempts[name]
 
-    def forgive(self, name: str) -> None:
+    def reset_attempts(self, name: str) -> None:
         self.attempts.pop(name, None)

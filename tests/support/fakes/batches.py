@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from shared.domain.batch import Batch, ItemState, live_state, matters
+from shared.domain.batch import Batch, ItemState, affected_batch_id, item_state_of
 from shared.domain.job import Job
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.ports.batches import BatchPage, JobStep
-from shared.schemas.webhook_event import event_of_batch
+from shared.ports.batches import BatchPage, JobChange
+from shared.schemas.webhook_event import batch_event
 from tests.support.fakes.jobs import MemoryJobStore
 from tests.support.fakes.webhooks import MemoryDeliveryStore
 
@@ -20,7 +20,7 @@ class MemoryBatchStore:
         self._deliveries = deliveries
         jobs.observers.append(self._observe)
 
-    def create(self, batch: Batch, steps: Sequence[JobStep]) -> None:
+    def create(self, batch: Batch, steps: Sequence[JobChange]) -> None:
         with self._jobs.changed:
             unchanged = all(self._jobs.jobs.get(new.id) == old for old, new in steps)
             if batch.id in self.batches or not unchanged:
@@ -38,9 +38,9 @@ class MemoryBatchStore:
         except KeyError:
             raise NotFound("There is no such batch. It may have expired.") from None
 
-    def look(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
+    def get_with_item_states(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
         batch = self.get(batch_id)
-        return batch, {one: live_state(self._jobs.get(one)) for one in batch.open_ids}
+        return batch, {one: item_state_of(self._jobs.get(one)) for one in batch.open_ids}
 
     def change(self, batch_id: str, step: Callable[[Batch], Batch]) -> Batch:
         with self._jobs.changed:
@@ -48,7 +48,7 @@ class MemoryBatchStore:
             new = step(old)
             if new != old:
                 self.batches[batch_id] = replace(new, version=old.version + 1)
-                event = event_of_batch(old, new)
+                event = batch_event(old, new)
                 if event is not None:
                     self._deliveries.happen(event)
             return new
@@ -70,8 +70,8 @@ class MemoryBatchStore:
         return BatchPage(batches=page, cursor=more)
 
     def _observe(self, old: Job | None, new: Job | None) -> None:
-        batch_id, job = matters(old, new), new or old
+        batch_id, job = affected_batch_id(old, new), new or old
         if batch_id is None or job is None or batch_id not in self.batches:
             return
         at = new.timeline[-1].at if new else 0.0
-        self.change(batch_id, lambda batch: batch.see(job.id, new, now=at))
+        self.change(batch_id, lambda batch: batch.record_job(job.id, new, now=at))

@@ -15,7 +15,7 @@ from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.ports.access import Allowance, Quota
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.ports.jobs import Backlog, Chores, JobPage, JobQuery, JobUpdate
+from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, JobUpdate
 from shared.ports.workers import WorkerInfo
 
 
@@ -29,7 +29,7 @@ class MemoryAudioStore:
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         self.objects[key] = (bytes(data), time.time())
 
-    def begin(self, key: str, *, media_type: str) -> AudioUpload:
+    def start_upload(self, key: str, *, media_type: str) -> AudioUpload:
         return _MemoryUpload(self, key)
 
     def open(self, key: str) -> BinaryIO:
@@ -40,19 +40,19 @@ class MemoryAudioStore:
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 
-    def leftovers(self, *, before: float) -> Iterable[StoredAudio]:
+    def list_older_than(self, *, before: float) -> Iterable[StoredAudio]:
         for key, (_, at) in list(self.objects.items()):
             if at < before:
-                yield StoredAudio(key=key, at=at)
+                yield StoredAudio(key=key, modified_at=at)
         for upload, (key, at) in list(self.uploads.items()):
             if at < before:
-                yield StoredAudio(key=key, at=at, upload=upload)
+                yield StoredAudio(key=key, modified_at=at, multipart=upload)
 
     def discard(self, stored: StoredAudio) -> None:
-        if stored.upload is None:
+        if stored.multipart is None:
             self.delete(stored.key)
         else:
-            self.uploads.pop(stored.upload, None)
+            self.uploads.pop(stored.multipart, None)
 
     def check(self) -> None:
         pass
@@ -141,13 +141,13 @@ class MemoryJobStore:
         page = tuple(replace(job, report=None) for job in found[: query.limit])
         return JobPage(jobs=page, cursor=json.dumps([page[-1].created_at, page[-1].id]) if rest else None)
 
-    def chores(self, *, now: float, limit: int) -> Chores:
+    def due_work(self, *, now: float, limit: int) -> DueWork:
         jobs = list(self.jobs.values())
 
         def first(chosen: list[tuple[float, str]]) -> tuple[str, ...]:
             return tuple(job_id for at, job_id in sorted(chosen) if at <= now)[:limit]
 
-        return Chores(
+        return DueWork(
             lease_expired=first([(job.lease.until, job.id) for job in jobs if job.lease]),
             queued_due=tuple(
                 job_id
@@ -160,13 +160,13 @@ class MemoryJobStore:
                     ]
                 )
             ),
-            audio_unwanted=first(
-                [(job.finished_at or 0.0, job.id) for job in jobs if job.has_audio and job.wants_no_audio]
+            audio_to_delete=first(
+                [(job.finished_at or 0.0, job.id) for job in jobs if job.has_audio and job.audio_unneeded]
             ),
             expired=first([(job.expires_at, job.id) for job in jobs if job.expires_at is not None]),
         )
 
-    def position(self, job: Job) -> int | None:
+    def queue_position(self, job: Job) -> int | None:
         waiting = self._waiting(job.queue)
         return waiting.index(job.id) if job.id in waiting else None
 
@@ -208,10 +208,10 @@ def _matches(job: Job, query: JobQuery) -> bool:
 class MemoryJobUpdateLog:
     store: MemoryJobStore
 
-    def newest(self) -> str:
+    def latest_cursor(self) -> str:
         return str(len(self.store.transitions))
 
-    def after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
+    def read_after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
         known = int(cursor)
         with self.store.changed:
             self.store.changed.wait_for(lambda: len(self.store.transitions) > known, wait_seconds)
@@ -226,10 +226,10 @@ class MemoryJobUpdateLog:
 class MemoryJobQueue:
     messages: dict[str, list[str]] = field(default_factory=dict)
 
-    def submit(self, job_id: str, *, queue: str) -> None:
+    def enqueue(self, job_id: str, *, queue: str) -> None:
         self.messages.setdefault(queue, []).append(job_id)
 
-    def announced(self, queue: str) -> frozenset[str]:
+    def enqueued_ids(self, queue: str) -> frozenset[str]:
         return frozenset(self.messages.get(queue, []))
 
 
@@ -237,18 +237,18 @@ class MemoryJobQueue:
 class MemoryWorkerRegistry:
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
 
-    def beat(self, worker: WorkerInfo) -> None:
+    def heartbeat(self, worker: WorkerInfo) -> None:
         self.workers[worker.name] = worker
 
-    def leave(self, name: str) -> None:
+    def deregister(self, name: str) -> None:
         self.workers.pop(name, None)
 
-    def alive(self) -> tuple[WorkerInfo, ...]:
+    def list_alive(self) -> tuple[WorkerInfo, ...]:
         return tuple(self.workers.values())
 
 
 @dataclass
-class MemoryKeyStore:
+class MemoryApiKeyStore:
     keys: dict[str, ApiKey] = field(default_factory=dict)
 
     def add(self, key: ApiKey) -> None:
@@ -259,7 +259,7 @@ class MemoryKeyStore:
     def find(self, key_id: str) -> ApiKey | None:
         return self.keys.get(key_id)
 
-    def all(self) -> tuple[ApiKey, ...]:
+    def list_all(self) -> tuple[ApiKey, ...]:
         return tuple(sorted(self.keys.values(), key=lambda key: (-key.created_at, key.id)))
 
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
@@ -274,35 +274,35 @@ class MemoryRateLimiter:
     had: dict[tuple[str, str], list[tuple[float, int]]] = field(default_factory=dict)
     held: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
 
-    def take(self, quota: Quota, subject: str) -> Allowance:
-        before = self.look(quota, subject)
-        if before.fits:
+    def consume(self, quota: Quota, subject: str) -> Allowance:
+        before = self.peek(quota, subject)
+        if before.allowed:
             self.charge(quota, subject, 1)
-        return replace(self.look(quota, subject), fits=before.fits)
+        return replace(self.peek(quota, subject), allowed=before.allowed)
 
     def charge(self, quota: Quota, subject: str, amount: int) -> None:
         self.had.setdefault((quota.name, subject), []).append((time.time(), amount))
 
-    def look(self, quota: Quota, subject: str) -> Allowance:
+    def peek(self, quota: Quota, subject: str) -> Allowance:
         since = time.time() - quota.window_seconds
         had = [(at, amount) for at, amount in self.had.get((quota.name, subject), []) if at > since]
-        left = max(0, quota.most - sum(amount for _, amount in had))
+        left = max(0, quota.limit - sum(amount for _, amount in had))
         reset = max(1, math.ceil(had[0][0] - since)) if had else quota.window_seconds
-        return Allowance(fits=left > 0, left=left, reset_seconds=reset)
+        return Allowance(allowed=left > 0, remaining=left, reset_seconds=reset)
 
-    def hold(self, kind: str, subject: str, place: str, *, most: int, seconds: float) -> bool:
+    def acquire_slot(self, kind: str, subject: str, slot_id: str, *, limit: int, ttl_seconds: float) -> bool:
         held = self.held.setdefault((kind, subject), {})
-        if place not in held and len(self.places(kind, subject)) >= most:
+        if slot_id not in held and len(self.list_slots(kind, subject)) >= limit:
             return False
-        held[place] = time.time() + seconds
+        held[slot_id] = time.time() + ttl_seconds
         return True
 
-    def places(self, kind: str, subject: str) -> tuple[str, ...]:
+    def list_slots(self, kind: str, subject: str) -> tuple[str, ...]:
         held = self.held.get((kind, subject), {})
         return tuple(sorted((place for place, until in held.items() if until > time.time()), key=held.get))  # type: ignore[arg-type]
 
-    def let_go(self, kind: str, subject: str, place: str) -> None:
-        self.held.get((kind, subject), {}).pop(place, None)
+    def release_slot(self, kind: str, subject: str, slot_id: str) -> None:
+        self.held.get((kind, subject), {}).pop(slot_id, None)
 
 
 @dataclass
@@ -318,5 +318,5 @@ class MemoryMetricsStore:
     def read(self) -> dict[str, float]:
         return dict(self.fields)
 
-    def seen(self) -> dict[str, float]:
+    def last_seen(self) -> dict[str, float]:
         return dict(self.heard)

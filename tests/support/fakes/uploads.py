@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.domain.report import Report
-from shared.domain.report_cache import recalled_as
+from shared.domain.report_cache import cache_key_of_report
 from shared.errors import AudioMissing, Conflict, NotFound
 from shared.ports.audio import PresignedForm, PresignedRequest, PresignedUpload
-from shared.ports.uploads import Answer, IdempotencyClaim, Remainder, TusUpload, UploadInfo
+from shared.ports.uploads import IdempotencyClaim, Remainder, StoredResponse, TusUpload, UploadInfo
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
 
 
@@ -17,14 +17,14 @@ from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
 class MemoryUploadRegistry:
     uploads: dict[str, UploadInfo] = field(default_factory=dict)
 
-    def beat(self, uploads: Sequence[UploadInfo]) -> None:
+    def heartbeat(self, uploads: Sequence[UploadInfo]) -> None:
         for upload in uploads:
             self.uploads[upload.id] = upload
 
-    def leave(self, upload_id: str) -> None:
+    def deregister(self, upload_id: str) -> None:
         self.uploads.pop(upload_id, None)
 
-    def alive(self) -> tuple[UploadInfo, ...]:
+    def list_alive(self) -> tuple[UploadInfo, ...]:
         return tuple(sorted(self.uploads.values(), key=lambda upload: upload.started_at))
 
 
@@ -33,38 +33,44 @@ class MemoryIdempotencyStore:
     claims: dict[str, IdempotencyClaim] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def claim(self, key: str, wanted: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
+    def claim(self, key: str, requested: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
         with self.lock:
-            found = self.claims.setdefault(key, wanted)
-            if found.answer is None and found.head == wanted.head and found.until <= now:
-                found = self.claims[key] = replace(found, holder=wanted.holder, until=wanted.until)
+            found = self.claims.setdefault(key, requested)
+            if (
+                found.response is None
+                and found.request_fingerprint == requested.request_fingerprint
+                and found.locked_until <= now
+            ):
+                found = self.claims[key] = replace(
+                    found, lock_owner=requested.lock_owner, locked_until=requested.locked_until
+                )
             return found
 
-    def renew(self, key: str, *, holder: str, until: float) -> None:
-        if self._holds(key, holder):
-            self.claims[key] = replace(self.claims[key], until=until)
+    def renew(self, key: str, *, lock_owner: str, locked_until: float) -> None:
+        if self._holds(key, lock_owner):
+            self.claims[key] = replace(self.claims[key], locked_until=locked_until)
 
-    def settle(self, key: str, *, holder: str, whole: str, answer: Answer) -> None:
-        if self._holds(key, holder):
-            self.claims[key] = replace(self.claims[key], whole=whole, answer=answer)
+    def complete(self, key: str, *, lock_owner: str, body_fingerprint: str, response: StoredResponse) -> None:
+        if self._holds(key, lock_owner):
+            self.claims[key] = replace(self.claims[key], body_fingerprint=body_fingerprint, response=response)
 
-    def release(self, key: str, *, holder: str) -> None:
-        if self._holds(key, holder):
+    def release(self, key: str, *, lock_owner: str) -> None:
+        if self._holds(key, lock_owner):
             del self.claims[key]
 
     def _holds(self, key: str, holder: str) -> bool:
-        return key in self.claims and self.claims[key].holder == holder
+        return key in self.claims and self.claims[key].lock_owner == holder
 
 
 @dataclass
 class MemoryReportIndex:
     jobs: MemoryJobStore
 
-    def report(self, key: str, *, now: float) -> Report | None:
+    def find(self, key: str, *, now: float) -> Report | None:
         found = [
             job
             for job in self.jobs.jobs.values()
-            if recalled_as(job) == key and (job.expires_at or 0.0) > now
+            if cache_key_of_report(job) == key and (job.expires_at or 0.0) > now
         ]
         return max(found, key=lambda job: job.finished_at or 0.0).report if found else None
 
@@ -83,14 +89,14 @@ class MemoryPartStore:
     def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
         self._there(multipart)[number] = bytes(part)
 
-    def sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
+    def part_sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
         parts = self._there(multipart)
         found: list[int] = []
         while len(found) + 1 in parts:
             found.append(len(parts[len(found) + 1]))
         return tuple(found)
 
-    def join(self, key: str, *, multipart: str, size_bytes: int) -> None:
+    def complete(self, key: str, *, multipart: str, size_bytes: int) -> None:
         if multipart not in self.audio.uploads:
             return
         data = b"".join(part for _, part in sorted(self.parts[multipart].items()))
@@ -116,7 +122,7 @@ class MemoryPresignedUploadStore:
     parts: MemoryPartStore
     part_bytes: int = 5 * 1024 * 1024
 
-    def offer(self, key: str, *, size_bytes: int, media_type: str, seconds: int) -> PresignedUpload:
+    def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
         if size_bytes <= self.part_bytes:
             headers = {"Content-Type": media_type}
             request = PresignedRequest(
@@ -152,8 +158,8 @@ class MemoryPresignedUploadStore:
 class MemoryTusUploadStore:
     resumables: dict[str, TusUpload] = field(default_factory=dict)
 
-    def add(self, resumable: TusUpload) -> None:
-        self.resumables[resumable.id] = resumable
+    def add(self, upload: TusUpload) -> None:
+        self.resumables[upload.id] = upload
 
     def get(self, upload_id: str) -> TusUpload:
         try:
@@ -161,15 +167,15 @@ class MemoryTusUploadStore:
         except KeyError:
             raise NotFound("There is no such upload. It may have expired, or be whole.") from None
 
-    def take(self, upload_id: str, *, holder: str) -> TusUpload:
-        self.resumables[upload_id] = replace(self.get(upload_id), holder=holder)
+    def acquire(self, upload_id: str, *, lock_owner: str) -> TusUpload:
+        self.resumables[upload_id] = replace(self.get(upload_id), lock_owner=lock_owner)
         return self.resumables[upload_id]
 
-    def save_remainder(self, upload_id: str, *, holder: str, tail: Remainder | None) -> bool:
+    def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
         found = self.resumables.get(upload_id)
-        if found is None or found.holder != holder:
+        if found is None or found.lock_owner != lock_owner:
             return False
-        self.resumables[upload_id] = replace(found, tail=tail)
+        self.resumables[upload_id] = replace(found, remainder=remainder)
         return True
 
     def remove(self, upload_id: str) -> None:

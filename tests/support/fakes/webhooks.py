@@ -10,11 +10,11 @@ from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import EventType, Secrets, WebhookEvent
 from shared.errors import NotFound
-from shared.outbound.address_rules import Answer
+from shared.outbound.address_rules import HttpResponse
 from shared.ports.webhooks import DeliveryQuery
 
 
-def a_delivery(number: int = 1, **changes: Any) -> Delivery:
+def make_delivery(number: int = 1, **changes: Any) -> Delivery:
     fields: dict[str, Any] = {
         "id": f"msg_{number}",
         "type": EventType.SUCCEEDED,
@@ -29,7 +29,7 @@ def a_delivery(number: int = 1, **changes: Any) -> Delivery:
     return Delivery(**fields | changes)
 
 
-def an_endpoint(number: int = 1, **changes: Any) -> Endpoint:
+def make_endpoint(number: int = 1, **changes: Any) -> Endpoint:
     fields: dict[str, Any] = {
         "id": f"ep_{number}",
         "owner": "key-1",
@@ -39,7 +39,7 @@ def an_endpoint(number: int = 1, **changes: Any) -> Endpoint:
     return Endpoint(**fields | changes)
 
 
-def an_event(number: int = 1, **changes: Any) -> WebhookEvent:
+def make_event(number: int = 1, **changes: Any) -> WebhookEvent:
     fields: dict[str, Any] = {
         "id": f"evt_{number}",
         "type": EventType.SUCCEEDED,
@@ -62,10 +62,10 @@ class MemoryDeliveryStore:
         """What the outbox of a job store does."""
         self.outbox[event.id] = event
 
-    def events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
+    def pending_events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
         return tuple(sorted(self.outbox.values(), key=lambda event: (event.at, event.id))[:limit])
 
-    def spread(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
+    def fan_out(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
         with self._lock:
             if self.outbox.pop(event.id, None) is not None:
                 for delivery in deliveries:
@@ -90,17 +90,17 @@ class MemoryDeliveryStore:
             return new
 
     def due(
-        self, *, now: float, per_server: int, without: Collection[str], limit: int
+        self, *, now: float, max_per_server: int, excluded_servers: Collection[str], limit: int
     ) -> tuple[Delivery, ...]:
         waiting: dict[str, list[Delivery]] = {}
         for one in sorted(self.deliveries.values(), key=lambda one: (one.due_at or 0.0, one.id)):
             due = one.state is DeliveryState.PENDING and one.due_at is not None and one.due_at <= now
-            if due and one.server not in without:
+            if due and one.server not in excluded_servers:
                 waiting.setdefault(one.server, []).append(one)
-        ranked = [(rank, one) for due in waiting.values() for rank, one in enumerate(due[:per_server])]
+        ranked = [(rank, one) for due in waiting.values() for rank, one in enumerate(due[:max_per_server])]
         return tuple(one for _, one in sorted(ranked, key=lambda pair: pair[0])[:limit])
 
-    def forget(self, subject_id: str) -> None:
+    def delete_all_about(self, subject_id: str) -> None:
         with self._lock:
             self.deliveries = {
                 one.id: one
@@ -144,10 +144,10 @@ class MemoryEndpointStore:
     def remove(self, endpoint_id: str) -> None:
         self.endpoints.pop(endpoint_id, None)
 
-    def of(self, owner: str) -> tuple[Endpoint, ...]:
-        return tuple(one for one in self.all() if one.owner == owner)
+    def list_for_owner(self, owner: str) -> tuple[Endpoint, ...]:
+        return tuple(one for one in self.list_all() if one.owner == owner)
 
-    def all(self) -> tuple[Endpoint, ...]:
+    def list_all(self) -> tuple[Endpoint, ...]:
         return tuple(sorted(self.endpoints.values(), key=lambda one: (one.created_at, one.id)))
 
     def secrets(self, owner: str, step: Callable[[Secrets], Secrets] = lambda secrets: secrets) -> Secrets:
@@ -157,7 +157,7 @@ class MemoryEndpointStore:
 
 
 @dataclass
-class Sent:
+class SentRequest:
     url: str
     headers: Mapping[str, str]
     content: bytes
@@ -167,10 +167,10 @@ class Sent:
 class MemoryHttpSender:
     """Answers every request as told: with an answer, or by raising."""
 
-    answer: Answer | Exception = field(
-        default_factory=lambda: Answer(status=204, headers={}, body=b"", is_internal=False)
+    answer: HttpResponse | Exception = field(
+        default_factory=lambda: HttpResponse(status=204, headers={}, body=b"", is_internal=False)
     )
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentRequest] = field(default_factory=list)
 
     def send(
         self,
@@ -182,8 +182,8 @@ class MemoryHttpSender:
         timeout_seconds: float,
         max_bytes: int,
         allow_http: bool = False,
-    ) -> Answer:
-        self.sent.append(Sent(url, headers, content))
+    ) -> HttpResponse:
+        self.sent.append(SentRequest(url, headers, content))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -1,153 +1,23 @@
-"""The API over fakes."""
+"""The API over fakes, as most tests here want it."""
 
-import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
-from typing import Any, TypeVar
 
 import pytest
-from fastapi.testclient import TestClient
 
-from api.admin.auth.sessions import Sessions
-from api.app import create_app
-from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
-from api.http.background import Upkeep
-from shared.domain.api_key import Scope, issue_key
-from shared.observability.metrics import MetricsBuffer, MetricsRecorder
-from shared.observability.traces import NoTraces
-from shared.outbound.address_rules import OutboundRules
-from shared.outbound.client import Outbound
-from shared.ports.stores import Stores
-from tests.support.fakes.admin import (
-    MemoryAuditLog,
-    MemoryHistory,
-    MemoryJobSearch,
-    MemorySecretStore,
-    MemoryWorkerControl,
-)
-from tests.support.fakes.batches import MemoryBatchStore
-from tests.support.fakes.jobs import (
-    MemoryAudioStore,
-    MemoryJobQueue,
-    MemoryJobStore,
-    MemoryJobUpdateLog,
-    MemoryKeyStore,
-    MemoryMetricsStore,
-    MemoryRateLimiter,
-    MemoryWorkerRegistry,
-)
-from tests.support.fakes.uploads import (
-    MemoryIdempotencyStore,
-    MemoryPartStore,
-    MemoryPresignedUploadStore,
-    MemoryReportIndex,
-    MemoryTusUploadStore,
-    MemoryUploadRegistry,
-)
-from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
-from worker.maintenance.rescuer import Rescuer
-
-Part = TypeVar("Part", Stores, ApiConfig, Addresses, Upkeep)
-
-OPERATOR, VIEWER = "let me work", "let me look"
-MOST_BYTES = 12 * 1024 * 1024
-
-
-class World:
-    """Fakes, and an app over them."""
-
-    def __init__(self, **changes: Any) -> None:
-        """Each of `changes` replaces the field of its name, in whichever of the app's parts has it."""
-        self.jobs, self.audio, self.queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
-        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryKeyStore(), MemoryMetricsStore()
-        self.claims = MemoryIdempotencyStore()
-        self.uploads, self.resumables = MemoryUploadRegistry(), MemoryTusUploadStore()
-        self.parts = MemoryPartStore(self.audio)
-        self.direct = MemoryPresignedUploadStore(self.audio, self.parts)
-        self.deliveries, self.endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
-        self.batches = MemoryBatchStore(self.jobs, self.deliveries)
-        self.controls, self.audit = MemoryWorkerControl(), MemoryAuditLog()
-        stores = Stores(
-            jobs=self.jobs,
-            batches=self.batches,
-            queue=self.queue,
-            transitions=MemoryJobUpdateLog(self.jobs),
-            workers=self.workers,
-            audio=self.audio,
-            direct=self.direct,
-            parts=self.parts,
-            resumables=self.resumables,
-            uploads=self.uploads,
-            claims=self.claims,
-            recall=MemoryReportIndex(self.jobs),
-            keys=self.keys,
-            limiter=MemoryRateLimiter(),
-            counts=counts,
-            overview=MemoryJobSearch(self.jobs),
-            history=MemoryHistory(self.jobs),
-            controls=self.controls,
-            audit=self.audit,
-            deliveries=self.deliveries,
-            endpoints=self.endpoints,
-        )
-        terms = JobLimits(max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60)
-        rules = ApiConfig(terms=terms, limits=Limits(), web=Web(), anonymous=True)
-        addresses = Addresses(of_callbacks=public_only, of_sources=public_only)
-        books = MetricsRecorder(counts, tally=MetricsBuffer(), process="api")
-        vault = changes.pop("vault", MemorySecretStore())
-        app = create_app(
-            _changed(stores, changes),
-            rules=_changed(rules, changes),
-            addresses=_changed(addresses, changes),
-            sessions=Sessions(vault, operator_password=OPERATOR, viewer_password=VIEWER),
-            upkeep=_changed(Upkeep(books=books, traces=NoTraces()), changes),
-        )
-        assert not changes, "no part of an app has these"
-        self.client = TestClient(app, raise_server_exceptions=False)
-
-    def rescuer(self) -> Rescuer:
-        """Who mends what is left here."""
-        return Rescuer(
-            jobs=self.jobs,
-            audio=self.audio,
-            queue=self.queue,
-            uploads=self.uploads,
-            keep_audio=False,
-            lease_seconds=15,
-            retry_seconds=5,
-            orphan_seconds=60,
-        )
-
-    def token(self, *scopes: Scope, **changes: Any) -> str:
-        """A new key's token."""
-        fields: dict[str, Any] = {"scopes": frozenset(scopes), "now": time.time()}
-        key, token = issue_key("test", **fields | changes)
-        self.keys.add(key)
-        return token
-
-
-def public_only(url: str) -> str:
-    """As the real one does it, in a world with one public name."""
-    known = {"hooks.example": ["93.184.215.14"], "files.example": ["93.184.215.15"]}
-    outbound = Outbound(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
-    return str(outbound.check(url))
-
-
-def _changed(part: Part, changes: dict[str, Any]) -> Part:
-    known = {field.name for field in fields(part)}
-    return replace(part, **{name: changes.pop(name) for name in known & changes.keys()})
+from tests.support.api_harness import ApiHarness
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    with made.client:
-        yield made
+def api() -> Iterator[ApiHarness]:
+    """An API that takes jobs without an API key."""
+    harness = ApiHarness()
+    with harness.client:
+        yield harness
 
 
 @pytest.fixture
-def closed_world() -> Iterator[World]:
-    """Nobody comes in without an API key."""
-    made = World(anonymous=False)
-    with made.client:
-        yield made
+def private_api() -> Iterator[ApiHarness]:
+    """An API that requires an API key for everything."""
+    harness = ApiHarness(anonymous=False)
+    with harness.client:
+        yield harness

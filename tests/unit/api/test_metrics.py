@@ -7,13 +7,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.domain.api_key import Scope
 from shared.errors import Unavailable
-from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, counted
+from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, increment
 from shared.ports.workers import WorkerInfo
-from shared.redis.metrics import counts_of
-from tests.support.factories import a_job, a_report
+from shared.redis.metrics import metrics_of_change
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_job, make_report
 from tests.support.fakes.jobs import MemoryMetricsStore
 from tests.support.promtool import find_promtool
-from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(100)
 
@@ -28,13 +28,13 @@ def store() -> MemoryMetricsStore:
 
 
 @pytest.fixture
-def open_world(store: MemoryMetricsStore) -> World:
+def metrics_api(store: MemoryMetricsStore) -> ApiHarness:
     books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
-    return World(counts=store, books=books, metrics_public=True)
+    return ApiHarness(counts=store, books=books, metrics_public=True)
 
 
-def read(world: World) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    answer = world.client.get("/metrics")
+def read(api: ApiHarness) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = api.client.get("/metrics")
     assert answer.status_code == 200
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -47,18 +47,18 @@ def labels(**given: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(given.items()))
 
 
-def a_life(store: MemoryMetricsStore) -> None:
+def run_job_to_success(store: MemoryMetricsStore) -> None:
     """One job from its upload to its report, as the follower counts it."""
-    job = a_job(created_at=1.0, queued_at=1.0, due_at=1.0)
+    job = make_job(created_at=1.0, queued_at=1.0, due_at=1.0)
     running = job.start(worker="w", now=4.0, lease_seconds=15)
-    ended = running.succeed(1, a_report(), now=9.0, memory_peak_bytes=100 * 1024 * 1024)
+    ended = running.succeed(1, make_report(), now=9.0, memory_peak_bytes=100 * 1024 * 1024)
     for old, new in ((None, job), (job, running), (running, ended)):
-        store.add(counts_of(old, new), process="worker", now=5.0)
+        store.add(metrics_of_change(old, new), process="worker", now=5.0)
 
 
-def test_what_happened_to_jobs_is_told(open_world: World, store: MemoryMetricsStore) -> None:
-    a_life(store)
-    found = read(open_world)
+def test_what_happened_to_jobs_is_told(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
+    run_job_to_success(store)
+    found = read(metrics_api)
     assert found["kammerton_jobs_finished_total", labels(state="succeeded", reason="none")] == 1
     assert found["kammerton_jobs_finished_total", labels(state="failed", reason="no_audio")] == 0
     assert found["kammerton_uploaded_bytes_total", ()] == 5
@@ -71,18 +71,18 @@ def test_what_happened_to_jobs_is_told(open_world: World, store: MemoryMetricsSt
     assert found["kammerton_redis_up", ()] == 1
 
 
-def test_the_queues_are_told_as_they_stand(open_world: World) -> None:
-    open_world.jobs.add(a_job(queued_at=time.time() - 100))
-    found = read(open_world)
+def test_the_queues_are_told_as_they_stand(metrics_api: ApiHarness) -> None:
+    metrics_api.jobs.add(make_job(queued_at=time.time() - 100))
+    found = read(metrics_api)
     assert found["kammerton_queue_depth", labels(queue="interactive")] == 1
     assert 100 <= found["kammerton_queue_oldest_seconds", labels(queue="interactive")] < 200
     assert found["kammerton_queue_depth", labels(queue="batch")] == 0
     assert found["kammerton_queue_oldest_seconds", labels(queue="batch")] == 0
 
 
-def test_workers_are_told_together_not_by_name(open_world: World) -> None:
+def test_workers_are_told_together_not_by_name(metrics_api: ApiHarness) -> None:
     for number, memory in ((1, 50), (2, 80)):
-        open_world.workers.beat(
+        metrics_api.workers.heartbeat(
             WorkerInfo(
                 name=f"h:{number}",
                 host="h",
@@ -95,18 +95,18 @@ def test_workers_are_told_together_not_by_name(open_world: World) -> None:
                 current_jobs=("x",),
             )
         )
-    found = read(open_world)
+    found = read(metrics_api)
     numbers = {name: found[f"kammerton_worker{name}", ()] for name in ("s", "_places", "_busy")}
     assert numbers == {"s": 2, "_places": 4, "_busy": 2}
     assert found["kammerton_worker_memory_bytes", ()] == 130
     assert found["kammerton_worker_memory_ratio", ()] == 0.8
 
 
-def test_requests_are_counted_by_route_not_by_path(open_world: World) -> None:
+def test_requests_are_counted_by_route_not_by_path(metrics_api: ApiHarness) -> None:
     for path in ("/v1/jobs/a", "/v1/jobs/b", "/made/up/1", "/made/up/2"):
-        open_world.client.get(path)
-    open_world.client.request("BREW", "/v1/jobs/a")
-    found = read(open_world)
+        metrics_api.client.get(path)
+    metrics_api.client.request("BREW", "/v1/jobs/a")
+    found = read(metrics_api)
     assert (
         found["kammerton_http_requests_total", labels(method="GET", route="/v1/jobs/{job_id}", status="404")]
         == 2
@@ -116,29 +116,31 @@ def test_requests_are_counted_by_route_not_by_path(open_world: World) -> None:
     assert found["kammerton_http_request_seconds_count", labels(route="/v1/jobs/{job_id}")] >= 2
 
 
-def test_a_request_that_meets_a_bug_is_counted(open_world: World) -> None:
+def test_a_request_that_meets_a_bug_is_counted(metrics_api: ApiHarness) -> None:
     def broken(job_id: str) -> Any:
         raise ZeroDivisionError
 
-    assert read(open_world)["kammerton_unexpected_errors_total", ()] == 0
-    open_world.jobs.get = broken  # type: ignore[method-assign]
-    open_world.client.get("/v1/jobs/x")
-    assert read(open_world)["kammerton_unexpected_errors_total", ()] == 1
+    assert read(metrics_api)["kammerton_unexpected_errors_total", ()] == 0
+    metrics_api.jobs.get = broken  # type: ignore[method-assign]
+    metrics_api.client.get("/v1/jobs/x")
+    assert read(metrics_api)["kammerton_unexpected_errors_total", ()] == 1
 
 
-def test_errors_of_dependencies_and_webhooks_are_told(open_world: World, store: MemoryMetricsStore) -> None:
-    store.add(counted(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
-    store.add(counted(WEBHOOKS, "delivered"), process="notifier", now=7.0)
-    found = read(open_world)
+def test_errors_of_dependencies_and_webhooks_are_told(
+    metrics_api: ApiHarness, store: MemoryMetricsStore
+) -> None:
+    store.add(increment(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
+    store.add(increment(WEBHOOKS, "delivered"), process="notifier", now=7.0)
+    found = read(metrics_api)
     assert found["kammerton_dependency_errors_total", labels(process="worker", dependency="s3")] == 3
     assert found["kammerton_dependency_errors_total", labels(process="api", dependency="redis")] == 0
     assert found["kammerton_webhook_attempts_total", labels(outcome="delivered")] == 1
     assert found["kammerton_process_seen_timestamp_seconds", labels(process="notifier")] == 7
 
 
-def test_without_redis_there_is_still_an_answer(open_world: World, store: MemoryMetricsStore) -> None:
+def test_without_redis_there_is_still_an_answer(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
     store.read = away  # type: ignore[method-assign]
-    found = read(open_world)
+    found = read(metrics_api)
     assert found["kammerton_redis_up", ()] == 0
     assert found["process_resident_memory_bytes", ()] > 0
     assert not [name for name, _ in found if name.startswith("kammerton_jobs")]
@@ -148,27 +150,27 @@ def test_what_could_not_be_written_is_written_later(store: MemoryMetricsStore) -
     books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
     books.tally.add({"a": 1})
     add, store.add = store.add, away  # type: ignore[method-assign]
-    books.write()
+    books.flush()
     store.add = add  # type: ignore[method-assign]
     books.tally.add({"a": 1})
-    books.write()
-    books.write()
+    books.flush()
+    books.flush()
     assert store.fields == {"a": 2}
 
 
-def test_the_numbers_are_for_operators_unless_they_are_public(closed_world: World) -> None:
+def test_the_numbers_are_for_operators_unless_they_are_public(private_api: ApiHarness) -> None:
     def status(*scopes: Scope) -> int:
-        headers = {"Authorization": f"Bearer {closed_world.token(*scopes)}"} if scopes else {}
-        return closed_world.client.get("/metrics", headers=headers).status_code
+        headers = {"Authorization": f"Bearer {private_api.token(*scopes)}"} if scopes else {}
+        return private_api.client.get("/metrics", headers=headers).status_code
 
     assert (status(), status(Scope.JOBS_READ), status(Scope.ADMIN_READ)) == (401, 403, 200)
 
 
-def test_promtool_finds_nothing_to_object_to(open_world: World, store: MemoryMetricsStore) -> None:
+def test_promtool_finds_nothing_to_object_to(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
     promtool = find_promtool()
-    a_life(store)
-    open_world.client.get("/v1/jobs/a")
-    text = open_world.client.get("/metrics").text
+    run_job_to_success(store)
+    metrics_api.client.get("/v1/jobs/a")
+    text = metrics_api.client.get("/metrics").text
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=text, text=True, capture_output=True, check=False, timeout=60
     )

@@ -14,9 +14,9 @@ from shared.domain.job import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.ports.uploads import TusUpload
 from shared.ports.workers import WorkerInfo
-from tests.support.factories import a_batch, a_job
-from tests.support.fakes.webhooks import a_delivery, an_endpoint
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_batch, make_job
+from tests.support.fakes.webhooks import make_delivery, make_endpoint
 
 SONG = b"RIFF" + bytes(100)
 BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)
@@ -204,15 +204,15 @@ class Path(str):
 
 
 class Asked:
-    """One world, with one thing of everything that the owner has, made anew for each question."""
+    """One api, with one thing of everything that the owner has, made anew for each question."""
 
     def __init__(self, *, anonymous: bool) -> None:
-        self.world = World(anonymous=anonymous)
-        self.tokens = {name: self.world.token(*scopes) for name, scopes in CALLERS.items()}
+        self.api = ApiHarness(anonymous=anonymous)
+        self.tokens = {name: self.api.token(*scopes) for name, scopes in CALLERS.items()}
         self.tokens["wrong"] = "kam_" + "0" * 12 + "_" + "0" * 64
-        self.tokens["revoked"] = self.world.token(*Scope)
-        self.tokens["expired"] = self.world.token(*Scope, now=time.time() - 9, expires_at=time.time() - 1)
-        self.world.keys.revoke(self.tokens["revoked"].split("_")[1], now=time.time())
+        self.tokens["revoked"] = self.api.token(*Scope)
+        self.tokens["expired"] = self.api.token(*Scope, now=time.time() - 9, expires_at=time.time() - 1)
+        self.api.keys.revoke(self.tokens["revoked"].split("_")[1], now=time.time())
         self.owner = self.tokens["owner"].split("_")[1]
         self._made = 0
 
@@ -221,34 +221,34 @@ class Asked:
         row = TABLE[method, path]
         headers = {"Authorization": f"Bearer {self.tokens[caller]}"} if caller in self.tokens else {}
         ask = row.ask | {"headers": headers | row.ask.get("headers", {})}
-        with self.world.client.stream(method, path.format(**ids), **ask) as answer:
+        with self.api.client.stream(method, path.format(**ids), **ask) as answer:
             return answer.status_code
 
     def _things(self) -> dict[str, str]:
         self._made += 1
         number = self._made
         problem = Problem(code="x", message="x", retryable=True)
-        ended = a_job(f"job-{number}", owner=self.owner, state=JobState.DEAD, problem=problem)
-        self.world.jobs.add(replace(ended, expires_at=time.time() + 99))
-        waiting = a_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
-        self.world.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
-        self.world.resumables.add(TusUpload(id=waiting.id, metadata="", holder=""))
-        self.world.endpoints.add(an_endpoint(number, owner=self.owner))
-        self.world.deliveries.add(
-            a_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
+        ended = make_job(f"job-{number}", owner=self.owner, state=JobState.DEAD, problem=problem)
+        self.api.jobs.add(replace(ended, expires_at=time.time() + 99))
+        waiting = make_job(f"up-{number}", owner=self.owner, state=JobState.AWAITING_UPLOAD, has_audio=False)
+        self.api.jobs.add(replace(waiting, expires_at=time.time() + 99, input=AudioInput(size_bytes=104)))
+        self.api.resumables.add(TusUpload(id=waiting.id, metadata="", lock_owner=""))
+        self.api.endpoints.add(make_endpoint(number, owner=self.owner))
+        self.api.deliveries.add(
+            make_delivery(number, owner=self.owner, job_id=ended.id, endpoint_id=f"ep_{number}")
         )
-        batched = a_job(f"in-{number}", owner=self.owner, batch_id=f"batch-{number}")
-        batch = a_batch(f"batch-{number}", batched.id, owner=self.owner)
-        self.world.batches.create(batch, [(None, batched)])
+        batched = make_job(f"in-{number}", owner=self.owner, batch_id=f"batch-{number}")
+        batch = make_batch(f"batch-{number}", batched.id, owner=self.owner)
+        self.api.batches.create(batch, [(None, batched)])
         now = time.time()
-        self.world.workers.beat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
+        self.api.workers.heartbeat(WorkerInfo(name="w:1", host="w", pid=1, started_at=now, seen_at=now))
         return {
             "job_id": ended.id,
             "batch_id": batch.id,
             "upload_id": waiting.id,
             "endpoint_id": f"ep_{number}",
             "delivery_id": f"msg_{number}",
-            "key_id": self.world.token(Scope.JOBS_READ).split("_")[1],
+            "key_id": self.api.token(Scope.JOBS_READ).split("_")[1],
             "queue": "batch",
             "worker": "w:1",
             "act": "resume",
@@ -258,7 +258,7 @@ class Asked:
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
-    app: Any = World().client.app
+    app: Any = ApiHarness().client.app
     assert set(routes(app.routes)) == set(TABLE)
 
 

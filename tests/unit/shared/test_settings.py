@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from shared.settings import Settings, read_settings
+from shared.settings import RENAMED, Settings, read_settings
 
 SECRET = "hunter2hunter2"
 MAY_HOLD_A_SECRET = re.compile(r"password|secret|token|key$|_url$|proxy$")
@@ -40,24 +40,24 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ("traces_url", "https://user:{}@collector/v1/traces"),
     ],
 )
-def test_a_wrong_address_is_named_and_not_repeated(
+def test_an_invalid_url_is_named_but_never_repeated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
     sentence = refused(monkeypatch, capsys, **{name: value.format(SECRET)})
     assert sentence.startswith(f"kammerton: KAMMERTON_{name.upper()}: ")
-    assert sentence.endswith(". Mend it or unset it, then start again.")
+    assert sentence.endswith(". Fix or unset this variable and restart.")
     assert SECRET[:6] not in sentence
     assert "1234" not in sentence
 
 
-def test_what_is_no_secret_is_repeated(
+def test_a_wrong_value_without_a_secret_is_repeated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sentence = refused(monkeypatch, capsys, job_attempts="none")
     assert sentence.startswith("kammerton: KAMMERTON_JOB_ATTEMPTS=none: input should be a valid integer")
 
 
-def test_settings_that_do_not_fit_together_say_so_without_the_others(
+def test_settings_that_contradict_each_other_are_named_without_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"redis://:{SECRET}@host/0"
@@ -79,15 +79,62 @@ def test_settings_that_do_not_fit_together_say_so_without_the_others(
         ("traces_url", "http://collector:4318/v1/traces"),
     ],
 )
-def test_addresses_that_can_be_are_taken(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_valid_urls_are_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"KAMMERTON_{name.upper()}", value)
     assert getattr(read_settings(), name) == value
 
 
-def test_no_setting_that_may_hold_a_secret_is_shown() -> None:
+def test_settings_that_may_hold_a_secret_are_hidden() -> None:
     secret = {name for name in Settings.model_fields if MAY_HOLD_A_SECRET.search(name)}
     assert len(secret) >= 7
     shown = {name for name, field in Settings.model_fields.items() if field.repr}
     assert secret & shown == set()
     settings = Settings(redis_url=f"redis://:{SECRET}@host/0", admin_password=SECRET)
     assert SECRET not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["s3_cors_origins", "allowed_hosts", "trusted_proxies", "source_retry_delays_seconds"]
+)
+def test_an_empty_list_is_empty(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"KAMMERTON_{name.upper()}", "")
+    assert getattr(read_settings(), name) == ()
+
+
+def test_an_empty_variable_that_is_no_list_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_S3_REGION", "")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("KAMMERTON_MAX_QUEUED_JOBS", "")
+    monkeypatch.setenv("KAMMERTON_TRACES_URL", "")
+    settings = read_settings()
+    assert (settings.s3_region, settings.max_queued_jobs, settings.traces_url) == ("eu-west-1", 10_000, None)
+
+
+def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_ALLOWED_HOSTS", "a.test, b.test,")
+    monkeypatch.setenv("KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS", "5, 60")
+    settings = read_settings()
+    assert settings.allowed_hosts == ("a.test", "b.test")
+    assert settings.webhook_retry_delays_seconds == (5.0, 60.0)
+
+
+def test_deprecated_names_still_work_and_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_QUEUE_MOST", "7")
+    monkeypatch.setenv("KAMMERTON_HOSTS", "a.test")
+    settings = read_settings()
+    assert (settings.max_queued_jobs, settings.allowed_hosts) == (7, ("a.test",))
+    assert settings.deprecated == {
+        "KAMMERTON_HOSTS": "KAMMERTON_ALLOWED_HOSTS",
+        "KAMMERTON_QUEUE_MOST": "KAMMERTON_MAX_QUEUED_JOBS",
+    }
+
+
+def test_a_new_name_wins_over_its_deprecated_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_QUEUE_MOST", "7")
+    monkeypatch.setenv("KAMMERTON_MAX_QUEUED_JOBS", "8")
+    assert read_settings().max_queued_jobs == 8
+
+
+def test_every_deprecated_name_has_a_replacement_that_exists() -> None:
+    assert set(RENAMED.values()) <= set(Settings.model_fields)
+    assert not set(RENAMED) & set(Settings.model_fields)

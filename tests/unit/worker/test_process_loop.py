@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.errors import Unavailable
-from tests.support.captured_logs import json_logs
-from worker.process_loop import run_rounds
+from tests.support.captured_logs import capture_logs
+from worker.process_loop import run_until_signal
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +31,14 @@ def test_rounds_go_on_through_outages_and_bugs_until_a_signal(number: signal.Sig
         if len(rounds) == 5:
             os.kill(os.getpid(), number)
 
-    with json_logs() as log:
-        run_rounds("tester", round, write=lambda: written.append(len(rounds)))
+    with capture_logs() as log:
+        run_until_signal("tester", round, flush=lambda: written.append(len(rounds)))
     assert rounds == [0, 1, 2, 3, 4]
     assert written[0] == 1
     assert [line["event"] for line in log.lines()] == [
         "tester_started",
-        "round_broken_off",
-        "round_failed",
+        "iteration_interrupted",
+        "iteration_failed",
         "tester_stopping",
     ]
-    assert "ZeroDivisionError" in log.events("round_failed")[0]["exception"]
+    assert "ZeroDivisionError" in log.events("iteration_failed")[0]["exception"]

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from shared.domain.delivery import Attempt, Delivery
 from shared.domain.webhook import EventType
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 from worker.trace_spans import span_of_delivery, spans_of_attempt
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -10,8 +10,8 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 def test_an_attempt_shows_how_long_it_waited_and_took_below_the_request() -> None:
-    job = a_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
-    ended = job.succeed(1, a_report(), now=9.0)
+    job = make_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
+    ended = job.succeed(1, make_report(), now=9.0)
     waiting, attempt, *_ = spans_of_attempt(ended)
     assert [(span.name, span.began, span.ended) for span in (waiting, attempt)] == [
         ("waiting", 1.0, 4.0),
@@ -26,8 +26,8 @@ def test_an_attempt_shows_how_long_it_waited_and_took_below_the_request() -> Non
 
 
 def test_decoding_and_analysis_are_drawn_below_the_attempt_that_they_were_part_of() -> None:
-    job = a_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
-    report = a_report()
+    job = make_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
+    report = make_report()
     audio = replace(report.audio, decode_seconds=2.0, analysis_seconds=0.5)
     _, attempt, *steps = spans_of_attempt(job.succeed(1, replace(report, audio=audio), now=9.0))
     assert [(span.name, span.began, span.ended) for span in steps] == [
@@ -43,26 +43,26 @@ def test_decoding_and_analysis_are_drawn_below_the_attempt_that_they_were_part_o
 
 
 def test_of_several_attempts_the_last_is_told() -> None:
-    job = a_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
+    job = make_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
     again = job.crash(1, "x", now=6.0, delay_seconds=5)
     assert [(span.began, span.ended, span.failed) for span in spans_of_attempt(again)] == [
         (1.0, 4.0, False),
         (4.0, 6.0, True),
     ]
-    second = again.start(worker="w", now=12.0, lease_seconds=15).succeed(2, a_report(), now=13.0)
+    second = again.start(worker="w", now=12.0, lease_seconds=15).succeed(2, make_report(), now=13.0)
     waiting, attempt, *_ = spans_of_attempt(second)
     assert (waiting.began, attempt.began, attempt.attributes["kammerton.attempt"]) == (6.0, 12.0, 2)
 
 
 def test_a_job_that_never_ran_or_still_runs_has_no_attempt_to_tell() -> None:
-    job = a_job(traceparent=HEADER)
+    job = make_job(traceparent=HEADER)
     assert spans_of_attempt(job) == []
     assert spans_of_attempt(job.start(worker="w", now=4.0, lease_seconds=15)) == []
     assert spans_of_attempt(job.cancel(now=2.0)) == []
 
 
 def test_a_job_without_a_trace_gets_one_of_its_own() -> None:
-    job = a_job().start(worker="w", now=4.0, lease_seconds=15).succeed(1, a_report(), now=9.0)
+    job = make_job().start(worker="w", now=4.0, lease_seconds=15).succeed(1, make_report(), now=9.0)
     waiting, attempt, *_ = spans_of_attempt(job)
     assert (waiting.parent, attempt.parent) == (None, None)
 

@@ -10,8 +10,8 @@ from shared.domain.api_key import ApiKey, Scope
 from shared.domain.job import Problem
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from tests.support.factories import a_job
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_job
 
 SONG = b"RIFF" + bytes(100)
 
@@ -20,24 +20,24 @@ def bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def submit(world: World, **headers: str) -> str:
-    answer = world.client.post("/v1/jobs", content=SONG, headers=headers)
+def submit(api: ApiHarness, **headers: str) -> str:
+    answer = api.client.post("/v1/jobs", content=SONG, headers=headers)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
-def test_without_a_key_a_closed_service_takes_and_shows_nothing(closed_world: World) -> None:
+def test_without_a_key_a_closed_service_takes_and_shows_nothing(private_api: ApiHarness) -> None:
     for answer in (
-        closed_world.client.post("/v1/jobs", content=SONG),
-        closed_world.client.get("/v1/jobs/x"),
+        private_api.client.post("/v1/jobs", content=SONG),
+        private_api.client.get("/v1/jobs/x"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert answer.headers["content-type"] == "application/problem+json"
-    assert closed_world.audio.objects == {}
+    assert private_api.audio.objects == {}
 
 
-def test_a_refused_upload_is_not_read(closed_world: World) -> None:
+def test_a_refused_upload_is_not_read(private_api: ApiHarness) -> None:
     read = False
 
     def body() -> Iterator[bytes]:
@@ -45,11 +45,11 @@ def test_a_refused_upload_is_not_read(closed_world: World) -> None:
         read = True
         yield SONG
 
-    answer = asyncio.run(_status_without_reading(closed_world, body))
+    answer = asyncio.run(_status_without_reading(private_api, body))
     assert (answer, read) == (401, False)
 
 
-async def _status_without_reading(world: World, body: Callable[[], Iterator[bytes]]) -> int:
+async def _status_without_reading(api: ApiHarness, body: Callable[[], Iterator[bytes]]) -> int:
     """Speak ASGI: the test client would read the body by itself."""
     statuses: list[int] = []
     chunks = body()
@@ -75,46 +75,46 @@ async def _status_without_reading(world: World, body: Callable[[], Iterator[byte
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 80),
     }
-    await world.client.app(scope, receive, send)
+    await api.client.app(scope, receive, send)
     return statuses[0]
 
 
-def test_a_key_makes_its_holder_the_owner_and_others_see_nothing(closed_world: World) -> None:
-    mine = closed_world.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
-    theirs = closed_world.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
-    job_id = submit(closed_world, **bearing(mine))
-    assert closed_world.jobs.get(job_id).owner == mine.split("_")[1]
+def test_a_key_makes_its_holder_the_owner_and_others_see_nothing(private_api: ApiHarness) -> None:
+    mine = private_api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
+    theirs = private_api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
+    job_id = submit(private_api, **bearing(mine))
+    assert private_api.jobs.get(job_id).owner == mine.split("_")[1]
     path = f"/v1/jobs/{job_id}"
-    assert closed_world.client.get(path, headers=bearing(mine)).status_code == 200
-    foreign = closed_world.client.get(path, headers=bearing(theirs))
-    unknown = closed_world.client.get("/v1/jobs/unknown", headers=bearing(theirs))
+    assert private_api.client.get(path, headers=bearing(mine)).status_code == 200
+    foreign = private_api.client.get(path, headers=bearing(theirs))
+    unknown = private_api.client.get("/v1/jobs/unknown", headers=bearing(theirs))
     assert (foreign.status_code, foreign.json()) == (404, unknown.json())
 
 
-def test_where_anybody_may_come_the_id_is_the_capability_for_ownerless_jobs_alone(world: World) -> None:
-    mine = world.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
-    kept, open_to_all = submit(world, **bearing(mine)), submit(world)
-    assert world.client.get(f"/v1/jobs/{open_to_all}").status_code == 200
-    assert world.client.get(f"/v1/jobs/{kept}").status_code == 404
-    assert world.client.get(f"/v1/jobs/{open_to_all}", headers=bearing(mine)).status_code == 404
+def test_where_anybody_may_come_the_id_is_the_capability_for_ownerless_jobs_alone(api: ApiHarness) -> None:
+    mine = api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
+    kept, open_to_all = submit(api, **bearing(mine)), submit(api)
+    assert api.client.get(f"/v1/jobs/{open_to_all}").status_code == 200
+    assert api.client.get(f"/v1/jobs/{kept}").status_code == 404
+    assert api.client.get(f"/v1/jobs/{open_to_all}", headers=bearing(mine)).status_code == 404
 
 
-def test_an_operator_sees_everybodys_jobs(closed_world: World) -> None:
-    mine = closed_world.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
-    viewer = closed_world.token(Scope.ADMIN_READ)
-    job_id = submit(closed_world, **bearing(mine))
-    assert closed_world.client.get(f"/v1/jobs/{job_id}", headers=bearing(viewer)).status_code == 200
-    answer = closed_world.client.post("/v1/jobs", content=SONG, headers=bearing(viewer))
+def test_an_operator_sees_everybodys_jobs(private_api: ApiHarness) -> None:
+    mine = private_api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
+    viewer = private_api.token(Scope.ADMIN_READ)
+    job_id = submit(private_api, **bearing(mine))
+    assert private_api.client.get(f"/v1/jobs/{job_id}", headers=bearing(viewer)).status_code == 200
+    answer = private_api.client.post("/v1/jobs", content=SONG, headers=bearing(viewer))
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
 @pytest.mark.parametrize(
     ("scope", "reads", "writes"), [(Scope.JOBS_READ, 404, 403), (Scope.JOBS_WRITE, 403, 202)]
 )
-def test_a_scope_allows_what_it_says(closed_world: World, scope: Scope, reads: int, writes: int) -> None:
-    headers = bearing(closed_world.token(scope))
-    assert closed_world.client.get("/v1/jobs/x", headers=headers).status_code == reads
-    assert closed_world.client.post("/v1/jobs", content=SONG, headers=headers).status_code == writes
+def test_a_scope_allows_what_it_says(private_api: ApiHarness, scope: Scope, reads: int, writes: int) -> None:
+    headers = bearing(private_api.token(scope))
+    assert private_api.client.get("/v1/jobs/x", headers=headers).status_code == reads
+    assert private_api.client.post("/v1/jobs", content=SONG, headers=headers).status_code == writes
 
 
 @pytest.mark.parametrize(
@@ -131,40 +131,40 @@ def test_a_scope_allows_what_it_says(closed_world: World, scope: Scope, reads: i
         "Bearer k\u00e4m",
     ],
 )
-def test_a_wrong_header_is_refused_even_where_anybody_may_come(world: World, given: str) -> None:
+def test_a_wrong_header_is_refused_even_where_anybody_may_come(api: ApiHarness, given: str) -> None:
     headers = [(b"authorization", given.encode("latin-1"))]
-    answer = world.client.get("/v1/jobs/x", headers=headers)
+    answer = api.client.get("/v1/jobs/x", headers=headers)
     assert answer.status_code == 401
 
 
-def test_a_revoked_and_an_expired_key_are_refused_at_once(closed_world: World) -> None:
-    revoked = closed_world.token(Scope.JOBS_READ)
-    expired = closed_world.token(Scope.JOBS_READ, now=time.time() - 10, expires_at=time.time() - 1)
-    assert closed_world.client.get("/v1/jobs/x", headers=bearing(revoked)).status_code == 404
-    closed_world.keys.revoke(revoked.split("_")[1], now=time.time())
+def test_a_revoked_and_an_expired_key_are_refused_at_once(private_api: ApiHarness) -> None:
+    revoked = private_api.token(Scope.JOBS_READ)
+    expired = private_api.token(Scope.JOBS_READ, now=time.time() - 10, expires_at=time.time() - 1)
+    assert private_api.client.get("/v1/jobs/x", headers=bearing(revoked)).status_code == 404
+    private_api.keys.revoke(revoked.split("_")[1], now=time.time())
     for token, why in ((revoked, "revoked"), (expired, "expired")):
-        answer = closed_world.client.get("/v1/jobs/x", headers=bearing(token))
+        answer = private_api.client.get("/v1/jobs/x", headers=bearing(token))
         assert answer.status_code == 401
         assert why in answer.json()["detail"]
 
 
-def test_while_the_store_of_keys_is_away_no_key_is_believed(world: World) -> None:
+def test_while_the_store_of_keys_is_away_no_key_is_believed(api: ApiHarness) -> None:
     def away(key_id: str) -> ApiKey | None:
         raise Unavailable("away")
 
-    token = world.token(Scope.JOBS_READ)
-    world.keys.find = away  # type: ignore[method-assign]
-    answer = world.client.get("/v1/jobs/x", headers=bearing(token))
+    token = api.token(Scope.JOBS_READ)
+    api.keys.find = away  # type: ignore[method-assign]
+    answer = api.client.get("/v1/jobs/x", headers=bearing(token))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-def test_health_asks_nobody_for_a_key(closed_world: World) -> None:
-    assert closed_world.client.get("/healthz", headers=bearing("wrong")).status_code == 200
+def test_health_asks_nobody_for_a_key(private_api: ApiHarness) -> None:
+    assert private_api.client.get("/healthz", headers=bearing("wrong")).status_code == 200
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_the_document_says_whether_a_key_is_needed(anonymous: bool) -> None:
-    document = World(anonymous=anonymous).client.get("/openapi.json").json()
+    document = ApiHarness(anonymous=anonymous).client.get("/openapi.json").json()
     submit = document["paths"]["/v1/jobs"]["post"]
     assert ({} in submit["security"]) is anonymous
     assert {"401", "403"} <= set(submit["responses"])
@@ -172,9 +172,9 @@ def test_the_document_says_whether_a_key_is_needed(anonymous: bool) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")])
-def test_only_the_owner_and_an_operator_change_a_job(world: World, method: str, path: str) -> None:
+def test_only_the_owner_and_an_operator_change_a_job(api: ApiHarness, method: str, path: str) -> None:
     owner, other, viewer, operator = (
-        world.token(*scopes)
+        api.token(*scopes)
         for scopes in (
             (Scope.JOBS_READ, Scope.JOBS_WRITE),
             (Scope.JOBS_READ, Scope.JOBS_WRITE),
@@ -184,14 +184,14 @@ def test_only_the_owner_and_an_operator_change_a_job(world: World, method: str, 
     )
     problem = Problem(code="x", message="x", retryable=True)
     state = JobState.DEAD if path == "/retry" else JobState.QUEUED
-    world.jobs.add(a_job(owner=owner.split("_")[1], state=state, problem=problem))
-    before = world.jobs.get("job-1")
+    api.jobs.add(make_job(owner=owner.split("_")[1], state=state, problem=problem))
+    before = api.jobs.get("job-1")
     for token, expected in ((other, 404), (viewer, 403)):
-        answer = world.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(token))
+        answer = api.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(token))
         assert answer.status_code == expected
-    assert world.client.request(method, f"/v1/jobs/job-1{path}").status_code == 404
-    assert world.jobs.get("job-1") == before
-    answer = world.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(operator))
+    assert api.client.request(method, f"/v1/jobs/job-1{path}").status_code == 404
+    assert api.jobs.get("job-1") == before
+    answer = api.client.request(method, f"/v1/jobs/job-1{path}", headers=bearing(operator))
     assert answer.status_code < 300
 
 
@@ -204,7 +204,7 @@ def test_only_the_owner_and_an_operator_change_a_job(world: World, method: str, 
         ("GET", "/admin/api/acts", "POST"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(world: World, method: str, path: str, allowed: str) -> None:
-    answer = world.client.request(method, path)
+def test_a_wrong_method_is_told_the_right_ones(api: ApiHarness, method: str, path: str, allowed: str) -> None:
+    answer = api.client.request(method, path)
     assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
-    assert world.client.get("/admin/api/nothing").status_code == 404
+    assert api.client.get("/admin/api/nothing").status_code == 404

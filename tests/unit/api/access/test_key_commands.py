@@ -5,20 +5,20 @@ import pytest
 from api.access.key_commands import run
 from shared.domain.api_key import Scope, check_token, key_id_of
 from shared.errors import BadRequest, NotFound
-from tests.support.fakes.jobs import MemoryKeyStore
+from tests.support.fakes.jobs import MemoryApiKeyStore
 
 
 @pytest.fixture
-def keys() -> MemoryKeyStore:
-    return MemoryKeyStore()
+def keys() -> MemoryApiKeyStore:
+    return MemoryApiKeyStore()
 
 
-def call(keys: MemoryKeyStore, *arguments: str) -> None:
+def call(keys: MemoryApiKeyStore, *arguments: str) -> None:
     assert run(["keys", *arguments], connect=lambda: keys) == 0
 
 
 def test_a_key_is_shown_once_and_its_hash_kept(
-    keys: MemoryKeyStore, capsys: pytest.CaptureFixture[str]
+    keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call(keys, "create", "ci", "--scope", "jobs:read", "--scope", "admin:read", "--expires-in", "90d")
     token = capsys.readouterr().out.strip()
@@ -34,23 +34,23 @@ def test_a_key_is_shown_once_and_its_hash_kept(
     assert json.loads(shown.out.splitlines()[-1])["state"] == "usable"
 
 
-def test_a_key_for_jobs_is_the_default(keys: MemoryKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_for_jobs_is_the_default(keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
     call(keys, "create", "laptop")
-    (key,) = keys.all()
+    (key,) = keys.list_all()
     assert key_id_of(capsys.readouterr().out.strip()) == key.id
     assert key.scopes == {Scope.JOBS_READ, Scope.JOBS_WRITE}
     assert key.expires_at is None
 
 
-def test_a_revoked_key_is_listed_as_such(keys: MemoryKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_revoked_key_is_listed_as_such(keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
     call(keys, "create", "laptop")
-    call(keys, "revoke", keys.all()[0].id)
+    call(keys, "revoke", keys.list_all()[0].id)
     capsys.readouterr()
     call(keys, "list")
     assert "revoked" in capsys.readouterr().out
 
 
-def test_wrong_commands_say_what_is_wrong(keys: MemoryKeyStore) -> None:
+def test_wrong_commands_say_what_is_wrong(keys: MemoryApiKeyStore) -> None:
     with pytest.raises(NotFound):
         run(["keys", "revoke", "nobody"], connect=lambda: keys)
     for wrong in ("0d", "d", "-1d", "5w", "1e9d"):

@@ -12,9 +12,9 @@ from api.config import Limits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, Unavailable
-from tests.support.factories import a_job
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_job
 from tests.support.fakes.jobs import MemoryJobStore, MemoryRateLimiter
-from tests.unit.api.conftest import World
 
 SONG = b"RIFF" + bytes(996)
 BOTH = (Scope.JOBS_READ, Scope.JOBS_WRITE)
@@ -25,8 +25,8 @@ def limiter() -> MemoryRateLimiter:
     return MemoryRateLimiter()
 
 
-def limited(limiter: MemoryRateLimiter, **limits: Any) -> World:
-    return World(limiter=limiter, limits=Limits(**limits))
+def limited_api(limiter: MemoryRateLimiter, **limits: Any) -> ApiHarness:
+    return ApiHarness(limiter=limiter, limits=Limits(**limits))
 
 
 def bearing(token: str) -> dict[str, str]:
@@ -38,13 +38,13 @@ def away(*_: Any, **__: Any) -> Any:
 
 
 def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, requests_per_minute=3)
+    api = limited_api(limiter, requests_per_minute=3)
     for left in (2, 1, 0):
-        answer = world.client.get("/v1/jobs/x")
+        answer = api.client.get("/v1/jobs/x")
         assert answer.status_code == 404
         assert answer.headers["RateLimit-Policy"] == '"requests";q=3;w=60'
         assert re.fullmatch(rf'"requests";r={left};t=[1-9]\d?', answer.headers["RateLimit"])
-    answer = world.client.get("/v1/jobs/x")
+    answer = api.client.get("/v1/jobs/x")
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert answer.headers["RateLimit"].startswith('"requests";r=0;')
@@ -53,99 +53,99 @@ def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter
 
 
 def test_keys_do_not_pay_for_each_other_nor_for_their_address(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, requests_per_minute=1)
-    one, two = world.token(*BOTH), world.token(*BOTH)
+    api = limited_api(limiter, requests_per_minute=1)
+    one, two = api.token(*BOTH), api.token(*BOTH)
     for headers in ({}, bearing(one), bearing(two)):
-        assert world.client.get("/v1/jobs/x", headers=headers).status_code == 404
-        assert world.client.get("/v1/jobs/x", headers=headers).status_code == 429
+        assert api.client.get("/v1/jobs/x", headers=headers).status_code == 404
+        assert api.client.get("/v1/jobs/x", headers=headers).status_code == 429
 
 
 def test_guessing_keys_counts_against_the_address(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, requests_per_minute=3)
+    api = limited_api(limiter, requests_per_minute=3)
     guesses = [
-        world.client.get("/v1/jobs/x", headers=bearing(f"kam_{number:012}_{'0' * 64}")) for number in range(5)
+        api.client.get("/v1/jobs/x", headers=bearing(f"kam_{number:012}_{'0' * 64}")) for number in range(5)
     ]
     assert [guess.status_code for guess in guesses] == [401, 401, 401, 429, 429]
 
 
 def test_health_checks_are_not_counted(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, requests_per_minute=1)
-    assert [world.client.get("/healthz").status_code for _ in range(3)] == [200, 200, 200]
+    api = limited_api(limiter, requests_per_minute=1)
+    assert [api.client.get("/healthz").status_code for _ in range(3)] == [200, 200, 200]
     assert limiter.had == {}
 
 
 def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryRateLimiter) -> None:
-    limiter.take = limiter.look = limiter.hold = limiter.places = away  # type: ignore[method-assign]
-    world = limited(limiter, requests_per_minute=1, uploads_at_once=1, bytes_per_day=10**6)
-    assert [world.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
-    answer = world.client.post("/v1/jobs", content=SONG)
+    limiter.consume = limiter.peek = limiter.acquire_slot = limiter.list_slots = away  # type: ignore[method-assign]
+    api = limited_api(limiter, requests_per_minute=1, uploads_at_once=1, bytes_per_day=10**6)
+    assert [api.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
+    answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert world.audio.objects == {}
+    assert api.audio.objects == {}
 
 
 def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, bytes_per_day=2500)
-    assert [world.client.post("/v1/jobs", content=SONG).status_code for _ in range(2)] == [202, 202]
-    answer = world.client.post("/v1/jobs", content=SONG)
+    api = limited_api(limiter, bytes_per_day=2500)
+    assert [api.client.post("/v1/jobs", content=SONG).status_code for _ in range(2)] == [202, 202]
+    answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
     assert "500 are left" in answer.json()["detail"]
     assert int(answer.headers["Retry-After"]) > 3600
-    assert len(world.audio.objects) == 2
+    assert len(api.audio.objects) == 2
 
 
 def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, bytes_per_day=10**6)
-    world.audio.put = away  # type: ignore[method-assign]
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
-    world.jobs.add = away  # type: ignore[method-assign]
-    del world.audio.put
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
+    api = limited_api(limiter, bytes_per_day=10**6)
+    api.audio.put = away  # type: ignore[method-assign]
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 503
+    api.jobs.add = away  # type: ignore[method-assign]
+    del api.audio.put
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 503
     assert sum(amount for had in limiter.had.values() for _, amount in had) == 2 * len(SONG)
 
 
 def test_places_are_given_back_however_an_upload_ends(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, uploads_at_once=1)
+    api = limited_api(limiter, uploads_at_once=1)
     for content, expected in ((SONG, 202), (b"", 400), (bytes(13 * 1024 * 1024), 413), (SONG, 202)):
-        assert world.client.post("/v1/jobs", content=content).status_code == expected
+        assert api.client.post("/v1/jobs", content=content).status_code == expected
     assert all(not held for held in limiter.held.values())
 
 
 def test_too_many_uploads_at_once_are_refused(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, uploads_at_once=1)
-    token = world.token(*BOTH)
-    limiter.hold("uploads", f"key:{token.split('_')[1]}", "another", most=1, seconds=60)
-    answer = world.client.post("/v1/jobs", content=SONG, headers=bearing(token))
+    api = limited_api(limiter, uploads_at_once=1)
+    token = api.token(*BOTH)
+    limiter.acquire_slot("uploads", f"key:{token.split('_')[1]}", "another", limit=1, ttl_seconds=60)
+    answer = api.client.post("/v1/jobs", content=SONG, headers=bearing(token))
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (
         429,
         "too_many_uploads",
         "5",
     )
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 202, "others may"
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202, "others may"
 
 
 def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, jobs_queued=2)
-    ids = [world.client.post("/v1/jobs", content=SONG).json()["id"] for _ in range(2)]
-    answer = world.client.post("/v1/jobs", content=SONG)
+    api = limited_api(limiter, jobs_queued=2)
+    ids = [api.client.post("/v1/jobs", content=SONG).json()["id"] for _ in range(2)]
+    answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
-    assert world.client.post("/v1/jobs", content=SONG, headers=bearing(world.token(*BOTH))).status_code == 202
-    world.jobs.change(ids[1], lambda job: replace(job, state=JobState.RUNNING))
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
-    world.jobs.remove(ids[0])
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
+    assert api.client.post("/v1/jobs", content=SONG, headers=bearing(api.token(*BOTH))).status_code == 202
+    api.jobs.change(ids[1], lambda job: replace(job, state=JobState.RUNNING))
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202
+    api.jobs.remove(ids[0])
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202
 
 
 def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, queue_most=2)
-    world.jobs.add(a_job("a"))
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
-    answer = world.client.post("/v1/jobs", content=SONG)
+    api = limited_api(limiter, queue_most=2)
+    api.jobs.add(make_job("a"))
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202
+    answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (
         503,
         "queue_full",
         "5",
     )
-    assert len(world.audio.objects) == 1
+    assert len(api.audio.objects) == 1
 
 
 def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryRateLimiter) -> None:
@@ -180,7 +180,7 @@ def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryRate
     limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
     slot = UploadSlot(UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
     slot.enter(0)
-    limiter.hold = limiter.charge = limiter.let_go = away  # type: ignore[method-assign]
+    limiter.acquire_slot = limiter.charge = limiter.release_slot = away  # type: ignore[method-assign]
 
     async def song() -> AsyncIterator[bytes]:
         yield bytes(40 * 1024 * 1024)
@@ -209,12 +209,12 @@ def test_an_address_stands_for_its_owner(one: str, other: str | None, same: bool
 
 
 def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryRateLimiter) -> None:
-    world = limited(limiter, bytes_per_day=2500, jobs_queued=2)
+    api = limited_api(limiter, bytes_per_day=2500, jobs_queued=2)
     wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
-    assert [world.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]
-    answer = world.client.post("/v1/uploads", json=wish)
+    assert [api.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]
+    answer = api.client.post("/v1/uploads", json=wish)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
-    other = bearing(world.token(*BOTH))
-    answer = world.client.post("/v1/uploads", json=wish | {"bytes": 2501}, headers=other)
+    other = bearing(api.token(*BOTH))
+    answer = api.client.post("/v1/uploads", json=wish | {"bytes": 2501}, headers=other)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
-    assert world.client.post("/v1/uploads", json=wish, headers=other).status_code == 201
+    assert api.client.post("/v1/uploads", json=wish, headers=other).status_code == 201

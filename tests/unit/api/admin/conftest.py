@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.api_harness import ApiHarness
 from tests.support.dashboard import HTML
-from tests.unit.api.conftest import World
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    """A world whose client sends what a browser sends."""
-    made = World()
-    with made.client:
-        made.client.headers.update(HTML)
-        yield made
+def api() -> Iterator[ApiHarness]:
+    """A api whose client sends what a browser sends."""
+    harness = ApiHarness()
+    with harness.client:
+        harness.client.headers.update(HTML)
+        yield harness

@@ -3,18 +3,18 @@
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.webhook import EventType
 from shared.ports.workers import WorkerCommand
-from tests.support.dashboard import log_in, running_worker
-from tests.support.factories import a_job
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.dashboard import log_in, make_worker
+from tests.support.factories import make_job
 
 
-def test_an_operator_pauses_and_resumes_a_queue(world: World) -> None:
-    client = log_in(world, name="Ann")
+def test_an_operator_pauses_and_resumes_a_queue(api: ApiHarness) -> None:
+    client = log_in(api, name="Ann")
     said = client.post("/admin/queues/batch", data={"action": "pause"}).text
     assert "The queue batch is paused." in said
     client.post("/admin/queues/batch", data={"action": "resume"})
-    assert world.controls.paused() == frozenset()
-    acts = [(entry.who, entry.act, entry.what) for entry in world.audit.latest(limit=9)]
+    assert api.controls.paused() == frozenset()
+    acts = [(entry.who, entry.act, entry.what) for entry in api.audit.latest(limit=9)]
     assert acts == [
         ("operator Ann", "resume", "queue batch"),
         ("operator Ann", "pause", "queue batch"),
@@ -23,20 +23,20 @@ def test_an_operator_pauses_and_resumes_a_queue(world: World) -> None:
     assert client.post("/admin/queues/nonsense", data={"action": "pause"}).status_code == 404
 
 
-def test_an_operator_drains_and_resumes_a_worker(world: World) -> None:
-    world.workers.beat(running_worker())
-    client = log_in(world)
+def test_an_operator_drains_and_resumes_a_worker(api: ApiHarness) -> None:
+    api.workers.heartbeat(make_worker())
+    client = log_in(api)
     client.post("/admin/workers/host:7", data={"action": "drain"})
-    assert world.controls.orders() == {"host:7": WorkerCommand.DRAIN}
+    assert api.controls.commands() == {"host:7": WorkerCommand.DRAIN}
     assert "draining" in client.get("/admin").text
     client.post("/admin/workers/host:7", data={"action": "resume"})
-    assert world.controls.orders() == {}
+    assert api.controls.commands() == {}
     assert client.post("/admin/workers/nobody", data={"action": "drain"}).status_code == 404
 
 
-def test_a_webhook_is_redelivered(world: World) -> None:
-    world.jobs.add(a_job())
-    world.deliveries.add(
+def test_a_webhook_is_redelivered(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    api.deliveries.add(
         Delivery(
             id="msg_1",
             type=next(iter(EventType)),
@@ -49,9 +49,9 @@ def test_a_webhook_is_redelivered(world: World) -> None:
             why="No attempt was answered.",
         )
     )
-    client = log_in(world)
+    client = log_in(api)
     page = client.get("/admin/jobs/job-1").text
     assert "example.org:443" in page
     assert "No attempt was answered." in page
     client.post("/admin/webhooks/msg_1", data={"back": "/admin/jobs/job-1"})
-    assert world.deliveries.get("msg_1").state is DeliveryState.PENDING
+    assert api.deliveries.get("msg_1").state is DeliveryState.PENDING

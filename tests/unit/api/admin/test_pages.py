@@ -6,15 +6,15 @@ import pytest
 
 from shared.domain.job import AudioInput
 from shared.domain.job_state import JobState
-from tests.support.dashboard import PAGES, dead_job, log_in
-from tests.support.factories import a_job, a_report
-from tests.support.html import dangers
-from tests.unit.api.conftest import VIEWER, World
+from tests.support.api_harness import VIEWER_PASSWORD, ApiHarness
+from tests.support.dashboard import PAGES, log_in, make_dead_job
+from tests.support.factories import make_job, make_report
+from tests.support.html import unsafe_markup
 
 
-def test_a_dead_job_shows_its_timeline(world: World) -> None:
-    world.jobs.add(dead_job("job-1"))
-    client = log_in(world, VIEWER)
+def test_a_dead_job_shows_its_timeline(api: ApiHarness) -> None:
+    api.jobs.add(make_dead_job("job-1"))
+    client = log_in(api, VIEWER_PASSWORD)
     assert "job-1" in client.get("/admin/dead").text
     page = client.get("/admin/jobs/job-1").text
     assert "It crashed 3 times." in page
@@ -23,17 +23,17 @@ def test_a_dead_job_shows_its_timeline(world: World) -> None:
     assert "attempt 3" in page
 
 
-def test_a_finished_job_shows_its_report_and_charts(world: World) -> None:
-    world.jobs.add(a_job(state=JobState.SUCCEEDED, queued_at=None, report=a_report()))
-    page = log_in(world, VIEWER).get("/admin/jobs/job-1").text
+def test_a_finished_job_shows_its_report_and_charts(api: ApiHarness) -> None:
+    api.jobs.add(make_job(state=JobState.SUCCEEDED, queued_at=None, report=make_report()))
+    page = log_in(api, VIEWER_PASSWORD).get("/admin/jobs/job-1").text
     assert "432.04 Hz" in page
     assert page.count('role="img"') == 2
 
 
-def test_jobs_are_searched_and_filtered(world: World) -> None:
-    world.jobs.add(dead_job("job-1", input=AudioInput(filename="Midnight.mp3")))
-    world.jobs.add(a_job("job-2", input=AudioInput(filename="Midday.mp3")))
-    client = log_in(world, VIEWER)
+def test_jobs_are_searched_and_filtered(api: ApiHarness) -> None:
+    api.jobs.add(make_dead_job("job-1", input=AudioInput(filename="Midnight.mp3")))
+    api.jobs.add(make_job("job-2", input=AudioInput(filename="Midday.mp3")))
+    client = log_in(api, VIEWER_PASSWORD)
 
     def shown(query: str) -> set[str]:
         return set(re.findall(r'href="/admin/jobs/(job-\d)"', client.get(f"/admin/jobs?{query}").text))
@@ -48,9 +48,9 @@ def test_jobs_are_searched_and_filtered(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/admin/login", *PAGES, "/admin/jobs/job-1"])
-def test_no_page_loads_or_runs_foreign_content(world: World, path: str) -> None:
-    world.jobs.add(dead_job("job-1", input=AudioInput(filename="<img src=x onerror=alert(1)>.mp3")))
-    answer = log_in(world).get(path)
+def test_no_page_loads_or_runs_foreign_content(api: ApiHarness, path: str) -> None:
+    api.jobs.add(make_dead_job("job-1", input=AudioInput(filename="<img src=x onerror=alert(1)>.mp3")))
+    answer = log_in(api).get(path)
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert "<img" not in answer.text
-    assert dangers(answer.text) == []
+    assert unsafe_markup(answer.text) == []

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from shared.domain.job_state import JobState
-from tests.support.dashboard import PAGES, dead_job, log_in, running_worker
-from tests.unit.api.conftest import VIEWER, World
+from tests.support.api_harness import VIEWER_PASSWORD, ApiHarness
+from tests.support.dashboard import PAGES, log_in, make_dead_job, make_worker
 
 CHANGES = [
     ("/admin/bulk-actions", {"action": "retry", "ids": "job-1"}),
@@ -20,15 +20,15 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("path", "data"), CHANGES)
-def test_a_viewer_can_change_nothing(world: World, path: str, data: dict[str, str]) -> None:
-    world.jobs.add(dead_job("job-1"))
-    world.workers.beat(running_worker())
-    answer = log_in(world, VIEWER).post(path, data=data)
+def test_a_viewer_can_change_nothing(api: ApiHarness, path: str, data: dict[str, str]) -> None:
+    api.jobs.add(make_dead_job("job-1"))
+    api.workers.heartbeat(make_worker())
+    answer = log_in(api, VIEWER_PASSWORD).post(path, data=data)
     assert answer.status_code == 403
     assert "Log in as operator" in answer.text
-    assert world.jobs.get("job-1").state is JobState.DEAD
-    assert (world.controls.paused(), world.controls.orders()) == (frozenset(), {})
-    assert world.audit.latest(limit=1) == ()
+    assert api.jobs.get("job-1").state is JobState.DEAD
+    assert (api.controls.paused(), api.controls.commands()) == (frozenset(), {})
+    assert api.audit.latest(limit=1) == ()
 
 
 @pytest.mark.parametrize(("path", "data"), [*CHANGES, ("/admin/logout", {})])
@@ -43,31 +43,31 @@ def test_a_viewer_can_change_nothing(world: World, path: str, data: dict[str, st
     ],
 )
 def test_another_site_can_not_use_an_operators_cookie(
-    world: World, path: str, data: dict[str, str], headers: dict[str, str | None]
+    api: ApiHarness, path: str, data: dict[str, str], headers: dict[str, str | None]
 ) -> None:
-    world.jobs.add(dead_job("job-1"))
-    client = log_in(world)
+    api.jobs.add(make_dead_job("job-1"))
+    client = log_in(api)
     for name, value in headers.items():
         if value is None:
             del client.headers[name]
         else:
             client.headers[name] = value
     assert client.post(path, data=data).status_code == 403
-    assert world.jobs.get("job-1").state is JobState.DEAD
-    assert world.audit.latest(limit=1) == ()
+    assert api.jobs.get("job-1").state is JobState.DEAD
+    assert api.audit.latest(limit=1) == ()
 
 
-def test_a_browser_without_sec_fetch_site_is_checked_by_its_origin(world: World) -> None:
-    client = log_in(world)
+def test_a_browser_without_sec_fetch_site_is_checked_by_its_origin(api: ApiHarness) -> None:
+    client = log_in(api)
     del client.headers["Sec-Fetch-Site"]
     client.headers["Origin"] = "http://testserver"
     assert client.post("/admin/queues/batch", data={"action": "pause"}).status_code == 200
-    assert world.controls.paused() == {"batch"}
+    assert api.controls.paused() == {"batch"}
 
 
-def test_a_viewer_sees_no_buttons(world: World) -> None:
-    world.workers.beat(running_worker())
-    world.jobs.add(dead_job("job-1"))
-    client = log_in(world, VIEWER)
+def test_a_viewer_sees_no_buttons(api: ApiHarness) -> None:
+    api.workers.heartbeat(make_worker())
+    api.jobs.add(make_dead_job("job-1"))
+    client = log_in(api, VIEWER_PASSWORD)
     for path in [*PAGES, "/admin/jobs/job-1"]:
         assert not re.search(r'name="action"', client.get(path).text)

@@ -21,7 +21,7 @@ class Skipping(selectors.DefaultSelector):
         return ready
 
 
-def a_loop() -> asyncio.SelectorEventLoop:
+def skipping_loop() -> asyncio.SelectorEventLoop:
     selector = Skipping()
     loop = asyncio.SelectorEventLoop(selector)
     loop.time = lambda: selector.now  # type: ignore[method-assign]
@@ -29,7 +29,7 @@ def a_loop() -> asyncio.SelectorEventLoop:
 
 
 def run(scene: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=a_loop) as runner:
+    with asyncio.Runner(loop_factory=skipping_loop) as runner:
         return runner.run(scene())
 
 

@@ -5,41 +5,43 @@ import pytest
 from shared.domain.api_key import Scope
 from shared.domain.job import Job
 from shared.observability.traces import Span
-from tests.support.captured_logs import Logged, json_logs
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.captured_logs import CapturedLogs, capture_logs
 
 SONG = b"RIFF" + bytes(100)
 
 
 @pytest.fixture
-def log() -> Iterator[Logged]:
-    with json_logs() as logged:
+def log() -> Iterator[CapturedLogs]:
+    with capture_logs() as logged:
         yield logged
 
 
-def test_the_clients_id_comes_back_and_stands_in_every_line_and_in_the_job(world: World, log: Logged) -> None:
-    answer = world.client.post("/v1/jobs", content=SONG, headers={"X-Request-ID": "my-id.1"})
+def test_the_clients_id_comes_back_and_stands_in_every_line_and_in_the_job(
+    api: ApiHarness, log: CapturedLogs
+) -> None:
+    answer = api.client.post("/v1/jobs", content=SONG, headers={"X-Request-ID": "my-id.1"})
     assert answer.headers["X-Request-ID"] == "my-id.1"
     job_id = answer.json()["id"]
-    assert world.jobs.get(job_id).request_id == "my-id.1"
+    assert api.jobs.get(job_id).request_id == "my-id.1"
     ours = [line for line in log.lines() if line["event"] in {"job_accepted", "request"}]
     assert [(line["request_id"], line["job_id"]) for line in ours] == [("my-id.1", job_id)] * 2
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", 'a"b', "\u00e4", "a;b"])
-def test_an_id_that_could_spoil_a_log_is_replaced(world: World, given: str) -> None:
+def test_an_id_that_could_spoil_a_log_is_replaced(api: ApiHarness, given: str) -> None:
     answers = [
-        world.client.get("/healthz", headers=[(b"x-request-id", given.encode("latin-1"))]) for _ in range(2)
+        api.client.get("/healthz", headers=[(b"x-request-id", given.encode("latin-1"))]) for _ in range(2)
     ]
     ids = [answer.headers["X-Request-ID"] for answer in answers]
     assert given not in ids
     assert len(set(ids)) == 2
 
 
-def test_one_line_a_request_tells_what_happened(world: World, log: Logged) -> None:
-    token = world.token(Scope.JOBS_READ)
-    world.client.get("/v1/jobs/unknown?wait=0&x=secret-query", headers={"Authorization": f"Bearer {token}"})
-    world.client.get("/no/such/path")
+def test_one_line_a_request_tells_what_happened(api: ApiHarness, log: CapturedLogs) -> None:
+    token = api.token(Scope.JOBS_READ)
+    api.client.get("/v1/jobs/unknown?wait=0&x=secret-query", headers={"Authorization": f"Bearer {token}"})
+    api.client.get("/no/such/path")
     found, lost = log.events("request")
     assert (found["route"], found["status"], found["method"]) == ("/v1/jobs/{job_id}", 404, "GET")
     assert found["key_id"] == token.split("_")[1]
@@ -50,17 +52,17 @@ def test_one_line_a_request_tells_what_happened(world: World, log: Logged) -> No
     assert "no/such" not in log.text
 
 
-def test_health_checks_do_not_fill_the_log(world: World, log: Logged) -> None:
-    world.client.get("/healthz")
+def test_health_checks_do_not_fill_the_log(api: ApiHarness, log: CapturedLogs) -> None:
+    api.client.get("/healthz")
     assert log.events("request") == []
 
 
-def test_a_bug_is_answered_and_logged_under_the_requests_id(world: World, log: Logged) -> None:
+def test_a_bug_is_answered_and_logged_under_the_requests_id(api: ApiHarness, log: CapturedLogs) -> None:
     def broken(job_id: str) -> Job:
         raise ZeroDivisionError("inside")
 
-    world.jobs.get = broken  # type: ignore[method-assign]
-    answer = world.client.get("/v1/jobs/x", headers={"X-Request-ID": "r1"})
+    api.jobs.get = broken  # type: ignore[method-assign]
+    answer = api.client.get("/v1/jobs/x", headers={"X-Request-ID": "r1"})
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert answer.headers["X-Request-ID"] == "r1"
     (error,) = log.events("unexpected_error")
@@ -69,9 +71,9 @@ def test_a_bug_is_answered_and_logged_under_the_requests_id(world: World, log: L
     assert log.events("request")[0]["status"] == 500
 
 
-def test_a_file_name_is_in_no_line(world: World, log: Logged) -> None:
-    world.client.post("/v1/jobs?filename=our-wedding.mp3", content=SONG)
-    world.client.post("/v1/jobs", files={"file": ("our-wedding.mp3", SONG, "audio/mpeg")})
+def test_a_file_name_is_in_no_line(api: ApiHarness, log: CapturedLogs) -> None:
+    api.client.post("/v1/jobs?filename=our-wedding.mp3", content=SONG)
+    api.client.post("/v1/jobs", files={"file": ("our-wedding.mp3", SONG, "audio/mpeg")})
     assert len(log.events("job_accepted")) == 2
     assert "wedding" not in log.text
 
@@ -89,14 +91,14 @@ class Spans:
         pass
 
 
-def test_a_request_is_the_first_span_of_its_jobs_trace(log: Logged) -> None:
+def test_a_request_is_the_first_span_of_its_jobs_trace(log: CapturedLogs) -> None:
     spans = Spans()
-    world = World(traces=spans)
+    api = ApiHarness(traces=spans)
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    answer = world.client.post("/v1/jobs?filename=wedding.mp3", content=SONG, headers={"traceparent": parent})
+    answer = api.client.post("/v1/jobs?filename=wedding.mp3", content=SONG, headers={"traceparent": parent})
     (span,) = spans.held
     assert (span.name, span.kind, str(span.parent), span.failed) == ("POST /v1/jobs", "server", parent, False)
-    assert world.jobs.get(answer.json()["id"]).traceparent == str(span.place)
+    assert api.jobs.get(answer.json()["id"]).traceparent == str(span.place)
     assert log.events("request")[0]["trace_id"] == span.place.trace_id
     assert "traceparent" not in log.text
     assert "wedding" not in str(span)
@@ -104,9 +106,9 @@ def test_a_request_is_the_first_span_of_its_jobs_trace(log: Logged) -> None:
 
 def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> None:
     spans = Spans()
-    world = World(traces=spans)
+    api = ApiHarness(traces=spans)
     for path in ("/v1/jobs/x", "/nothing", "/healthz"):
-        world.client.get(path, headers={"traceparent": "nonsense"})
+        api.client.get(path, headers={"traceparent": "nonsense"})
     assert [(span.name, span.parent) for span in spans.held] == [
         ("GET /v1/jobs/{job_id}", None),
         ("GET unknown", None),
@@ -114,7 +116,7 @@ def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> N
     assert len({span.place.trace_id for span in spans.held}) == 2
 
 
-def test_without_traces_a_job_has_no_place_in_one(world: World) -> None:
+def test_without_traces_a_job_has_no_place_in_one(api: ApiHarness) -> None:
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    answer = world.client.post("/v1/jobs", content=SONG, headers={"traceparent": parent})
-    assert world.jobs.get(answer.json()["id"]).traceparent is None
+    answer = api.client.post("/v1/jobs", content=SONG, headers={"traceparent": parent})
+    assert api.jobs.get(answer.json()["id"]).traceparent is None

@@ -3,13 +3,13 @@ from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
 from api.config import Web
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
 
 SONG = b"RIFF" + bytes(100)
 
 
 def with_page(web: Web) -> TestClient:
-    client = World(web=web).client
+    client = ApiHarness(web=web).client
 
     async def page(_: object) -> HTMLResponse:
         return HTMLResponse("<p>hello")
@@ -18,8 +18,8 @@ def with_page(web: Web) -> TestClient:
     return client
 
 
-def test_data_may_load_nothing_and_be_framed_nowhere(world: World) -> None:
-    for answer in (world.client.get("/healthz"), world.client.get("/nothing"), world.client.get("/v1/jobs")):
+def test_data_may_load_nothing_and_be_framed_nowhere(api: ApiHarness) -> None:
+    for answer in (api.client.get("/healthz"), api.client.get("/nothing"), api.client.get("/v1/jobs")):
         assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Strict-Transport-Security" not in answer.headers
@@ -36,8 +36,8 @@ def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_the_api_docs_load_nothing_from_elsewhere(world: World) -> None:
-    assert "https:" not in world.client.get("/docs").headers["Content-Security-Policy"]
+def test_the_api_docs_load_nothing_from_elsewhere(api: ApiHarness) -> None:
+    assert "https:" not in api.client.get("/docs").headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_only_known_names_are_answered(host: str, status: int) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-def test_pages_of_other_origins_are_let_in_by_setting_alone(world: World) -> None:
+def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> None:
     origin = {"Origin": "https://app.test"}
-    assert "Access-Control-Allow-Origin" not in world.client.get("/v1/jobs/x", headers=origin).headers
-    client = World(web=Web(cors_origins=("https://app.test",))).client
+    assert "Access-Control-Allow-Origin" not in api.client.get("/v1/jobs/x", headers=origin).headers
+    client = ApiHarness(web=Web(cors_origins=("https://app.test",))).client
     allowed = client.get("/v1/jobs/x", headers=origin).headers
     assert allowed["Access-Control-Allow-Origin"] == "https://app.test"
     assert "Access-Control-Allow-Credentials" not in allowed
@@ -82,7 +82,7 @@ def test_pages_of_other_origins_are_let_in_by_setting_alone(world: World) -> Non
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
 def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
-    client = World(web=Web(cors_origins=("https://app.test",))).client
+    client = ApiHarness(web=Web(cors_origins=("https://app.test",))).client
     asked = {
         "Origin": "https://app.test",
         "Access-Control-Request-Method": method,
@@ -103,8 +103,8 @@ def test_a_proxy_is_believed_by_setting_alone() -> None:
     assert "Strict-Transport-Security" not in unset.get("/page", headers=forwarded).headers
 
 
-def test_a_body_where_none_belongs_is_bounded(world: World) -> None:
-    answer = world.client.post("/v1/jobs/x/cancel", content=bytes(2 * 1024 * 1024))
+def test_a_body_where_none_belongs_is_bounded(api: ApiHarness) -> None:
+    answer = api.client.post("/v1/jobs/x/cancel", content=bytes(2 * 1024 * 1024))
     assert answer.status_code in {404, 413}
-    answer = world.client.post("/v1/jobs", content=bytes(13 * 1024 * 1024))
+    answer = api.client.post("/v1/jobs", content=bytes(13 * 1024 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

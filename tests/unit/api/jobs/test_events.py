@@ -13,9 +13,9 @@ from fastapi.testclient import TestClient
 from api.jobs import events
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from tests.support.factories import a_job, a_report
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_job, make_report
 from tests.support.fakes.jobs import MemoryJobStore
-from tests.unit.api.conftest import World
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def start(job: Job) -> Job:
 
 
 def succeed(job: Job) -> Job:
-    return job.succeed(job.attempts, a_report(), now=time.time())
+    return job.succeed(job.attempts, make_report(), now=time.time())
 
 
 def later(jobs: MemoryJobStore, *steps: object, pause_seconds: float = 0.0) -> threading.Thread:
@@ -61,7 +61,7 @@ def later(jobs: MemoryJobStore, *steps: object, pause_seconds: float = 0.0) -> t
     """
     looks: Counter[int] = Counter()
     seen = threading.Condition()
-    get, position = jobs.get, jobs.position
+    get, position = jobs.get, jobs.queue_position
 
     def count(job: Job) -> None:
         with seen:
@@ -92,16 +92,16 @@ def later(jobs: MemoryJobStore, *steps: object, pause_seconds: float = 0.0) -> t
             else:
                 jobs.change("job-1", step)  # type: ignore[arg-type]  # any pure step
 
-    jobs.get, jobs.position = watched_get, watched_position  # type: ignore[method-assign]
+    jobs.get, jobs.queue_position = watched_get, watched_position  # type: ignore[method-assign]
     thread = threading.Thread(target=play)
     thread.start()
     return thread
 
 
-def test_a_watched_job_tells_each_change_and_then_its_report(world: World) -> None:
-    world.jobs.add(a_job())
-    thread = later(world.jobs, start, succeed)
-    heard = told(world.client, "job-1")
+def test_a_watched_job_tells_each_change_and_then_its_report(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    thread = later(api.jobs, start, succeed)
+    heard = told(api.client, "job-1")
     thread.join()
     assert [(event.name, event.data.get("state")) for event in heard] == [
         ("state", "queued"),
@@ -114,81 +114,81 @@ def test_a_watched_job_tells_each_change_and_then_its_report(world: World) -> No
     assert heard[-1].data["report"]["a4_hz"] == 432.04  # type: ignore[index]  # JSON
 
 
-def test_a_lost_connection_is_taken_up_after_the_last_event_seen(world: World) -> None:
-    world.jobs.add(a_job())
-    world.jobs.change("job-1", start)
-    world.jobs.change("job-1", succeed)
-    whole = told(world.client, "job-1")
-    rest = told(world.client, "job-1", whole[0].id)
+def test_a_lost_connection_is_taken_up_after_the_last_event_seen(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    api.jobs.change("job-1", start)
+    api.jobs.change("job-1", succeed)
+    whole = told(api.client, "job-1")
+    rest = told(api.client, "job-1", whole[0].id)
     assert rest == whole[1:]
 
 
-def test_an_event_id_that_is_not_ours_replays_everything(world: World) -> None:
-    world.jobs.add(a_job())
-    world.jobs.change("job-1", start)
-    world.jobs.change("job-1", succeed)
-    assert told(world.client, "job-1", "nonsense") == told(world.client, "job-1")
+def test_an_event_id_that_is_not_ours_replays_everything(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    api.jobs.change("job-1", start)
+    api.jobs.change("job-1", succeed)
+    assert told(api.client, "job-1", "nonsense") == told(api.client, "job-1")
 
 
-def test_who_has_heard_the_end_is_told_not_to_come_back(world: World) -> None:
-    world.jobs.add(a_job())
-    world.jobs.change("job-1", start)
-    world.jobs.change("job-1", succeed)
-    end = told(world.client, "job-1")[-1].id
-    again = world.client.get("/v1/jobs/job-1/events", headers={"Last-Event-ID": str(end)})
+def test_who_has_heard_the_end_is_told_not_to_come_back(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    api.jobs.change("job-1", start)
+    api.jobs.change("job-1", succeed)
+    end = told(api.client, "job-1")[-1].id
+    again = api.client.get("/v1/jobs/job-1/events", headers={"Last-Event-ID": str(end)})
     assert again.status_code == 204
 
 
-def test_a_queued_job_hears_that_it_moves_up(world: World) -> None:
-    world.jobs.add(a_job("first", queued_at=0.5))
-    world.jobs.add(a_job())
+def test_a_queued_job_hears_that_it_moves_up(api: ApiHarness) -> None:
+    api.jobs.add(make_job("first", queued_at=0.5))
+    api.jobs.add(make_job())
 
     def play() -> None:
         time.sleep(0.1)
-        world.jobs.change("first", start)
+        api.jobs.change("first", start)
         time.sleep(1.5)
-        world.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
+        api.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
 
     thread = threading.Thread(target=play)
     thread.start()
-    heard = told(world.client, "job-1")
+    heard = told(api.client, "job-1")
     thread.join()
     positions = [event.data["queue_position"] for event in heard if event.name in {"state", "progress"}]
     assert positions == [1, 0, None]
 
 
-def test_a_request_to_cancel_is_told_before_the_worker_heeds_it(world: World) -> None:
-    world.jobs.add(a_job())
-    world.jobs.change("job-1", start)
+def test_a_request_to_cancel_is_told_before_the_worker_heeds_it(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    api.jobs.change("job-1", start)
     thread = later(
-        world.jobs,
+        api.jobs,
         lambda job: job.cancel(now=time.time()),
         lambda job: job.confirm_cancel(1, now=time.time()),
     )
-    heard = told(world.client, "job-1")
+    heard = told(api.client, "job-1")
     thread.join()
     assert [event.data.get("stage") for event in heard if event.name == "progress"] == ["canceling"]
 
 
-def test_a_deleted_job_ends_its_stream(world: World) -> None:
-    world.jobs.add(a_job())
-    thread = later(world.jobs, None)
-    heard = told(world.client, "job-1")
+def test_a_deleted_job_ends_its_stream(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    thread = later(api.jobs, None)
+    heard = told(api.client, "job-1")
     thread.join()
     assert [event.name for event in heard] == ["state", "removed"]
 
 
-def test_silence_is_broken_by_heartbeats(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_broken_by_heartbeats(api: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
-    world.jobs.add(a_job())
-    world.jobs.change("job-1", start)
-    thread = later(world.jobs, None, pause_seconds=0.5)
-    answer = world.client.get("/v1/jobs/job-1/events")
+    api.jobs.add(make_job())
+    api.jobs.change("job-1", start)
+    thread = later(api.jobs, None, pause_seconds=0.5)
+    answer = api.client.get("/v1/jobs/job-1/events")
     thread.join()
     assert answer.text.count(": still here") >= 2
 
 
-def test_there_is_nothing_to_watch_where_there_is_no_job(world: World) -> None:
-    answer = world.client.get("/v1/jobs/none/events")
+def test_there_is_nothing_to_watch_where_there_is_no_job(api: ApiHarness) -> None:
+    answer = api.client.get("/v1/jobs/none/events")
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"

@@ -8,18 +8,18 @@ import pytest
 from shared.domain.job import Job
 from shared.errors import Unavailable
 from shared.ports.workers import WorkerInfo
-from tests.support.factories import a_job, a_report
-from tests.unit.api.conftest import MOST_BYTES, World
+from tests.support.api_harness import MAX_BYTES, ApiHarness
+from tests.support.factories import make_job, make_report
 
 SONG = b"RIFF" + bytes(range(256)) * 40
 
 
-def stays_clean(world: World) -> bool:
-    return not (world.audio.objects or world.audio.uploads or world.jobs.jobs or world.queue.messages)
+def stays_clean(api: ApiHarness) -> bool:
+    return not (api.audio.objects or api.audio.uploads or api.jobs.jobs or api.queue.messages)
 
 
-def test_a_form_becomes_a_queued_job_with_its_audio_in_storage(world: World) -> None:
-    answer = world.client.post("/v1/jobs", files={"file": ("song.mp3", SONG, "audio/mpeg")})
+def test_a_form_becomes_a_queued_job_with_its_audio_in_storage(api: ApiHarness) -> None:
+    answer = api.client.post("/v1/jobs", files={"file": ("song.mp3", SONG, "audio/mpeg")})
     job = answer.json()
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
@@ -32,38 +32,38 @@ def test_a_form_becomes_a_queued_job_with_its_audio_in_storage(world: World) -> 
         "sha256": hashlib.sha256(SONG).hexdigest(),
         "source": None,
     }
-    assert world.audio.objects[job["id"]][0] == SONG
-    assert world.queue.messages == {"interactive": [job["id"]]}
-    assert world.client.get(answer.headers["location"]).json()["id"] == job["id"]
+    assert api.audio.objects[job["id"]][0] == SONG
+    assert api.queue.messages == {"interactive": [job["id"]]}
+    assert api.client.get(answer.headers["location"]).json()["id"] == job["id"]
 
 
 @pytest.mark.parametrize(
     "media_type", ["audio/flac", "application/octet-stream", "video/mp4", "Audio/MPEG; q=1"]
 )
-def test_a_raw_body_becomes_a_job(world: World, media_type: str) -> None:
-    answer = world.client.post(
+def test_a_raw_body_becomes_a_job(api: ApiHarness, media_type: str) -> None:
+    answer = api.client.post(
         "/v1/jobs", params={"filename": "a.flac"}, content=SONG, headers={"Content-Type": media_type}
     )
     assert answer.status_code == 202
     assert answer.json()["input"]["filename"] == "a.flac"
-    assert world.audio.objects[answer.json()["id"]][0] == SONG
+    assert api.audio.objects[answer.json()["id"]][0] == SONG
 
 
-def test_a_raw_body_without_a_type_is_taken_as_curl_upload_file_sends_it(world: World) -> None:
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 202
+def test_a_raw_body_without_a_type_is_taken_as_curl_upload_file_sends_it(api: ApiHarness) -> None:
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202
 
 
-def test_a_chunked_body_of_several_parts_arrives_whole(world: World) -> None:
+def test_a_chunked_body_of_several_parts_arrives_whole(api: ApiHarness) -> None:
     pieces = [b"RIFF" + bytes([number]) * 1_000_003 for number in range(11)]
 
     def body() -> Iterator[bytes]:
         yield from pieces
 
-    answer = world.client.post("/v1/jobs", content=body(), headers={"Content-Type": "audio/wav"})
+    answer = api.client.post("/v1/jobs", content=body(), headers={"Content-Type": "audio/wav"})
     assert answer.status_code == 202
-    assert world.audio.objects[answer.json()["id"]][0] == b"".join(pieces)
+    assert api.audio.objects[answer.json()["id"]][0] == b"".join(pieces)
     assert answer.json()["input"]["sha256"] == hashlib.sha256(b"".join(pieces)).hexdigest()
-    assert world.audio.largest_part == world.audio.part_bytes
+    assert api.audio.largest_part == api.audio.part_bytes
 
 
 def form(*parts: tuple[str, bytes], boundary: bytes = b"xyz", end: bytes = b"--\r\n") -> bytes:
@@ -81,16 +81,16 @@ def form(*parts: tuple[str, bytes], boundary: bytes = b"xyz", end: bytes = b"--\
     return body + b"--" + boundary + end
 
 
-def send_form(world: World, body: bytes, content_type: str = "multipart/form-data; boundary=xyz") -> Any:
-    return world.client.post("/v1/jobs", content=body, headers={"Content-Type": content_type})
+def send_form(api: ApiHarness, body: bytes, content_type: str = "multipart/form-data; boundary=xyz") -> Any:
+    return api.client.post("/v1/jobs", content=body, headers={"Content-Type": content_type})
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_other_fields_may_stand_before_or_after_the_file(world: World, before: bool) -> None:
+def test_other_fields_may_stand_before_or_after_the_file(api: ApiHarness, before: bool) -> None:
     parts = [('name="start_seconds"', b"12.5"), ('name="file"; filename="a.wav"', SONG)]
-    answer = send_form(world, form(*(parts if before else reversed(parts))))
+    answer = send_form(api, form(*(parts if before else reversed(parts))))
     assert answer.status_code == 202
-    assert world.jobs.jobs[answer.json()["id"]].start_seconds == 12.5
+    assert api.jobs.jobs[answer.json()["id"]].start_seconds == 12.5
 
 
 REFUSED = {
@@ -110,35 +110,35 @@ REFUSED = {
     "curl's default": (SONG, {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media"),
     "bad start": (form(('name="start_seconds"', b"soon"), ('name="file"', SONG)), None, 400, "bad_request"),
     "nan start": (form(('name="file"', SONG), ('name="start_seconds"', b"nan")), None, 400, "bad_request"),
-    "too large": (b"RIFF" + bytes(MOST_BYTES), {"Content-Type": "audio/wav"}, 413, "too_large"),
-    "too large in a form": (form(('name="file"', b"RIFF" + bytes(MOST_BYTES))), None, 413, "too_large"),
+    "too large": (b"RIFF" + bytes(MAX_BYTES), {"Content-Type": "audio/wav"}, 413, "too_large"),
+    "too large in a form": (form(('name="file"', b"RIFF" + bytes(MAX_BYTES))), None, 413, "too_large"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_bad_uploads_get_a_clear_problem_and_leave_nothing(world: World, case: str) -> None:
+def test_bad_uploads_get_a_clear_problem_and_leave_nothing(api: ApiHarness, case: str) -> None:
     body, headers, status, code = REFUSED[case]
     headers = headers or {"Content-Type": "multipart/form-data; boundary=xyz"}
-    answer = world.client.post("/v1/jobs", content=body, headers=headers)
+    answer = api.client.post("/v1/jobs", content=body, headers=headers)
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
     assert problem["type"] == f"urn:kammerton:problem:{code}"
     assert problem["status"] == status
     assert len(problem["detail"]) > 20
-    assert stays_clean(world)
+    assert stays_clean(api)
 
 
-def test_a_chunked_body_past_the_limit_is_cut_off_and_leaves_nothing(world: World) -> None:
-    sent = io.BytesIO(b"RIFF" + bytes(MOST_BYTES + 1))
+def test_a_chunked_body_past_the_limit_is_cut_off_and_leaves_nothing(api: ApiHarness) -> None:
+    sent = io.BytesIO(b"RIFF" + bytes(MAX_BYTES + 1))
 
     def body() -> Iterator[bytes]:
         while chunk := sent.read(1 << 20):
             yield chunk
 
-    answer = world.client.post("/v1/jobs", content=body(), headers={"Content-Type": "audio/wav"})
+    answer = api.client.post("/v1/jobs", content=body(), headers={"Content-Type": "audio/wav"})
     assert answer.status_code == 413
-    assert stays_clean(world)
+    assert stays_clean(api)
 
 
 @pytest.mark.parametrize(
@@ -153,25 +153,25 @@ def test_a_chunked_body_past_the_limit_is_cut_off_and_leaves_nothing(world: Worl
         ("Ärger 🎵.flac", "Ärger 🎵.flac"),
     ],
 )
-def test_filenames_are_made_safe(world: World, given: str, kept: str | None) -> None:
-    answer = world.client.post("/v1/jobs", params={"filename": given}, content=SONG)
+def test_filenames_are_made_safe(api: ApiHarness, given: str, kept: str | None) -> None:
+    answer = api.client.post("/v1/jobs", params={"filename": given}, content=SONG)
     assert answer.json()["input"]["filename"] == kept
 
 
-def test_an_unknown_job_is_404_and_no_other_route_hides(world: World) -> None:
+def test_an_unknown_job_is_404_and_no_other_route_hides(api: ApiHarness) -> None:
     for path in ("/v1/jobs/nobody", "/v1/nothing"):
-        answer = world.client.get(path)
+        answer = api.client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert world.client.put("/v1/jobs").json()["code"] == "method_not_allowed"
+    assert api.client.put("/v1/jobs").json()["code"] == "method_not_allowed"
 
 
 def finished(job: Job) -> Job:
-    return job.start(worker="w", now=10.0, lease_seconds=9).succeed(1, a_report(), now=11.5)
+    return job.start(worker="w", now=10.0, lease_seconds=9).succeed(1, make_report(), now=11.5)
 
 
-def test_a_finished_job_shows_its_report_and_asks_nobody_to_come_back(world: World) -> None:
-    world.jobs.add(finished(a_job()))
-    answer = world.client.get("/v1/jobs/job-1")
+def test_a_finished_job_shows_its_report_and_asks_nobody_to_come_back(api: ApiHarness) -> None:
+    api.jobs.add(finished(make_job()))
+    answer = api.client.get("/v1/jobs/job-1")
     job = answer.json()
     assert job["state"] == "succeeded"
     assert (job["report"]["verdict"], job["report"]["a4_hz"]) == ("432", 432.04)
@@ -182,98 +182,98 @@ def test_a_finished_job_shows_its_report_and_asks_nobody_to_come_back(world: Wor
     assert [line["state"] for line in job["timeline"]] == ["queued", "running", "succeeded"]
 
 
-def test_a_poll_that_knows_the_answer_gets_304(world: World) -> None:
-    world.jobs.add(a_job())
-    first = world.client.get("/v1/jobs/job-1")
+def test_a_poll_that_knows_the_answer_gets_304(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
+    first = api.client.get("/v1/jobs/job-1")
     assert int(first.headers["retry-after"]) >= 1
-    again = world.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
+    again = api.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    world.jobs.change("job-1", finished)
-    changed = world.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
+    api.jobs.change("job-1", finished)
+    changed = api.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
     assert changed.status_code == 200
 
 
-def test_a_long_poll_ends_with_the_job(world: World) -> None:
-    world.jobs.add(a_job())
+def test_a_long_poll_ends_with_the_job(api: ApiHarness) -> None:
+    api.jobs.add(make_job())
     reads = 0
-    get = world.jobs.get
+    get = api.jobs.get
 
     def get_and_finish(job_id: str) -> Job:
         nonlocal reads
         reads += 1
         if reads == 3:
-            world.jobs.change("job-1", finished)
+            api.jobs.change("job-1", finished)
         return get(job_id)
 
-    world.jobs.get = get_and_finish  # type: ignore[method-assign]
-    assert world.client.get("/v1/jobs/job-1", params={"wait": 30}).json()["state"] == "succeeded"
+    api.jobs.get = get_and_finish  # type: ignore[method-assign]
+    assert api.client.get("/v1/jobs/job-1", params={"wait": 30}).json()["state"] == "succeeded"
 
 
 @pytest.mark.parametrize("wait", ["31", "-1", "x"])
-def test_a_wait_out_of_bounds_is_refused(world: World, wait: str) -> None:
-    answer = world.client.get("/v1/jobs/job-1", params={"wait": wait})
+def test_a_wait_out_of_bounds_is_refused(api: ApiHarness, wait: str) -> None:
+    answer = api.client.get("/v1/jobs/job-1", params={"wait": wait})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     assert "wait" in answer.json()["detail"]
 
 
-def test_a_queued_job_shows_its_position(world: World) -> None:
+def test_a_queued_job_shows_its_position(api: ApiHarness) -> None:
     for number in range(3):
-        world.jobs.add(a_job(f"job-{number}", queued_at=float(number)))
-    assert world.client.get("/v1/jobs/job-2").json()["queue_position"] == 2
+        api.jobs.add(make_job(f"job-{number}", queued_at=float(number)))
+    assert api.client.get("/v1/jobs/job-2").json()["queue_position"] == 2
 
 
 def away(*_: Any, **__: Any) -> Any:
     raise Unavailable("The server does not answer; try again later.")
 
 
-def test_without_a_job_store_uploads_get_503_and_leave_nothing(world: World) -> None:
-    world.jobs.add = away  # type: ignore[method-assign]
-    answer = world.client.post("/v1/jobs", content=SONG)
+def test_without_a_job_store_uploads_get_503_and_leave_nothing(api: ApiHarness) -> None:
+    api.jobs.add = away  # type: ignore[method-assign]
+    answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) > 0
-    assert stays_clean(world)
+    assert stays_clean(api)
 
 
-def test_without_storage_uploads_get_503_and_leave_nothing(world: World) -> None:
-    world.audio.put = away  # type: ignore[method-assign]
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
-    assert stays_clean(world)
+def test_without_storage_uploads_get_503_and_leave_nothing(api: ApiHarness) -> None:
+    api.audio.put = away  # type: ignore[method-assign]
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 503
+    assert stays_clean(api)
 
 
-def test_a_recorded_job_is_accepted_even_if_the_bell_is_broken(world: World) -> None:
-    world.queue.submit = away  # type: ignore[method-assign]
-    answer = world.client.post("/v1/jobs", content=SONG)
+def test_a_recorded_job_is_accepted_even_if_the_bell_is_broken(api: ApiHarness) -> None:
+    api.queue.enqueue = away  # type: ignore[method-assign]
+    answer = api.client.post("/v1/jobs", content=SONG)
     assert answer.status_code == 202
-    assert answer.json()["id"] in world.jobs.jobs
+    assert answer.json()["id"] in api.jobs.jobs
 
 
-def test_a_bug_is_a_problem_without_its_inside(world: World) -> None:
+def test_a_bug_is_a_problem_without_its_inside(api: ApiHarness) -> None:
     def broken(job_id: str) -> Job:
         raise ZeroDivisionError("secret")
 
-    world.jobs.get = broken  # type: ignore[method-assign]
-    answer = world.client.get("/v1/jobs/x")
+    api.jobs.get = broken  # type: ignore[method-assign]
+    answer = api.client.get("/v1/jobs/x")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "secret" not in answer.text
 
 
-def test_readiness_tells_ready_from_degraded_from_unavailable(world: World) -> None:
-    assert world.client.get("/healthz").json() == {"status": "ok"}
-    assert world.client.get("/readyz").json()["status"] == "degraded"
-    world.workers.beat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
-    assert world.client.get("/readyz").json() == {
+def test_readiness_tells_ready_from_degraded_from_unavailable(api: ApiHarness) -> None:
+    assert api.client.get("/healthz").json() == {"status": "ok"}
+    assert api.client.get("/readyz").json()["status"] == "degraded"
+    api.workers.heartbeat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
+    assert api.client.get("/readyz").json() == {
         "status": "ready",
         "jobs": True,
         "audio": True,
         "workers": 1,
     }
-    world.audio.check = away  # type: ignore[method-assign]
-    answer = world.client.get("/readyz")
+    api.audio.check = away  # type: ignore[method-assign]
+    answer = api.client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
 
 
-def test_every_answer_of_the_document_is_described(world: World) -> None:
-    document = world.client.get("/openapi.json").json()
+def test_every_answer_of_the_document_is_described(api: ApiHarness) -> None:
+    document = api.client.get("/openapi.json").json()
     submit = document["paths"]["/v1/jobs"]["post"]
     assert set(submit["requestBody"]["content"]) == {
         "multipart/form-data",
@@ -293,18 +293,18 @@ def test_every_answer_of_the_document_is_described(world: World) -> None:
 
 
 @pytest.mark.parametrize("way", ["form", "query"])
-def test_a_batch_waits_in_its_own_queue(world: World, way: str) -> None:
+def test_a_batch_waits_in_its_own_queue(api: ApiHarness, way: str) -> None:
     if way == "form":
-        answer = world.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "batch"})
+        answer = api.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "batch"})
     else:
-        answer = world.client.post("/v1/jobs", params={"queue": "batch"}, content=SONG)
+        answer = api.client.post("/v1/jobs", params={"queue": "batch"}, content=SONG)
     assert answer.status_code == 202
-    assert world.queue.messages == {"batch": [answer.json()["id"]]}
-    assert world.jobs.get(answer.json()["id"]).queue == "batch"
+    assert api.queue.messages == {"batch": [answer.json()["id"]]}
+    assert api.jobs.get(answer.json()["id"]).queue == "batch"
 
 
-def test_an_unknown_queue_is_refused_and_leaves_nothing(world: World) -> None:
-    form = world.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "express"})
+def test_an_unknown_queue_is_refused_and_leaves_nothing(api: ApiHarness) -> None:
+    form = api.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "express"})
     assert (form.status_code, form.json()["code"]) == (400, "bad_request")
-    assert world.client.post("/v1/jobs", params={"queue": "express"}, content=SONG).status_code == 422
-    assert stays_clean(world)
+    assert api.client.post("/v1/jobs", params={"queue": "express"}, content=SONG).status_code == 422
+    assert stays_clean(api)

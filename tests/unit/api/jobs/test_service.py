@@ -5,91 +5,91 @@ from api.access.authentication import Caller, current_caller
 from shared.domain.api_key import Scope
 from shared.domain.job import AudioInput, Problem
 from shared.domain.job_state import JobState
-from tests.support.factories import a_job, a_report
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_job, make_report
 
 RETRYABLE = Problem(code="too_many_crashes", message="It crashed.", retryable=True)
 
 
-def known_as(world: World, key_id: str, *scopes: Scope) -> None:
+def known_as(api: ApiHarness, key_id: str, *scopes: Scope) -> None:
     async def caller(request: Request) -> Caller:
         return Caller(key_id=key_id, scopes=frozenset(scopes or (Scope.JOBS_READ, Scope.JOBS_WRITE)))
 
-    world.client.app.dependency_overrides[current_caller] = caller  # type: ignore[attr-defined]
+    api.client.app.dependency_overrides[current_caller] = caller  # type: ignore[attr-defined]
 
 
-def add(world: World, job_id: str = "job-1", **changes: object) -> None:
-    world.jobs.add(a_job(job_id, **changes))
-    world.audio.objects[job_id] = (b"x", 1.0)
+def add(api: ApiHarness, job_id: str = "job-1", **changes: object) -> None:
+    api.jobs.add(make_job(job_id, **changes))
+    api.audio.objects[job_id] = (b"x", 1.0)
 
 
-def test_a_queued_job_is_canceled_at_once_and_its_audio_goes(world: World) -> None:
-    add(world)
-    answer = world.client.post("/v1/jobs/job-1/cancel")
+def test_a_queued_job_is_canceled_at_once_and_its_audio_goes(api: ApiHarness) -> None:
+    add(api)
+    answer = api.client.post("/v1/jobs/job-1/cancel")
     assert (answer.status_code, answer.json()["state"]) == (200, "canceled")
-    assert world.audio.objects == {}
-    assert not world.jobs.get("job-1").has_audio
+    assert api.audio.objects == {}
+    assert not api.jobs.get("job-1").has_audio
 
 
-def test_a_running_job_is_asked_to_stop(world: World) -> None:
-    add(world)
-    world.jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
-    assert world.client.post("/v1/jobs/job-1/cancel").json()["state"] == "running"
-    assert world.jobs.get("job-1").cancel_requested
+def test_a_running_job_is_asked_to_stop(api: ApiHarness) -> None:
+    add(api)
+    api.jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
+    assert api.client.post("/v1/jobs/job-1/cancel").json()["state"] == "running"
+    assert api.jobs.get("job-1").cancel_requested
 
 
-def test_a_finished_job_cannot_be_canceled(world: World) -> None:
-    add(world)
-    world.jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
-    world.jobs.change("job-1", lambda job: job.succeed(1, a_report(), now=2.0))
-    answer = world.client.post("/v1/jobs/job-1/cancel")
+def test_a_finished_job_cannot_be_canceled(api: ApiHarness) -> None:
+    add(api)
+    api.jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
+    api.jobs.change("job-1", lambda job: job.succeed(1, make_report(), now=2.0))
+    answer = api.client.post("/v1/jobs/job-1/cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
-def test_a_dead_job_is_retried_while_its_audio_is_there(world: World) -> None:
-    add(world, state=JobState.DEAD, attempts=3, problem=RETRYABLE)
-    answer = world.client.post("/v1/jobs/job-1/retry")
+def test_a_dead_job_is_retried_while_its_audio_is_there(api: ApiHarness) -> None:
+    add(api, state=JobState.DEAD, attempts=3, problem=RETRYABLE)
+    answer = api.client.post("/v1/jobs/job-1/retry")
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
-    assert world.queue.messages == {"interactive": ["job-1"]}
-    add(world, "gone", state=JobState.DEAD, attempts=3, problem=RETRYABLE, has_audio=False)
-    answer = world.client.post("/v1/jobs/gone/retry")
+    assert api.queue.messages == {"interactive": ["job-1"]}
+    add(api, "gone", state=JobState.DEAD, attempts=3, problem=RETRYABLE, has_audio=False)
+    answer = api.client.post("/v1/jobs/gone/retry")
     assert answer.status_code == 409
     assert "upload the file again" in answer.json()["detail"]
 
 
-def test_a_deleted_job_and_its_audio_are_gone(world: World) -> None:
-    add(world)
-    assert world.client.delete("/v1/jobs/job-1").status_code == 204
-    assert (world.jobs.jobs, world.audio.objects) == ({}, {})
-    assert world.client.get("/v1/jobs/job-1").status_code == 404
-    assert world.client.delete("/v1/jobs/job-1").status_code == 404
+def test_a_deleted_job_and_its_audio_are_gone(api: ApiHarness) -> None:
+    add(api)
+    assert api.client.delete("/v1/jobs/job-1").status_code == 204
+    assert (api.jobs.jobs, api.audio.objects) == ({}, {})
+    assert api.client.get("/v1/jobs/job-1").status_code == 404
+    assert api.client.delete("/v1/jobs/job-1").status_code == 404
 
 
-def test_nobody_lists_the_jobs_of_the_anonymous(world: World) -> None:
-    add(world)
-    answer = world.client.get("/v1/jobs")
+def test_nobody_lists_the_jobs_of_the_anonymous(api: ApiHarness) -> None:
+    add(api)
+    answer = api.client.get("/v1/jobs")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_key_lists_its_own_jobs_page_by_page(world: World) -> None:
+def test_a_key_lists_its_own_jobs_page_by_page(api: ApiHarness) -> None:
     for number in range(5):
-        add(world, f"job-{number}", owner="key-1", created_at=float(number))
-    add(world, "other", owner="key-2")
-    known_as(world, "key-1")
-    first = world.client.get("/v1/jobs", params={"limit": 3}).json()
-    second = world.client.get("/v1/jobs", params={"limit": 3, "cursor": first["cursor"]}).json()
+        add(api, f"job-{number}", owner="key-1", created_at=float(number))
+    add(api, "other", owner="key-2")
+    known_as(api, "key-1")
+    first = api.client.get("/v1/jobs", params={"limit": 3}).json()
+    second = api.client.get("/v1/jobs", params={"limit": 3, "cursor": first["cursor"]}).json()
     assert [job["id"] for job in first["jobs"] + second["jobs"]] == [f"job-{n}" for n in (4, 3, 2, 1, 0)]
     assert second["cursor"] is None
 
 
-def test_lists_are_narrowed(world: World) -> None:
-    add(world, "a", owner="key-1", created_at=10.0, input=AudioInput(filename="Étude.wav"))
-    add(world, "b", owner="key-1", created_at=20.0, state=JobState.DEAD, problem=RETRYABLE)
-    known_as(world, "key-1")
+def test_lists_are_narrowed(api: ApiHarness) -> None:
+    add(api, "a", owner="key-1", created_at=10.0, input=AudioInput(filename="Étude.wav"))
+    add(api, "b", owner="key-1", created_at=20.0, state=JobState.DEAD, problem=RETRYABLE)
+    known_as(api, "key-1")
 
     def ids(**query: object) -> list[str]:
-        return [job["id"] for job in world.client.get("/v1/jobs", params=query).json()["jobs"]]  # type: ignore[arg-type]
+        return [job["id"] for job in api.client.get("/v1/jobs", params=query).json()["jobs"]]  # type: ignore[arg-type]
 
     assert ids(state="dead") == ["b"]
     assert ids(state=["dead", "queued"]) == ["b", "a"]
@@ -99,13 +99,13 @@ def test_lists_are_narrowed(world: World) -> None:
 
 
 @pytest.mark.parametrize("query", [{"state": "lost"}, {"limit": 0}, {"limit": 201}, {"created_after": "x"}])
-def test_a_wrong_filter_is_refused(world: World, query: dict[str, str]) -> None:
-    known_as(world, "key-1")
-    assert world.client.get("/v1/jobs", params=query).status_code == 422
+def test_a_wrong_filter_is_refused(api: ApiHarness, query: dict[str, str]) -> None:
+    known_as(api, "key-1")
+    assert api.client.get("/v1/jobs", params=query).status_code == 422
 
 
-def test_an_operator_lists_everything(world: World) -> None:
-    add(world, "a", owner="key-1")
-    add(world, "b")
-    known_as(world, "operator", Scope.ADMIN_READ)
-    assert {job["id"] for job in world.client.get("/v1/jobs").json()["jobs"]} == {"a", "b"}
+def test_an_operator_lists_everything(api: ApiHarness) -> None:
+    add(api, "a", owner="key-1")
+    add(api, "b")
+    known_as(api, "operator", Scope.ADMIN_READ)
+    assert {job["id"] for job in api.client.get("/v1/jobs").json()["jobs"]} == {"a", "b"}

@@ -6,7 +6,7 @@ import pytest
 from api.jobs.wait_estimate import WaitEstimate
 from shared.domain.job import Job
 from shared.ports.workers import WorkerInfo
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 from tests.support.fakes.admin import MemoryHistory, MemoryWorkerControl
 from tests.support.fakes.jobs import MemoryJobStore, MemoryWorkerRegistry
 
@@ -26,17 +26,17 @@ class World:
         )
 
     def worked(self, *, seconds: float) -> None:
-        self.jobs.add(a_job("old"))
+        self.jobs.add(make_job("old"))
         self.jobs.change("old", lambda job: job.start(worker="w", now=self.now - seconds, lease_seconds=99))
-        self.jobs.change("old", lambda job: job.succeed(1, a_report(), now=self.now))
+        self.jobs.change("old", lambda job: job.succeed(1, make_report(), now=self.now))
 
     def staff(self, slots: int) -> None:
-        self.workers.beat(
+        self.workers.heartbeat(
             WorkerInfo(name="h:1", host="h", pid=1, started_at=1.0, seen_at=self.now, concurrency=slots)
         )
 
     def wait(self, position: int, **changes: Any) -> float | None:
-        job: Job = a_job("new", **changes)
+        job: Job = make_job("new", **changes)
         return self.forecast.wait_seconds(job, position)
 
 
@@ -57,7 +57,7 @@ def test_the_wait_is_the_median_run_for_each_round_of_all_slots(
 def test_a_batch_waits_for_everybody_else_as_well(world: World) -> None:
     world.worked(seconds=2.0)
     world.staff(slots=1)
-    world.jobs.add(a_job("person"))
+    world.jobs.add(make_job("person"))
     assert world.wait(0, queue="batch") == pytest.approx(4.0, rel=0.06)
 
 

@@ -18,8 +18,8 @@ from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
 from shared.ports.uploads import TusUpload
+from tests.support.api_harness import ApiHarness
 from tests.support.fakes.jobs import MemoryAudioStore
-from tests.unit.api.conftest import World
 from tests.unit.api.tus.test_router import CHUNK, begin, offset_of, patch
 
 PART = MemoryAudioStore.part_bytes
@@ -39,16 +39,16 @@ def fails_once(call: Callable[..., Any], when: Callable[..., bool] = lambda *_, 
     return failing
 
 
-def put_fails(world: World, job_id: str) -> None:
-    world.audio.put = fails_once(world.audio.put, lambda key, *_, **__: key == job_id)  # type: ignore[method-assign]
+def put_fails(api: ApiHarness, job_id: str) -> None:
+    api.audio.put = fails_once(api.audio.put, lambda key, *_, **__: key == job_id)  # type: ignore[method-assign]
 
 
-def last_part_fails(world: World, job_id: str) -> None:
-    world.parts.write = fails_once(world.parts.write, lambda *_, number, **__: number == 3)  # type: ignore[method-assign]
+def last_part_fails(api: ApiHarness, job_id: str) -> None:
+    api.parts.write = fails_once(api.parts.write, lambda *_, number, **__: number == 3)  # type: ignore[method-assign]
 
 
-def first_part_fails(world: World, job_id: str) -> None:
-    world.parts.start = fails_once(world.parts.start)  # type: ignore[method-assign]
+def first_part_fails(api: ApiHarness, job_id: str) -> None:
+    api.parts.start = fails_once(api.parts.start)  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("sent_before", [0, 5000, 90_000])
@@ -56,24 +56,24 @@ def first_part_fails(world: World, job_id: str) -> None:
     ("song", "fail"), [(SHORT, put_fails), (LONG, last_part_fails), (LONG, first_part_fails)]
 )
 def test_a_last_write_that_fails_costs_nothing_of_what_was_acknowledged(
-    world: World, song: bytes, fail: Callable[[World, str], None], sent_before: int
+    api: ApiHarness, song: bytes, fail: Callable[[ApiHarness, str], None], sent_before: int
 ) -> None:
-    url = begin(world, len(song)).headers["location"]
+    url = begin(api, len(song)).headers["location"]
     job_id = url.rpartition("/")[2]
     if sent_before:
-        assert patch(world, url, 0, song[:sent_before]).status_code == 204
-    fail(world, job_id)
-    assert patch(world, url, sent_before, song[sent_before:]).status_code == 503
-    offset = offset_of(world, url)
+        assert patch(api, url, 0, song[:sent_before]).status_code == 204
+    fail(api, job_id)
+    assert patch(api, url, sent_before, song[sent_before:]).status_code == 503
+    offset = offset_of(api, url)
     assert sent_before <= offset < len(song)
-    assert offset_of(world, url) == offset
-    assert patch(world, url, offset, song[offset:]).status_code == 204
-    assert {key: data for key, (data, _) in world.audio.objects.items()} == {job_id: song}
-    assert world.audio.uploads == {}
-    assert world.queue.messages == {"interactive": [job_id]}
+    assert offset_of(api, url) == offset
+    assert patch(api, url, offset, song[offset:]).status_code == 204
+    assert {key: data for key, (data, _) in api.audio.objects.items()} == {job_id: song}
+    assert api.audio.uploads == {}
+    assert api.queue.messages == {"interactive": [job_id]}
 
 
-def raw_patch(world: World, url: str, messages: Iterator[dict[str, Any]]) -> int:
+def raw_patch(api: ApiHarness, url: str, messages: Iterator[dict[str, Any]]) -> int:
     """A chunked body, as the server hands it to the app."""
     sent: list[Any] = []
 
@@ -98,7 +98,7 @@ def raw_patch(world: World, url: str, messages: Iterator[dict[str, Any]]) -> int
         "state": {},
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
-    asyncio.run(world.client.app(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(api.client.app(scope, receive, send))  # type: ignore[arg-type]
     return int(sent[0]["status"])
 
 
@@ -111,16 +111,16 @@ ENDS = {"hung up": ({"type": "http.disconnect"}, 400), "one byte too many": (pie
 
 @pytest.mark.parametrize("song", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("end", ENDS)
-def test_all_bytes_and_then_no_proper_end_costs_one_byte(world: World, song: bytes, end: str) -> None:
+def test_all_bytes_and_then_no_proper_end_costs_one_byte(api: ApiHarness, song: bytes, end: str) -> None:
     message, status = ENDS[end]
-    url = begin(world, len(song)).headers["location"]
-    assert raw_patch(world, url, iter([piece(song[:4000]), piece(song[4000:]), message])) == status
-    assert offset_of(world, url) == len(song) - 1
-    assert patch(world, url, len(song) - 1, song[-1:]).status_code == 204
-    assert [data for data, _ in world.audio.objects.values()] == [song]
+    url = begin(api, len(song)).headers["location"]
+    assert raw_patch(api, url, iter([piece(song[:4000]), piece(song[4000:]), message])) == status
+    assert offset_of(api, url) == len(song) - 1
+    assert patch(api, url, len(song) - 1, song[-1:]).status_code == 204
+    assert [data for data, _ in api.audio.objects.values()] == [song]
 
 
-def awaiting(world: World, size_bytes: int) -> Job:
+def awaiting(api: ApiHarness, size_bytes: int) -> Job:
     """An upload of which nothing has come."""
     job = Job(
         id="job-1",
@@ -131,8 +131,8 @@ def awaiting(world: World, size_bytes: int) -> Job:
         attempts_allowed=3,
         keep_seconds=60,
     )
-    world.jobs.add(job)
-    world.resumables.add(TusUpload(id="job-1", metadata="", holder=""))
+    api.jobs.add(job)
+    api.resumables.add(TusUpload(id="job-1", metadata="", lock_owner=""))
     return job
 
 
@@ -148,16 +148,16 @@ class NoMoreThan(BufferPool):
 
 
 def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_stay() -> None:
-    world = World()
+    api = ApiHarness()
     budget = NoMoreThan(2 * PART, part_bytes=PART)
     budget.most_bytes = 16 * 1024
     terms = JobLimits(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
     song = SHORT[: budget.most_bytes + 10]
-    arrivals = TusStorage(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
-    job = awaiting(world, len(song))
+    arrivals = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, store=api.resumables)
+    job = awaiting(api, len(song))
 
     async def write(holder: str, data: bytes) -> None:
-        before = arrivals.of(job, world.resumables.take("job-1", holder=holder))
+        before = arrivals.of(job, api.resumables.acquire("job-1", lock_owner=holder))
         pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -172,15 +172,15 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
     asyncio.run(write("a", song[:-10]))
     with pytest.raises(Overloaded):
         asyncio.run(write("b", song[-10:]))
-    assert arrivals.of(job, world.resumables.get("job-1")).offset == len(song) - 10
+    assert arrivals.of(job, api.resumables.get("job-1")).offset == len(song) - 10
 
 
 def test_two_requests_that_start_an_object_at_once_write_to_one() -> None:
-    world = World()
-    arrivals = TusStorage(jobs=world.jobs, audio=world.audio, parts=world.parts, store=world.resumables)
-    job = awaiting(world, 2 * PART)
+    api = ApiHarness()
+    arrivals = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, store=api.resumables)
+    job = awaiting(api, 2 * PART)
     faster, slower = arrivals.continued(job), arrivals.continued(job)
     faster.write(bytes(PART), number=1)
     slower.write(bytes(PART), number=2)
-    assert arrivals.of(world.jobs.get("job-1"), world.resumables.get("job-1")).offset == 2 * PART
-    assert len(world.audio.uploads) == 1
+    assert arrivals.of(api.jobs.get("job-1"), api.resumables.get("job-1")).offset == 2 * PART
+    assert len(api.audio.uploads) == 1

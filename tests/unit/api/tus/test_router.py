@@ -10,9 +10,9 @@ import pytest
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
+from tests.support.api_harness import MAX_BYTES, ApiHarness
 from tests.support.fakes.jobs import MemoryAudioStore
 from tests.support.fakes.uploads import MemoryPartStore
-from tests.unit.api.conftest import MOST_BYTES, World
 
 TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = TUS | {"Content-Type": "application/offset+octet-stream"}
@@ -25,90 +25,90 @@ def metadata(**fields: str) -> str:
     return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in fields.items())
 
 
-def begin(world: World, length: int, given: str = "", **headers: str) -> Any:
+def begin(api: ApiHarness, length: int, given: str = "", **headers: str) -> Any:
     more = (
         {"Upload-Length": str(length), "Upload-Metadata": given} if given else {"Upload-Length": str(length)}
     )
-    return world.client.post("/v1/tus", headers=TUS | more | headers)
+    return api.client.post("/v1/tus", headers=TUS | more | headers)
 
 
-def patch(world: World, url: str, offset: int, data: Any, **headers: str) -> Any:
-    return world.client.patch(url, content=data, headers=CHUNK | {"Upload-Offset": str(offset)} | headers)
+def patch(api: ApiHarness, url: str, offset: int, data: Any, **headers: str) -> Any:
+    return api.client.patch(url, content=data, headers=CHUNK | {"Upload-Offset": str(offset)} | headers)
 
 
-def offset_of(world: World, url: str) -> int:
-    answer = world.client.head(url, headers=TUS)
+def offset_of(api: ApiHarness, url: str) -> int:
+    answer = api.client.head(url, headers=TUS)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
     return int(answer.headers["upload-offset"])
 
 
-def parts_of(world: World) -> MemoryPartStore:
-    return world.parts
+def parts_of(api: ApiHarness) -> MemoryPartStore:
+    return api.parts
 
 
-def test_what_the_server_can_do_is_told_without_a_key(closed_world: World) -> None:
-    answer = closed_world.client.options("/v1/tus")
+def test_what_the_server_can_do_is_told_without_a_key(private_api: ApiHarness) -> None:
+    answer = private_api.client.options("/v1/tus")
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == answer.headers["tus-resumable"] == "1.0.0"
     assert answer.headers["tus-extension"] == "creation,expiration,termination"
-    assert answer.headers["tus-max-size"] == str(MOST_BYTES)
+    assert answer.headers["tus-max-size"] == str(MAX_BYTES)
 
 
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("chunk", [10**9, 3_000_000, PART, PART + 1])
-def test_a_file_in_chunks_of_any_size_becomes_a_job(world: World, song: bytes, chunk: int) -> None:
+def test_a_file_in_chunks_of_any_size_becomes_a_job(api: ApiHarness, song: bytes, chunk: int) -> None:
     given = metadata(filename="x/söng.flac", filetype="audio/flac", start_seconds="2.5")
-    created = begin(world, len(song), given)
+    created = begin(api, len(song), given)
     assert created.status_code == 201
     assert created.headers["tus-resumable"] == "1.0.0"
     assert "GMT" in created.headers["upload-expires"]
     url = created.headers["location"]
     job_id = url.rpartition("/")[2]
-    assert world.jobs.jobs[job_id].state is JobState.AWAITING_UPLOAD
-    head = world.client.head(url, headers=TUS)
+    assert api.jobs.jobs[job_id].state is JobState.AWAITING_UPLOAD
+    head = api.client.head(url, headers=TUS)
     assert (head.headers["upload-length"], head.headers["upload-offset"]) == (str(len(song)), "0")
     assert head.headers["upload-metadata"] == given
     for at in range(0, len(song), chunk):
-        assert offset_of(world, url) == at
-        assert not world.queue.messages
-        answer = patch(world, url, at, song[at : at + chunk])
+        assert offset_of(api, url) == at
+        assert not api.queue.messages
+        answer = patch(api, url, at, song[at : at + chunk])
         assert answer.status_code == 204, answer.text
         assert int(answer.headers["upload-offset"]) == min(at + chunk, len(song))
-    job = world.jobs.jobs[job_id]
+    job = api.jobs.jobs[job_id]
     assert (job.state, job.start_seconds, job.expires_at) == (JobState.QUEUED, 2.5, None)
     assert (job.input.filename, job.input.media_type) == ("söng.flac", "audio/flac")
-    assert {key: data for key, (data, _) in world.audio.objects.items()} == {job_id: song}
-    assert world.audio.uploads == {}
-    assert world.resumables.resumables == {}
-    assert world.queue.messages == {"interactive": [job_id]}
-    assert offset_of(world, url) == len(song)
+    assert {key: data for key, (data, _) in api.audio.objects.items()} == {job_id: song}
+    assert api.audio.uploads == {}
+    assert api.resumables.resumables == {}
+    assert api.queue.messages == {"interactive": [job_id]}
+    assert offset_of(api, url) == len(song)
 
 
 @pytest.mark.parametrize("at", [5000, PART - 1, PART, PART + 1, 2 * PART + 3])
-def test_what_came_before_a_break_is_kept(world: World, at: int) -> None:
+def test_what_came_before_a_break_is_kept(api: ApiHarness, at: int) -> None:
     """A body that goes beyond its upload's length breaks off where it does."""
-    url = begin(world, len(LONG)).headers["location"]
+    url = begin(api, len(LONG)).headers["location"]
 
     async def body() -> AsyncIterator[bytes]:
         yield LONG[:at]
         yield LONG[at:] + b"beyond"
 
     async def send() -> int:
-        transport = httpx2.ASGITransport(world.client.app)
+        transport = httpx2.ASGITransport(api.client.app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
             headers = CHUNK | {"Upload-Offset": "0"}
             return (await client.patch(url, content=body(), headers=headers)).status_code
 
     assert asyncio.run(send()) == 413
-    assert offset_of(world, url) == at
-    assert patch(world, url, at, LONG[at:]).status_code == 204
-    assert [data for data, _ in world.audio.objects.values()] == [LONG]
+    assert offset_of(api, url) == at
+    assert patch(api, url, at, LONG[at:]).status_code == 204
+    assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
-def test_a_part_that_storage_refuses_costs_what_came_after_it_and_no_more(world: World) -> None:
-    url = begin(world, len(LONG)).headers["location"]
-    parts = parts_of(world)
+def test_a_part_that_storage_refuses_costs_what_came_after_it_and_no_more(api: ApiHarness) -> None:
+    url = begin(api, len(LONG)).headers["location"]
+    parts = parts_of(api)
     write = parts.write
 
     def refuse_second(key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
@@ -117,87 +117,87 @@ def test_a_part_that_storage_refuses_costs_what_came_after_it_and_no_more(world:
         write(key, part, multipart=multipart, number=number)
 
     parts.write = refuse_second  # type: ignore[method-assign]
-    assert patch(world, url, 0, LONG).status_code == 503
-    assert offset_of(world, url) == PART
+    assert patch(api, url, 0, LONG).status_code == 503
+    assert offset_of(api, url) == PART
     parts.write = write  # type: ignore[method-assign]
-    assert patch(world, url, PART, LONG[PART:]).status_code == 204
-    assert [data for data, _ in world.audio.objects.values()] == [LONG]
+    assert patch(api, url, PART, LONG[PART:]).status_code == 204
+    assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
-def test_a_wrong_offset_is_told_the_right_one(world: World) -> None:
-    url = begin(world, len(SONG)).headers["location"]
-    assert patch(world, url, 0, SONG[:5000]).status_code == 204
+def test_a_wrong_offset_is_told_the_right_one(api: ApiHarness) -> None:
+    url = begin(api, len(SONG)).headers["location"]
+    assert patch(api, url, 0, SONG[:5000]).status_code == 204
     for wrong in (0, 4999, 5001):
-        answer = patch(world, url, wrong, b"x")
+        answer = patch(api, url, wrong, b"x")
         assert (answer.status_code, answer.json()["code"]) == (409, "wrong_offset")
         assert answer.headers["tus-resumable"] == "1.0.0"
-    assert offset_of(world, url) == 5000
+    assert offset_of(api, url) == 5000
 
 
-def test_a_newer_request_takes_the_upload_over(world: World) -> None:
-    url = begin(world, len(SONG)).headers["location"]
-    put = world.audio.put
+def test_a_newer_request_takes_the_upload_over(api: ApiHarness) -> None:
+    url = begin(api, len(SONG)).headers["location"]
+    put = api.audio.put
 
     def put_while_another_takes(*args: Any, **named: Any) -> None:
-        world.resumables.take(url.rpartition("/")[2], holder="another")
+        api.resumables.acquire(url.rpartition("/")[2], lock_owner="another")
         put(*args, **named)
 
-    world.audio.put = put_while_another_takes  # type: ignore[method-assign]
-    answer = patch(world, url, 0, SONG[:5000])
+    api.audio.put = put_while_another_takes  # type: ignore[method-assign]
+    answer = patch(api, url, 0, SONG[:5000])
     assert (answer.status_code, answer.json()["code"]) == (409, "taken_over")
-    assert world.audio.objects == {}
-    world.audio.put = put  # type: ignore[method-assign]
-    assert offset_of(world, url) == 0
+    assert api.audio.objects == {}
+    api.audio.put = put  # type: ignore[method-assign]
+    assert offset_of(api, url) == 0
 
 
-def test_what_is_no_sound_is_refused_at_its_first_bytes_and_removed(world: World) -> None:
-    url = begin(world, 50_000).headers["location"]
-    assert patch(world, url, 0, b"%PDF" + bytes(10_000)).status_code == 415
-    assert (world.jobs.jobs, world.audio.objects, world.resumables.resumables) == ({}, {}, {})
-    url = begin(world, 3).headers["location"]
-    assert patch(world, url, 0, b"%").status_code == 204
-    assert patch(world, url, 1, b"PD").status_code == 415
-    assert (world.jobs.jobs, world.audio.objects, world.resumables.resumables) == ({}, {}, {})
+def test_what_is_no_sound_is_refused_at_its_first_bytes_and_removed(api: ApiHarness) -> None:
+    url = begin(api, 50_000).headers["location"]
+    assert patch(api, url, 0, b"%PDF" + bytes(10_000)).status_code == 415
+    assert (api.jobs.jobs, api.audio.objects, api.resumables.resumables) == ({}, {}, {})
+    url = begin(api, 3).headers["location"]
+    assert patch(api, url, 0, b"%").status_code == 204
+    assert patch(api, url, 1, b"PD").status_code == 415
+    assert (api.jobs.jobs, api.audio.objects, api.resumables.resumables) == ({}, {}, {})
 
 
-def test_given_up_everything_is_gone(world: World) -> None:
-    url = begin(world, len(LONG)).headers["location"]
-    assert patch(world, url, 0, LONG[: PART + 100]).status_code == 204
-    assert world.audio.uploads
-    assert world.audio.objects
-    assert world.client.delete(url, headers=TUS).status_code == 204
-    assert (world.jobs.jobs, world.audio.objects, world.audio.uploads) == ({}, {}, {})
-    assert world.client.head(url, headers=TUS).status_code == 404
-    assert world.client.delete(url, headers=TUS).status_code == 404
-    assert patch(world, url, 0, SONG).status_code == 404
+def test_given_up_everything_is_gone(api: ApiHarness) -> None:
+    url = begin(api, len(LONG)).headers["location"]
+    assert patch(api, url, 0, LONG[: PART + 100]).status_code == 204
+    assert api.audio.uploads
+    assert api.audio.objects
+    assert api.client.delete(url, headers=TUS).status_code == 204
+    assert (api.jobs.jobs, api.audio.objects, api.audio.uploads) == ({}, {}, {})
+    assert api.client.head(url, headers=TUS).status_code == 404
+    assert api.client.delete(url, headers=TUS).status_code == 404
+    assert patch(api, url, 0, SONG).status_code == 404
 
 
-def test_a_whole_upload_takes_no_more_and_is_deleted_as_a_job(world: World) -> None:
-    url = begin(world, len(SONG)).headers["location"]
-    assert patch(world, url, 0, SONG).status_code == 204
+def test_a_whole_upload_takes_no_more_and_is_deleted_as_a_job(api: ApiHarness) -> None:
+    url = begin(api, len(SONG)).headers["location"]
+    assert patch(api, url, 0, SONG).status_code == 204
     for offset, data, status in ((0, SONG, 409), (len(SONG), b"x", 413), (len(SONG) + 1, b"", 409)):
-        assert patch(world, url, offset, data).status_code == status
-    assert world.client.delete(url, headers=TUS).status_code == 409
-    assert world.queue.messages == {"interactive": [url.rpartition("/")[2]]}
+        assert patch(api, url, offset, data).status_code == status
+    assert api.client.delete(url, headers=TUS).status_code == 409
+    assert api.queue.messages == {"interactive": [url.rpartition("/")[2]]}
 
 
-def test_nothing_more_at_the_end_of_a_whole_upload_is_no_error(world: World) -> None:
+def test_nothing_more_at_the_end_of_a_whole_upload_is_no_error(api: ApiHarness) -> None:
     """Clients whose last answer was lost send just that, as tuspy does."""
-    url = begin(world, len(SONG)).headers["location"]
-    assert patch(world, url, 0, SONG).status_code == 204
-    answer = patch(world, url, len(SONG), b"")
+    url = begin(api, len(SONG)).headers["location"]
+    assert patch(api, url, 0, SONG).status_code == 204
+    answer = patch(api, url, len(SONG), b"")
     assert (answer.status_code, answer.headers["upload-offset"]) == (204, str(len(SONG)))
-    assert {job.state for job in world.jobs.jobs.values()} == {JobState.QUEUED}
-    assert world.queue.messages == {"interactive": [url.rpartition("/")[2]]}
+    assert {job.state for job in api.jobs.jobs.values()} == {JobState.QUEUED}
+    assert api.queue.messages == {"interactive": [url.rpartition("/")[2]]}
 
 
-def test_a_canceled_upload_takes_nothing(world: World) -> None:
-    url = begin(world, len(SONG)).headers["location"]
-    assert patch(world, url, 0, SONG[:5000]).status_code == 204
-    assert world.client.post(f"/v1/jobs/{url.rpartition('/')[2]}/cancel").status_code == 200
+def test_a_canceled_upload_takes_nothing(api: ApiHarness) -> None:
+    url = begin(api, len(SONG)).headers["location"]
+    assert patch(api, url, 0, SONG[:5000]).status_code == 204
+    assert api.client.post(f"/v1/jobs/{url.rpartition('/')[2]}/cancel").status_code == 200
     for offset in (5000, len(SONG)):
-        assert patch(world, url, offset, SONG[offset:]).status_code == 404
-    assert {job.state for job in world.jobs.jobs.values()} == {JobState.CANCELED}
+        assert patch(api, url, offset, SONG[offset:]).status_code == 404
+    assert {job.state for job in api.jobs.jobs.values()} == {JobState.CANCELED}
 
 
 REFUSED: dict[str, tuple[dict[str, str], int]] = {
@@ -206,7 +206,7 @@ REFUSED: dict[str, tuple[dict[str, str], int]] = {
     "no length": (TUS, 400),
     "nothing": (TUS | {"Upload-Length": "0"}, 400),
     "deferred length": (TUS | {"Upload-Defer-Length": "1"}, 400),
-    "too long": (TUS | {"Upload-Length": str(MOST_BYTES + 1)}, 413),
+    "too long": (TUS | {"Upload-Length": str(MAX_BYTES + 1)}, 413),
     "negative": (TUS | {"Upload-Length": "-5"}, 422),
     "no sound": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(filetype="image/png")}, 415),
     "bad metadata": (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename %%%"}, 400),
@@ -215,31 +215,31 @@ REFUSED: dict[str, tuple[dict[str, str], int]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_beginning_is_a_problem_and_no_record(world: World, case: str) -> None:
+def test_a_bad_beginning_is_a_problem_and_no_record(api: ApiHarness, case: str) -> None:
     headers, status = REFUSED[case]
-    answer = world.client.post("/v1/tus", headers=headers)
+    answer = api.client.post("/v1/tus", headers=headers)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     if status == 412:
         assert answer.headers["tus-version"] == "1.0.0"
-    assert world.jobs.jobs == {}
+    assert api.jobs.jobs == {}
 
 
-def test_a_bad_chunk_is_refused(world: World) -> None:
-    url = begin(world, len(SONG)).headers["location"]
-    assert patch(world, url, 0, SONG, **{"Content-Type": "audio/flac"}).status_code == 415
-    assert patch(world, url, 0, SONG, **{"Tus-Resumable": "2"}).status_code == 412
-    assert world.client.patch(url, content=SONG, headers=CHUNK).status_code == 400
-    assert patch(world, url, 0, SONG + b"x").status_code == 413
-    assert offset_of(world, url) == 0
+def test_a_bad_chunk_is_refused(api: ApiHarness) -> None:
+    url = begin(api, len(SONG)).headers["location"]
+    assert patch(api, url, 0, SONG, **{"Content-Type": "audio/flac"}).status_code == 415
+    assert patch(api, url, 0, SONG, **{"Tus-Resumable": "2"}).status_code == 412
+    assert api.client.patch(url, content=SONG, headers=CHUNK).status_code == 400
+    assert patch(api, url, 0, SONG + b"x").status_code == 413
+    assert offset_of(api, url) == 0
 
 
-def test_methods_may_be_sent_as_post(world: World) -> None:
-    url = begin(world, len(SONG)).headers["location"]
+def test_methods_may_be_sent_as_post(api: ApiHarness) -> None:
+    url = begin(api, len(SONG)).headers["location"]
 
     def post(method: str, content: bytes = b"", **headers: str) -> Any:
         override = {"X-HTTP-Method-Override": method}
-        return world.client.post(url, content=content, headers=CHUNK | override | headers)
+        return api.client.post(url, content=content, headers=CHUNK | override | headers)
 
     assert post("PATCH", SONG[:9000], **{"Upload-Offset": "0"}).status_code == 204
     assert post("HEAD").headers["upload-offset"] == "9000"
@@ -247,53 +247,53 @@ def test_methods_may_be_sent_as_post(world: World) -> None:
     assert post("TRACE").status_code == 405
 
 
-def test_an_upload_is_its_keys_own(world: World) -> None:
+def test_an_upload_is_its_keys_own(api: ApiHarness) -> None:
     mine, yours = (
-        {"Authorization": f"Bearer {world.token(Scope.JOBS_WRITE, Scope.JOBS_READ)}"} for _ in range(2)
+        {"Authorization": f"Bearer {api.token(Scope.JOBS_WRITE, Scope.JOBS_READ)}"} for _ in range(2)
     )
-    url = begin(world, len(SONG), **mine).headers["location"]
+    url = begin(api, len(SONG), **mine).headers["location"]
     for headers in (yours, {}):
-        assert world.client.head(url, headers=TUS | headers).status_code == 404
-        assert patch(world, url, 0, SONG, **headers).status_code == 404
-        assert world.client.delete(url, headers=TUS | headers).status_code == 404
-    assert patch(world, url, 0, SONG, **mine).status_code == 204
+        assert api.client.head(url, headers=TUS | headers).status_code == 404
+        assert patch(api, url, 0, SONG, **headers).status_code == 404
+        assert api.client.delete(url, headers=TUS | headers).status_code == 404
+    assert patch(api, url, 0, SONG, **mine).status_code == 204
 
 
-def test_the_same_beginning_under_the_same_key_is_one_upload(world: World) -> None:
+def test_the_same_beginning_under_the_same_key_is_one_upload(api: ApiHarness) -> None:
     key = {"Idempotency-Key": "k"}
-    first, again = begin(world, 100, **key), begin(world, 100, **key)
+    first, again = begin(api, 100, **key), begin(api, 100, **key)
     assert first.headers["location"] == again.headers["location"]
     assert again.headers["tus-resumable"] == "1.0.0"
-    assert begin(world, 101, **key).status_code == 422
-    assert len(world.jobs.jobs) == 1
+    assert begin(api, 101, **key).status_code == 422
+    assert len(api.jobs.jobs) == 1
 
 
 def test_a_process_killed_between_the_last_byte_and_the_job_is_made_good_by_the_next_question(
-    world: World,
+    api: ApiHarness,
 ) -> None:
-    url = begin(world, len(LONG)).headers["location"]
-    change = world.jobs.change
+    url = begin(api, len(LONG)).headers["location"]
+    change = api.jobs.change
 
     def killed(job_id: str, step: Any) -> Any:
         if getattr(step, "func", None) is not None:
             raise Unavailable("The job store does not answer; try again later.")
         return change(job_id, step)
 
-    world.jobs.change = killed  # type: ignore[method-assign]
-    assert patch(world, url, 0, LONG).status_code == 503
-    world.jobs.change = change  # type: ignore[method-assign]
-    assert not world.queue.messages
-    assert offset_of(world, url) == len(LONG)
-    assert world.queue.messages == {"interactive": [url.rpartition("/")[2]]}
-    assert [data for data, _ in world.audio.objects.values()] == [LONG]
+    api.jobs.change = killed  # type: ignore[method-assign]
+    assert patch(api, url, 0, LONG).status_code == 503
+    api.jobs.change = change  # type: ignore[method-assign]
+    assert not api.queue.messages
+    assert offset_of(api, url) == len(LONG)
+    assert api.queue.messages == {"interactive": [url.rpartition("/")[2]]}
+    assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
-def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(world: World) -> None:
-    url = begin(world, len(LONG)).headers["location"]
-    assert patch(world, url, 0, LONG[: PART + 100]).status_code == 204
-    rescuer = world.rescuer()
-    rescuer.round(now=time.time() + 1800)
-    assert offset_of(world, url) == PART + 100
-    rescuer.round(now=time.time() + 3700)
-    assert (world.jobs.jobs, world.audio.objects, world.audio.uploads) == ({}, {}, {})
-    assert world.client.head(url, headers=TUS).status_code == 404
+def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(api: ApiHarness) -> None:
+    url = begin(api, len(LONG)).headers["location"]
+    assert patch(api, url, 0, LONG[: PART + 100]).status_code == 204
+    rescuer = api.rescuer()
+    rescuer.run_once(now=time.time() + 1800)
+    assert offset_of(api, url) == PART + 100
+    rescuer.run_once(now=time.time() + 3700)
+    assert (api.jobs.jobs, api.audio.objects, api.audio.uploads) == ({}, {}, {})
+    assert api.client.head(url, headers=TUS).status_code == 404

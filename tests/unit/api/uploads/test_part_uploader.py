@@ -69,7 +69,7 @@ def test_parts_that_all_landed_have_arrived() -> None:
 
     async def send() -> None:
         budget = BufferPool(2 * len(PART), part_bytes=len(PART))
-        sender = PartSender(lambda: audio.begin("a", media_type="audio/wav"), parts_in_flight=1)
+        sender = PartSender(lambda: audio.start_upload("a", media_type="audio/wav"), parts_in_flight=1)
         for _ in range(3):
             await sender.send(bytearray(PART), budget.hold())
         assert await sender.settled()

@@ -7,43 +7,43 @@ import pytest
 
 from api.config import JobLimits
 from shared.domain.api_key import Scope
-from shared.domain.history import happened
+from shared.domain.history import counters_of_change
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.errors import Unavailable
-from shared.redis.metrics import counts_of
-from shared.schemas.webhook_event import event_of
-from tests.support.factories import a_report
-from tests.unit.api.conftest import MOST_BYTES, World
+from shared.redis.metrics import metrics_of_change
+from shared.schemas.webhook_event import job_event
+from tests.support.api_harness import MAX_BYTES, ApiHarness
+from tests.support.factories import make_report
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 LARGE = b"fLaC" + bytes(11 * 1024 * 1024)
 HOOK = "https://hooks.example/done"
 
 
-def send(world: World, body: bytes = SONG, *, token: str | None = None, **more: Any) -> Any:
+def send(api: ApiHarness, body: bytes = SONG, *, token: str | None = None, **more: Any) -> Any:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return world.client.post("/v1/jobs", content=body, headers=headers | more.pop("headers", {}), **more)
+    return api.client.post("/v1/jobs", content=body, headers=headers | more.pop("headers", {}), **more)
 
 
-def analyse(world: World, answer: Any, **changes: Any) -> Report:
+def analyse(api: ApiHarness, answer: Any, **changes: Any) -> Report:
     """What a worker does with an accepted job."""
     job_id = answer.json()["id"]
-    report = a_report(**{"analysis_version": ANALYSIS_VERSION} | changes)
+    report = make_report(**{"analysis_version": ANALYSIS_VERSION} | changes)
     now = time.time()
-    world.jobs.change(job_id, lambda job: job.start(worker="w", now=now, lease_seconds=15))
-    world.jobs.change(job_id, lambda job: job.succeed(1, report, now=now).forget_audio())
-    world.audio.delete(job_id)
+    api.jobs.change(job_id, lambda job: job.start(worker="w", now=now, lease_seconds=15))
+    api.jobs.change(job_id, lambda job: job.succeed(1, report, now=now).mark_audio_deleted())
+    api.audio.delete(job_id)
     return report
 
 
 @pytest.mark.parametrize("body", [SONG, LARGE], ids=["small", "in parts"])
-def test_the_same_bytes_are_answered_at_once_and_not_stored(world: World, body: bytes) -> None:
-    first = send(world, body)
-    report = analyse(world, first)
-    world.queue.messages.clear()
-    again = send(world, body, params={"filename": "another name.flac"})
+def test_the_same_bytes_are_answered_at_once_and_not_stored(api: ApiHarness, body: bytes) -> None:
+    first = send(api, body)
+    report = analyse(api, first)
+    api.queue.messages.clear()
+    again = send(api, body, params={"filename": "another name.flac"})
     assert again.status_code == 202
     job = again.json()
     assert (job["state"], job["cached"], job["attempts"]) == ("succeeded", True, 0)
@@ -51,70 +51,70 @@ def test_the_same_bytes_are_answered_at_once_and_not_stored(world: World, body: 
     assert job["input"]["filename"] == "another name.flac"
     assert job["report"]["a4_hz"] == report.tuning.a4_hz
     assert again.headers["retry-after"] == "0"
-    assert (world.audio.objects, world.audio.uploads, world.queue.messages) == ({}, {}, {})
-    read = world.client.get(again.headers["location"]).json()
+    assert (api.audio.objects, api.audio.uploads, api.queue.messages) == ({}, {}, {})
+    read = api.client.get(again.headers["location"]).json()
     assert (read["cached"], read["started_at"]) == (True, None)
     assert [(line["state"], line["why"]) for line in read["timeline"]] == [
         ("succeeded", "answered from an earlier analysis of the same bytes")
     ]
     assert read["expires_at"] is not None
-    assert world.client.get(first.headers["location"]).json()["cached"] is False
+    assert api.client.get(first.headers["location"]).json()["cached"] is False
 
 
-def test_a_song_that_is_still_waiting_answers_nothing(world: World) -> None:
-    send(world)
-    assert send(world).json()["state"] == "queued"
+def test_a_song_that_is_still_waiting_answers_nothing(api: ApiHarness) -> None:
+    send(api)
+    assert send(api).json()["state"] == "queued"
 
 
-def test_another_window_is_analysed_also_where_it_is_named_after_the_file(world: World) -> None:
-    analyse(world, send(world))
+def test_another_window_is_analysed_also_where_it_is_named_after_the_file(api: ApiHarness) -> None:
+    analyse(api, send(api))
     form: Any = [("file", ("a.flac", SONG, "audio/flac")), ("start_seconds", (None, "30"))]
-    assert world.client.post("/v1/jobs", files=form).json()["state"] == "queued"
-    assert world.client.post("/v1/jobs", files=form[:1]).json()["cached"] is True
+    assert api.client.post("/v1/jobs", files=form).json()["state"] == "queued"
+    assert api.client.post("/v1/jobs", files=form[:1]).json()["cached"] is True
 
 
-def test_keys_never_share_a_report(world: World) -> None:
-    mine, other = (world.token(Scope.JOBS_READ, Scope.JOBS_WRITE) for _ in range(2))
-    analyse(world, send(world, token=mine))
-    assert send(world, token=other).json()["cached"] is False
-    assert send(world).json()["cached"] is False
-    assert send(world, token=mine).json()["cached"] is True
+def test_keys_never_share_a_report(api: ApiHarness) -> None:
+    mine, other = (api.token(Scope.JOBS_READ, Scope.JOBS_WRITE) for _ in range(2))
+    analyse(api, send(api, token=mine))
+    assert send(api, token=other).json()["cached"] is False
+    assert send(api).json()["cached"] is False
+    assert send(api, token=mine).json()["cached"] is True
 
 
-def test_the_anonymous_learn_nothing_of_each_other_but_what_the_bytes_say(world: World) -> None:
-    first = send(world, params={"filename": "secret name.flac"})
-    analyse(world, first)
-    again = send(world)
+def test_the_anonymous_learn_nothing_of_each_other_but_what_the_bytes_say(api: ApiHarness) -> None:
+    first = send(api, params={"filename": "secret name.flac"})
+    analyse(api, first)
+    again = send(api)
     assert again.json()["cached"] is True
     assert first.json()["id"] not in again.text
     assert "secret name" not in again.text
 
 
-def test_a_deleted_job_answers_no_more(world: World) -> None:
-    first = send(world)
-    analyse(world, first)
-    assert world.client.delete(first.headers["location"]).status_code == 204
-    assert send(world).json()["state"] == "queued"
+def test_a_deleted_job_answers_no_more(api: ApiHarness) -> None:
+    first = send(api)
+    analyse(api, first)
+    assert api.client.delete(first.headers["location"]).status_code == 204
+    assert send(api).json()["state"] == "queued"
 
 
-def test_a_report_of_another_version_is_made_anew(world: World) -> None:
-    analyse(world, send(world), analysis_version="before")
-    assert send(world).json()["state"] == "queued"
+def test_a_report_of_another_version_is_made_anew(api: ApiHarness) -> None:
+    analyse(api, send(api), analysis_version="before")
+    assert send(api).json()["state"] == "queued"
 
 
 def test_it_can_be_turned_off() -> None:
-    with (world := World(reuse_reports=False)).client:
-        analyse(world, send(world))
-        assert send(world).json()["state"] == "queued"
+    with (api := ApiHarness(reuse_reports=False)).client:
+        analyse(api, send(api))
+        assert send(api).json()["state"] == "queued"
 
 
 def test_another_window_of_ours_is_another_question() -> None:
     terms = JobLimits(
-        max_upload_bytes=MOST_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
+        max_upload_bytes=MAX_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
     )
-    with (world := World(terms=terms)).client:
-        analyse(world, send(world))
-        assert send(world).json()["state"] == "queued"
+    with (api := ApiHarness(terms=terms)).client:
+        analyse(api, send(api))
+        assert send(api).json()["state"] == "queued"
 
 
 def test_without_the_index_the_song_is_analysed() -> None:
@@ -122,21 +122,21 @@ def test_without_the_index_the_song_is_analysed() -> None:
         def report(self, key: str, *, now: float) -> Report | None:
             raise Unavailable("The job store does not answer; try again later.")
 
-    with (world := World(recall=Away())).client:
-        analyse(world, send(world))
-        assert send(world).json()["state"] == "queued"
+    with (api := ApiHarness(recall=Away())).client:
+        analyse(api, send(api))
+        assert send(api).json()["state"] == "queued"
 
 
-def test_a_webhook_is_sent_as_for_any_success(world: World) -> None:
-    analyse(world, send(world))
+def test_a_webhook_is_sent_as_for_any_success(api: ApiHarness) -> None:
+    analyse(api, send(api))
     for name in ("query", "form"):
         if name == "query":
-            answer = send(world, params={"callback_url": HOOK})
+            answer = send(api, params={"callback_url": HOOK})
         else:
             file = ("file", ("a.flac", SONG, "audio/flac"))
-            answer = world.client.post("/v1/jobs", files=[file, ("callback_url", (None, HOOK))])
-        old, new = world.jobs.changes[-1]
-        event = event_of(old, new)
+            answer = api.client.post("/v1/jobs", files=[file, ("callback_url", (None, HOOK))])
+        old, new = api.jobs.changes[-1]
+        event = job_event(old, new)
         assert event is not None
         assert (event.type, event.job_id) == ("job.succeeded", answer.json()["id"])
         assert event.callback is not None
@@ -144,30 +144,30 @@ def test_a_webhook_is_sent_as_for_any_success(world: World) -> None:
         assert '"cached":true' in event.body
 
 
-def test_a_bad_callback_is_still_refused_and_leaves_nothing(world: World) -> None:
-    analyse(world, send(world))
+def test_a_bad_callback_is_still_refused_and_leaves_nothing(api: ApiHarness) -> None:
+    analyse(api, send(api))
     file: Any = ("file", ("a.flac", SONG, "audio/flac"))
     bad: Any = ("callback_url", (None, "https://127.0.0.1/"))
     for form in ([file, bad], [bad, file]):
-        assert world.client.post("/v1/jobs", files=form).status_code == 400
-    assert len(world.jobs.jobs) == 1
-    assert world.audio.objects == {}
+        assert api.client.post("/v1/jobs", files=form).status_code == 400
+    assert len(api.jobs.jobs) == 1
+    assert api.audio.objects == {}
 
 
-def test_the_same_request_again_is_still_the_same_job(world: World) -> None:
-    analyse(world, send(world))
-    answers = [send(world, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+def test_the_same_request_again_is_still_the_same_job(api: ApiHarness) -> None:
+    analyse(api, send(api))
+    answers = [send(api, headers={"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].content == answers[1].content
-    assert len(world.jobs.jobs) == 2
+    assert len(api.jobs.jobs) == 2
 
 
-def test_the_numbers_say_that_nothing_was_analysed(world: World) -> None:
-    analyse(world, send(world))
-    send(world)
+def test_the_numbers_say_that_nothing_was_analysed(api: ApiHarness) -> None:
+    analyse(api, send(api))
+    send(api)
     job: Job
-    old, job = world.jobs.changes[-1]
+    old, job = api.jobs.changes[-1]
     assert (old, job.state) == (None, JobState.SUCCEEDED)
-    names = {name.partition("|le=")[0] for name in counts_of(None, job)}
+    names = {name.partition("|le=")[0] for name in metrics_of_change(None, job)}
     assert names == {
         "kammerton_jobs_accepted",
         "kammerton_jobs_cached",
@@ -177,5 +177,5 @@ def test_the_numbers_say_that_nothing_was_analysed(world: World) -> None:
         "kammerton_job_total_seconds",
         "kammerton_job_total_seconds|sum",
     }
-    counters = [counter for _, counters in happened(None, job) for counter in counters]
+    counters = [counter for _, counters in counters_of_change(None, job) for counter in counters]
     assert counters == ["count:accepted", "count:cached", "count:succeeded", "verdict:432"]

@@ -14,8 +14,8 @@ from api.uploads.buffer_pool import BufferPool
 from api.uploads.receiver import Receiver, Target
 from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
+from tests.support.api_harness import MAX_BYTES, ApiHarness
 from tests.support.fakes.jobs import MemoryAudioStore
-from tests.unit.api.conftest import MOST_BYTES, World
 
 SONG = b"fLaC" + bytes(range(256)) * 40
 
@@ -24,13 +24,9 @@ def digest_of(body: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
 
 
-def stays_clean(world: World) -> bool:
+def stays_clean(api: ApiHarness) -> bool:
     return not (
-        world.audio.objects
-        or world.audio.uploads
-        or world.jobs.jobs
-        or world.queue.messages
-        or world.uploads.uploads
+        api.audio.objects or api.audio.uploads or api.jobs.jobs or api.queue.messages or api.uploads.uploads
     )
 
 
@@ -40,7 +36,7 @@ class Untouchable(MemoryAudioStore):
     def put(self, *_: Any, **__: Any) -> None:
         raise AssertionError("storage was touched")
 
-    def begin(self, *_: Any, **__: Any) -> Any:
+    def start_upload(self, *_: Any, **__: Any) -> Any:
         raise AssertionError("storage was touched")
 
     def delete(self, key: str) -> None:
@@ -50,7 +46,7 @@ class Untouchable(MemoryAudioStore):
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [
-        (SONG, {"Content-Length": str(MOST_BYTES + 1)}, 413),
+        (SONG, {"Content-Length": str(MAX_BYTES + 1)}, 413),
         (SONG, {"Content-Type": "text/html"}, 415),
         (b"%PDF-1.4" + SONG, {"Content-Type": "audio/mpeg"}, 415),
         (b"x", {}, 415),
@@ -61,67 +57,67 @@ class Untouchable(MemoryAudioStore):
 def test_what_can_be_refused_early_never_touches_storage(
     content: bytes, headers: dict[str, str], status: int
 ) -> None:
-    world = World(audio=Untouchable())
-    with world.client as client:
+    api = ApiHarness(audio=Untouchable())
+    with api.client as client:
         answer = client.post("/v1/jobs", content=content, headers=headers)
     assert answer.status_code == status, answer.text
-    assert stays_clean(world)
+    assert stays_clean(api)
 
 
-def test_a_refused_size_names_the_limit(world: World) -> None:
-    answer = world.client.post("/v1/jobs", content=SONG, headers={"Content-Length": str(10**12)})
-    assert answer.json()["limit_bytes"] == MOST_BYTES
-    assert f"{MOST_BYTES:,}" in answer.json()["detail"]
+def test_a_refused_size_names_the_limit(api: ApiHarness) -> None:
+    answer = api.client.post("/v1/jobs", content=SONG, headers={"Content-Length": str(10**12)})
+    assert answer.json()["limit_bytes"] == MAX_BYTES
+    assert f"{MAX_BYTES:,}" in answer.json()["detail"]
 
 
-def test_what_came_instead_of_sound_is_named(world: World) -> None:
-    answer = world.client.post("/v1/jobs", files={"file": ("song.mp3", b"PK\x03\x04" + SONG, "audio/mpeg")})
+def test_what_came_instead_of_sound_is_named(api: ApiHarness) -> None:
+    answer = api.client.post("/v1/jobs", files={"file": ("song.mp3", b"PK\x03\x04" + SONG, "audio/mpeg")})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media")
     assert "ZIP" in answer.json()["detail"]
 
 
-def test_a_true_digest_is_accepted_and_a_false_one_leaves_nothing(world: World) -> None:
-    good = world.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": digest_of(SONG)})
+def test_a_true_digest_is_accepted_and_a_false_one_leaves_nothing(api: ApiHarness) -> None:
+    good = api.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": digest_of(SONG)})
     assert good.status_code == 202
-    world.client.delete(good.headers["location"])
-    world.queue.messages.clear()
+    api.client.delete(good.headers["location"])
+    api.queue.messages.clear()
     for body in (SONG, SONG + bytes(11 * 1024 * 1024)):
-        answer = world.client.post("/v1/jobs", content=body, headers={"Content-Digest": digest_of(b"else")})
+        answer = api.client.post("/v1/jobs", content=body, headers={"Content-Digest": digest_of(b"else")})
         assert (answer.status_code, answer.json()["code"]) == (400, "digest_mismatch")
-        assert stays_clean(world)
+        assert stays_clean(api)
 
 
-def test_a_forms_digest_is_of_the_whole_form(world: World) -> None:
+def test_a_forms_digest_is_of_the_whole_form(api: ApiHarness) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + SONG + b"\r\n--b--\r\n"
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    good = world.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(body)})
-    bad = world.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(SONG)})
+    good = api.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(body)})
+    bad = api.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(SONG)})
     assert (good.status_code, bad.status_code) == (202, 400)
 
 
-def test_digests_of_other_kinds_are_not_ours_to_check(world: World) -> None:
+def test_digests_of_other_kinds_are_not_ours_to_check(api: ApiHarness) -> None:
     headers = {"Content-Digest": f"sha-512=:AAAA:, {digest_of(SONG)}"}
-    assert world.client.post("/v1/jobs", content=SONG, headers=headers).status_code == 202
+    assert api.client.post("/v1/jobs", content=SONG, headers=headers).status_code == 202
     assert (
-        world.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": "md5=:AA:"}).status_code == 202
+        api.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": "md5=:AA:"}).status_code == 202
     )
 
 
-def test_an_upload_is_registered_while_it_lasts_and_no_longer(world: World) -> None:
-    put = world.audio.put
+def test_an_upload_is_registered_while_it_lasts_and_no_longer(api: ApiHarness) -> None:
+    put = api.audio.put
 
     def put_and_look(key: str, *args: Any, **named: Any) -> None:
-        assert [upload.id for upload in world.uploads.alive()] == [key]
+        assert [upload.id for upload in api.uploads.list_alive()] == [key]
         put(key, *args, **named)
 
-    world.audio.put = put_and_look  # type: ignore[method-assign]
-    assert world.client.post("/v1/jobs", params={"filename": "a.flac"}, content=SONG).status_code == 202
-    assert world.uploads.alive() == ()
+    api.audio.put = put_and_look  # type: ignore[method-assign]
+    assert api.client.post("/v1/jobs", params={"filename": "a.flac"}, content=SONG).status_code == 202
+    assert api.uploads.list_alive() == ()
 
 
-def test_a_job_that_may_have_been_recorded_keeps_its_audio(world: World) -> None:
+def test_a_job_that_may_have_been_recorded_keeps_its_audio(api: ApiHarness) -> None:
     """Audio without a record is the rescuer's; a record without audio would be a lie."""
-    add = world.jobs.add
+    add = api.jobs.add
 
     def recorded_but_unanswered(job: Job) -> None:
         add(job)
@@ -130,14 +126,14 @@ def test_a_job_that_may_have_been_recorded_keeps_its_audio(world: World) -> None
     def away(job_id: str) -> None:
         raise Unavailable("The job store does not answer; try again later.")
 
-    world.jobs.add = recorded_but_unanswered  # type: ignore[method-assign]
-    world.jobs.remove = away  # type: ignore[method-assign]
-    assert world.client.post("/v1/jobs", content=SONG).status_code == 503
-    assert set(world.jobs.jobs) == set(world.audio.objects)
+    api.jobs.add = recorded_but_unanswered  # type: ignore[method-assign]
+    api.jobs.remove = away  # type: ignore[method-assign]
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 503
+    assert set(api.jobs.jobs) == set(api.audio.objects)
 
 
-def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(world: World) -> None:
-    begin = world.audio.begin
+def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(api: ApiHarness) -> None:
+    begin = api.audio.start_upload
 
     def failing(key: str, *, media_type: str) -> Any:
         upload = begin(key, media_type=media_type)
@@ -151,15 +147,15 @@ def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(world: W
         upload.write = refuse_second  # type: ignore[method-assign]
         return upload
 
-    world.audio.begin = failing  # type: ignore[method-assign]
-    answer = world.client.post("/v1/jobs", content=b"fLaC" + bytes(MOST_BYTES - 10))
+    api.audio.start_upload = failing  # type: ignore[method-assign]
+    answer = api.client.post("/v1/jobs", content=b"fLaC" + bytes(MAX_BYTES - 10))
     assert answer.status_code == 503
-    assert stays_clean(world)
+    assert stays_clean(api)
 
 
 def terms(**changes: Any) -> JobLimits:
     fields: dict[str, Any] = {
-        "max_upload_bytes": MOST_BYTES,
+        "max_upload_bytes": MAX_BYTES,
         "upload_idle_seconds": 5,
         "attempts": 3,
         "keep_seconds": 60,

@@ -4,11 +4,11 @@ import pytest
 
 from api.web.charts import WIDTH, histogram_chart, spectrum_chart
 from shared.domain.report import Spectrum
-from tests.support.factories import a_report
+from tests.support.factories import make_report
 
 
 def test_the_detected_pitch_is_marked_at_its_cents() -> None:
-    chart = histogram_chart(a_report().tuning)
+    chart = histogram_chart(make_report().tuning)
     assert chart is not None
     assert chart.found is not None
     assert chart.found.x == pytest.approx(WIDTH * (50 - 31.6) / 100)
@@ -20,7 +20,7 @@ def test_the_detected_pitch_is_marked_at_its_cents() -> None:
 def test_the_highest_bar_fills_the_chart_and_bars_near_the_result_are_highlighted() -> None:
     bins = [0.0] * 100
     bins[18], bins[70] = 0.6, 0.3
-    chart = histogram_chart(a_report(histogram=tuple(bins)).tuning)
+    chart = histogram_chart(make_report(histogram=tuple(bins)).tuning)
     assert chart is not None
     assert [(bar.height, bar.is_near) for bar in chart.bars] == [(200.0, True), (100.0, False)]
 
@@ -28,20 +28,20 @@ def test_the_highest_bar_fills_the_chart_and_bars_near_the_result_are_highlighte
 def test_bars_across_the_semitone_boundary_are_near() -> None:
     bins = [0.0] * 100
     bins[0] = bins[99] = 0.5
-    chart = histogram_chart(a_report(histogram=tuple(bins), deviation_440_cents=49.0).tuning)
+    chart = histogram_chart(make_report(histogram=tuple(bins), deviation_440_cents=49.0).tuning)
     assert chart is not None
     assert [bar.is_near for bar in chart.bars] == [True, True]
 
 
 def test_a_report_without_partials_has_no_charts() -> None:
-    assert histogram_chart(a_report(histogram=()).tuning) is None
-    assert histogram_chart(a_report(histogram=(0.0,) * 100).tuning) is None
-    assert spectrum_chart(a_report(spectrum=None).tuning) is None
+    assert histogram_chart(make_report(histogram=()).tuning) is None
+    assert histogram_chart(make_report(histogram=(0.0,) * 100).tuning) is None
+    assert spectrum_chart(make_report(spectrum=None).tuning) is None
 
 
 def test_the_dominant_peak_is_marked_at_its_frequency() -> None:
     spectrum = Spectrum(low_hz=20.0, high_hz=20_000.0, levels_db=(-90.0, 0.0, -36.0, -72.0))
-    chart = spectrum_chart(a_report(spectrum=spectrum, dominant_hz=200.0, dominant_note="G#3").tuning)
+    chart = spectrum_chart(make_report(spectrum=spectrum, dominant_hz=200.0, dominant_note="G#3").tuning)
     assert chart is not None
     assert chart.peak is not None
     assert chart.peak.x == pytest.approx(WIDTH / 3, abs=0.01)

@@ -8,9 +8,9 @@ import pytest
 from shared.domain.job import Problem
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Verdict
-from tests.support.factories import a_job, a_report
-from tests.support.html import dangers
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.factories import make_job, make_report
+from tests.support.html import unsafe_markup
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 SUCCEEDED: dict[str, Any] = {
@@ -21,8 +21,8 @@ SUCCEEDED: dict[str, Any] = {
 }
 
 
-def test_the_form_works_without_a_script(world: World) -> None:
-    answer = world.client.post(
+def test_the_form_works_without_a_script(api: ApiHarness) -> None:
+    answer = api.client.post(
         "/v1/jobs",
         headers=HTML,
         files={"file": ("söng.mp3", b"ID3 not much", "audio/mpeg")},
@@ -30,28 +30,28 @@ def test_the_form_works_without_a_script(world: World) -> None:
         follow_redirects=False,
     )
     assert answer.status_code == 303
-    page = world.client.get(answer.headers["location"], headers=HTML)
+    page = api.client.get(answer.headers["location"], headers=HTML)
     assert page.status_code == 200
     assert '<noscript><meta http-equiv="refresh"' in page.text
     assert "söng.mp3" in page.text
     assert "Next in line." in page.text
 
 
-def test_a_refused_form_is_answered_with_a_page(world: World) -> None:
-    answer = world.client.post("/v1/jobs", headers=HTML, files={"file": ("x.mp3", b"", "audio/mpeg")})
+def test_a_refused_form_is_answered_with_a_page(api: ApiHarness) -> None:
+    answer = api.client.post("/v1/jobs", headers=HTML, files={"file": ("x.mp3", b"", "audio/mpeg")})
     assert answer.status_code == 400
     assert answer.headers["content-type"].startswith("text/html")
     assert "The upload is empty" in answer.text
 
 
-def test_a_program_gets_problem_json_instead_of_a_page(world: World) -> None:
-    answer = world.client.get("/v1/jobs/none")
+def test_a_program_gets_problem_json_instead_of_a_page(api: ApiHarness) -> None:
+    answer = api.client.get("/v1/jobs/none")
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_result_shows_its_pitch_and_confidence(world: World) -> None:
-    world.jobs.add(a_job(**SUCCEEDED, report=a_report()))
-    page = world.client.get("/jobs/job-1", headers=HTML).text
+def test_a_result_shows_its_pitch_and_confidence(api: ApiHarness) -> None:
+    api.jobs.add(make_job(**SUCCEEDED, report=make_report()))
+    page = api.client.get("/jobs/job-1", headers=HTML).text
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     assert "A4 = 432.0 Hz ± 0.1" in text
     assert "Tuned a third of a semitone below concert pitch." in text
@@ -64,7 +64,10 @@ def test_a_result_shows_its_pitch_and_confidence(world: World) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"report": a_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.SILENT)}, "The recording is silent"),
+        (
+            {"report": make_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.SILENT)},
+            "The recording is silent",
+        ),
         (
             {
                 "state": JobState.FAILED,
@@ -82,46 +85,46 @@ def test_a_result_shows_its_pitch_and_confidence(world: World) -> None:
         ({"state": JobState.CANCELED}, "Canceled"),
     ],
 )
-def test_a_job_without_an_answer_explains_why(world: World, changes: dict[str, Any], text: str) -> None:
-    world.jobs.add(a_job(**SUCCEEDED | changes))
-    assert text in world.client.get("/jobs/job-1", headers=HTML).text
+def test_a_job_without_an_answer_explains_why(api: ApiHarness, changes: dict[str, Any], text: str) -> None:
+    api.jobs.add(make_job(**SUCCEEDED | changes))
+    assert text in api.client.get("/jobs/job-1", headers=HTML).text
 
 
-def test_an_expired_result_explains_itself(world: World) -> None:
-    answer = world.client.get("/jobs/gone", headers=HTML)
+def test_an_expired_result_explains_itself(api: ApiHarness) -> None:
+    answer = api.client.get("/jobs/gone", headers=HTML)
     assert answer.status_code == 404
     assert "This result is gone" in answer.text
 
 
-def test_a_filename_is_escaped(world: World) -> None:
-    evil = a_job().input.__class__(filename="<script>alert(1)</script>.mp3")
-    world.jobs.add(a_job(input=evil))
-    page = world.client.get("/jobs/job-1", headers=HTML).text
+def test_a_filename_is_escaped(api: ApiHarness) -> None:
+    evil = make_job().input.__class__(filename="<script>alert(1)</script>.mp3")
+    api.jobs.add(make_job(input=evil))
+    page = api.client.get("/jobs/job-1", headers=HTML).text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.mp3" in page
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/jobs/job-1", "/jobs/none"])
-def test_no_page_loads_or_runs_foreign_content(world: World, path: str) -> None:
-    world.jobs.add(a_job(**SUCCEEDED, report=a_report()))
-    answer = world.client.get(path, headers=HTML)
+def test_no_page_loads_or_runs_foreign_content(api: ApiHarness, path: str) -> None:
+    api.jobs.add(make_job(**SUCCEEDED, report=make_report()))
+    answer = api.client.get(path, headers=HTML)
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert dangers(answer.text) == []
+    assert unsafe_markup(answer.text) == []
 
 
-def test_static_files_with_a_hash_are_cached_forever(world: World) -> None:
-    found = re.search(r'href="(/static/kammerton\.css\?v=\w+)"', world.client.get("/").text)
+def test_static_files_with_a_hash_are_cached_forever(api: ApiHarness) -> None:
+    found = re.search(r'href="(/static/kammerton\.css\?v=\w+)"', api.client.get("/").text)
     assert found is not None
-    assert "immutable" in world.client.get(found[1]).headers["cache-control"]
-    assert world.client.get("/static/kammerton.css").headers["cache-control"] == "no-cache"
-    assert world.client.get("/static/../app.py").status_code == 404
+    assert "immutable" in api.client.get(found[1]).headers["cache-control"]
+    assert api.client.get("/static/kammerton.css").headers["cache-control"] == "no-cache"
+    assert api.client.get("/static/../app.py").status_code == 404
 
 
-def test_the_reference_names_every_route_with_its_parameters(world: World) -> None:
-    page = world.client.get("/docs").text
-    for path, item in world.client.get("/openapi.json").json()["paths"].items():
+def test_the_reference_names_every_route_with_its_parameters(api: ApiHarness) -> None:
+    page = api.client.get("/docs").text
+    for path, item in api.client.get("/openapi.json").json()["paths"].items():
         assert f">{path}</code>" in page
         for operation in item.values():
             for parameter in operation.get("parameters", []):
@@ -129,8 +132,8 @@ def test_the_reference_names_every_route_with_its_parameters(world: World) -> No
     assert "midnight.mp3" in page
 
 
-def test_the_reference_shows_every_form_of_an_upload(world: World) -> None:
-    page = world.client.get("/docs").text
+def test_the_reference_shows_every_form_of_an_upload(api: ApiHarness) -> None:
+    page = api.client.get("/docs").text
     section = page[page.index("Upload a recording</h2>") :].partition("</section>")[0]
     form, raw, json = re.split(r"Or as ", section.partition("Body as ")[2])
     assert form.startswith("<code>multipart/form-data</code></p>")

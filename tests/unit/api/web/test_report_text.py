@@ -6,7 +6,7 @@ from api.web import report_text
 from shared.domain.job import Problem
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Verdict
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
 
 @pytest.mark.parametrize(
@@ -26,15 +26,15 @@ def test_a_deviation_is_compared_with_concert_pitch(cents: float, text: str) -> 
 
 
 def test_a_detected_pitch_is_shown_in_hertz() -> None:
-    answer = report_text.answer(a_job(state=JobState.SUCCEEDED, report=a_report()))
+    answer = report_text.answer(make_job(state=JobState.SUCCEEDED, report=make_report()))
     assert answer is not None
     assert (answer.headline, answer.tone) == ("Tuned to A4 = 432.0 Hz", "found")
 
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_for_an_inconclusive_verdict_is_explained(reason: Reason) -> None:
-    report = a_report(verdict=Verdict.INCONCLUSIVE, reason=reason)
-    answer = report_text.answer(a_job(state=JobState.SUCCEEDED, report=report))
+    report = make_report(verdict=Verdict.INCONCLUSIVE, reason=reason)
+    answer = report_text.answer(make_job(state=JobState.SUCCEEDED, report=report))
     assert answer is not None
     assert answer.tone == "unsure"
     assert len(answer.detail) > 40
@@ -42,36 +42,36 @@ def test_every_reason_for_an_inconclusive_verdict_is_explained(reason: Reason) -
 
 def test_a_failure_says_what_happened_and_what_to_do() -> None:
     problem = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
-    answer = report_text.answer(a_job(state=JobState.FAILED, problem=problem))
+    answer = report_text.answer(make_job(state=JobState.FAILED, problem=problem))
     assert answer is not None
     assert answer.detail.startswith("No decoder finds audio in this file. Export it")
 
 
 def test_an_unfinished_job_has_no_answer() -> None:
-    assert report_text.answer(a_job()) is None
+    assert report_text.answer(make_job()) is None
 
 
 def test_a_standard_is_named_and_the_nearest_one_is_called_nearest() -> None:
-    exact = report_text.standard(a_report(a4_hz=442.02, nearest_standard_hz=442.0).tuning)
-    near = report_text.standard(a_report(a4_hz=441.0, nearest_standard_hz=440.0).tuning)
+    exact = report_text.standard(make_report(a4_hz=442.02, nearest_standard_hz=442.0).tuning)
+    near = report_text.standard(make_report(a4_hz=441.0, nearest_standard_hz=440.0).tuning)
     assert exact == "442 Hz is the pitch of many orchestras."
     assert near == "The nearest standard is 440 Hz, concert pitch."
 
 
 def test_reference_pitches_that_sound_like_the_result_are_left_out() -> None:
-    assert report_text.compare_hz(a_report(a4_hz=432.04).tuning) == [440.0]
-    assert report_text.compare_hz(a_report(a4_hz=445.0).tuning) == [440.0, 432.0]
+    assert report_text.compare_hz(make_report(a4_hz=432.04).tuning) == [440.0]
+    assert report_text.compare_hz(make_report(a4_hz=445.0).tuning) == [440.0, 432.0]
 
 
 def test_a_drift_is_mentioned_and_a_steady_tuning_is_not() -> None:
-    steady = report_text.remarks(a_report(also_fits_hz=()))
-    drifting = report_text.remarks(a_report(also_fits_hz=(), drift_cents=(-4.0, None, 5.0)))
+    steady = report_text.remarks(make_report(also_fits_hz=()))
+    drifting = report_text.remarks(make_report(also_fits_hz=(), drift_cents=(-4.0, None, 5.0)))
     assert steady == []
     assert drifting == ["The tuning changes by 9 cents within the minute."]
 
 
 def test_temperaments_and_single_tones_are_explained() -> None:
-    just = report_text.remarks(a_report(also_fits_hz=(), temperament="just"))
-    bell = report_text.remarks(a_report(also_fits_hz=(), remarks=("single_tone",)))
+    just = report_text.remarks(make_report(also_fits_hz=(), temperament="just"))
+    bell = report_text.remarks(make_report(also_fits_hz=(), remarks=("single_tone",)))
     assert "just intonation" in just[0]
     assert "bell" in bell[0]

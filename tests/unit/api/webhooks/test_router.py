@@ -8,8 +8,8 @@ import pytest
 
 from shared.domain.api_key import Scope
 from shared.domain.delivery import Attempt, DeliveryState
-from tests.support.fakes.webhooks import a_delivery
-from tests.unit.api.conftest import World
+from tests.support.api_harness import ApiHarness
+from tests.support.fakes.webhooks import make_delivery
 
 HOOK = "https://hooks.example/songs"
 
@@ -18,7 +18,7 @@ HOOK = "https://hooks.example/songs"
 class Client:
     """Speaks for one API key."""
 
-    world: World
+    api: ApiHarness
     token: str
 
     @property
@@ -26,19 +26,19 @@ class Client:
         return self.token.split("_")[1]
 
     def __call__(self, method: str, path: str, **more: Any) -> Any:
-        return self.world.client.request(
+        return self.api.client.request(
             method, f"/v1/webhooks{path}", headers={"Authorization": f"Bearer {self.token}"}, **more
         )
 
 
 @pytest.fixture
-def ask(world: World) -> Client:
-    return Client(world, world.token(Scope.JOBS_READ, Scope.JOBS_WRITE))
+def ask(api: ApiHarness) -> Client:
+    return Client(api, api.token(Scope.JOBS_READ, Scope.JOBS_WRITE))
 
 
 @pytest.fixture
-def stranger(world: World) -> Client:
-    return Client(world, world.token(Scope.JOBS_READ, Scope.JOBS_WRITE))
+def stranger(api: ApiHarness) -> Client:
+    return Client(api, api.token(Scope.JOBS_READ, Scope.JOBS_WRITE))
 
 
 def registered(ask: Client, **changes: Any) -> str:
@@ -120,9 +120,9 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
 def test_a_caller_without_a_key_is_told_to_send_one(
-    world: World, method: str, path: str, body: dict[str, Any] | None
+    api: ApiHarness, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
-    answer = world.client.request(method, f"/v1/webhooks{path}", json=body)
+    answer = api.client.request(method, f"/v1/webhooks{path}", json=body)
     assert answer.status_code == 401
     assert answer.json()["code"] == "unauthenticated"
 
@@ -134,7 +134,7 @@ def test_another_keys_webhooks_do_not_exist(
     ask: Client, stranger: Client, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     made = registered(ask)
-    ask.world.deliveries.add(a_delivery(owner=ask.key_id, endpoint_id=made))
+    ask.api.deliveries.add(make_delivery(owner=ask.key_id, endpoint_id=made))
     assert stranger(method, path.replace("ep_1", made), json=body).status_code == 404
     assert stranger("GET", "/deliveries", params={"endpoint_id": made}).status_code == 404
     assert stranger("GET", "/deliveries").json() == {"deliveries": []}
@@ -155,11 +155,11 @@ def test_a_key_has_its_own_secret_and_rotates_it_with_an_overlap(ask: Client, st
     assert ask("POST", "/secret/rotate", json={"overlap_seconds": -1}).status_code == 422
     third = ask("POST", "/secret/rotate", json={"overlap_seconds": 0}).json()
     assert len(third["old"]) == 1
-    assert ask.world.endpoints.secrets(ask.key_id).current == third["secret"]
+    assert ask.api.endpoints.secrets(ask.key_id).current == third["secret"]
 
 
-def test_a_key_that_may_only_read_rotates_nothing(world: World) -> None:
-    reader = Client(world, world.token(Scope.JOBS_READ))
+def test_a_key_that_may_only_read_rotates_nothing(api: ApiHarness) -> None:
+    reader = Client(api, api.token(Scope.JOBS_READ))
     assert reader("GET", "/secret").status_code == 200
     assert reader("POST", "/secret/rotate").status_code == 403
     assert reader("POST", "", json={"url": HOOK}).status_code == 403
@@ -169,7 +169,7 @@ def test_a_test_event_is_due_at_once(ask: Client) -> None:
     made = registered(ask)
     answer = ask("POST", f"/{made}/test")
     assert answer.status_code == 202
-    delivery = ask.world.deliveries.get(answer.json()["id"])
+    delivery = ask.api.deliveries.get(answer.json()["id"])
     body = json.loads(delivery.body)
     assert (body["type"], body["data"]) == ("webhook.test", {"endpoint_id": made})
     assert (delivery.url, delivery.server, delivery.endpoint_id) == (HOOK, "hooks.example", made)
@@ -180,10 +180,10 @@ def test_the_log_shows_the_owner_every_attempt_with_the_public_receivers_words(a
     made = registered(ask)
     public = Attempt(at=5.0, milliseconds=84, status=500, error="It answered 500.", response="words")
     internal = Attempt(at=6.0, milliseconds=8, status=500, response="internal words", is_internal=True)
-    ask.world.deliveries.add(
-        a_delivery(1, owner=ask.key_id, endpoint_id=made, attempts=(public, internal), url=HOOK)
+    ask.api.deliveries.add(
+        make_delivery(1, owner=ask.key_id, endpoint_id=made, attempts=(public, internal), url=HOOK)
     )
-    ask.world.deliveries.add(a_delivery(2, owner=ask.key_id))
+    ask.api.deliveries.add(make_delivery(2, owner=ask.key_id))
     found = ask("GET", "/deliveries", params={"endpoint_id": made})
     (delivery,) = found.json()["deliveries"]
     assert (delivery["url"], delivery["job_id"]) == (HOOK, "job-1")
@@ -197,19 +197,21 @@ def test_the_log_shows_the_owner_every_attempt_with_the_public_receivers_words(a
 
 def test_one_delivery_is_sent_again_under_its_id(ask: Client) -> None:
     made = registered(ask)
-    done = a_delivery(owner=ask.key_id, endpoint_id=made, state=DeliveryState.DELIVERED, due_at=None, tries=3)
-    ask.world.deliveries.add(done)
+    done = make_delivery(
+        owner=ask.key_id, endpoint_id=made, state=DeliveryState.DELIVERED, due_at=None, tries=3
+    )
+    ask.api.deliveries.add(done)
     answer = ask("POST", f"/deliveries/{done.id}/redeliver")
     assert answer.status_code == 202
     assert (answer.json()["id"], answer.json()["state"]) == (done.id, "pending")
-    assert ask.world.deliveries.get(done.id).tries == 0
+    assert ask.api.deliveries.get(done.id).tries == 0
 
 
 def test_all_that_failed_since_a_time_is_sent_again(ask: Client) -> None:
     made = registered(ask)
     for number, state in ((1, "failed"), (2, "failed"), (3, "delivered"), (4, "failed")):
-        ask.world.deliveries.add(
-            a_delivery(
+        ask.api.deliveries.add(
+            make_delivery(
                 number,
                 owner=ask.key_id,
                 endpoint_id=made if number < 4 else None,
@@ -221,6 +223,6 @@ def test_all_that_failed_since_a_time_is_sent_again(ask: Client) -> None:
     assert ask("POST", "/redeliver", json=only_endpoint).json() == {"redelivered": 1, "more": False}
     everything = {"since": "1970-01-01T00:00:00Z"}
     assert ask("POST", "/redeliver", json=everything).json() == {"redelivered": 2, "more": False}
-    states = {one.id: one.state for one in ask.world.deliveries.deliveries.values()}
+    states = {one.id: one.state for one in ask.api.deliveries.deliveries.values()}
     assert states == {"msg_1": "pending", "msg_2": "pending", "msg_3": "delivered", "msg_4": "pending"}
     assert ask("POST", "/redeliver", json={"since": "yesterday"}).status_code == 422

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from shared.domain.audio_format import SNIFF_BYTES, looks_like_audio, what_it_is
+from shared.domain.audio_format import SNIFF_BYTES, describe_content, looks_like_audio
 
 MP3_FRAME = b"\xff\xfb\x90\x64" + bytes(413)
 ADTS_FRAME = b"\xff\xf1\x50\x80\x0d\x1f\xfc" + bytes(97)
@@ -45,7 +45,7 @@ def test_sound_is_let_in(kind: str) -> None:
 def test_anything_else_is_named(kind: str) -> None:
     head, words = ELSE[kind]
     assert not looks_like_audio(head)
-    assert words in what_it_is(head)
+    assert words in describe_content(head)
 
 
 def test_noise_is_hardly_ever_taken_for_sound() -> None:

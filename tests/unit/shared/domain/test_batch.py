@@ -2,22 +2,22 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.batch import MOST_ITEMS, Batch, BatchState, Item, ItemState, matters
+from shared.domain.batch import MAX_ITEMS, Batch, BatchItem, BatchState, ItemState, affected_batch_id
 from shared.domain.job import Callback, Job, Problem
 from shared.domain.webhook import EventType
 from shared.schemas.batch import BatchView
-from shared.schemas.webhook_event import event_of_batch
-from tests.support.factories import a_batch, a_job, a_report
+from shared.schemas.webhook_event import batch_event
+from tests.support.factories import make_batch, make_job, make_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")
 
 
 def running(job_id: str) -> Job:
-    return a_job(job_id, batch_id="batch-1").start(worker="w", now=2.0, lease_seconds=15)
+    return make_job(job_id, batch_id="batch-1").start(worker="w", now=2.0, lease_seconds=15)
 
 
 def succeeded(job_id: str) -> Job:
-    return running(job_id).succeed(1, a_report(), now=3.0)
+    return running(job_id).succeed(1, make_report(), now=3.0)
 
 
 def failed(job_id: str) -> Job:
@@ -27,12 +27,12 @@ def failed(job_id: str) -> Job:
 
 def see(batch: Batch, *jobs: Job, now: float = 3.0) -> Batch:
     for job in jobs:
-        batch = batch.see(job.id, job, now=now)
+        batch = batch.record_job(job.id, job, now=now)
     return batch
 
 
 def test_a_batch_is_completed_when_its_last_job_has_ended() -> None:
-    first = see(a_batch(), succeeded("job-1"))
+    first = see(make_batch(), succeeded("job-1"))
     assert (first.state, first.completed_at, first.expires_at) == (BatchState.RUNNING, None, None)
     assert first.open_ids == ("job-2",)
     both = see(first, failed("job-2"), now=5.0)
@@ -45,7 +45,7 @@ def test_a_batch_is_completed_when_its_last_job_has_ended() -> None:
 
 
 def test_a_retry_opens_it_again_and_its_first_end_stays() -> None:
-    done = see(a_batch(), succeeded("job-1"), failed("job-2"), now=5.0)
+    done = see(make_batch(), succeeded("job-1"), failed("job-2"), now=5.0)
     retried = failed("job-2").retry(now=6.0, attempts=3)
     again = see(done, retried, now=6.0)
     assert (again.state, again.completed_at, again.expires_at) == (BatchState.RUNNING, 5.0, None)
@@ -54,36 +54,36 @@ def test_a_retry_opens_it_again_and_its_first_end_stays() -> None:
 
 
 def test_a_retry_before_the_end_puts_the_end_off() -> None:
-    batch = see(a_batch(), failed("job-1"), failed("job-1").retry(now=4.0, attempts=3), succeeded("job-2"))
+    batch = see(make_batch(), failed("job-1"), failed("job-1").retry(now=4.0, attempts=3), succeeded("job-2"))
     assert batch.completed_at is None
     assert see(batch, succeeded("job-1"), now=9.0).completed_at == 9.0
 
 
 def test_what_a_deleted_job_has_found_is_forgotten() -> None:
-    batch = see(a_batch(), succeeded("job-1")).see("job-1", None, now=4.0)
+    batch = see(make_batch(), succeeded("job-1")).record_job("job-1", None, now=4.0)
     assert batch.items[0].outcome is not None
     assert (batch.items[0].outcome.state, batch.items[0].outcome.verdict) == (ItemState.GONE, None)
 
 
 def test_the_deletion_of_the_last_open_job_completes_a_batch() -> None:
-    assert see(a_batch(), succeeded("job-1")).see("job-2", None, now=7.0).completed_at == 7.0
+    assert see(make_batch(), succeeded("job-1")).record_job("job-2", None, now=7.0).completed_at == 7.0
 
 
 def test_a_deletion_after_the_end_changes_no_time() -> None:
-    done = see(a_batch(), succeeded("job-1"), succeeded("job-2"), now=5.0)
-    later = done.see("job-1", None, now=50.0)
+    done = see(make_batch(), succeeded("job-1"), succeeded("job-2"), now=5.0)
+    later = done.record_job("job-1", None, now=50.0)
     assert (later.completed_at, later.expires_at) == (5.0, 105.0)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "yes"),
     [
-        (None, a_job(batch_id="batch-1"), False),
-        (a_job(batch_id="batch-1"), running("job-1"), False),
+        (None, make_job(batch_id="batch-1"), False),
+        (make_job(batch_id="batch-1"), running("job-1"), False),
         (running("job-1"), succeeded("job-1"), True),
-        (succeeded("job-1"), succeeded("job-1").forget_audio(), False),
+        (succeeded("job-1"), succeeded("job-1").mark_audio_deleted(), False),
         (failed("job-1"), failed("job-1").retry(now=4.0, attempts=1), True),
-        (a_job(batch_id="batch-1"), None, True),
+        (make_job(batch_id="batch-1"), None, True),
         (succeeded("job-1"), None, True),
         (replace(running("job-1"), batch_id=None), replace(succeeded("job-1"), batch_id=None), False),
     ],
@@ -91,16 +91,16 @@ def test_a_deletion_after_the_end_changes_no_time() -> None:
 def test_only_ends_retries_and_removals_matter_to_a_batch(
     old: Job | None, new: Job | None, yes: bool
 ) -> None:
-    assert matters(old, new) == ("batch-1" if yes else None)
+    assert affected_batch_id(old, new) == ("batch-1" if yes else None)
 
 
 def test_its_end_is_told_once() -> None:
-    start = a_batch(callback=CALLBACK)
+    start = make_batch(callback=CALLBACK)
     half = see(start, failed("job-1"))
     done = see(half, succeeded("job-2"), now=5.0)
     again = see(done, failed("job-1").retry(now=6.0, attempts=3), succeeded("job-1"), now=7.0)
-    assert event_of_batch(start, half) is None
-    event = event_of_batch(half, done)
+    assert batch_event(start, half) is None
+    event = batch_event(half, done)
     assert event is not None
     assert (event.type, event.batch_id, event.job_id, event.callback) == (
         "batch.completed",
@@ -109,36 +109,36 @@ def test_its_end_is_told_once() -> None:
         CALLBACK,
     )
     assert '"verdict":"432"' in event.body
-    assert event_of_batch(done, again) is None
+    assert batch_event(done, again) is None
 
 
 def test_nobody_hears_of_a_batch_that_is_being_deleted_or_that_nobody_asked_about() -> None:
-    for batch in (a_batch(callback=CALLBACK).delete(), a_batch()):
+    for batch in (make_batch(callback=CALLBACK).mark_deleting(), make_batch()):
         done = see(batch, succeeded("job-1"), succeeded("job-2"))
-        assert event_of_batch(batch, done) is None
+        assert batch_event(batch, done) is None
 
 
 def test_the_key_of_a_batch_hears_of_it_though_its_callback_wants_only_jobs() -> None:
     callback = replace(CALLBACK, events=(EventType.FAILED,))
-    batch = a_batch(owner="key-1", callback=callback)
-    event = event_of_batch(batch, see(batch, succeeded("job-1"), succeeded("job-2")))
+    batch = make_batch(owner="key-1", callback=callback)
+    event = batch_event(batch, see(batch, succeeded("job-1"), succeeded("job-2")))
     assert event is not None
     assert event.callback is None
 
 
 def test_a_body_of_the_most_items_stays_small() -> None:
-    batch = a_batch(
+    batch = make_batch(
         owner="key-1",
-        items=tuple(Item(job_id=f"{number:022}", filename="x" * 200) for number in range(MOST_ITEMS)),
+        items=tuple(BatchItem(job_id=f"{number:022}", filename="x" * 200) for number in range(MAX_ITEMS)),
     )
     done = see(batch, *(succeeded(item.job_id) for item in batch.items))
-    event = event_of_batch(batch, done)
+    event = batch_event(batch, done)
     assert event is not None
     assert len(event.body.encode()) < 20_000
 
 
 def test_the_view_counts_every_item_once() -> None:
-    batch = see(a_batch("batch-1", "a", "b", "c", "d"), succeeded("a")).see("b", None, now=3.0)
+    batch = see(make_batch("batch-1", "a", "b", "c", "d"), succeeded("a")).record_job("b", None, now=3.0)
     view = BatchView.of(batch, {"c": ItemState.RUNNING})
     assert {name: n for name, n in view.counts.model_dump().items() if n} == {
         "succeeded": 1,

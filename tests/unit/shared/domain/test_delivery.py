@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.domain.delivery import RETRY_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
+from shared.domain.delivery import RETRY_DELAYS_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
 from shared.domain.endpoint import DISABLED_AFTER_SECONDS
-from shared.errors import Conflict, LostLease
-from tests.support.fakes.webhooks import a_delivery, an_endpoint
+from shared.errors import Conflict, LeaseLost
+from tests.support.fakes.webhooks import make_delivery, make_endpoint
 
 YES = Attempt(at=0.0, milliseconds=5, status=204)
 NO = Attempt(at=0.0, milliseconds=5, status=500, error="It answered 500.")
@@ -17,12 +17,12 @@ def tried(
 ) -> Delivery:
     claimed = delivery.claim(now=now, lease_seconds=30)
     return claimed.record(
-        claimed.claims, attempt, now=now, chance=chance, retry_after_seconds=retry_after_seconds
+        claimed.claims, attempt, now=now, jitter=chance, retry_after_seconds=retry_after_seconds
     )
 
 
 def test_it_is_tried_eleven_times_over_about_three_days() -> None:
-    delivery, now, at = a_delivery(due_at=0.0), 0.0, []
+    delivery, now, at = make_delivery(due_at=0.0), 0.0, []
     while delivery.state is DeliveryState.PENDING:
         assert delivery.due_at is not None
         now = delivery.due_at
@@ -36,50 +36,50 @@ def test_it_is_tried_eleven_times_over_about_three_days() -> None:
 
 
 def test_pauses_are_spread_by_chance() -> None:
-    due = {tried(a_delivery(due_at=0.0), NO, 0.0, chance=chance).due_at for chance in (0.0, 0.5, 1.0)}
+    due = {tried(make_delivery(due_at=0.0), NO, 0.0, chance=chance).due_at for chance in (0.0, 0.5, 1.0)}
     assert due == {5.0, 5.25, 5.5}
 
 
 def test_a_receiver_may_ask_for_a_longer_pause_but_not_for_a_week() -> None:
-    assert tried(a_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=600.0).due_at == 600.0
-    assert tried(a_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=1.0).due_at == 5.0
-    assert tried(a_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=1e9).due_at == 86400.0
+    assert tried(make_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=600.0).due_at == 600.0
+    assert tried(make_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=1.0).due_at == 5.0
+    assert tried(make_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=1e9).due_at == 86400.0
 
 
 def test_a_yes_ends_it_and_a_410_too() -> None:
-    delivered = tried(a_delivery(due_at=0.0), YES, 1.0)
+    delivered = tried(make_delivery(due_at=0.0), YES, 1.0)
     assert (delivered.state, delivered.due_at, delivered.ended_at) == (DeliveryState.DELIVERED, None, 1.0)
-    assert tried(a_delivery(due_at=0.0), GONE, 1.0).state is DeliveryState.FAILED
+    assert tried(make_delivery(due_at=0.0), GONE, 1.0).state is DeliveryState.FAILED
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 301, 302, 304, 307, 308, 400, 404, 429, 500, 503])
 def test_nothing_but_2xx_is_a_yes(status: int) -> None:
-    delivery = tried(a_delivery(due_at=0.0), Attempt(at=0.0, milliseconds=1, status=status), 0.0)
+    delivery = tried(make_delivery(due_at=0.0), Attempt(at=0.0, milliseconds=1, status=status), 0.0)
     assert delivery.state is DeliveryState.PENDING
 
 
 def test_only_the_holder_of_the_lease_ends_an_attempt() -> None:
-    first = a_delivery(due_at=0.0).claim(now=0.0, lease_seconds=30)
+    first = make_delivery(due_at=0.0).claim(now=0.0, lease_seconds=30)
     with pytest.raises(Conflict):
         first.claim(now=29.9, lease_seconds=30)
     second = first.claim(now=30.0, lease_seconds=30)
-    with pytest.raises(LostLease):
-        second.record(first.claims, YES, now=31.0, chance=0)
-    done = second.record(second.claims, NO, now=31.0, chance=0)
+    with pytest.raises(LeaseLost):
+        second.record(first.claims, YES, now=31.0, jitter=0)
+    done = second.record(second.claims, NO, now=31.0, jitter=0)
     assert done.tries == 2
-    with pytest.raises(LostLease):
-        done.record(second.claims, NO, now=31.0, chance=0)
+    with pytest.raises(LeaseLost):
+        done.record(second.claims, NO, now=31.0, jitter=0)
 
 
 def test_an_attempt_whose_sender_died_counts() -> None:
-    delivery = a_delivery(due_at=0.0)
-    for number in range(len(RETRY_SECONDS)):
+    delivery = make_delivery(due_at=0.0)
+    for number in range(len(RETRY_DELAYS_SECONDS)):
         delivery = delivery.claim(now=100.0 * number, lease_seconds=30)
     assert tried(delivery, NO, 5000.0).state is DeliveryState.FAILED
 
 
 def test_a_redelivery_has_all_attempts_anew_the_same_id_and_the_whole_log() -> None:
-    failed = a_delivery(due_at=0.0)
+    failed = make_delivery(due_at=0.0)
     while failed.state is DeliveryState.PENDING:
         failed = tried(failed, NO, failed.due_at or 0.0)
     again = failed.redeliver(now=1e6)
@@ -87,18 +87,18 @@ def test_a_redelivery_has_all_attempts_anew_the_same_id_and_the_whole_log() -> N
     again = tried(again, YES, 1e6)
     assert [attempt.status for attempt in again.attempts] == [500] * 11 + [204]
     with pytest.raises(Conflict):
-        a_delivery(due_at=0.0).claim(now=0.0, lease_seconds=1).redeliver(now=2.0)
+        make_delivery(due_at=0.0).claim(now=0.0, lease_seconds=1).redeliver(now=2.0)
 
 
 def test_the_log_of_one_delivery_stays_bounded() -> None:
-    delivery = a_delivery(due_at=0.0)
+    delivery = make_delivery(due_at=0.0)
     for _ in range(100):
         delivery = tried(delivery.redeliver(now=0.0), NO, 0.0)
     assert len(delivery.attempts) == 30
 
 
 def test_what_is_secret_does_not_show() -> None:
-    shown = repr(a_delivery()) + repr(an_endpoint())
+    shown = repr(make_delivery()) + repr(make_endpoint())
     assert "t0psecret" not in shown
     assert "whsec_" not in shown
 
@@ -109,14 +109,18 @@ def test_one_event_has_another_id_for_each_receiver_and_always_the_same() -> Non
 
 
 def test_an_endpoint_that_fails_for_three_days_is_disabled() -> None:
-    endpoint = an_endpoint().failed(now=100.0).failed(now=100.0 + DISABLED_AFTER_SECONDS - 1)
+    endpoint = (
+        make_endpoint().record_failure(now=100.0).record_failure(now=100.0 + DISABLED_AFTER_SECONDS - 1)
+    )
     assert endpoint.disabled_at is None
-    endpoint = endpoint.failed(now=100.0 + DISABLED_AFTER_SECONDS)
+    endpoint = endpoint.record_failure(now=100.0 + DISABLED_AFTER_SECONDS)
     assert endpoint.disabled_at == 100.0 + DISABLED_AFTER_SECONDS
     assert "three days" in (endpoint.disabled_why or "")
-    assert endpoint.enable() == an_endpoint()
+    assert endpoint.enable() == make_endpoint()
 
 
 def test_one_success_begins_the_three_days_anew() -> None:
-    endpoint = an_endpoint().failed(now=0.0).accepted().failed(now=DISABLED_AFTER_SECONDS)
+    endpoint = (
+        make_endpoint().record_failure(now=0.0).record_success().record_failure(now=DISABLED_AFTER_SECONDS)
+    )
     assert endpoint.disabled_at is None

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from shared.domain.history import bin_of, happened, quantiles
+from shared.domain.history import bin_of, counters_of_change, quantiles
 from shared.domain.job import Job
-from tests.support.factories import a_job, a_report
+from tests.support.factories import make_job, make_report
 
 
 def test_percentiles_are_right_to_five_percent() -> None:
@@ -29,10 +29,10 @@ def test_the_smallest_and_the_impossible_fall_into_the_first_bin() -> None:
 
 
 def test_a_lost_attempt_that_starts_again_counts_as_both() -> None:
-    queued = a_job(queued_at=0.0)
+    queued = make_job(queued_at=0.0)
     running: Job = queued.start(worker="w", now=10.0, lease_seconds=5)
     again: Job = running.start(worker="v", now=20.0, lease_seconds=5)
-    counted = [names for _, names in happened(running, again)]
+    counted = [names for _, names in counters_of_change(running, again)]
     assert [names[0] for names in counted] == ["count:requeued", "count:started"]
 
 
@@ -41,5 +41,5 @@ def test_nothing_measured_has_no_percentiles() -> None:
 
 
 def test_a_change_without_a_new_line_is_no_news() -> None:
-    done: Job = a_job().start(worker="w", now=1.0, lease_seconds=5).succeed(1, a_report(), now=2.0)
-    assert happened(done, done.forget_audio()) == []
+    done: Job = make_job().start(worker="w", now=1.0, lease_seconds=5).succeed(1, make_report(), now=2.0)
+    assert counters_of_change(done, done.mark_audio_deleted()) == []

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from shared.domain.job import Job, Problem
 from shared.domain.job_state import MAX_TIMELINE, JobState
 from shared.domain.source import Source
-from shared.errors import Conflict, KammertonError, LostLease
-from tests.support.factories import a_job, a_report
+from shared.errors import Conflict, KammertonError, LeaseLost
+from tests.support.factories import make_job, make_report
 
 PROBLEM = Problem(code="undecodable", message="No decoder finds audio in this file.", retryable=False)
 
 
 def running(**changes: Any) -> Job:
-    return a_job(**changes).start(worker="w1", now=10.0, lease_seconds=15)
+    return make_job(**changes).start(worker="w1", now=10.0, lease_seconds=15)
 
 
 def test_starting_raises_the_attempt_counter_before_the_work() -> None:
@@ -37,18 +37,18 @@ def test_a_job_with_an_expired_lease_starts_again_under_a_greater_token() -> Non
 
 def test_the_result_of_a_worker_that_lost_its_lease_is_refused() -> None:
     job = running().start(worker="w2", now=25.0, lease_seconds=15)
-    with pytest.raises(LostLease):
-        job.succeed(1, a_report(), now=26.0)
-    assert job.succeed(2, a_report(), now=26.0).state is JobState.SUCCEEDED
+    with pytest.raises(LeaseLost):
+        job.succeed(1, make_report(), now=26.0)
+    assert job.succeed(2, make_report(), now=26.0).state is JobState.SUCCEEDED
 
 
 def test_a_job_that_is_not_due_is_not_started() -> None:
     with pytest.raises(Conflict, match="not due"):
-        a_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
+        make_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
 
 
 def test_lost_attempts_end_in_death_with_the_reason() -> None:
-    job = a_job(attempts_allowed=2)
+    job = make_job(attempts_allowed=2)
     job = job.start(worker="w", now=1, lease_seconds=1).crash(1, "SIGSEGV", now=2, delay_seconds=5)
     assert (job.state, job.due_at) == (JobState.QUEUED, 7)
     job = job.start(worker="w", now=7, lease_seconds=1).crash(2, "SIGSEGV", now=8, delay_seconds=5)
@@ -56,19 +56,19 @@ def test_lost_attempts_end_in_death_with_the_reason() -> None:
     assert job.problem is not None
     assert (job.problem.code, job.problem.retryable) == ("too_many_crashes", True)
     assert job.timeline[-1].why == "SIGSEGV"
-    assert not job.wants_no_audio
+    assert not job.audio_unneeded
 
 
 def test_an_expired_lease_of_the_last_attempt_is_death_not_another_start() -> None:
-    job = a_job(attempts_allowed=1).start(worker="w", now=1, lease_seconds=1)
+    job = make_job(attempts_allowed=1).start(worker="w", now=1, lease_seconds=1)
     assert job.start(worker="w2", now=5, lease_seconds=1).state is JobState.DEAD
 
 
 def test_handing_back_does_not_use_up_an_attempt() -> None:
-    job = a_job(attempts_allowed=1)
+    job = make_job(attempts_allowed=1)
     for attempt in range(1, 6):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
-        job = job.hand_back(attempt, "storage away", now=attempt, delay_seconds=0)
+        job = job.release(attempt, "storage away", now=attempt, delay_seconds=0)
     assert job.state is JobState.QUEUED
 
 
@@ -83,7 +83,7 @@ def test_a_canceled_job_whose_worker_vanished_is_not_run_again() -> None:
 
 
 def test_a_canceled_job_that_is_handed_back_is_not_run_again() -> None:
-    job = running().cancel(now=11).hand_back(1, "storage away", now=12, delay_seconds=0)
+    job = running().cancel(now=11).release(1, "storage away", now=12, delay_seconds=0)
     assert (job.state, job.timeline[-1].why) == (JobState.CANCELED, "storage away")
 
 
@@ -93,13 +93,13 @@ def test_a_cancel_that_came_too_late_does_not_end_a_retry() -> None:
 
 
 def test_a_queued_job_is_canceled_at_once() -> None:
-    job = a_job().cancel(now=5)
+    job = make_job().cancel(now=5)
     assert (job.state, job.finished_at) == (JobState.CANCELED, 5)
 
 
 def test_final_jobs_say_when_they_are_forgotten_and_others_do_not() -> None:
     assert running().expires_at is None
-    assert running().succeed(1, a_report(), now=20).expires_at == 20 + a_job().keep_seconds
+    assert running().succeed(1, make_report(), now=20).expires_at == 20 + make_job().keep_seconds
 
 
 def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
@@ -114,23 +114,23 @@ def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
     )
     assert again.attempts_allowed == 4
     with pytest.raises(Conflict, match="upload the file again"):
-        failed.forget_audio().retry(now=12, attempts=3)
+        failed.mark_audio_deleted().retry(now=12, attempts=3)
 
 
 def test_audio_is_kept_only_for_jobs_that_another_try_can_help() -> None:
-    assert running().fail(1, PROBLEM, now=11).wants_no_audio
-    assert running().succeed(1, a_report(), now=11).wants_no_audio
-    assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).wants_no_audio
-    assert not running().wants_no_audio
+    assert running().fail(1, PROBLEM, now=11).audio_unneeded
+    assert running().succeed(1, make_report(), now=11).audio_unneeded
+    assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).audio_unneeded
+    assert not running().audio_unneeded
 
 
 def test_the_timeline_keeps_the_first_line_and_the_latest() -> None:
-    job = a_job(attempts_allowed=1)
+    job = make_job(attempts_allowed=1)
     for attempt in range(1, 100):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
-        job = job.hand_back(attempt, "storage away", now=attempt, delay_seconds=0)
+        job = job.release(attempt, "storage away", now=attempt, delay_seconds=0)
     assert len(job.timeline) == MAX_TIMELINE
-    assert job.timeline[0].at == a_job().timeline[0].at
+    assert job.timeline[0].at == make_job().timeline[0].at
     assert job.timeline[-1].attempt == 99
 
 
@@ -140,7 +140,7 @@ ACTS = [
     "renew",
     "succeed",
     "fail",
-    "hand_back",
+    "release",
     "crash",
     "lose",
     "cancel",
@@ -156,13 +156,13 @@ def act(job: Job, name: str, token: int, now: float) -> Job:
         case "start":
             return job.start(worker="w", now=now, lease_seconds=3)
         case "renew":
-            return job.renew(token, now=now, lease_seconds=3)
+            return job.renew_lease(token, now=now, lease_seconds=3)
         case "succeed":
-            return job.succeed(token, a_report(), now=now)
+            return job.succeed(token, make_report(), now=now)
         case "fail":
             return job.fail(token, PROBLEM, now=now)
-        case "hand_back":
-            return job.hand_back(token, "away", now=now, delay_seconds=0)
+        case "release":
+            return job.release(token, "away", now=now, delay_seconds=0)
         case "crash":
             return job.crash(token, "SIGSEGV", now=now, delay_seconds=0)
         case "lose":
@@ -177,7 +177,7 @@ def act(job: Job, name: str, token: int, now: float) -> Job:
 
 @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5)), max_size=40))
 def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> None:
-    job = a_job()
+    job = make_job()
     for now, (name, token) in enumerate(steps, start=1):
         before = job
         try:
@@ -196,8 +196,8 @@ def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> No
 
 
 def fetched(**changes: Any) -> Job:
-    source = Source.at("https://files.example/song?signature=secret")
-    job = a_job(source=source, has_audio=False, attempts_allowed=1, **changes)
+    source = Source.from_url("https://files.example/song?signature=secret")
+    job = make_job(source=source, has_audio=False, attempts_allowed=1, **changes)
     return job.start(worker="w", now=10, lease_seconds=15)
 
 
@@ -208,32 +208,32 @@ PAUSES = (5.0, 60.0)
 def test_a_server_that_is_away_puts_the_job_off_without_burning_attempts_until_the_pauses_are_over() -> None:
     job = fetched()
     for attempt, pause in enumerate(PAUSES, start=1):
-        job = job.postpone(attempt, AWAY, now=20, pauses=PAUSES)
+        job = job.postpone(attempt, AWAY, now=20, delays_seconds=PAUSES)
         assert (job.state, job.due_at) == (JobState.QUEUED, 20 + pause)
         assert job.timeline[-1].why == "It answered 503."
-        assert job.can_be_heard
+        assert job.audio_available
         job = job.start(worker="w", now=1000, lease_seconds=15)
         assert job.state is JobState.RUNNING
-    job = job.postpone(3, AWAY, now=1001, pauses=PAUSES)
+    job = job.postpone(3, AWAY, now=1001, delays_seconds=PAUSES)
     assert (job.state, job.problem) == (JobState.FAILED, AWAY)
-    assert job.can_be_heard
+    assert job.audio_available
     again = job.retry(now=1002, attempts=3)
     assert again.source is not None
     assert again.source.misses == 0
 
 
 def test_a_server_may_ask_for_a_longer_pause() -> None:
-    assert fetched().postpone(1, AWAY, now=20, pauses=PAUSES, least_seconds=90).due_at == 110
+    assert fetched().postpone(1, AWAY, now=20, delays_seconds=PAUSES, min_delay_seconds=90).due_at == 110
 
 
 def test_a_job_that_is_canceled_is_not_put_off() -> None:
-    job = fetched().cancel(now=11).postpone(1, AWAY, now=20, pauses=PAUSES)
+    job = fetched().cancel(now=11).postpone(1, AWAY, now=20, delays_seconds=PAUSES)
     assert job.state is JobState.CANCELED
 
 
 def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> None:
     for ended in (
-        fetched().succeed(1, a_report(), now=11),
+        fetched().succeed(1, make_report(), now=11),
         fetched().fail(1, PROBLEM, now=11),
         fetched().cancel(now=11).confirm_cancel(1, now=12),
     ):
@@ -242,7 +242,7 @@ def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> N
         assert "secret" not in repr(ended)
     dead = fetched().crash(1, "SIGSEGV", now=11, delay_seconds=0)
     assert dead.state is JobState.DEAD
-    assert dead.can_be_heard
+    assert dead.audio_available
     assert dead.retry(now=12, attempts=1).state is JobState.QUEUED
 
 

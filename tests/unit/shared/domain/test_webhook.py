@@ -14,8 +14,8 @@ from shared.domain.webhook import (
     DEFAULT_EVENTS,
     EventType,
     Secrets,
-    event_between,
     event_body,
+    event_for_change,
     new_secret,
     parse_events,
     signature,
@@ -23,8 +23,8 @@ from shared.domain.webhook import (
 from shared.errors import BadRequest
 from shared.redis.deliveries import WebhookOutbox
 from shared.schemas.job import JobView
-from shared.schemas.webhook_event import event_of
-from tests.support.factories import a_job, a_report
+from shared.schemas.webhook_event import job_event
+from tests.support.factories import make_job, make_report
 
 LIBRARIES = pytest.mark.parametrize(
     "library", [standardwebhooks.Webhook, svix.webhooks.Webhook], ids=["standardwebhooks", "svix"]
@@ -112,25 +112,25 @@ def test_only_a_few_secrets_are_valid_at_once_and_none_shows() -> None:
 
 
 def _running() -> Job:
-    return a_job().start(worker="w", now=2.0, lease_seconds=60)
+    return make_job().start(worker="w", now=2.0, lease_seconds=60)
 
 
 def test_every_end_of_a_job_is_an_event_once() -> None:
     problem = Problem(code="undecodable", message="No.", retryable=False)
     running = _running()
     ends = {
-        EventType.SUCCEEDED: running.succeed(1, a_report(), now=3.0),
+        EventType.SUCCEEDED: running.succeed(1, make_report(), now=3.0),
         EventType.FAILED: running.fail(1, problem, now=3.0),
         EventType.CANCELED: running.cancel(now=3.0).confirm_cancel(1, now=4.0),
     }
     for kind, end in ends.items():
-        assert event_between(running, end) is kind
-        assert event_between(end, end.forget_audio()) is None
-    assert event_between(a_job(), running) is EventType.STARTED
-    assert event_between(None, a_job()) is None
-    last = a_job(attempts=2).start(worker="w", now=2.0, lease_seconds=60)
-    assert event_between(last, last.crash(3, "died", now=3.0, delay_seconds=0)) is EventType.DEAD
-    assert event_between(running, running.crash(1, "died", now=3.0, delay_seconds=0)) is None
+        assert event_for_change(running, end) is kind
+        assert event_for_change(end, end.mark_audio_deleted()) is None
+    assert event_for_change(make_job(), running) is EventType.STARTED
+    assert event_for_change(None, make_job()) is None
+    last = make_job(attempts=2).start(worker="w", now=2.0, lease_seconds=60)
+    assert event_for_change(last, last.crash(3, "died", now=3.0, delay_seconds=0)) is EventType.DEAD
+    assert event_for_change(running, running.crash(1, "died", now=3.0, delay_seconds=0)) is None
 
 
 def test_events_are_chosen_by_name_and_are_the_ends_by_default() -> None:
@@ -143,9 +143,9 @@ def test_events_are_chosen_by_name_and_are_the_ends_by_default() -> None:
 
 
 def test_an_event_shows_the_job_as_the_api_does() -> None:
-    old = a_job(owner="key-1", version=1).start(worker="w", now=2.0, lease_seconds=60)
-    new = old.succeed(1, a_report(), now=3.25)
-    event = event_of(old, new)
+    old = make_job(owner="key-1", version=1).start(worker="w", now=2.0, lease_seconds=60)
+    new = old.succeed(1, make_report(), now=3.25)
+    event = job_event(old, new)
     assert event is not None
     body = json.loads(event.body)
     data = JobView.of(new).model_dump(mode="json")
@@ -159,17 +159,17 @@ def test_an_event_shows_the_job_as_the_api_does() -> None:
         "data": data,
     }
     assert body["data"]["report"]["verdict"] == "432"
-    assert event == event_of(old, new)
+    assert event == job_event(old, new)
 
 
 def test_the_largest_event_stays_under_the_20_kilobytes_of_the_standard() -> None:
     name = AudioInput(filename="🎵" * 200, media_type="audio/mpeg", size_bytes=10**10, sha256="ab" * 32)
-    job = a_job(owner="key-1", version=1, input=name)
+    job = make_job(owner="key-1", version=1, input=name)
     for number in range(40):
         job = job.start(worker="worker-with-a-long-name:12345", now=number, lease_seconds=1)
-        job = job.hand_back(job.attempts, "storage is away", now=number, delay_seconds=0)
+        job = job.release(job.attempts, "storage is away", now=number, delay_seconds=0)
     job = job.start(worker="w", now=100.0, lease_seconds=1)
-    event = event_of(job, job.succeed(job.attempts, a_report(), now=101.0))
+    event = job_event(job, job.succeed(job.attempts, make_report(), now=101.0))
     assert event is not None
     assert len(event.body.encode()) < 20_000
 
@@ -177,10 +177,10 @@ def test_the_largest_event_stays_under_the_20_kilobytes_of_the_standard() -> Non
 def test_nobody_hears_of_what_nobody_asked_for() -> None:
     outbox = WebhookOutbox(prefix="k:")
     running = _running()
-    done = running.succeed(1, a_report(), now=3.0)
+    done = running.succeed(1, make_report(), now=3.0)
     assert outbox(running, done) == []
-    assert outbox(None, a_job(owner="key-1")) == []
-    assert [command[0] for command in outbox(running, a_job(owner="key-1", state="failed"))] == [
+    assert outbox(None, make_job(owner="key-1")) == []
+    assert [command[0] for command in outbox(running, make_job(owner="key-1", state="failed"))] == [
         "SET",
         "ZADD",
     ]

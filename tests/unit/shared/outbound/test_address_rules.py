@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import AddressRefused
-from shared.outbound.address_rules import LONGEST_URL, OutboundRules, Target, is_public, parse_networks
-from shared.outbound.client import Outbound
+from shared.outbound.address_rules import MAX_URL_LENGTH, OutboundRules, TargetUrl, is_public, parse_networks
+from shared.outbound.client import OutboundClient
 
 NAMES: dict[str, list[str]] = {
     "good.example": ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"],
@@ -37,7 +37,7 @@ def resolver(host: str, port: int) -> Sequence[str]:
     return NAMES[host]
 
 
-OUTBOUND = Outbound(rules=OutboundRules(), resolver=resolver)
+OUTBOUND = OutboundClient(rules=OutboundRules(), resolver=resolver)
 
 HOSTILE = [
     # loopback, in every spelling
@@ -175,7 +175,7 @@ HOSTILE = [
     "https://good.example:/",
     "https://good.example:-1/",
     "https://good.example:４４３/",
-    "https://good.example/" + "a" * LONGEST_URL,
+    "https://good.example/" + "a" * MAX_URL_LENGTH,
     "https://" + "a" * 64 + ".example/",
     "https://" + "a." * 130 + "example/",
     "",
@@ -213,7 +213,7 @@ def test_http_is_taken_where_the_operator_says_so() -> None:
 
 def test_an_allowed_network_may_be_called_on_any_port() -> None:
     rules = OutboundRules(networks=parse_networks("127.0.0.0/8, fd00::/8"))
-    outbound = Outbound(rules=rules, resolver=resolver)
+    outbound = OutboundClient(rules=rules, resolver=resolver)
     assert outbound.check("https://127.0.0.1:5678/").port == 5678
     assert outbound.check("https://[fd00::1]:99/").port == 99
     for refused in ("https://10.0.0.1/", "https://[::ffff:127.0.0.1]/", "https://good.example:5678/"):
@@ -222,7 +222,7 @@ def test_an_allowed_network_may_be_called_on_any_port() -> None:
 
 
 def test_a_name_with_one_address_outside_the_allowed_network_is_refused() -> None:
-    outbound = Outbound(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")), resolver=resolver)
+    outbound = OutboundClient(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")), resolver=resolver)
     with pytest.raises(AddressRefused):
         outbound.check("https://localhost/")
 
@@ -251,7 +251,7 @@ def test_any_text_is_refused_or_read_into_plain_ascii(text: str) -> None:
             target = OutboundRules().parse(url)
         except AddressRefused:
             continue
-        assert isinstance(target, Target)
+        assert isinstance(target, TargetUrl)
         assert str(target).isascii()
         assert str(target).isprintable()
         assert " " not in str(target)

@@ -3,15 +3,15 @@ from dataclasses import replace
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
-from shared.redis.metrics import JobCounts, counts_of
-from tests.support.factories import a_job, a_report
+from shared.redis.metrics import JobMetrics, metrics_of_change
+from tests.support.factories import make_job, make_report
 
 
 def steps(*jobs: Job) -> dict[str, float]:
     """What a story of changes adds up to."""
     total: dict[str, float] = {}
     for old, new in zip((None, *jobs), jobs, strict=False):
-        for field, amount in counts_of(old, new).items():
+        for field, amount in metrics_of_change(old, new).items():
             total[field] = total.get(field, 0) + amount
     return total
 
@@ -21,9 +21,9 @@ def started(job: Job, now: float = 4.0) -> Job:
 
 
 def test_a_job_that_goes_well_is_counted_from_the_upload_to_the_verdict() -> None:
-    job = a_job(created_at=1.0, queued_at=1.0, due_at=1.0)
+    job = make_job(created_at=1.0, queued_at=1.0, due_at=1.0)
     running = started(job)
-    ended = running.succeed(1, a_report(), now=9.0, memory_peak_bytes=100 * counts.MIB)
+    ended = running.succeed(1, make_report(), now=9.0, memory_peak_bytes=100 * counts.MIB)
     assert steps(job, running, ended) == {
         "kammerton_jobs_accepted": 1,
         "kammerton_uploaded_bytes": 5,
@@ -43,57 +43,57 @@ def test_a_job_that_goes_well_is_counted_from_the_upload_to_the_verdict() -> Non
 
 
 def test_changes_that_move_nothing_count_nothing() -> None:
-    running = started(a_job())
-    renewed = running.renew(1, now=5.0, lease_seconds=99)
-    assert counts_of(running, renewed) == {}
-    ended = running.succeed(1, a_report(), now=9.0)
-    assert counts_of(ended, ended.forget_audio()) == {}
+    running = started(make_job())
+    renewed = running.renew_lease(1, now=5.0, lease_seconds=99)
+    assert metrics_of_change(running, renewed) == {}
+    ended = running.succeed(1, make_report(), now=9.0)
+    assert metrics_of_change(ended, ended.mark_audio_deleted()) == {}
 
 
 def test_an_attempt_that_is_repeated_is_no_new_job() -> None:
-    running = started(a_job())
-    assert counts_of(running, running.lose_attempt("x", now=9.0)) == {"kammerton_jobs_requeued": 1}
-    dead = replace(a_job(), state=JobState.DEAD)
-    assert counts_of(dead, dead.retry(now=9.0, attempts=1)) == {}
+    running = started(make_job())
+    assert metrics_of_change(running, running.lose_attempt("x", now=9.0)) == {"kammerton_jobs_requeued": 1}
+    dead = replace(make_job(), state=JobState.DEAD)
+    assert metrics_of_change(dead, dead.retry(now=9.0, attempts=1)) == {}
 
 
 def test_an_upload_that_was_awaited_counts_when_it_has_come() -> None:
-    waiting = a_job(state=JobState.AWAITING_UPLOAD, input=AudioInput(), queued_at=None)
-    assert counts_of(None, waiting) == {}
+    waiting = make_job(state=JobState.AWAITING_UPLOAD, input=AudioInput(), queued_at=None)
+    assert metrics_of_change(None, waiting) == {}
     queued = replace(waiting, input=AudioInput(size_bytes=7)).submit(now=5.0)
-    assert counts_of(waiting, queued) == {"kammerton_jobs_accepted": 1, "kammerton_uploaded_bytes": 7}
+    assert metrics_of_change(waiting, queued) == {"kammerton_jobs_accepted": 1, "kammerton_uploaded_bytes": 7}
 
 
 def test_a_reason_that_is_not_ours_has_no_series_of_its_own() -> None:
-    running = started(a_job())
+    running = started(make_job())
     for code, reason in (("no_audio", "no_audio"), ("made-up-by-a-decoder|x", "other")):
         problem = Problem(code=code, message="x", retryable=False)
-        assert counts_of(running, running.fail(1, problem, now=9.0))[
+        assert metrics_of_change(running, running.fail(1, problem, now=9.0))[
             f"kammerton_jobs_finished|failed|{reason}"
         ]
 
 
 def test_waiting_does_not_count_the_pause_before_another_attempt() -> None:
-    again = started(a_job()).lose_attempt("x", now=10.0, delay_seconds=30)
+    again = started(make_job()).lose_attempt("x", now=10.0, delay_seconds=30)
     running = started(again, now=41.0)
-    assert counts_of(again, running)["kammerton_job_waiting_seconds|sum"] == 1.0
+    assert metrics_of_change(again, running)["kammerton_job_waiting_seconds|sum"] == 1.0
 
 
 def test_the_follower_writes_to_one_record() -> None:
-    commands = JobCounts(prefix="p:")(None, a_job())
+    commands = JobMetrics(prefix="p:")(None, make_job())
     assert ["HINCRBYFLOAT", "p:counts", "kammerton_jobs_accepted", "1"] in commands
     assert {command[1] for command in commands} == {"p:counts"}
 
 
 def test_a_label_cannot_break_out_of_its_field() -> None:
-    assert counts.field_of("n", ["a|b\n", "/v1/{x}"]) == "n|a_b_|/v1/{x}"
+    assert counts.field_name("n", ["a|b\n", "/v1/{x}"]) == "n|a_b_|/v1/{x}"
 
 
 def test_a_tally_gives_everything_once() -> None:
     tally = counts.MetricsBuffer()
     tally.add({"a": 1, "b": 2})
     tally.add({"a": 1})
-    taken = tally.take()
-    assert (taken, tally.take()) == ({"a": 2, "b": 2}, {})
+    taken = tally.drain()
+    assert (taken, tally.drain()) == ({"a": 2, "b": 2}, {})
     tally.add(taken)
-    assert tally.take() == taken
+    assert tally.drain() == taken

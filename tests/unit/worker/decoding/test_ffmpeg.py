@@ -1,4 +1,4 @@
-"""FFmpeg opens nothing but the bytes it is given, whatever they name, and takes no more than it may."""
+"""FFmpeg opens nothing but the bytes it is given and stays within its limits."""
 
 import ctypes
 import io
@@ -26,14 +26,14 @@ LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """Yield a listening socket; whoever connects to it waits in its queue."""
+    """Yield a listening socket whose queue shows if anything connected."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         yield server
 
 
 class WatchedFile:
-    """A real recording in the working directory, and whether anybody opened it since."""
+    """A recording in the working directory that knows if it was opened."""
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(audio_file("mp3-cbr"))
@@ -68,7 +68,7 @@ class Named(io.BytesIO):
     name = "song.m3u8"
 
 
-def was_called(listener: socket.socket) -> bool:
+def received_connection(listener: socket.socket) -> bool:
     try:
         listener.accept()[0].close()
     except BlockingIOError:
@@ -78,41 +78,41 @@ def was_called(listener: socket.socket) -> bool:
 
 @pytest.mark.parametrize("scheme", ["http", "https", "tcp", "ftp", "rtmp", "rtsp", "hls+http"])
 @pytest.mark.parametrize("kind", hostile.PLAYLISTS)
-def test_no_playlist_makes_us_call_an_address(kind: str, scheme: str, listener: socket.socket) -> None:
+def test_playlists_cause_no_request(kind: str, scheme: str, listener: socket.socket) -> None:
     playlist = hostile.PLAYLISTS[kind](f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/song.ts")
     with pytest.raises(Undecodable):
         decode(Named(playlist), start_seconds=0, window_seconds=60)
-    assert not was_called(listener)
+    assert not received_connection(listener)
 
 
 @pytest.mark.parametrize("kind", hostile.PLAYLISTS)
-def test_no_playlist_makes_us_open_another_file(kind: str, sibling: WatchedFile) -> None:
+def test_playlists_open_no_other_file(kind: str, sibling: WatchedFile) -> None:
     for target in (sibling.name, f"file:{sibling.name}", str(Path(sibling.name).resolve())):
         with pytest.raises(Undecodable):
             decode(Named(hostile.PLAYLISTS[kind](target)), start_seconds=0, window_seconds=60)
     assert not sibling.was_opened()
 
 
-def test_a_session_description_makes_us_listen_to_no_stream() -> None:
+def test_a_session_description_opens_no_stream() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(Undecodable):
             decode(io.BytesIO(hostile.sdp(taken.getsockname()[1])), start_seconds=0, window_seconds=60)
 
 
-def test_the_traps_above_catch_a_decoder_without_our_options(
+def test_these_tests_fail_for_a_decoder_without_our_options(
     listener: socket.socket, sibling: WatchedFile
 ) -> None:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/song.ts"
     with pytest.raises((av.FFmpegError, OSError)):
         av.open(Named(hostile.hls(address)), mode="r", timeout=0.5)
-    assert was_called(listener)
+    assert received_connection(listener)
     with av.open(io.BytesIO(hostile.ffconcat(sibling.name)), mode="r", options={"safe": "0"}) as container:
         assert next(container.decode(audio=0))
     assert sibling.was_opened()
 
 
-def test_channels_that_pyav_reads_through_wild_pointers_are_a_problem_of_the_file() -> None:
+def test_channel_counts_that_crash_pyav_are_a_problem_of_the_file() -> None:
     def task(file: BinaryIO) -> bytes:
         decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
         return b""
@@ -124,7 +124,7 @@ def test_channels_that_pyav_reads_through_wild_pointers_are_a_problem_of_the_fil
 
 
 @pytest.mark.parametrize("kind", ["mp4-false-table", "compressed-moov"])
-def test_memory_that_a_file_claims_past_the_header_check_is_a_problem_of_the_file(kind: str) -> None:
+def test_memory_claims_that_pass_the_header_check_are_a_problem_of_the_file(kind: str) -> None:
     def task(file: BinaryIO) -> bytes:
         decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
         return b""

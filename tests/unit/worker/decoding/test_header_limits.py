@@ -1,4 +1,4 @@
-"""What a file's first bytes are enough to refuse, and what they are not."""
+"""Which files are rejected by their first bytes, and which are not."""
 
 import io
 import struct
@@ -10,7 +10,7 @@ from tests.support import hostile_files as hostile
 from tests.support.audio_files import KINDS, audio_file, id3_tag
 from worker.decoding.header_limits import MAX_BOXES, MAX_METADATA_BYTES, MAX_TAGS, check_header_limits
 
-HOPELESS = [
+REJECTED_EARLY = [
     "flac-tags",
     "ogg-tags",
     "opus-tags",
@@ -41,14 +41,14 @@ def test_a_real_file_passes(kind: str) -> None:
     check_header_limits(io.BytesIO(audio_file(kind)))
 
 
-@pytest.mark.parametrize("kind", HOPELESS)
-def test_a_hopeless_file_is_refused_by_what_it_says_of_itself(kind: str) -> None:
+@pytest.mark.parametrize("kind", REJECTED_EARLY)
+def test_a_file_is_rejected_by_its_declared_sizes(kind: str) -> None:
     with pytest.raises(TooComplex):
         check_header_limits(io.BytesIO(hostile.hostile_file(kind)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_looking_at_a_header_reads_little(kind: str) -> None:
+def test_checking_a_header_reads_little(kind: str) -> None:
     file = CountingBytes(audio_file(kind))
     check_header_limits(file)
     assert file.bytes_read <= 16_384
@@ -64,13 +64,13 @@ def test_looking_at_a_header_reads_little(kind: str) -> None:
         hostile.wav_with_tags,
     ],
 )
-def test_a_file_may_have_very_many_tags_but_not_one_more(make: hostile.TagMaker) -> None:
+def test_the_number_of_tags_is_limited(make: hostile.TagMaker) -> None:
     check_header_limits(io.BytesIO(make(MAX_TAGS - 10)))
     with pytest.raises(TooComplex):
         check_header_limits(io.BytesIO(make(MAX_TAGS + 1)))
 
 
-def test_an_mp4_index_may_have_very_many_boxes_but_not_one_more() -> None:
+def test_the_number_of_boxes_in_an_mp4_index_is_limited() -> None:
     check_header_limits(io.BytesIO(hostile.mp4_with_tags(MAX_BOXES - 100)))
     with pytest.raises(TooComplex):
         check_header_limits(io.BytesIO(hostile.mp4_with_tags(MAX_BOXES)))
@@ -80,7 +80,7 @@ def test_a_matroska_file_may_have_very_many_tags() -> None:
     check_header_limits(io.BytesIO(hostile.mka_with_tags(2_000)))
 
 
-def test_a_flac_header_of_nothing_but_empty_blocks_is_refused() -> None:
+def test_a_flac_header_of_only_empty_blocks_is_rejected() -> None:
     with pytest.raises(TooComplex):
         check_header_limits(io.BytesIO(audio_file("flac")[:42] + b"\x01\0\0\0" * 100_000))
 
@@ -104,7 +104,7 @@ def test_an_id3_tag_with_a_large_picture_passes() -> None:
     check_header_limits(io.BytesIO(id3_tag([(b"APIC", bytes(10 << 20))]) + audio_file("mp3-cbr")))
 
 
-def test_an_id3_tag_larger_than_any_picture_is_refused() -> None:
+def test_an_id3_tag_above_the_limit_is_rejected() -> None:
     head = b"ID3\x04\0\0" + bytes((MAX_METADATA_BYTES + 1) >> shift & 0x7F for shift in (21, 14, 7, 0))
     with pytest.raises(TooComplex):
         check_header_limits(io.BytesIO(head + audio_file("mp3-cbr")))
@@ -115,13 +115,13 @@ def test_tags_are_counted_in_what_follows_an_id3_tag() -> None:
         check_header_limits(io.BytesIO(id3_tag([(b"TIT2", b"\0x")]) + hostile.hostile_file("flac-tags")))
 
 
-def test_an_index_larger_than_any_recordings_is_refused() -> None:
+def test_an_mp4_index_above_the_limit_is_rejected() -> None:
     moov = struct.pack(">I4s", MAX_METADATA_BYTES + 100, b"moov")
     with pytest.raises(TooComplex):
         check_header_limits(io.BytesIO(moov + bytes(MAX_METADATA_BYTES + 200)))
 
 
-def test_a_fragmented_file_of_many_pieces_passes_after_a_look_at_its_index() -> None:
+def test_checking_a_fragmented_file_reads_only_its_index() -> None:
     plain = audio_file("mp4-fragmented")
     pieces = hostile.box(b"moof", b"") + hostile.box(b"mdat", bytes(1000))
     file = CountingBytes(plain + pieces * 20_000)
@@ -132,10 +132,10 @@ def test_a_fragmented_file_of_many_pieces_passes_after_a_look_at_its_index() -> 
 @pytest.mark.parametrize(
     "start", [b"", b"\xff", b"fLaC", b"OggS", b"ID3", b"RIFF\0\0\0\0WAVE", b"\0\0\0\x08moov"]
 )
-def test_a_header_cut_short_is_left_to_the_decoder(start: bytes) -> None:
+def test_a_truncated_header_is_left_to_the_decoder(start: bytes) -> None:
     check_header_limits(io.BytesIO(start))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in hostile.KINDS if kind not in HOPELESS])
-def test_what_a_header_does_not_tell_is_left_to_the_decoder(kind: str) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in hostile.KINDS if kind not in REJECTED_EARLY])
+def test_files_with_normal_headers_are_left_to_the_decoder(kind: str) -> None:
     check_header_limits(io.BytesIO(hostile.hostile_file(kind)))

@@ -6,14 +6,14 @@ import pytest
 from shared.errors import Unavailable
 from shared.ports.jobs import Backlog
 from shared.ports.workers import WorkerInfo
-from worker.health.check import ailment
+from worker.health.check import health_problem
 from worker.health.memory import process_tree_memory_bytes
 from worker.health.watchdog import start_watchdog, watch
 
 NOW = 1000.0
 
 
-def a_worker(**changes: float) -> WorkerInfo:
+def make_worker(**changes: float) -> WorkerInfo:
     fields = {"started_at": 0.0, "seen_at": NOW, "progress_at": 0.0} | changes
     return WorkerInfo(name="h:1", host="h", pid=1, **fields)  # type: ignore[arg-type]
 
@@ -26,18 +26,18 @@ def waiting(since: float | None) -> list[Backlog]:
     ("worker", "since", "ails"),
     [
         (None, None, True),
-        (a_worker(seen_at=NOW - 60), None, True),
-        (a_worker(), None, False),
-        (a_worker(), NOW - 80, False),
-        (a_worker(), NOW - 100, True),
-        (a_worker(progress_at=NOW - 10), NOW - 100, False),
+        (make_worker(seen_at=NOW - 60), None, True),
+        (make_worker(), None, False),
+        (make_worker(), NOW - 80, False),
+        (make_worker(), NOW - 100, True),
+        (make_worker(progress_at=NOW - 10), NOW - 100, False),
     ],
     ids=["unknown", "silent", "nothing waits", "waits a little", "stalled", "busy with a long queue"],
 )
 def test_a_worker_ails_when_work_waits_and_nothing_moves(
     worker: WorkerInfo | None, since: float | None, ails: bool
 ) -> None:
-    assert bool(ailment(worker, waiting(since), now=NOW, stalled_seconds=90)) is ails
+    assert bool(health_problem(worker, waiting(since), now=NOW, stalled_seconds=90)) is ails
 
 
 def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
@@ -50,7 +50,7 @@ def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
             raise Unavailable("away")
         return found
 
-    watch(look, strike=lambda: struck.append("now"), pause=lambda _: None)
+    watch(look, kill=lambda: struck.append("now"), sleep=lambda _: None)
     assert struck == ["now"]
     assert list(looks) == []
 
@@ -60,7 +60,7 @@ def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
     if pid == 0:
         import worker.health.watchdog
 
-        worker.health.watchdog.LOOK_SECONDS = 0.01
+        worker.health.watchdog.CHECK_SECONDS = 0.01
         start_watchdog(lambda: "stalled")
         signal.pause()
         os._exit(0)

@@ -1,4 +1,4 @@
-"""What a child can't do, what it does not inherit, and where it runs."""
+"""What a child can't do, what it does not inherit, and where it works."""
 
 import os
 import re
@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from shared.errors import Crashed
-from tests.support.child_processes import BYTES, MIB, WhileItWaits, limits, run, the_child, wait_for_bytes
+from tests.support.child_processes import BYTES, MIB, CallbackAudio, limits, only_child, read_one_byte, run
 from worker.sandbox import child as wire
 
 linux_only = pytest.mark.skipif(
@@ -57,7 +57,7 @@ def test_a_child_can_reach_no_file_address_or_process(attempt: wire.Task) -> Non
     assert "not permitted" in outcome.detail or "can't start new thread" in outcome.detail
 
 
-def test_a_child_has_none_of_our_open_files() -> None:
+def test_a_child_does_not_inherit_open_files() -> None:
     reading, writing = os.pipe()
     try:
         outcome = run(lambda _: b"%d" % os.write(writing, b"x"))
@@ -68,11 +68,11 @@ def test_a_child_has_none_of_our_open_files() -> None:
 
 
 @linux_only
-def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
+def test_a_child_is_limited_by_the_kernel_before_its_first_read() -> None:
     seen: dict[str, object] = {}
 
     def look() -> None:
-        child = the_child()
+        child = only_child()
         place = Path(f"/proc/{child.pid}")
         seen["oom"] = place.joinpath("oom_score_adj").read_text().strip()
         status = place.joinpath("status").read_text()
@@ -87,7 +87,7 @@ def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
         ):
             seen[name] = child.rlimit(getattr(psutil, name))[0]
 
-    run(wait_for_bytes, WhileItWaits(look), within=limits(memory_bytes=64 * MIB, cpu_seconds=7)).unwrap()
+    run(read_one_byte, CallbackAudio(look), within=limits(memory_bytes=64 * MIB, cpu_seconds=7)).unwrap()
     data_bytes = seen.pop("RLIMIT_DATA")
     assert isinstance(data_bytes, int)
     assert 64 * MIB < data_bytes < 64 * MIB + psutil.Process().memory_info().vms
@@ -102,12 +102,12 @@ def test_a_child_is_bounded_by_the_kernel_before_it_reads_a_byte() -> None:
     }
 
 
-def test_ctrl_c_to_the_whole_group_leaves_the_child_to_its_parent() -> None:
+def test_a_child_ignores_ctrl_c() -> None:
     def interrupt() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            the_child().send_signal(number)
+            only_child().send_signal(number)
 
-    assert run(wait_for_bytes, WhileItWaits(interrupt)).unwrap() == b"x"
+    assert run(read_one_byte, CallbackAudio(interrupt)).unwrap() == b"x"
 
 
 def test_numpy_multiplies_matrices_in_a_child_without_its_threads() -> None:
@@ -122,7 +122,7 @@ def _in_a_pool(answers: "billiard.Queue[bytes]") -> None:
     answers.put(run(lambda audio: audio.read(2)).unwrap())
 
 
-def test_it_works_in_a_daemonic_process_as_celerys_pool_children_are() -> None:
+def test_the_sandbox_works_in_a_daemonic_process_like_celerys_pool() -> None:
     context = billiard.get_context("fork")
     answers = context.Queue()
     process = context.Process(target=_in_a_pool, args=(answers,), daemon=True)
@@ -134,7 +134,7 @@ def test_it_works_in_a_daemonic_process_as_celerys_pool_children_are() -> None:
 _PARENT = """
 import atexit, io, sys, time
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import run_in_child
+from worker.sandbox.parent import run_sandboxed
 
 def spin(audio):
     while True: pass
@@ -143,12 +143,12 @@ limits = ChildLimits(memory_bytes=1 << 26, cpu_seconds=60, wall_seconds=60)
 """
 
 
-def test_a_child_runs_no_handler_and_flushes_no_buffer_of_its_parent() -> None:
+def test_a_child_runs_no_exit_handler_and_flushes_no_buffer_of_its_parent() -> None:
     script = _PARENT + (
         "atexit.register(print, 'goodbye')\n"
         "sys.stdout.write('hello ')\n"
         "for task in (lambda _: b'x', lambda _: 1 / 0, lambda _: sys.exit()):\n"
-        "    run_in_child(task, io.BytesIO(b''), limits=limits, on_tick=lambda: None)\n"
+        "    run_sandboxed(task, io.BytesIO(b''), limits=limits, on_tick=lambda: None)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "hello goodbye\n"
@@ -161,7 +161,7 @@ def test_a_child_dies_with_its_parent(number: signal.Signals) -> None:
         "import psutil\n"
         "def tell():\n"
         "    print(psutil.Process().children()[0].pid, flush=True)\n"
-        "run_in_child(spin, io.BytesIO(b''), limits=limits, on_tick=tell)\n"
+        "run_sandboxed(spin, io.BytesIO(b''), limits=limits, on_tick=tell)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

@@ -1,4 +1,4 @@
-"""However a child ends, we learn how, answer for it, and keep nothing of it."""
+"""Every way a child can end: its outcome, its cost, and that nothing of it remains."""
 
 import ctypes
 import io
@@ -15,13 +15,13 @@ from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
 from tests.support.child_processes import (
     BYTES,
     MIB,
-    WhileItWaits,
-    forked,
+    CallbackAudio,
+    forked_children,
     hang_in_c,
     limits,
+    only_child,
+    read_one_byte,
     run,
-    the_child,
-    wait_for_bytes,
 )
 from worker.sandbox import child as wire
 
@@ -43,11 +43,11 @@ def test_a_child_reads_any_range_of_the_audio() -> None:
     assert run(ranges).unwrap() == b"%d" % len(BYTES) + BYTES[-3:] + BYTES[1_000_001:1_000_005]
 
 
-def test_a_child_reads_the_whole_audio_unharmed() -> None:
+def test_a_child_reads_the_whole_audio() -> None:
     assert run(lambda audio: b"same" if audio.read() == BYTES else b"other").unwrap() == b"same"
 
 
-def test_only_the_ranges_that_a_child_asked_for_are_read() -> None:
+def test_only_requested_ranges_are_read() -> None:
     outcome = run(lambda audio: audio.read(10))
     assert outcome.bytes_read == wire.BUFFER_BYTES
 
@@ -56,7 +56,7 @@ def test_an_answer_may_be_empty() -> None:
     assert run(lambda _: b"").unwrap() == b""
 
 
-def test_a_problem_comes_over_with_its_kind_code_and_sentence() -> None:
+def test_a_problem_keeps_its_type_code_and_message() -> None:
     def refuse(_: BinaryIO) -> bytes:
         raise Undecodable("There is no audio in the file.", code="no_audio")
 
@@ -73,11 +73,11 @@ def test_too_much_memory_makes_a_file_too_complex() -> None:
     assert isinstance(outcome.problem, TooComplex)
 
 
-def test_memory_within_the_limit_is_there() -> None:
+def test_memory_within_the_limit_is_available() -> None:
     assert run(lambda _: b"%d" % len(bytearray(40 * MIB)), within=limits(memory_bytes=64 * MIB)).unwrap()
 
 
-def test_the_memory_peak_is_told_without_what_was_inherited() -> None:
+def test_the_memory_peak_excludes_inherited_memory() -> None:
     def take(_: BinaryIO) -> bytes:
         with mmap.mmap(-1, 40 * MIB) as memory:
             return b"%d" % memory.write(b"x" * MIB * 40)
@@ -98,7 +98,7 @@ def test_too_much_cpu_time_makes_a_file_too_complex() -> None:
     assert outcome.detail == "SIGXCPU"
 
 
-def test_reading_without_end_makes_a_file_too_complex() -> None:
+def test_endless_reading_makes_a_file_too_complex() -> None:
     def read_again_and_again(audio: BinaryIO) -> bytes:
         while True:
             audio.seek(0, os.SEEK_END)
@@ -110,7 +110,7 @@ def test_reading_without_end_makes_a_file_too_complex() -> None:
     assert outcome.bytes_read <= 9 * MIB
 
 
-def test_reading_byte_by_byte_without_end_makes_a_file_too_complex() -> None:
+def test_endless_reading_of_single_bytes_makes_a_file_too_complex() -> None:
     def read_again_and_again(audio: BinaryIO) -> bytes:
         while True:
             audio.seek(0, os.SEEK_END)
@@ -123,8 +123,8 @@ def test_reading_byte_by_byte_without_end_makes_a_file_too_complex() -> None:
     assert outcome.bytes_read == 128
 
 
-def test_slow_storage_is_not_held_against_the_file() -> None:
-    outcome = run(wait_for_bytes, WhileItWaits(lambda: time.sleep(0.5)), within=limits(wall_seconds=0.3))
+def test_slow_storage_does_not_make_a_file_too_complex() -> None:
+    outcome = run(read_one_byte, CallbackAudio(lambda: time.sleep(0.5)), within=limits(wall_seconds=0.3))
     assert outcome.unwrap() == b"x"
     assert outcome.storage_seconds >= 0.5
 
@@ -136,26 +136,26 @@ def test_slow_storage_is_not_held_against_the_file() -> None:
         (lambda _: os.abort(), "SIGABRT"),
     ],
 )
-def test_a_dead_decoder_is_a_crash_with_the_signals_name(task: wire.Task, name: str) -> None:
+def test_a_decoder_killed_by_a_signal_is_a_crash_with_its_name(task: wire.Task, name: str) -> None:
     outcome = run(task)
     assert isinstance(outcome.problem, Crashed)
     assert outcome.detail == name
 
 
 def test_a_child_killed_from_outside_is_a_crash() -> None:
-    outcome = run(wait_for_bytes, WhileItWaits(lambda: the_child().kill()))
+    outcome = run(read_one_byte, CallbackAudio(lambda: only_child().kill()))
     assert isinstance(outcome.problem, Crashed)
     assert outcome.detail == "SIGKILL"
 
 
-def test_a_child_that_leaves_without_a_word_is_a_crash() -> None:
+def test_a_child_that_exits_without_an_answer_is_a_crash() -> None:
     outcome = run(lambda _: os._exit(3))
     assert isinstance(outcome.problem, Crashed)
     assert "exit status 3" in outcome.detail
 
 
 @pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(0), KeyboardInterrupt()])
-def test_a_bug_in_the_task_is_a_crash_that_tells_the_operator_alone(error: BaseException) -> None:
+def test_a_bug_in_the_task_is_a_crash_whose_message_hides_the_error(error: BaseException) -> None:
     def fail(_: BinaryIO) -> bytes:
         raise error
 
@@ -186,7 +186,7 @@ def test_a_child_that_breaks_the_protocol_is_a_crash(lie: bytes) -> None:
     assert isinstance(run(lie_and_linger).problem, Crashed)
 
 
-def test_a_child_that_closes_its_socket_and_lingers_is_killed() -> None:
+def test_a_child_that_closes_its_socket_and_does_not_exit_is_killed() -> None:
     def linger(_: BinaryIO) -> bytes:
         os.close(3)
         time.sleep(60)
@@ -197,7 +197,7 @@ def test_a_child_that_closes_its_socket_and_lingers_is_killed() -> None:
     assert outcome.detail == "SIGKILL"
 
 
-def test_a_child_that_never_takes_its_bytes_is_stopped() -> None:
+def test_a_child_that_never_receives_its_bytes_is_stopped() -> None:
     def ask_and_sleep(_: BinaryIO) -> bytes:
         for _number in range(50):
             os.write(3, wire.FRAME.pack(wire.READ, 0, MIB))
@@ -207,38 +207,38 @@ def test_a_child_that_never_takes_its_bytes_is_stopped() -> None:
     assert isinstance(run(ask_and_sleep, within=limits(wall_seconds=0.5)).problem, TooComplex)
 
 
-def test_what_storage_raises_ends_the_child_and_comes_through() -> None:
+def test_storage_errors_stop_the_child_and_are_raised() -> None:
     def away() -> None:
         raise Unavailable("Storage does not answer.")
 
     with pytest.raises(Unavailable):
-        run(wait_for_bytes, WhileItWaits(away))
-    assert forked() == []
+        run(read_one_byte, CallbackAudio(away))
+    assert forked_children() == []
 
 
-def test_a_cancelled_job_ends_its_child() -> None:
+def test_a_canceled_job_stops_its_child() -> None:
     class Cancelled(Exception):
         pass
 
     calls = []
 
     def cancel() -> None:
-        calls.append(the_child().pid)
+        calls.append(only_child().pid)
         if len(calls) == 3:
             raise Cancelled
 
     with pytest.raises(Cancelled):
         run(hang_in_c, on_tick=cancel)
-    assert forked() == []
+    assert forked_children() == []
 
 
-def test_a_busy_child_does_not_keep_us_from_renewing_a_lease() -> None:
+def test_on_tick_is_called_while_a_child_computes() -> None:
     calls: list[int] = []
     run(hang_in_c, on_tick=lambda: calls.append(1), within=limits(wall_seconds=1.2))
     assert len(calls) >= 2
 
 
-def test_a_chatty_child_does_not_keep_us_from_renewing_a_lease() -> None:
+def test_on_tick_is_called_while_a_child_reads_all_the_time() -> None:
     calls: list[int] = []
 
     def chat(audio: BinaryIO) -> bytes:
@@ -255,7 +255,7 @@ _THOUSAND = """
 import io, os
 from shared.errors import KammertonError, Unavailable, Undecodable
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import run_in_child
+from worker.sandbox.parent import run_sandboxed
 
 def problem(audio):
     raise Undecodable("No.")
@@ -274,7 +274,7 @@ raised = 0
 for number in range(1000):
     audio = Broken(b"x") if number % 8 == 0 else io.BytesIO(b"x")
     try:
-        run_in_child(tasks[number % 4], audio, limits=limits, on_tick=lambda: None)
+        run_sandboxed(tasks[number % 4], audio, limits=limits, on_tick=lambda: None)
     except Unavailable:
         raised += 1
 left = set(os.listdir("/dev/fd")) - before

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.support.peaks import of_peaks
+from tests.support.peaks import make_peaks
 from worker.tuning.grid_fit import attack_offset_of, fit_grid
 from worker.tuning.harmonics import read
 from worker.tuning.pitch_histogram import PitchHistogram, gather
@@ -17,7 +17,7 @@ def struck(*, sharp: tuple[float, ...], frames: int = 10, repeats: int = 4) -> P
         for age in range(frames):
             cents = 100.0 * note + REST_CENTS + sharp[note] * np.exp(-age / 1.5)
             peaks.append((stroke * frames + age, cents, -float(age)))
-    partials = of_peaks(peaks)
+    partials = make_peaks(peaks)
     segments = max(1, round(partials.frames * partials.hop_seconds / 10.0))
     return gather(read(partials, strikes=True), np.zeros(8), segments)
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.support.pitch_histograms import heaps
+from tests.support.pitch_histograms import make_histogram
 from worker.tuning.note_spread import NoteSpread, note_spread_of
 
 
 def scattered(*cents: float, around: float) -> NoteSpread:
     """Of one pitch class for each of `cents`."""
-    return note_spread_of(heaps([(note, 0, at) for note, at in enumerate(cents)]), around)
+    return note_spread_of(make_histogram([(note, 0, at) for note, at in enumerate(cents)]), around)
 
 
 def test_notes_of_an_instrument_lie_together() -> None:
@@ -42,25 +42,27 @@ def test_what_lies_further_than_any_singer_does_not_draw_the_mean() -> None:
 
 def test_a_pitch_class_that_hardly_sounds_has_no_voice() -> None:
     sung = [(0, 0, 0.0, 1.0), (1, 0, 0.0, 1.0)]
-    assert note_spread_of(heaps([*sung, (2, 0, 20.0, 0.003)]), 0.0) == note_spread_of(heaps(sung), 0.0)
+    assert note_spread_of(make_histogram([*sung, (2, 0, 20.0, 0.003)]), 0.0) == note_spread_of(
+        make_histogram(sung), 0.0
+    )
 
 
 def test_a_note_that_is_missed_now_and_then_lies_where_it_is_mostly_sung() -> None:
-    missed = heaps([(0, 0, 0.0), (0, 0, 20.0, 0.6), (4, 0, 0.0)])
+    missed = make_histogram([(0, 0, 0.0), (0, 0, 20.0, 0.6), (4, 0, 0.0)])
     assert note_spread_of(missed, 0.0).mean_cents == pytest.approx(0.0, abs=0.2)
 
 
 def test_each_ten_seconds_are_sung_anew() -> None:
-    once = note_spread_of(heaps([(0, 0, -6.0), (4, 0, 0.0), (7, 0, 6.0)]), 0.0)
+    once = note_spread_of(make_histogram([(0, 0, -6.0), (4, 0, 0.0), (7, 0, 6.0)]), 0.0)
     again = note_spread_of(
-        heaps([(n, s, at) for s in range(4) for n, at in ((0, -6.0), (4, 0.0), (7, 6.0))]), 0.0
+        make_histogram([(n, s, at) for s in range(4) for n, at in ((0, -6.0), (4, 0.0), (7, 6.0))]), 0.0
     )
     assert again.error_cents == pytest.approx(0.5 * once.error_cents, rel=0.01)
 
 
 def test_what_is_everywhere_has_no_place() -> None:
     """A drum in the pitch class of no note, loud but hardly fuller anywhere: the notes' mean stays theirs."""
-    counts = heaps([(0, 0, 5.0), (4, 0, 5.0), (8, 0, 25.0, 0.01)])
+    counts = make_histogram([(0, 0, 5.0), (4, 0, 5.0), (8, 0, 25.0, 0.01)])
     counts[8, 0] += 2.0 / counts.shape[2]
     assert note_spread_of(counts, 0.0).mean_cents == pytest.approx(5.0, abs=0.2)
     assert np.isfinite(note_spread_of(counts, 0.0).error_cents)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.peaks import of_peaks
+from tests.support.peaks import make_peaks
 from worker.tuning.harmonics import read
 from worker.tuning.inharmonicity import octave_of
 from worker.tuning.pitch_histogram import BINS, PitchHistogram, gather
@@ -19,7 +19,7 @@ SIXTH = 1200.0 * np.log2(6)
 def gathered(
     peaks: Sequence[tuple[int, float]], *, segments: int = 1, strikes: bool = False
 ) -> PitchHistogram:
-    return gather(read(of_peaks(peaks), strikes=strikes), np.zeros(8), segments)
+    return gather(read(make_peaks(peaks), strikes=strikes), np.zeros(8), segments)
 
 
 def middle(counts: NDArray[np.float64]) -> float:
@@ -52,7 +52,7 @@ def test_notes_of_all_octaves_are_counted_by_pitch_class() -> None:
 
 
 def test_a_third_partial_measures_its_fundamental_and_may_be_a_note_of_its_own() -> None:
-    readings = read(of_peaks([(0, 0.0), (0, THIRD + 3.0)]))
+    readings = read(make_peaks([(0, 0.0), (0, THIRD + 3.0)]))
     counts = gather(readings, np.zeros(8), 1).counts[:, 0]
     root, twelfth = readings.weight
     near = {place: float(counts[0, np.abs(PLACES - place).argmin()]) for place in (0.1, 3.1)}
@@ -64,7 +64,7 @@ def test_a_third_partial_measures_its_fundamental_and_may_be_a_note_of_its_own()
 def test_the_sixth_partial_of_a_stiff_string_measures_its_fundamental_exactly() -> None:
     """By the stretch of the fundamental's octave, not its own."""
     stretch = np.where(np.arange(8) == octave_of(np.zeros(1)), 14.0 / 35, 0.0)
-    readings = read(of_peaks([(0, 0.0), (0, SIXTH + 14.0)]))
+    readings = read(make_peaks([(0, 0.0), (0, SIXTH + 14.0)]))
     placed = gather(readings, stretch, 1).placed[0, 0]
     assert placed[np.abs(PLACES) < 1.0].sum() == pytest.approx(placed.sum())
     assert middle(placed) == pytest.approx(0.0, abs=1e-6)
@@ -111,7 +111,7 @@ def test_octaves_are_other_notes_of_the_same_pitch_class() -> None:
 
 def test_overtones_that_lie_off_the_grid_hardly_disturb_the_agreement() -> None:
     """The seventh lies 31 cents under a note."""
-    readings = read(of_peaks([(0, 0.0), (0, 1200.0 * np.log2(7))]))
+    readings = read(make_peaks([(0, 0.0), (0, 1200.0 * np.log2(7))]))
     plain = gather(readings, np.zeros(8), 1).keys[1].real
     assert plain[[69, 103]] == pytest.approx(readings.weight * [1.0, 0.05])
 

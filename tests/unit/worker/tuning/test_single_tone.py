@@ -11,7 +11,7 @@ import soundfile
 
 from shared.domain.report import TuningReport, Verdict
 from tests.support import tones
-from tests.support.peaks import of_peaks
+from tests.support.peaks import make_peaks
 from tests.support.tones import RATE, Samples
 from worker.tuning.estimator import measure_tuning
 from worker.tuning.single_tone import find_single_tone
@@ -214,7 +214,7 @@ def test_a_lone_tone_that_steps_tells_it_by_tens_of_seconds() -> None:
 def rings(levels: Sequence[float | None]) -> bool:
     """Whether one tone that is so loud frame after frame, and silent at None, is a lone one."""
     heard = [(frame, 0.0, level) for frame, level in enumerate(levels) if level is not None]
-    return find_single_tone(of_peaks(heard), 440.0, 1) is not None
+    return find_single_tone(make_peaks(heard), 440.0, 1) is not None
 
 
 def test_a_tone_that_dies_away_or_beats_is_a_lone_tone() -> None:

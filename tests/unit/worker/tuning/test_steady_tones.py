@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support import tones
-from tests.support.peaks import of_peaks
+from tests.support.peaks import make_peaks
 from tests.support.tones import RATE, Samples
 from worker.tuning.peaks import find_partials
 from worker.tuning.resample import low_band
@@ -21,7 +21,7 @@ def heard(samples: Samples) -> SteadyTones:
 def standing(root_cents: float = 0.0, *, glide_cents: float = 0.0, stray_cents: float = 0.0) -> int:
     """How many steady tones ten frames of one tone have; each of its overtones strays from its place."""
     return find_steady_tones(
-        of_peaks(
+        make_peaks(
             [
                 (
                     frame,

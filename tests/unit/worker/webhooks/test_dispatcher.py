@@ -13,14 +13,14 @@ from shared.errors import Unavailable
 from tests.support.fakes.webhooks import (
     MemoryDeliveryStore,
     MemoryEndpointStore,
-    a_delivery,
-    an_endpoint,
-    an_event,
+    make_delivery,
+    make_endpoint,
+    make_event,
 )
 from worker.webhooks.dispatcher import Dispatcher
 from worker.webhooks.fan_out import deliveries_of
 
-PLACES, PER_SERVER = 8, 2
+SLOTS, SLOTS_PER_SERVER = 8, 2
 
 
 @dataclass
@@ -40,13 +40,13 @@ class Office:
         self.sender = Dispatcher(
             deliveries=self.deliveries,
             endpoints=self.endpoints,
-            notify=self.notify,
-            places=PLACES,
-            per_server=PER_SERVER,
+            deliver=self.deliver,
+            slots=SLOTS,
+            slots_per_server=SLOTS_PER_SERVER,
             clock=lambda: self.now,
         )
 
-    def notify(self, delivery_id: str) -> Delivery | None:
+    def deliver(self, delivery_id: str) -> Delivery | None:
         delivery = self.deliveries.change(delivery_id, lambda one: one.claim(now=self.now, lease_seconds=30))
         with self._lock:
             self.begun.append(delivery_id)
@@ -60,7 +60,7 @@ class Office:
                 self._under_way[name] -= 1
         yes = Attempt(at=self.now, milliseconds=1, status=200)
         return self.deliveries.change(
-            delivery_id, lambda one: one.record(delivery.claims, yes, now=self.now, chance=0)
+            delivery_id, lambda one: one.record(delivery.claims, yes, now=self.now, jitter=0)
         )
 
     def delivered(self) -> set[str]:
@@ -70,7 +70,7 @@ class Office:
     def run_until_nothing_more_begins(self) -> None:
         quiet = 0
         while quiet < 3:
-            quiet = 0 if self.sender.round() else quiet + 1
+            quiet = 0 if self.sender.poll() else quiet + 1
             self.sender.wait()
 
 
@@ -81,13 +81,13 @@ def office() -> Office:
 
 def test_hanging_receivers_keep_nobody_else_waiting(office: Office) -> None:
     for number in range(40):
-        office.deliveries.add(a_delivery(number, server="hanging.example"))
+        office.deliveries.add(make_delivery(number, server="hanging.example"))
     for number in range(100, 150):
-        office.deliveries.add(a_delivery(number, server=f"good-{number}.example"))
+        office.deliveries.add(make_delivery(number, server=f"good-{number}.example"))
     office.run_until_nothing_more_begins()
     assert len(office.delivered()) == 50
-    assert office.most["hanging.example"] == PER_SERVER
-    assert office.most["all"] <= PLACES
+    assert office.most["hanging.example"] == SLOTS_PER_SERVER
+    assert office.most["all"] <= SLOTS
     office.release.set()
     office.run_until_nothing_more_begins()
     assert len(office.begun) == len(set(office.begun)) == 90
@@ -97,11 +97,11 @@ def test_servers_that_were_slow_share_a_quarter_of_the_places(office: Office) ->
     slow = {f"hanging-{number}.example" for number in range(20)}
     office.sender._slow_until = dict.fromkeys(slow, 1e9)
     for number, server in enumerate(sorted(slow)):
-        office.deliveries.add(a_delivery(number, server=server))
+        office.deliveries.add(make_delivery(number, server=server))
     office.run_until_nothing_more_begins()
-    assert len(office.begun) == PLACES // 4
+    assert len(office.begun) == SLOTS // 4
     for number in range(100, 110):
-        office.deliveries.add(a_delivery(number, server=f"good-{number}.example"))
+        office.deliveries.add(make_delivery(number, server=f"good-{number}.example"))
     office.run_until_nothing_more_begins()
     assert len(office.delivered()) == 10
     office.release.set()
@@ -110,7 +110,7 @@ def test_servers_that_were_slow_share_a_quarter_of_the_places(office: Office) ->
 
 
 def test_what_is_under_way_is_not_begun_twice(office: Office) -> None:
-    office.deliveries.add(a_delivery(1, server="hanging.example"))
+    office.deliveries.add(make_delivery(1, server="hanging.example"))
     office.run_until_nothing_more_begins()
     office.now += 1000  # the lease has run out, and yet we are at it
     office.run_until_nothing_more_begins()
@@ -123,11 +123,11 @@ def test_a_store_that_is_away_stops_no_sender(office: Office) -> None:
     def away(delivery_id: str) -> None:
         raise Unavailable("Away.")
 
-    sender, office.sender.notify = office.sender, away
-    office.deliveries.add(a_delivery(1))
-    sender.round()
+    sender, office.sender.deliver = office.sender, away
+    office.deliveries.add(make_delivery(1))
+    sender.poll()
     sender.drain(10)
-    sender.notify = office.notify
+    sender.deliver = office.deliver
     office.run_until_nothing_more_begins()
     assert office.delivered() == {"hooks.example"}
 
@@ -138,36 +138,36 @@ def test_a_machine_without_threads_to_spare_costs_no_place(
     def exhausted(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    for number in range(PLACES + 1):
-        office.deliveries.add(a_delivery(number, server=f"good-{number}.example"))
+    for number in range(SLOTS + 1):
+        office.deliveries.add(make_delivery(number, server=f"good-{number}.example"))
     with monkeypatch.context() as machine:
         machine.setattr(threading.Thread, "start", exhausted)
-        for _ in range(PLACES):
-            office.sender.round()
+        for _ in range(SLOTS):
+            office.sender.poll()
     assert office.begun == []
     office.run_until_nothing_more_begins()
-    assert len(office.delivered()) == PLACES + 1
+    assert len(office.delivered()) == SLOTS + 1
 
 
 def test_an_event_reaches_the_callback_and_every_endpoint_that_wants_it(office: Office) -> None:
-    office.endpoints.add(an_endpoint(1))
-    office.endpoints.add(an_endpoint(2, events=(EventType.STARTED,)))
-    office.endpoints.add(an_endpoint(3, disabled_at=1.0))
-    office.endpoints.add(an_endpoint(4, owner="key-2"))
+    office.endpoints.add(make_endpoint(1))
+    office.endpoints.add(make_endpoint(2, events=(EventType.STARTED,)))
+    office.endpoints.add(make_endpoint(3, disabled_at=1.0))
+    office.endpoints.add(make_endpoint(4, owner="key-2"))
     callback = Callback(url="https://own.example:8443/x", events=("job.succeeded",), secret=None)
-    office.deliveries.happen(an_event(callback=callback))
-    office.sender.round()
+    office.deliveries.happen(make_event(callback=callback))
+    office.sender.poll()
     office.sender.drain(10)
     made = {one.endpoint_id: one for one in office.deliveries.deliveries.values()}
     assert set(made) == {None, "ep_1", "ep_3"}
     assert made[None].server == "own.example:8443"
     assert made[None].state is made["ep_1"].state is DeliveryState.DELIVERED
     assert (made["ep_3"].state, made["ep_3"].why) == (DeliveryState.FAILED, "The endpoint was disabled.")
-    assert office.deliveries.events(limit=1) == ()
+    assert office.deliveries.pending_events(limit=1) == ()
 
 
 def test_the_same_event_makes_the_same_deliveries() -> None:
-    event = an_event(callback=Callback(url="https://own.example/", events=("job.succeeded",)))
-    first = deliveries_of(event, endpoints=[an_endpoint(1)], now=5.0)
-    assert first == deliveries_of(event, endpoints=[an_endpoint(1)], now=5.0)
+    event = make_event(callback=Callback(url="https://own.example/", events=("job.succeeded",)))
+    first = deliveries_of(event, endpoints=[make_endpoint(1)], now=5.0)
+    assert first == deliveries_of(event, endpoints=[make_endpoint(1)], now=5.0)
     assert len({one.id for one in first}) == 2

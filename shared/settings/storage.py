@@ -1,0 +1,44 @@
+"""Where data is kept: Redis and S3."""
+
+from pydantic import AliasChoices, Field, field_validator
+
+from shared.settings.base import MIB, HttpUrl, SettingsGroup, TextList, check_url
+
+
+class StorageSettings(SettingsGroup):
+    """Redis and S3."""
+
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        description="`redis://`, `rediss://` or `sentinel://HOST,HOST/0?master=NAME`.",
+    )
+    redis_prefix: str = Field("kammerton:", description="Prefix of every key in Redis.")
+    s3_endpoint_url: HttpUrl = Field(None, repr=False, description="S3 server. Empty: Amazon S3.")
+    s3_bucket: str = Field("kammerton", description="Bucket for audio. Created at start if it is missing.")
+    s3_prefix: str = Field("audio/", description="Prefix of every object's name.")
+    s3_region: str = Field(
+        "us-east-1",
+        description="Region of the bucket.",
+        validation_alias=AliasChoices("KAMMERTON_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    )
+    s3_part_bytes: int = Field(8 * MIB, ge=5 * MIB, description="Part size of multipart uploads, bytes.")
+    s3_public_url: HttpUrl = Field(
+        None,
+        repr=False,
+        description="S3 server as clients reach it for presigned uploads. Empty: the endpoint.",
+    )
+    s3_cors_origins: TextList = Field(
+        ("*",),
+        description="Web origins that may upload to S3 directly, comma-separated. Empty: the bucket's CORS "
+        "rules are left alone.",
+    )
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str) -> str:
+        if url.partition("://")[0] not in {"redis", "rediss", "sentinel"}:
+            raise ValueError("a Redis URL must begin with redis://, rediss:// or sentinel://")
+        if url.startswith("sentinel://") and "master=" not in url:
+            raise ValueError("a sentinel:// URL must end with ?master=NAME")
+        return check_url(url)

@@ -1,0 +1,3 @@
+"""The version of Kammerton. `pyproject.toml` and the OpenAPI document take it from here."""
+
+VERSION = "0.1.0"

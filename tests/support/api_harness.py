@@ -1,0 +1,136 @@
+"""The API over fakes."""
+
+import time
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from fastapi.testclient import TestClient
+
+from api.admin.auth.sessions import Sessions
+from api.app import create_app
+from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
+from api.http.background import Upkeep
+from shared.domain.api_key import Scope, issue_key
+from shared.observability.metrics import MetricsBuffer, MetricsRecorder
+from shared.observability.traces import NoTraces
+from shared.outbound.address_rules import OutboundRules
+from shared.outbound.client import OutboundClient
+from shared.ports.stores import Stores
+from tests.support.fakes.admin import (
+    MemoryAuditLog,
+    MemoryHistory,
+    MemoryJobSearch,
+    MemorySecretStore,
+    MemoryWorkerControl,
+)
+from tests.support.fakes.batches import MemoryBatchStore
+from tests.support.fakes.jobs import (
+    MemoryApiKeyStore,
+    MemoryAudioStore,
+    MemoryJobQueue,
+    MemoryJobStore,
+    MemoryJobUpdateLog,
+    MemoryMetricsStore,
+    MemoryRateLimiter,
+    MemoryWorkerRegistry,
+)
+from tests.support.fakes.uploads import (
+    MemoryIdempotencyStore,
+    MemoryPartStore,
+    MemoryPresignedUploadStore,
+    MemoryReportIndex,
+    MemoryTusUploadStore,
+    MemoryUploadRegistry,
+)
+from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
+from worker.maintenance.rescuer import Rescuer
+
+Part = TypeVar("Part", Stores, ApiConfig, Addresses, Upkeep)
+
+OPERATOR_PASSWORD, VIEWER_PASSWORD = "let me work", "let me look"
+MAX_BYTES = 12 * 1024 * 1024
+
+
+class ApiHarness:
+    """Fakes, and an app over them."""
+
+    def __init__(self, **changes: Any) -> None:
+        """Each of `changes` replaces the field of its name, in whichever of the app's parts has it."""
+        self.jobs, self.audio, self.queue = MemoryJobStore(), MemoryAudioStore(), MemoryJobQueue()
+        self.workers, self.keys, counts = MemoryWorkerRegistry(), MemoryApiKeyStore(), MemoryMetricsStore()
+        self.claims = MemoryIdempotencyStore()
+        self.uploads, self.resumables = MemoryUploadRegistry(), MemoryTusUploadStore()
+        self.parts = MemoryPartStore(self.audio)
+        self.direct = MemoryPresignedUploadStore(self.audio, self.parts)
+        self.deliveries, self.endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
+        self.batches = MemoryBatchStore(self.jobs, self.deliveries)
+        self.controls, self.audit = MemoryWorkerControl(), MemoryAuditLog()
+        stores = Stores(
+            jobs=self.jobs,
+            batches=self.batches,
+            queue=self.queue,
+            job_updates=MemoryJobUpdateLog(self.jobs),
+            workers=self.workers,
+            audio=self.audio,
+            presigned_uploads=self.direct,
+            parts=self.parts,
+            tus_uploads=self.resumables,
+            upload_registry=self.uploads,
+            idempotency=self.claims,
+            report_index=MemoryReportIndex(self.jobs),
+            api_keys=self.keys,
+            rate_limiter=MemoryRateLimiter(),
+            metrics=counts,
+            job_search=MemoryJobSearch(self.jobs),
+            history=MemoryHistory(self.jobs),
+            worker_control=self.controls,
+            audit_log=self.audit,
+            deliveries=self.deliveries,
+            endpoints=self.endpoints,
+        )
+        terms = JobLimits(max_upload_bytes=MAX_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+        rules = ApiConfig(terms=terms, limits=Limits(), web=Web(), anonymous=True)
+        addresses = Addresses(of_callbacks=public_only, of_sources=public_only)
+        books = MetricsRecorder(counts, tally=MetricsBuffer(), process="api")
+        vault = changes.pop("vault", MemorySecretStore())
+        app = create_app(
+            _changed(stores, changes),
+            rules=_changed(rules, changes),
+            addresses=_changed(addresses, changes),
+            sessions=Sessions(vault, operator_password=OPERATOR_PASSWORD, viewer_password=VIEWER_PASSWORD),
+            upkeep=_changed(Upkeep(books=books, traces=NoTraces()), changes),
+        )
+        assert not changes, "no part of an app has these"
+        self.client = TestClient(app, raise_server_exceptions=False)
+
+    def rescuer(self) -> Rescuer:
+        """Who mends what is left here."""
+        return Rescuer(
+            jobs=self.jobs,
+            audio=self.audio,
+            queue=self.queue,
+            uploads=self.uploads,
+            keep_audio=False,
+            lease_seconds=15,
+            retry_seconds=5,
+            orphan_seconds=60,
+        )
+
+    def token(self, *scopes: Scope, **changes: Any) -> str:
+        """A new key's token."""
+        fields: dict[str, Any] = {"scopes": frozenset(scopes), "now": time.time()}
+        key, token = issue_key("test", **fields | changes)
+        self.keys.add(key)
+        return token
+
+
+def public_only(url: str) -> str:
+    """As the real one does it, in a world with one public name."""
+    known = {"hooks.example": ["93.184.215.14"], "files.example": ["93.184.215.15"]}
+    outbound = OutboundClient(rules=OutboundRules(), resolver=lambda host, _: known.get(host, []))
+    return str(outbound.check(url))
+
+
+def _changed(part: Part, changes: dict[str, Any]) -> Part:
+    known = {field.name for field in fields(part)}
+    return replace(part, **{name: changes.pop(name) for name in known & changes.keys()})

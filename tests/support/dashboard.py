@@ -13,6 +13,7 @@ from tests.support.factories import make_job
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]
+CRASH_REASON = "signal 11 <in> ffmpeg"
 CRASH = Problem(code="too_many_crashes", message="It crashed 3 times.", retryable=True)
 NO_AUDIO = Problem(code="no_audio", message="There is no audio.", retryable=False)
 

@@ -1,12 +1,16 @@
-"""`python -m local`: the whole system on this machine. Stops on Ctrl-C."""
+"""`python -m local`: runs the whole system on this machine until Ctrl-C."""
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.launch import Options, run
 from local.processes import Command
+
+API_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""Makes glibc return the memory of upload buffers when they are freed, as in the Dockerfile."""
 
 
 def commands(options: Options) -> list[Command]:
@@ -17,15 +21,24 @@ def commands(options: Options) -> list[Command]:
         Command("rescuer", [*worker, "maintenance"], stop_seconds=1),
         Command("notifier", [*worker, "webhooks"], stop_seconds=4),
         Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
-        Command("api", [*api, "--host", options.host, "--port", str(options.port)], stop_seconds=4),
+        Command(
+            "api",
+            [*api, "--host", options.host, "--port", str(options.port)],
+            env=API_MALLOC,
+            stop_seconds=4,
+        ),
     ]
 
 
-def parse(arguments: list[str]) -> Options:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog=program, description="Start everything on this machine. To stop it, press Ctrl-C."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="0 takes any free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".data"), help="jobs and audio (default: %(default)s)"
     )
@@ -48,9 +61,14 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError("at least one worker is needed")
+        raise argparse.ArgumentTypeError("at least one is needed")
     return count
 
 
+def main(arguments: list[str], *, environ: Mapping[str, str], program: str = "python -m local") -> int:
+    """Run until somebody stops it. Returns the exit status."""
+    return run(parse(arguments, program=program), commands=commands, environ=environ)
+
+
 if __name__ == "__main__":
-    sys.exit(run(parse(sys.argv[1:]), commands=commands, environ=os.environ))
+    sys.exit(main(sys.argv[1:], environ=os.environ))

@@ -16,7 +16,7 @@ from api.admin.operations import Operations
 from api.admin.overview import Overview
 from api.admin.schemas import DEPRECATED, AuditEntryView, HistoryView, OverviewView
 from api.http.problems import documented
-from api.jobs.events import EVENT_STREAM, HEADERS, message
+from api.http.sse import EVENT_STREAM, HEADERS, RETRY, sse_event
 from api.jobs.schemas import JobPageView
 from api.jobs.updates import JobUpdates
 from shared.domain.history import TIME_RANGES
@@ -168,12 +168,12 @@ def operations_api_router(
     return router
 
 
-async def _ticks(updates: JobUpdates) -> AsyncIterator[str]:
-    yield "retry: 2000\n\n"
+async def _ticks(updates: JobUpdates) -> AsyncIterator[bytes]:
+    yield RETRY
     ends_at = time.monotonic() + MAX_STREAM_SECONDS
-    with updates.listen() as subscription:
-        while not subscription.ending and time.monotonic() < ends_at:
-            subscription.expect()
+    with updates.subscribe() as subscription:
+        while not subscription.closing and time.monotonic() < ends_at:
+            subscription.clear()
             changed = await subscription.wait(_TICK_SECONDS)
-            yield message("changed" if changed else "tick", "{}")
+            yield sse_event("changed" if changed else "tick", "{}")
             await asyncio.sleep(_MIN_INTERVAL_SECONDS)

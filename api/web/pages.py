@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from api.access.authentication import identify
 from api.http.templating import origin, page
-from api.jobs.events import stage
+from api.jobs.event_stream import stage_of
 from api.web import report_text
 from api.web.charts import histogram_chart, spectrum_chart
 from shared.domain.job import Job
@@ -90,7 +90,7 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
 
 def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, object]:
     """The variables of `_song.html`."""
-    current_stage = stage(job, now=time.time())
+    current_stage = stage_of(job, now=time.time())
     context: dict[str, object] = {
         "job": job,
         "origin": origin,

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 
-class AudioUpload(Protocol):
-    """One object being written in parts. Nothing is visible under its key before `finish`."""
+class PartWriter(Protocol):
+    """One object being written in parts."""
 
     def write(self, part: bytes | bytearray, *, number: int) -> None:
         """Send one part, from any thread, in any order. All but the last hold `AudioStore.part_bytes`."""
+
+
+class AudioUpload(PartWriter, Protocol):
+    """One object being written in one request. Nothing is visible under its key before `finish`."""
 
     def finish(self) -> None:
         """Make the object visible: the parts in the order of their numbers, from 1."""

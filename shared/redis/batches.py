@@ -91,7 +91,7 @@ class BatchRecords:
 def parse_batch(record: str | None) -> Batch:
     """The batch of a record. Raises NotFound where there is none."""
     if record is None:
-        raise NotFound("There is no such batch. It may have expired.")
+        raise NotFound("The batch does not exist. It may have expired.")
     return _BATCH.validate_json(record)
 
 

@@ -149,6 +149,6 @@ class JobRecords:
 def parse_job(record: str | None, report: str | None = None) -> Job:
     """The job of a record. Raises NotFound where there is none."""
     if record is None:
-        raise NotFound("There is no such job. It may have expired.")
+        raise NotFound("The job does not exist. It may have expired.")
     job = _JOB.validate_json(record)
     return replace(job, report=_REPORT.validate_json(report)) if report else job

@@ -11,14 +11,10 @@ from fastapi import APIRouter, FastAPI
 from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
-from api.admin.api import admin_api_router
-from api.admin.api_keys import keys_router
-from api.admin.authentication import admin_user_dependency
-from api.admin.bulk_actions import BulkActions
-from api.admin.login import login_router, redirect_to_login
+from api.admin.auth.login import redirect_to_login
+from api.admin.auth.sessions import Sessions
 from api.admin.overview import Overview
-from api.admin.pages import admin_router
-from api.admin.sessions import Sessions
+from api.admin.routers import admin_routers
 from api.batches.items import BatchItems
 from api.batches.reader import BatchReader
 from api.batches.router import batches_router
@@ -54,7 +50,7 @@ from api.web.api_reference import reference_router
 from api.web.pages import pages_router
 from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
-from shared.ports.access import ApiKeyStore, RateLimiter
+from shared.ports.access import RateLimiter
 from shared.ports.stores import Stores
 from shared.version import VERSION
 
@@ -178,14 +174,20 @@ def create_app(
         delete_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, uploads=uploads, acts=acts)
-    operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
         *_of_jobs(stores, uploads=uploads, batches=batches, updates=updates),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
+        *admin_routers(
+            _overview(stores, rules),
+            sessions=sessions,
+            keys=stores.api_keys,
+            job_actions=acts,
+            webhooks=batches.webhooks,
+            updates=updates,
+        ),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             shared_metrics=SharedMetricsCollector(
@@ -249,22 +251,12 @@ def _of_jobs(
     )
 
 
-def _of_the_dashboard(
-    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, updates: JobUpdates
-) -> Iterator[APIRouter]:
-    recognize = admin_user_dependency(sessions)
-    yield login_router(sessions)
-    yield admin_api_router(operations, updates=updates, recognize=recognize)
-    yield keys_router(operations, keys, recognize=recognize)
-    yield admin_router(operations, recognize=recognize)
-
-
-def _board(stores: Stores, rules: ApiConfig) -> Overview:
+def _overview(stores: Stores, rules: ApiConfig) -> Overview:
     return Overview(
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        overview=stores.job_search,
+        search=stores.job_search,
         history=stores.history,
         controls=stores.worker_control,
         audit=stores.audit_log,

@@ -8,12 +8,9 @@ from fastapi import APIRouter, FastAPI
 from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
-from api.admin.api import admin_api_router
-from api.admin.api_keys import keys_router
-from api.admin.authentication import admin_user_dependency
-from api.admin.login import login_router, redirect_to_login
-from api.admin.pages import admin_router
-from api.admin.sessions import Sessions
+from api.admin.auth.login import redirect_to_login
+from api.admin.auth.sessions import Sessions
+from api.admin.routers import admin_routers
 from api.batches.reader import BatchReader
 from api.batches.router import batches_router
 from api.config import ApiConfig, UrlChecks
@@ -62,7 +59,14 @@ def create_app(
     for router in (
         *_job_routers(stores, services),
         *_page_routers(stores, config),
-        *_admin_routers(stores, services, sessions),
+        *admin_routers(
+            services.overview,
+            sessions=sessions,
+            keys=stores.api_keys,
+            job_actions=services.actions,
+            webhooks=services.webhooks,
+            updates=services.updates,
+        ),
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
         app.include_router(router)
@@ -121,14 +125,6 @@ def _page_routers(stores: Stores, config: ApiConfig) -> Iterator[APIRouter]:
         anonymous=config.allow_anonymous,
     )
     yield reference_router()
-
-
-def _admin_routers(stores: Stores, services: ApiServices, sessions: Sessions) -> Iterator[APIRouter]:
-    admin_user = admin_user_dependency(sessions)
-    yield login_router(sessions)
-    yield admin_api_router(services.bulk_actions, updates=services.updates, recognize=admin_user)
-    yield keys_router(services.bulk_actions, stores.api_keys, recognize=admin_user)
-    yield admin_router(services.bulk_actions, recognize=admin_user)
 
 
 def _monitoring_routers(

@@ -1,6 +1,6 @@
 """The ASGI app that `python -m api serve` runs: Settings → Services → create_app. An entry point."""
 
-from api.admin.sessions import Sessions
+from api.admin.auth.sessions import Sessions
 from api.app import create_app
 from api.config import ApiConfig, HttpConfig, JobLimits, RateLimits, UrlChecks
 from api.http.background import BackgroundTasks

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from api.admin.bulk_actions import BulkActions
 from api.admin.overview import Overview
 from api.batches.items import BatchItems
 from api.batches.service import BatchService
@@ -46,7 +45,7 @@ class ApiServices:
     batches: BatchService
     webhooks: WebhookService
     wait_estimate: WaitEstimate
-    bulk_actions: BulkActions
+    overview: Overview
     updates: JobUpdates
     active_uploads: ActiveUploads
 
@@ -88,7 +87,7 @@ class ApiServices:
             batches=batches,
             webhooks=webhooks,
             wait_estimate=wait_estimate,
-            bulk_actions=BulkActions(board=_build_overview(stores, config), acts=actions),
+            overview=_build_overview(stores, config),
             updates=JobUpdates(stores.job_updates),
             active_uploads=active_uploads,
         )
@@ -164,7 +163,7 @@ def _build_overview(stores: Stores, config: ApiConfig) -> Overview:
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        overview=stores.job_search,
+        search=stores.job_search,
         history=stores.history,
         controls=stores.worker_control,
         audit=stores.audit_log,

@@ -138,7 +138,7 @@ def _respond(request: Request, response: JSONResponse, detail: str) -> Response:
         response.headers.update(getattr(request.state, "answer_headers", {}))
         return response
     headline = _HEADLINES.get(response.status_code, "That did not work")
-    context = {"headline": headline, "detail": detail, "way_on": "/", "way_on_label": "To the first page"}
+    context = {"headline": headline, "detail": detail, "link": "/", "link_label": "Go to the start page"}
     html = page(request, "message.html", context, status=response.status_code)
     if "retry-after" in response.headers:
         html.headers["Retry-After"] = response.headers["retry-after"]

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from fastapi.testclient import TestClient
 
-from api.admin.sessions import Sessions
+from api.admin.auth.sessions import Sessions
 from api.app import create_app
 from api.config import ApiConfig, HttpConfig, JobLimits, RateLimits, UrlChecks
 from api.http.background import BackgroundTasks

@@ -30,7 +30,7 @@ def test_an_address_becomes_a_job_without_stored_audio(api: ApiHarness) -> None:
     assert answer.status_code == 202, answer.text
     job = only_job(api)
     assert answer.headers["location"] == f"/v1/jobs/{job.id}"
-    assert (job.state, job.has_audio, job.can_be_heard) == (JobState.QUEUED, False, True)
+    assert (job.state, job.has_audio, job.audio_available) == (JobState.QUEUED, False, True)
     assert (job.source.url, job.source.server) == (SONG_URL, "https://files.example")
     assert (job.input.filename, job.start_seconds, job.queue) == ("söng.flac", 3, "batch")
     assert api.queue.messages == {"batch": [job.id]}

@@ -21,7 +21,7 @@ help: ## Show this list
 
 ##@ Run
 
-install: $(VENV)/.run-stamp ## Install what `make run` needs into .venv, pinned by hash
+install: $(VENV)/.run-stamp ## Install Kammerton and its command, .venv/bin/kammerton, pinned by hash
 
 run: $(VENV)/.run-stamp ## Start everything on this machine; stop it with Ctrl-C
 	@exec $(BIN)/python -m local $(ARGS)
@@ -72,8 +72,8 @@ lock: ## Pin requirements/*.txt from pyproject.toml; ARGS=--upgrade takes newer 
 		made=$$(mktemp -d); trap 'rm -rf "$$made"' EXIT; \
 		$$python -m venv "$$made" && "$$made/bin/pip" install --quiet uv && uv="$$made/bin/uv"; \
 	fi; set -e; mkdir -p $(LOCKS); \
-	$$uv $(LOCK) --extra api --extra worker --extra traces --extra plot --extra local --extra dev --output-file $(LOCKS)/test.txt; \
-	$$uv $(LOCK) --extra api --extra worker --extra traces --extra plot --extra local --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
+	$$uv $(LOCK) --extra api --extra worker --extra traces --extra plot --extra local --extra cli --extra dev --output-file $(LOCKS)/test.txt; \
+	$$uv $(LOCK) --extra api --extra worker --extra traces --extra plot --extra local --extra cli --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/run.txt; \
 	$$uv $(LOCK) --extra worker --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/worker.txt; \
 	$$uv $(LOCK) --extra api --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
 
@@ -84,6 +84,7 @@ clean: ## Remove the environment and caches, but not your data
 # A stamp is newer than its lock file once the lock file is installed: a second run installs nothing.
 $(VENV)/.%-stamp: $(LOCKS)/%.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@ln -sf ../../cli/kammerton $(BIN)/kammerton
 	@touch $@
 
 $(VENV)/bin/python:

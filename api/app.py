@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from fastapi import APIRouter, FastAPI
@@ -19,6 +20,7 @@ from api.admin.overview import Overview
 from api.admin.pages import admin_router
 from api.admin.sessions import Sessions
 from api.batches.items import BatchItems
+from api.batches.reader import BatchReader
 from api.batches.router import batches_router
 from api.batches.service import BatchService
 from api.config import Addresses, ApiConfig
@@ -28,12 +30,12 @@ from api.http.openapi import describe
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
 from api.http.security_headers import add_web
-from api.http.slow_clients import BodyTimeout
+from api.http.slow_clients import BodyTimeout, MinRateTimeout
 from api.http.templating import assets
 from api.jobs.events import events_router
 from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.service import JobActions
-from api.jobs.updates import JobUpdates, ending_on_signals
+from api.jobs.updates import JobUpdates, close_on_signals
 from api.jobs.wait_estimate import WaitEstimate
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
@@ -42,6 +44,7 @@ from api.tus.storage import TusStorage
 from api.uploads.active_uploads import ActiveUploads
 from api.uploads.buffer_pool import BufferPool
 from api.uploads.idempotency import Idempotency
+from api.uploads.job_factory import JobFactory
 from api.uploads.presigned import PresignedUploadService
 from api.uploads.report_cache import ReportCache
 from api.uploads.router import presigned_router, submit_router
@@ -57,55 +60,80 @@ from shared.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intake:
-    """All of them end in the same jobs, and share one budget of buffers."""
+class Uploads:
+    """The ways in for a recording. They share one buffer pool."""
 
-    submissions: UploadService
-    resumable: TusService
-    direct: PresignedUploadService
-    addressed: SourceUrlService
+    direct: UploadService
+    tus: TusService
+    presigned: PresignedUploadService
+    source_urls: SourceUrlService
 
     @classmethod
-    def over(
-        cls, stores: Stores, *, rules: ApiConfig, addresses: Addresses, in_flight: ActiveUploads
+    def build(
+        cls, stores: Stores, *, rules: ApiConfig, addresses: Addresses, active_uploads: ActiveUploads
     ) -> Self:
-        """Made of what is outside and what is promised."""
-        terms = rules.terms
-        submissions = UploadService(
+        """Build all of them over the stores."""
+        limits = rules.terms
+        pool = BufferPool(limits.upload_buffer_bytes, part_bytes=stores.audio.part_bytes)
+        new_timeout = partial(
+            MinRateTimeout,
+            idle_seconds=limits.upload_idle_seconds,
+            least_bytes_per_second=limits.upload_least_bytes_per_second,
+            busy=lambda: pool.is_contended,
+        )
+        idempotency = Idempotency(stores.idempotency)
+        factory = JobFactory(
+            attempts=limits.attempts,
+            keep_seconds=limits.keep_seconds,
+            check_callback_url=addresses.of_callbacks,
+        )
+        direct = UploadService(
             jobs=stores.jobs,
             audio=stores.audio,
             queue=stores.queue,
-            terms=terms,
-            budget=BufferPool(terms.upload_buffer_bytes, part_bytes=stores.audio.part_bytes),
-            in_flight=in_flight,
-            idempotency=Idempotency(stores.idempotency),
-            known=ReportCache(
-                recall=stores.report_index if rules.reuse_reports else None,
-                window_seconds=terms.window_seconds,
+            limits=limits,
+            pool=pool,
+            active_uploads=active_uploads,
+            idempotency=idempotency,
+            report_cache=ReportCache(
+                index=stores.report_index if rules.reuse_reports else None,
+                window_seconds=limits.window_seconds,
             ),
-            check_url=addresses.of_callbacks,
+            factory=factory,
+            new_timeout=new_timeout,
         )
-        return cls(
-            submissions=submissions,
-            resumable=TusService(
-                submissions=submissions,
-                arrivals=TusStorage(
-                    jobs=stores.jobs, audio=stores.audio, parts=stores.parts, store=stores.tus_uploads
-                ),
-                seconds=terms.direct_upload_seconds,
+        tus = TusService(
+            jobs=stores.jobs,
+            queue=stores.queue,
+            storage=TusStorage(
+                jobs=stores.jobs, audio=stores.audio, parts=stores.parts, uploads=stores.tus_uploads
             ),
-            direct=PresignedUploadService(
-                store=stores.presigned_uploads,
-                parts=stores.parts,
-                submissions=submissions,
-                seconds=terms.direct_upload_seconds,
-            ),
-            addressed=SourceUrlService(
-                submissions=submissions,
-                check_url=addresses.of_sources,
-                counts_as_bytes=terms.source_counts_as_bytes,
-            ),
+            factory=factory,
+            pool=pool,
+            active_uploads=active_uploads,
+            limits=limits,
+            new_timeout=new_timeout,
         )
+        presigned = PresignedUploadService(
+            jobs=stores.jobs,
+            audio=stores.audio,
+            queue=stores.queue,
+            store=stores.presigned_uploads,
+            parts=stores.parts,
+            factory=factory,
+            idempotency=idempotency,
+            max_upload_bytes=limits.max_upload_bytes,
+            lifetime_seconds=limits.direct_upload_seconds,
+        )
+        source_urls = SourceUrlService(
+            jobs=stores.jobs,
+            queue=stores.queue,
+            factory=factory,
+            idempotency=idempotency,
+            check_url=addresses.of_sources,
+            counts_as_bytes=limits.source_counts_as_bytes,
+        )
+        return cls(direct=direct, tus=tus, presigned=presigned, source_urls=source_urls)
 
 
 _BODY_BYTES = 1024 * 1024
@@ -116,15 +144,15 @@ def create_app(
     stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
 ) -> FastAPI:
     """The HTTP face over any adapters."""
-    wakeups = JobUpdates(stores.job_updates)
-    in_flight = ActiveUploads(stores.upload_registry)
-    intake = Intake.over(stores, rules=rules, addresses=addresses, in_flight=in_flight)
+    updates = JobUpdates(stores.job_updates)
+    active_uploads = ActiveUploads(stores.upload_registry)
+    uploads = Uploads.build(stores, rules=rules, addresses=addresses, active_uploads=active_uploads)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        others = wakeups.run(), in_flight.beat_for_ever(), until_prepared(sessions.prepare)
+        others = updates.run(), active_uploads.send_heartbeats(), until_prepared(sessions.prepare)
         async with upkeep.beside(*others):
-            with ending_on_signals(wakeups):
+            with close_on_signals(updates):
                 yield
 
     app = FastAPI(
@@ -147,24 +175,24 @@ def create_app(
         queue=stores.queue,
         attempts=rules.terms.attempts,
         keep_audio=rules.keep_audio,
-        forget_webhooks=stores.deliveries.delete_all_about,
+        delete_webhooks=stores.deliveries.delete_all_about,
     )
-    batches = _batch_acts(stores, rules=rules, addresses=addresses, intake=intake, acts=acts)
+    batches = _batch_acts(stores, rules=rules, addresses=addresses, uploads=uploads, acts=acts)
     operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
-        *_of_jobs(stores, intake=intake, batches=batches, wakeups=wakeups),
+        *_of_jobs(stores, uploads=uploads, batches=batches, updates=updates),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, wakeups=wakeups),
+        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
             numbers=SharedMetricsCollector(
                 store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
             books=upkeep.books,
-            buffers_in_use=lambda: intake.submissions.budget.held_bytes,
+            buffers_in_use=lambda: uploads.direct.pool.used_bytes,
             public=rules.metrics_public,
         ),
     ):
@@ -176,45 +204,57 @@ def create_app(
 
 
 def _batch_acts(
-    stores: Stores, *, rules: ApiConfig, addresses: Addresses, intake: Intake, acts: JobActions
+    stores: Stores, *, rules: ApiConfig, addresses: Addresses, uploads: Uploads, acts: JobActions
 ) -> BatchService:
     return BatchService(
         batches=stores.batches,
-        items=BatchItems(direct=intake.direct, addressed=intake.addressed),
-        acts=acts,
+        items=BatchItems(presigned=uploads.presigned, source_urls=uploads.source_urls),
+        actions=acts,
         webhooks=WebhookService(
             deliveries=stores.deliveries, endpoints=stores.endpoints, check_url=addresses.of_callbacks
         ),
-        forecast=WaitEstimate(
+        wait_estimate=WaitEstimate(
             jobs=stores.jobs,
             workers=stores.workers,
             history=stores.history,
-            controls=stores.worker_control,
-            first_queue=rules.limits.queues[0],
+            worker_control=stores.worker_control,
+            priority_queue=rules.limits.queues[0],
         ),
+        idempotency=uploads.direct.idempotency,
+        keep_seconds=rules.terms.keep_seconds,
     )
 
 
 def _of_jobs(
-    stores: Stores, *, intake: Intake, batches: BatchService, wakeups: JobUpdates
+    stores: Stores, *, uploads: Uploads, batches: BatchService, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     webhooks = batches.webhooks
-    yield submit_router(intake.submissions, direct=intake.direct, addressed=intake.addressed)
-    yield jobs_router(jobs=stores.jobs, wakeups=wakeups, webhooks=webhooks, forecast=batches.forecast)
-    yield presigned_router(intake.direct)
+    direct = uploads.direct
+    yield submit_router(direct, presigned=uploads.presigned, source_urls=uploads.source_urls)
+    yield jobs_router(
+        jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=batches.wait_estimate
+    )
+    yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
     yield webhooks_router(webhooks, jobs=stores.jobs)
-    yield tus_router(intake.resumable)
-    yield events_router(jobs=stores.jobs, wakeups=wakeups)
-    yield job_actions_router(batches.acts)
-    yield batches_router(batches)
+    yield tus_router(uploads.tus, idempotency=direct.idempotency)
+    yield events_router(jobs=stores.jobs, updates=updates)
+    yield job_actions_router(batches.actions)
+    yield batches_router(
+        batches,
+        reader=BatchReader(
+            pool=direct.pool,
+            new_timeout=direct.new_timeout,
+            wait_seconds=direct.limits.upload_wait_seconds,
+        ),
+    )
 
 
 def _of_the_dashboard(
-    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, wakeups: JobUpdates
+    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, updates: JobUpdates
 ) -> Iterator[APIRouter]:
     recognize = admin_user_dependency(sessions)
     yield login_router(sessions)
-    yield admin_api_router(operations, wakeups=wakeups, recognize=recognize)
+    yield admin_api_router(operations, updates=updates, recognize=recognize)
     yield keys_router(operations, keys, recognize=recognize)
     yield admin_router(operations, recognize=recognize)
 

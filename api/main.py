@@ -1,4 +1,4 @@
-"""`python -m api.server` runs this: Settings → Services → create_app. Nobody imports it."""
+"""`python -m api serve` runs this: Settings → Services → create_app. Nobody imports it."""
 
 import ctypes
 

@@ -1,6 +1,6 @@
 """Uploads: memory, throughput, stalled clients, kills. `python -m benchmarks.uploads [NAME…]`.
 
-One API process (`python -m api.server`) before a real S3 server (SeaweedFS) and a real Valkey, all on this
+One API process (`python -m api serve`) before a real S3 server (SeaweedFS) and a real Valkey, all on this
 machine. Memory is the API process's peak resident size (VmHWM, reset before each run) over its idle size.
 Caveats: client, API, S3 server and its disk share the same cores, so the ratios count, not the speeds; the
 throughput ratio compares with boto3's `upload_file` (ten threads, 8 MiB parts) of the same file in the same

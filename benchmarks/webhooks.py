@@ -103,7 +103,7 @@ def byte_by_byte(connected: Any) -> None:
 
 @contextlib.contextmanager
 def running_sender(url: str) -> Any:
-    """One `python -m worker.webhooks` with its defaults."""
+    """One `python -m worker webhooks` with its defaults."""
     settings = {
         "KAMMERTON_REDIS_URL": url,
         "KAMMERTON_REDIS_PREFIX": "b:",

@@ -1,8 +1,9 @@
-"""`python -m local`: the whole system on this machine. Stops on Ctrl-C."""
+"""`python -m local`: runs the whole system on this machine until Ctrl-C."""
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.launch import Options, run
@@ -21,11 +22,15 @@ def commands(options: Options) -> list[Command]:
     ]
 
 
-def parse(arguments: list[str]) -> Options:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog=program, description="Start everything on this machine. To stop it, press Ctrl-C."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0: any free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="0 takes any free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".data"), help="jobs and audio (default: %(default)s)"
     )
@@ -48,9 +53,14 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     count = int(text)
     if count < 1:
-        raise argparse.ArgumentTypeError("at least one worker is needed")
+        raise argparse.ArgumentTypeError("at least one is needed")
     return count
 
 
+def main(arguments: list[str], *, environ: Mapping[str, str], program: str = "python -m local") -> int:
+    """Run until somebody stops it. Returns the exit status."""
+    return run(parse(arguments, program=program), commands=commands, environ=environ)
+
+
 if __name__ == "__main__":
-    sys.exit(run(parse(sys.argv[1:]), commands=commands, environ=os.environ))
+    sys.exit(main(sys.argv[1:], environ=os.environ))

@@ -1,4 +1,4 @@
-"""Where the API listens, and whether it is ready."""
+"""The address of the API, and whether it is ready."""
 
 import errno
 import socket
@@ -6,12 +6,12 @@ from urllib.request import ProxyHandler, build_opener
 
 from local.processes import CannotStart
 
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a person may give as --host
-READY_SECONDS = 5.0  # for one answer
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - values of --host
+READY_TIMEOUT_SECONDS = 5.0
 
 
 def check_free(host: str, port: int) -> None:
-    """Better now, in a sentence, than later in a server's log."""
+    """Raise CannotStart with one sentence if the address cannot be used, instead of a traceback later."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -22,29 +22,29 @@ def check_free(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CannotStart(
-                f"Port {port} of {host} is in use: stop what listens there, "
-                "or choose another with --port (0: any free one)."
+                f"Port {port} of {host} is in use. Stop the process that listens there, "
+                "or choose another port with --port (0 takes any free port)."
             ) from None
         raise CannotStart(
-            f"Cannot listen on port {port} of {host} ({error.strerror}): "
-            "choose others with --host and --port."
+            f"Cannot listen on port {port} of {host} ({error.strerror}). "
+            "Choose another address with --host and --port."
         ) from None
 
 
 def reachable(host: str) -> str:
-    """An address to call, for one to listen on."""
-    return ANYWHERE.get(host, host)
+    """The host to connect to, for a host to listen on."""
+    return WILDCARDS.get(host, host)
 
 
 def url(host: str, port: int) -> str:
-    """Without a path."""
+    """The base URL."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def is_ready(address: str) -> bool:
-    """True for a 200 that does not speak of a service without workers."""
+    """True for a 200 from a service that has workers."""
     try:
-        with build_opener(ProxyHandler({})).open(address, timeout=READY_SECONDS) as answer:
-            return bool(answer.status == 200 and b'"degraded"' not in answer.read())
+        with build_opener(ProxyHandler({})).open(address, timeout=READY_TIMEOUT_SECONDS) as response:
+            return bool(response.status == 200 and b'"degraded"' not in response.read())
     except OSError:
         return False

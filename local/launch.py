@@ -1,4 +1,4 @@
-"""From nothing to ready, and back: servers, then our commands, then a watch until someone wants to stop."""
+"""Starts the servers, then our commands, restarts what ends, and stops everything in reverse order."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.address import check_free, is_ready, reachable, url
+from local.connection import write_connection
 from local.lifeline import Lifeline
 from local.lock import lock
 from local.ports import Ports
 from local.processes import CannotStart, Command, log_to_stderr
 from local.s3 import REGION, S3
-from local.supervisor import StopButton, StopRequested, Supervisor
+from local.supervisor import StopRequested, StopSignals, Supervisor
 from local.valkey import Valkey
 
 BUCKET = "kammerton"
-SERVER_SECONDS = 60.0
-READY_SECONDS = 240.0  # numba compiles on a first start, on a slow machine for a minute or more
+SERVER_TIMEOUT_SECONDS = 60.0
+READY_TIMEOUT_SECONDS = 240.0  # numba compiles on the first start, for a minute or more on a slow machine
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """The command-line options."""
 
     host: str
     port: int
@@ -30,41 +31,42 @@ class Options:
     workers: int
 
 
-OWN_MACHINE = {
+LOCAL_DEFAULTS = {
     "KAMMERTON_ALLOW_ANONYMOUS": "true",
     "KAMMERTON_RATE_LIMITS_ENABLED": "false",
     "KAMMERTON_METRICS_PUBLIC": "true",
 }
-"""Settings that only make sense where everybody who comes is you. The environment may say otherwise."""
+"""Settings that suit a machine with one user. The environment overrides them."""
 
 Commands = Callable[[Options], list[Command]]
 
 
 def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> int:
-    """All of it. Returns the exit status."""
-    stop = StopButton()
-    stop.listen()
+    """Run until a signal. Returns the exit status."""
+    stop = StopSignals()
+    stop.install()
     try:
-        with ExitStack() as stack:  # undone from the last line to the first
-            held = lock(options.data_dir)
-            stack.callback(held.close)
+        with ExitStack() as stack:  # undone in reverse order
+            lock_file = lock(options.data_dir)
+            stack.callback(lock_file.close)
             if options.port == 0:
                 free = Ports(1)
                 stack.callback(free.release)
                 options = replace(options, port=free.numbers[0])
             check_free(options.host, options.port)
-            env = {**OWN_MACHINE, **environ, "PYTHONUNBUFFERED": "1"}
+            env = {**LOCAL_DEFAULTS, **environ, "PYTHONUNBUFFERED": "1"}
             servers = _servers(options.data_dir, env)
             for server in servers:
                 stack.callback(server.close)
-            lifeline = Lifeline(keep_open=(held.fileno(),))
+            lifeline = Lifeline(keep_open=(lock_file.fileno(),))
             stack.callback(lifeline.close)
             for server in servers:
                 for socket in server.sockets():
-                    lifeline.remove_afterwards(socket)
+                    lifeline.remove_at_exit(socket)
             supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log_to_stderr)
             stack.callback(supervisor.stop)
             _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)
+            stack.callback(write_connection(options.data_dir, env).unlink, missing_ok=True)
             sys.stdout.write(f"ready {url(options.host, options.port)}\n")
             sys.stdout.flush()
             supervisor.watch()
@@ -78,7 +80,7 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
 
 
 def _servers(data_dir: Path, env: dict[str, str]) -> list[Valkey | S3]:
-    """Those that `env` does not name already; afterwards it names both."""
+    """The servers whose addresses *env* does not set. Sets them in *env*."""
     servers: list[Valkey | S3] = []
     if not env.get("KAMMERTON_REDIS_URL"):
         valkey = Valkey(data_dir / "valkey")
@@ -86,8 +88,8 @@ def _servers(data_dir: Path, env: dict[str, str]) -> list[Valkey | S3]:
         servers.append(valkey)
     if not env.get("KAMMERTON_S3_ENDPOINT_URL"):
         s3 = S3(data_dir / "s3", bucket=BUCKET)
-        for stranger in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
-            env.pop(stranger, None)  # goes with other keys than ours
+        for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+            env.pop(name, None)  # belongs to other keys
         env |= {
             "KAMMERTON_S3_ENDPOINT_URL": s3.endpoint_url,
             "KAMMERTON_S3_BUCKET": BUCKET,
@@ -96,7 +98,7 @@ def _servers(data_dir: Path, env: dict[str, str]) -> list[Valkey | S3]:
             "AWS_REGION": REGION,
         }
         servers.append(s3)
-    for name in ("NO_PROXY", "no_proxy"):  # a proxy of the house can't reach this machine's loopback
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy cannot reach this machine's loopback
         env[name] = ",".join(filter(None, [env.get(name), "127.0.0.1", "localhost"]))
     return servers
 
@@ -109,15 +111,17 @@ def _start(
     supervisor: Supervisor,
     env: Mapping[str, str],
 ) -> None:
-    """All servers, then all commands; back when a job could be accepted and run."""
+    """Start all servers, then all commands. Returns when a job can be accepted and run."""
     for server in servers:
         supervisor.start(server.command, env=env)
     for server in servers:
-        supervisor.wait_until(server.answers, what=server.command.name, seconds=SERVER_SECONDS)
+        supervisor.wait_until(
+            server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
+        )
     for command in commands:
         supervisor.start(command, env=env)
     address = url(reachable(options.host), options.port)
     supervisor.wait_until(
-        lambda: is_ready(f"{address}/readyz"), what=f"{address}/readyz", seconds=READY_SECONDS
+        lambda: is_ready(f"{address}/readyz"), name=f"{address}/readyz", timeout_seconds=READY_TIMEOUT_SECONDS
     )
     log_to_stderr("local", f"try: curl -F file=@song.mp3 {address}/v1/jobs")

@@ -1,9 +1,9 @@
-"""Nothing that we start outlives us, however we die. Standard library only: it is run as a bare script.
+"""Kills every process that the launcher started when the launcher dies, even by SIGKILL.
 
-Two small roles beside the launcher, joined by one pipe:
+Runs as a bare script with the standard library only. Two helper roles share one pipe with the launcher:
 
-    exec    stands in front of each command: tells the guard its process group, then becomes the command
-    guard   waits for the pipe to close, which even SIGKILL of the launcher does, and kills every group told
+    exec    reports its process group to the guard, then executes the command
+    guard   waits until the pipe closes, then kills every reported group
 """
 
 import contextlib
@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
-GUARD_SECONDS = 2.0  # a group of zombies that nobody reaps stays for ever
+GUARD_SECONDS = 2.0  # a group of zombies that are never reaped stays forever
 
 
 class Lifeline:
-    """The launcher's end of the pipe. Once it is closed, everything started through it is dead."""
+    """The launcher's end of the pipe. When it closes, everything started through it is killed."""
 
     def __init__(self, keep_open: tuple[int, ...] = ()) -> None:
-        """`keep_open`: descriptors (a lock) to be released only when nothing is left."""
+        """*keep_open*: descriptors, such as a lock, that stay open until every process is gone."""
         read_end, self._write_end = os.pipe()
         self._guard = subprocess.Popen(  # noqa: S603 - our own interpreter and file
             [*_script("guard"), str(read_end)],
@@ -38,9 +38,10 @@ class Lifeline:
     def spawn(self, command: list[str], *, env: dict[str, str]) -> subprocess.Popen[bytes]:
         """Start a command as the leader of its own process group.
 
-        Only from a thread that lives as long as the launcher: Linux takes its end for the parent's death.
+        Call it from a thread that lives as long as the launcher: Linux treats the end of that thread as the
+        death of the parent.
         """
-        return subprocess.Popen(  # noqa: S603 - the caller's table of commands
+        return subprocess.Popen(  # noqa: S603 - commands of the caller
             [*_script("exec"), str(self._write_end), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -51,16 +52,16 @@ class Lifeline:
         )
 
     def forget(self, group: int) -> None:
-        """Call once the group is gone: its number may be given to a stranger."""
+        """Call when the group is gone: the system may reuse its number."""
         with contextlib.suppress(OSError):
             os.write(self._write_end, b"-%d\n" % group)
 
-    def remove_afterwards(self, path: Path) -> None:
-        """A file that a killed process leaves lying about: gone when everything is."""
+    def remove_at_exit(self, path: Path) -> None:
+        """Remove a file that a killed process leaves behind, after everything else is gone."""
         os.write(self._write_end, b"%s\n" % os.fsencode(path))
 
     def close(self) -> None:
-        """Kill what is left, and return when it is gone."""
+        """Kill the remaining processes, and return when they are gone."""
         os.close(self._write_end)
         self._guard.wait()
 
@@ -70,13 +71,13 @@ def _script(role: str) -> list[str]:
     return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), role]
 
 
-def become(pipe: int, launcher: int, command: list[str]) -> None:
-    """Tell the guard, tie our life to the launcher's, become the command."""
+def execute(pipe: int, launcher: int, command: list[str]) -> None:
+    """Report to the guard, tie this process to the launcher's life, execute the command."""
     with contextlib.suppress(OSError):
         os.write(pipe, b"+%d\n" % os.getpid())
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:  # it died before we asked to be told
+    if os.getppid() != launcher:  # the launcher died before prctl
         sys.exit(1)
     os.set_inheritable(pipe, False)
     try:
@@ -86,7 +87,7 @@ def become(pipe: int, launcher: int, command: list[str]) -> None:
 
 
 def guard(pipe: int) -> None:
-    """Read groups and files until the pipe closes; kill and remove those that are left."""
+    """Read groups and files until the pipe closes, then kill and remove the remaining ones."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()
@@ -97,14 +98,14 @@ def guard(pipe: int) -> None:
                 files.append(Path(line[:-1]))
             else:
                 (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
-    give_up = time.monotonic() + GUARD_SECONDS
-    while groups and time.monotonic() < give_up:
+    deadline = time.monotonic() + GUARD_SECONDS
+    while groups and time.monotonic() < deadline:
         for group in list(groups):
             try:
                 os.killpg(group, signal.SIGKILL)
             except ProcessLookupError:
                 groups.discard(group)
-            except PermissionError:  # macOS says so of zombies
+            except PermissionError:  # macOS reports zombies this way
                 pass
         time.sleep(0.02)
     for file in files:
@@ -113,6 +114,6 @@ def guard(pipe: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "exec":
-        become(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+        execute(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
     else:
         guard(int(sys.argv[2]))

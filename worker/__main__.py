@@ -12,7 +12,7 @@ COMMANDS = {
     "webhooks": "send webhooks",
     "maintenance": "rescue lost jobs and delete expired ones",
     "healthcheck": "exit with 1 if the worker on this machine is unhealthy",
-    "analyze": "analyze local audio files",
+    "analyze": "analyze local audio files; the word `analyze` is optional",
 }
 
 
@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     if command == "--healthcheck":  # as it was called before the sub-commands
         command = "healthcheck"
     if command in {"-h", "--help"}:
-        sys.stdout.write(_usage())
+        (sys.stdout if arguments else sys.stderr).write(_usage())
         return 0 if arguments else 2
     # Imported late: each command loads only what it needs. A health check must not load librosa.
     if command == "run":
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _usage() -> str:
     lines = [f"  {name:<12} {description}\n" for name, description in COMMANDS.items()]
-    return f"usage: python -m worker COMMAND [OPTION…]\n\n{''.join(lines)}"
+    return f"usage: python -m worker COMMAND [OPTION…] [FILE…]\n\n{''.join(lines)}"
 
 
 def _analyze(arguments: list[str]) -> int:

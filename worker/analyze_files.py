@@ -1,9 +1,10 @@
-"""Analyses local files without any service and prints one JSON line for each."""
+"""Analyzes local files without any service. `python -m worker analyze` prints one JSON line for each."""
 
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import TypeAdapter
 
@@ -20,6 +21,29 @@ _REPORT = TypeAdapter(Report)
 _LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seconds=120)
 
 
+def prepare() -> None:
+    """Load everything that an analysis needs, once, before the first file."""
+    configure_logs(log_format="console", log_level="ERROR")
+    warm_up()
+
+
+def analyze_file(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> AnalysisResult:
+    """Analyze one seekable file in a sandbox. Raises Unanalysable, Crashed, OSError."""
+    return analyze_in_sandbox(
+        audio,
+        start_seconds=start_seconds,
+        window_seconds=window_seconds,
+        limits=_LIMITS,
+        on_tick=lambda: None,
+    )
+
+
+def record_of(result: AnalysisResult) -> dict[str, object]:
+    """The fields of a result as JSON values."""
+    report = _REPORT.dump_python(result.report, mode="json")
+    return {**report["tuning"], "audio": report["audio"], "memory_peak_bytes": result.memory_peak_bytes}
+
+
 def analyze_files(
     files: Sequence[Path], *, start_seconds: float | None, window_seconds: float, plot: Path | None = None
 ) -> bool:
@@ -27,19 +51,14 @@ def analyze_files(
 
     Draws the charts of the last report to *plot*.
     """
-    configure_logs(log_format="console", log_level="ERROR")
-    warm_up()
+    prepare()
     all_succeeded = True
     for file in files:
         line: dict[str, object] = {"file": str(file)}
         try:
-            result = _analyze(file, start_seconds, window_seconds)
-            report = _REPORT.dump_python(result.report, mode="json")
-            line |= {
-                **report["tuning"],
-                "audio": report["audio"],
-                "memory_peak_bytes": result.memory_peak_bytes,
-            }
+            with file.open("rb") as audio:
+                result = analyze_file(audio, start_seconds=start_seconds, window_seconds=window_seconds)
+            line |= record_of(result)
             if plot is not None:
                 draw(result.report.tuning, plot, title=file.name)
         except (KammertonError, OSError) as error:
@@ -49,14 +68,3 @@ def analyze_files(
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
         sys.stdout.flush()
     return all_succeeded
-
-
-def _analyze(file: Path, start_seconds: float | None, window_seconds: float) -> AnalysisResult:
-    with file.open("rb") as audio:
-        return analyze_in_sandbox(
-            audio,
-            start_seconds=start_seconds,
-            window_seconds=window_seconds,
-            limits=_LIMITS,
-            on_tick=lambda: None,
-        )

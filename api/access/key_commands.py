@@ -15,9 +15,11 @@ from shared.ports.access import ApiKeyStore
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 
-def run(arguments: list[str] | None, *, connect: Callable[[], ApiKeyStore]) -> int:
+def run(
+    arguments: list[str] | None, *, connect: Callable[[], ApiKeyStore], program: str = "python -m api"
+) -> int:
     """Run one command. Raises BadRequest, NotFound, Unavailable."""
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     keys = connect()
     if options.command == "create":
         _create(keys, options)
@@ -29,8 +31,8 @@ def run(arguments: list[str] | None, *, connect: Callable[[], ApiKeyStore]) -> i
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m api", description="Operate the API.")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="Manage API keys.")
     commands = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
     verbs = commands.add_subparsers(required=True, dest="command")
     create = verbs.add_parser("create", help="make a key and print it, once")

@@ -140,14 +140,12 @@ class UploadSlot:
         self._admission.acquire_slot(self.subject, self._place)
         self._next_beat = time.monotonic() + _BEAT_SECONDS
 
-    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Pass chunks on, count them, and keep the slot while they come."""
-        async for chunk in chunks:
-            self._uncounted += len(chunk)
-            if self._uncounted >= _BEAT_BYTES or time.monotonic() >= self._next_beat:
-                self._next_beat = time.monotonic() + _BEAT_SECONDS
-                await run_in_threadpool(self._quietly, self._admission.renew_slot)
-            yield chunk
+    async def count(self, size_bytes: int) -> None:
+        """Count what has arrived, and keep the slot while more comes."""
+        self._uncounted += size_bytes
+        if self._uncounted >= _BEAT_BYTES or time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + _BEAT_SECONDS
+            await run_in_threadpool(self._quietly, self._admission.renew_slot)
 
     async def count_job(self, job_id: str) -> None:
         """The upload has become a job that waits."""

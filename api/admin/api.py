@@ -15,7 +15,7 @@ from api.admin.bulk_actions import BulkAction, BulkActions, selection_of
 from api.admin.job_filter import JobFilter, job_filter
 from api.admin.overview import HistoryView, NowView
 from api.http.problems import documented
-from api.jobs.events import EVENT_STREAM, HEADERS, message
+from api.http.sse import EVENT_STREAM, HEADERS, RETRY, sse_event
 from api.jobs.schemas import JobPageView
 from api.jobs.updates import JobUpdates
 from shared.domain.history import TIME_RANGES
@@ -64,7 +64,7 @@ class AuditEntryView(View):
     count: int
 
 
-def admin_api_router(operations: BulkActions, *, wakeups: JobUpdates, recognize: Recognize) -> APIRouter:
+def admin_api_router(operations: BulkActions, *, updates: JobUpdates, recognize: Recognize) -> APIRouter:
     """The routes under /admin/api."""
     router = APIRouter(prefix="/admin/api", tags=["dashboard"], responses=_PROBLEMS)
     board = operations.board
@@ -152,17 +152,17 @@ def admin_api_router(operations: BulkActions, *, wakeups: JobUpdates, recognize:
     )
     async def events(_: Annotated[AdminUser, who]) -> StreamingResponse:
         """Server-Sent Events without content: `changed`, at most once a second."""
-        return StreamingResponse(_ticks(wakeups), media_type=EVENT_STREAM, headers=HEADERS)
+        return StreamingResponse(_ticks(updates), media_type=EVENT_STREAM, headers=HEADERS)
 
     return router
 
 
-async def _ticks(wakeups: JobUpdates) -> AsyncIterator[str]:
-    yield "retry: 2000\n\n"
+async def _ticks(updates: JobUpdates) -> AsyncIterator[bytes]:
+    yield RETRY
     ends = time.monotonic() + LONGEST_SECONDS
-    with wakeups.listen() as listener:
-        while not listener.ending and time.monotonic() < ends:
-            listener.expect()
-            changed = await listener.wait(_TICK_SECONDS)
-            yield message("changed" if changed else "tick", "{}")
+    with updates.subscribe() as subscription:
+        while not subscription.closing and time.monotonic() < ends:
+            subscription.clear()
+            changed = await subscription.wait(_TICK_SECONDS)
+            yield sse_event("changed" if changed else "tick", "{}")
             await asyncio.sleep(_REST_SECONDS)

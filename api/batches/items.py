@@ -1,72 +1,69 @@
-"""From the items that a client names to the jobs that they become: judged one by one, recorded by none."""
+"""Checks the items of a new batch, and builds their jobs. Records nothing."""
 
 import asyncio
-import time
 from dataclasses import dataclass, replace
 
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
-from api.batches.schemas import NewBatch, NewItem
+from api.batches.schemas import CreateBatch, CreateBatchItem
 from api.uploads.idempotency import new_id
 from api.uploads.presigned import PresignedUploadService, submitted
-from api.uploads.source_url import JobSource, SourceUrlService, as_wished, with_wishes
+from api.uploads.source_url import SourceUrlService
 from shared.domain.job import Callback
-from shared.errors import BadRequest, Conflict, InvalidItem, NotFound, Rejected
+from shared.errors import Conflict, InvalidItem, NotFound, Rejected
 from shared.ports.batches import JobChange
 
-_AT_ONCE = 8
-"""Looks at storage and at names of servers, which answer slowly and to many at once."""
+_CONCURRENCY = 8
+"""Checks of storage and of host names, which are slow and can run in parallel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchItems:
-    """Judges items."""
+    """Builds the jobs of a batch from uploads and URLs."""
 
-    direct: PresignedUploadService
-    addressed: SourceUrlService
+    presigned: PresignedUploadService
+    source_urls: SourceUrlService
 
     async def steps(
-        self, wish: NewBatch, caller: Caller, *, batch_id: str, callback: Callback | None
+        self, new: CreateBatch, caller: Caller, *, batch_id: str, callback: Callback | None
     ) -> list[JobChange]:
-        """What is to become of each item's job.
+        """Return each item's job as it is now and as it will be.
 
         Raises:
-            InvalidItem: the first that can't be a job, by its place.
-            Unavailable: storage is away.
+            InvalidItem: the first that can't be a job, with its index.
+            Unavailable: storage is unavailable.
         """
-        _refuse_repeated(wish)
+        _require_distinct(new)
         steps: list[JobChange] = []
-        for start in range(0, len(wish.items), _AT_ONCE):  # behind a bad item nobody is asked
-            some = wish.items[start : start + _AT_ONCE]
-            looks = [run_in_threadpool(self._step, item, wish, caller) for item in some]
-            for found in await asyncio.gather(*looks, return_exceptions=True):
-                if isinstance(found, Rejected):
-                    raise InvalidItem(len(steps), found) from found
-                if isinstance(found, BaseException):
-                    raise found
-                old, new = found
-                steps.append((old, replace(new, batch_id=batch_id, callback=callback or new.callback)))
+        for start in range(0, len(new.items), _CONCURRENCY):  # nothing is checked after a bad item
+            chunk = new.items[start : start + _CONCURRENCY]
+            checks = [run_in_threadpool(self._step, item, new, caller) for item in chunk]
+            for result in await asyncio.gather(*checks, return_exceptions=True):
+                if isinstance(result, Rejected):
+                    raise InvalidItem(len(steps), result) from result
+                if isinstance(result, BaseException):
+                    raise result
+                old, job = result
+                steps.append((old, replace(job, batch_id=batch_id, callback=callback or job.callback)))
         return steps
 
-    def _step(self, item: NewItem, wish: NewBatch, caller: Caller) -> JobChange:
-        if (item.upload_id is None) == (item.source_url is None):
-            raise BadRequest("Say where the audio is: either upload_id or source_url.")
-        source = JobSource(**item.model_dump(), queue=wish.queue)
-        if item.upload_id is None:
-            return None, self.addressed.new_job(new_id(), source, caller)
-        old = self.direct.ready(item.upload_id, caller)
-        if old.owner != caller.key_id:  # an operator may submit it, but not into a batch of its own
-            raise NotFound("There is no such upload.")
-        wanted = with_wishes(old, source, caller, check_url=self.direct.submissions.check_url)
-        return old, submitted(as_wished(old, wanted), now=time.time())
+    def _step(self, item: CreateBatchItem, new: CreateBatch, caller: Caller) -> JobChange:
+        item.require_one_source()
+        options = new.options_of(item)
+        if item.source_url is not None:
+            return None, self.source_urls.new_job(new_id(), item.source_url, options, caller)
+        job = self.presigned.require_ready(item.upload_id or "", caller)
+        if job.owner != caller.key_id:  # an operator may submit it, but not into a batch of its own
+            raise NotFound("This upload does not exist.")
+        return job, submitted(job, options, None)
 
 
-def _refuse_repeated(wish: NewBatch) -> None:
+def _require_distinct(new: CreateBatch) -> None:
     first: dict[str, int] = {}
-    for index, item in enumerate(wish.items):
+    for index, item in enumerate(new.items):
         if item.upload_id is None:
             continue
         if item.upload_id in first:
-            raise InvalidItem(index, Conflict(f"This upload is items[{first[item.upload_id]}] already."))
+            raise InvalidItem(index, Conflict(f"This upload is already items[{first[item.upload_id]}]."))
         first[item.upload_id] = index

@@ -1,14 +1,22 @@
-"""What a client asks of a batch, as JSON."""
+"""Requests and responses of batches."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.uploads.service import QUEUE
-from api.uploads.source_url import ONE_SOURCE, Filename, SourceUrl, StartSeconds
-from api.webhooks.callback import CALLBACK_URL
+from api.uploads.options import (
+    ONE_SOURCE,
+    QUEUE,
+    AudioSource,
+    CallbackUrl,
+    Events,
+    Filename,
+    JobOptions,
+    QueueName,
+    StartSeconds,
+)
 from api.webhooks.schemas import DeliveryView
 from shared.domain.batch import MAX_ITEMS, Batch, ItemState
 from shared.domain.delivery import Delivery
@@ -17,65 +25,70 @@ from shared.ports.batches import BatchPage
 from shared.schemas.batch import BatchLineView, BatchView
 from shared.schemas.job import View
 
-_LONGEST_NAME = 200
-MOST_BYTES = 256 * 1024
-"""Of the JSON: the most items with addresses of two kilobytes each."""
-
+_MAX_NAME_LENGTH = 200
 BATCH_EVENTS = (
-    f"What to tell: {', '.join(ALL_EVENTS)}. By default `batch.completed` alone; with events of jobs, each "
-    "job calls back as well."
+    f"Events to send: {', '.join(ALL_EVENTS)}. The default is `batch.completed` alone. With events of jobs, "
+    "each job calls back as well."
 )
 
 
-class NewItem(BaseModel):
+class CreateBatchItem(AudioSource):
     """One recording of a batch."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=ONE_SOURCE)
 
-    upload_id: str | None = Field(default=None, max_length=128, description="Of POST /v1/uploads.")
-    source_url: SourceUrl = None
     filename: Filename = None
     start_seconds: StartSeconds = None
 
 
-class NewBatch(BaseModel):
-    """Recordings that are to be done as one."""
+class CreateBatch(BaseModel):
+    """Recordings to analyze together."""
 
     model_config = ConfigDict(extra="forbid")
 
-    items: list[NewItem] = Field(
+    items: list[CreateBatchItem] = Field(
         min_length=1,
         max_length=MAX_ITEMS,
-        description=f"1 to {MAX_ITEMS}, each with either `upload_id` or `source_url`, and if need be its "
-        "own `filename` and `start_seconds`.",
+        description=f"1 to {MAX_ITEMS} recordings, each with either `upload_id` or `source_url`, and "
+        "optionally its own `filename` and `start_seconds`.",
     )
     name: str | None = Field(
-        default=None, max_length=_LONGEST_NAME, description="For you.", examples=["Spring catalogue"]
+        default=None,
+        max_length=_MAX_NAME_LENGTH,
+        description="A name for your own use.",
+        examples=["Spring catalogue"],
     )
-    # no enum: its schema would refer to definitions that this one leaves behind
-    queue: Literal["interactive", "batch"] = Field(default="batch", description=QUEUE)
-    callback_url: str | None = Field(default=None, description=CALLBACK_URL)
-    events: list[str] = Field(default=[], max_length=20, description=BATCH_EVENTS)
+    queue: QueueName = Field(default="batch", description=QUEUE)
+    callback_url: CallbackUrl = None
+    events: Annotated[Events, Field(max_length=20, description=BATCH_EVENTS)] = []
+
+    def options_of(self, item: CreateBatchItem) -> JobOptions:
+        """Return the options of one item's job. Its callback is that of the batch."""
+        return JobOptions(filename=item.filename, start_seconds=item.start_seconds, queue=self.queue)
 
 
-def schema_of_new_batch() -> dict[str, Any]:
-    """With its items' schema in its place: the document around it has other definitions."""
-    schema = NewBatch.model_json_schema()
+def create_batch_schema() -> dict[str, Any]:
+    """Return the schema with that of the items inline, since the document around it has other definitions."""
+    schema = CreateBatch.model_json_schema()
     del schema["$defs"]
-    schema["properties"]["items"]["items"] = NewItem.model_json_schema()
+    schema["properties"]["items"]["items"] = CreateBatchItem.model_json_schema()
     return schema
 
 
 class BatchDetailView(BatchView):
-    """A batch, and who was told of it."""
+    """A batch and its webhook deliveries."""
 
-    deliveries: list[DeliveryView] = Field(description="Of `batch.completed`; empty without a webhook.")
+    deliveries: list[DeliveryView] = Field(
+        description="Deliveries of `batch.completed`; empty without a webhook."
+    )
 
     @classmethod
-    def beside(cls, batch: Batch, live: Mapping[str, ItemState], deliveries: tuple[Delivery, ...]) -> Self:
-        """The view of a batch with its deliveries."""
-        told = [DeliveryView.of(delivery) for delivery in deliveries]
-        return cls(**dict(BatchView.of(batch, live)), deliveries=told)
+    def with_deliveries(
+        cls, batch: Batch, live: Mapping[str, ItemState], deliveries: tuple[Delivery, ...]
+    ) -> Self:
+        """Return the view of a batch and its deliveries."""
+        views = [DeliveryView.of(delivery) for delivery in deliveries]
+        return cls(**dict(BatchView.of(batch, live)), deliveries=views)
 
 
 class BatchAcceptedView(BatchView):
@@ -89,19 +102,19 @@ class BatchAcceptedView(BatchView):
 
 
 class BatchPageView(View):
-    """Some batches, newest first."""
+    """A page of batches, newest first."""
 
     batches: list[BatchLineView] = Field(description="Without their items.")
-    cursor: str | None = Field(description="Ask again with it for the next page; null: there is none.")
+    cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last page.")
 
     @classmethod
     def of(cls, page: BatchPage) -> Self:
-        """The view of a page."""
+        """Return the view of a page."""
         return cls(batches=[BatchLineView.of(batch) for batch in page.batches], cursor=page.cursor)
 
 
 def accepted_batch(batch: Batch) -> JSONResponse:
-    """202: follow Location."""
+    """Return 202 with the batch's Location."""
     secret = batch.callback.secret if batch.callback else None
     view = BatchAcceptedView(**dict(BatchView.of(batch)), callback_secret=secret)
     headers = {"Location": f"/v1/batches/{batch.id}", "Retry-After": "1"}

@@ -1,4 +1,4 @@
-"""What a client sees. Domain objects never go out bare."""
+"""Responses about jobs. A domain object never goes out as it is."""
 
 from typing import Self
 
@@ -12,10 +12,10 @@ from shared.schemas.job import JobView, View
 
 
 class JobPageView(View):
-    """Some jobs, newest first."""
+    """One page of jobs, newest first."""
 
     jobs: list[JobView] = Field(description="Without their reports.")
-    cursor: str | None = Field(description="Ask again with it for the next page; null: there is none.")
+    cursor: str | None = Field(description="Pass it as `cursor` to get the next page. Null on the last page.")
 
     @classmethod
     def of(cls, page: JobPage) -> Self:
@@ -24,13 +24,13 @@ class JobPageView(View):
 
 
 class JobDetailView(JobView):
-    """A job, and who was told of it."""
+    """A job with its webhook deliveries."""
 
-    deliveries: list[DeliveryView] = Field(description="Newest first; empty without a webhook.")
+    deliveries: list[DeliveryView] = Field(description="Newest first. Empty if the job has no webhook.")
 
     @classmethod
-    def beside(cls, job: JobView, deliveries: tuple[Delivery, ...]) -> Self:
-        """The view of a job with its deliveries."""
+    def with_deliveries(cls, job: JobView, deliveries: tuple[Delivery, ...]) -> Self:
+        """The view of a job with these deliveries."""
         return cls(**dict(job), deliveries=[DeliveryView.of(delivery) for delivery in deliveries])
 
 
@@ -39,12 +39,12 @@ class AcceptedView(JobView):
 
     callback_secret: str | None = Field(
         default=None,
-        description="What the callback is signed with, for a caller without an API key; shown only here.",
+        description="The secret that signs the callback, for a caller without an API key. Shown only once.",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
     )
 
 
 def accepted_view(job: Job, *, with_secret: bool) -> AcceptedView:
-    """The view of a new job, for whoever made it."""
+    """The view of a new job for the client that created it."""
     secret = job.callback.secret if job.callback and with_secret else None
     return AcceptedView(**dict(JobView.of(job)), callback_secret=secret)

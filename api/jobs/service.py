@@ -1,4 +1,4 @@
-"""Rings for a job that is recorded. A bell that is broken is no failure: the rescuer rings later."""
+"""What people do to a job, through the API or the dashboard: cancel, retry, delete."""
 
 import time
 from collections.abc import Callable
@@ -16,27 +16,30 @@ _log = get_logger(__name__)
 
 
 def enqueue(job: Job, queue: JobQueue) -> None:
-    """Tell the workers of the job's queue. Blocking."""
+    """Wake a worker of the job's queue. Blocking.
+
+    A failure is only logged: the job is recorded, and the rescuer enqueues overdue jobs again.
+    """
     try:
         queue.enqueue(job.id, queue=job.queue)
     except Unavailable as error:
-        _log.warning("not_rung", job_id=job.id, why=error.message)
+        _log.warning("enqueue_failed", job_id=job.id, reason=error.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobActions:
-    """What people do to jobs, whether by the API or in the dashboard. Blocking."""
+    """Cancel, retry and delete jobs. Blocking."""
 
     jobs: JobStore
     audio: AudioStore
     queue: JobQueue
     attempts: int
     keep_audio: bool
-    forget_webhooks: Callable[[str], None]
-    """What was said of a job to others, and what waits to be said."""
+    delete_webhooks: Callable[[str], None]
+    """Deletes the deliveries and pending events of the job with this id."""
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel at once if it waits, within two seconds if it runs. Raises Conflict, NotFound."""
+        """Cancel a queued job now, a running one within two seconds. Raises Conflict, NotFound."""
         job = self.jobs.change(job_id, lambda job: job.cancel(now=time.time()))
         if job.state is JobState.CANCELED and job.source is None and not self.keep_audio:
             discard_audio(job, jobs=self.jobs, audio=self.audio)
@@ -49,8 +52,8 @@ class JobActions:
         return job
 
     def delete(self, job_id: str) -> None:
-        """Forget the job, its audio and its webhooks, whatever its state. Raises NotFound."""
+        """Delete the job, its audio and its webhooks, whatever its state. Raises NotFound."""
         self.jobs.get(job_id)
         self.jobs.remove(job_id)
         self.audio.delete(job_id)
-        self.forget_webhooks(job_id)
+        self.delete_webhooks(job_id)

@@ -1,6 +1,6 @@
-"""One reader of all jobs' changes for this process, which wakes whoever waits for one of them.
+"""One reader per process of all job changes, which wakes every request that waits for one of them.
 
-However many clients wait, Redis sees one question. Whoever is woken looks at the record itself.
+However many clients wait, Redis gets one query. A subscriber reads the job's record itself once it wakes.
 """
 
 import asyncio
@@ -20,30 +20,43 @@ from shared.ports.jobs import JobUpdateLog
 _log = get_logger(__name__)
 
 _READ_SECONDS = 1.0
-"""One read waits so long for news; also how long stopping may take."""
-_PAUSE_SECONDS = 1.0
-_ANY = ""
+"""How long one read waits for an update. Shutdown may take as long."""
+_RETRY_SECONDS = 1.0
 
 
 class Subscription:
-    """Somebody who waits. On the event loop only."""
+    """Wakes one waiting request. For the event loop's thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closing: bool = False) -> None:
         self._event = asyncio.Event()
-        self.ending = False
+        self._changed: set[str] = set()
+        self._any_changed = False
+        self.closing = closing
         """Whether this process is about to stop."""
 
-    def wake(self) -> None:
-        """There may be news."""
+    def notify(self, job_id: str | None = None) -> None:
+        """Wake the subscriber because this job changed. None: any job may have changed."""
+        if job_id is None:
+            self._any_changed = True
+        else:
+            self._changed.add(job_id)
         self._event.set()
 
-    def expect(self) -> None:
-        """From now on, news count. Call before looking at the record, so that none falls in between."""
+    def clear(self) -> None:
+        """Forget earlier updates. Call this before reading the job, so that no update is lost in between."""
         self._event.clear()
+        self._changed.clear()
+        self._any_changed = False
+
+    def take_changed(self) -> frozenset[str] | None:
+        """Clear, and return the jobs that changed. None: any job may have changed."""
+        changed = None if self._any_changed else frozenset(self._changed)
+        self.clear()
+        return changed
 
     async def wait(self, seconds: float) -> bool:
-        """Sleep until there may be news; False after so many seconds without."""
-        if self.ending:
+        """Wait for an update. Returns False if none arrives in time."""
+        if self.closing:
             return True
         try:
             async with asyncio.timeout(seconds):
@@ -54,96 +67,100 @@ class Subscription:
 
 
 class JobUpdates:
-    """Who waits for what in this process."""
+    """All subscriptions of this process, by job."""
 
-    def __init__(self, transitions: JobUpdateLog) -> None:
-        self._transitions = transitions
-        self._listeners: dict[str, set[Subscription]] = {}
-        self._count = 0
-        self._ending = False
+    def __init__(self, log: JobUpdateLog) -> None:
+        self._updates = log
+        self._subscriptions: dict[str | None, set[Subscription]] = {}
+        self._watched_jobs = 0
+        self._closing = False
 
     @property
-    def count(self) -> int:
-        """How many listen now."""
-        return self._count
+    def watched_jobs(self) -> int:
+        """How many jobs all open subscriptions watch together."""
+        return self._watched_jobs
 
     @contextmanager
-    def listen(self, job_id: str | None = None) -> Iterator[Subscription]:
-        """Be woken when a job changes, or any job."""
-        key = job_id or _ANY
-        listener = Subscription()
-        listener.ending = self._ending
-        self._listeners.setdefault(key, set()).add(listener)
-        self._count += 1
+    def subscribe(self, *job_ids: str) -> Iterator[Subscription]:
+        """Subscribe to changes of these jobs, or of every job if none is given."""
+        keys: tuple[str | None, ...] = job_ids or (None,)
+        subscription = Subscription(closing=self._closing)
+        for key in keys:
+            self._subscriptions.setdefault(key, set()).add(subscription)
+        self._watched_jobs += len(keys)
         try:
-            yield listener
+            yield subscription
         finally:
-            self._count -= 1
-            others = self._listeners[key]
-            others.discard(listener)
-            if not others:
-                del self._listeners[key]
+            self._watched_jobs -= len(keys)
+            for key in keys:
+                self._unsubscribe(key, subscription)
 
     async def run(self) -> None:
-        """Read until canceled, through every outage of the store."""
+        """Read updates until canceled. Survives outages of the job store."""
         cursor: str | None = None
         one_thread = anyio.CapacityLimiter(1)
         while True:
             try:
                 if cursor is None:
-                    cursor = await to_thread.run_sync(self._transitions.latest_cursor, limiter=one_thread)
-                    self._wake_all()
-                news = await to_thread.run_sync(
-                    lambda at: self._transitions.read_after(at, wait_seconds=_READ_SECONDS),
+                    cursor = await to_thread.run_sync(self._updates.latest_cursor, limiter=one_thread)
+                    self._notify_all()
+                updates = await to_thread.run_sync(
+                    lambda after: self._updates.read_after(after, wait_seconds=_READ_SECONDS),
                     cursor,
                     limiter=one_thread,
                     abandon_on_cancel=True,
                 )
             except Unavailable as error:
-                _log.warning("changes_unread", why=error.message)
-                await asyncio.sleep(_PAUSE_SECONDS)
+                _log.warning("job_updates_read_failed", reason=error.message)
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            if news:
-                cursor = news[-1].cursor
-                for job_id in {change.job_id for change in news} | {_ANY}:
-                    for listener in self._listeners.get(job_id, ()):
-                        listener.wake()
+            if updates:
+                cursor = updates[-1].cursor
+                for key in {update.job_id for update in updates} | {None}:
+                    for subscription in self._subscriptions.get(key, ()):
+                        subscription.notify(key)
 
-    def end(self) -> None:
-        """Let everybody who waits answer now: this process stops."""
-        self._ending = True
-        for listeners in self._listeners.values():
-            for listener in listeners:
-                listener.ending = True
-        self._wake_all()
+    def close(self) -> None:
+        """Wake every subscriber and tell it that this process is about to stop."""
+        self._closing = True
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.closing = True
+        self._notify_all()
 
-    def _wake_all(self) -> None:
-        for listeners in self._listeners.values():
-            for listener in listeners:
-                listener.wake()
+    def _unsubscribe(self, key: str | None, subscription: Subscription) -> None:
+        subscriptions = self._subscriptions.get(key, set())
+        subscriptions.discard(subscription)
+        if not subscriptions:
+            self._subscriptions.pop(key, None)
+
+    def _notify_all(self) -> None:
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.notify()
 
 
 @contextmanager
-def ending_on_signals(wakeups: JobUpdates) -> Iterator[None]:
-    """Open streams would hold up the server's own orderly stop, so end them at the same signals."""
+def close_on_signals(updates: JobUpdates) -> Iterator[None]:
+    """Close *updates* at SIGINT and SIGTERM: open streams would hold up the server's orderly shutdown."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ended(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(wakeups.end)
-        servers_own = before[signal.Signals(number)]
-        if callable(servers_own):
-            servers_own(number, frame)
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(updates.close)
+        original = handlers[signal.Signals(number)]
+        if callable(original):
+            original(number, frame)
 
-    for number, handler in before.items():
+    for number, handler in handlers.items():
         if callable(handler):
-            signal.signal(number, ended)
+            signal.signal(number, handle)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             if callable(handler):
                 signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""How long a job will probably wait, from how long jobs ran lately. Says nothing where it can't tell."""
+"""Estimate how long a queued job will wait, from recent run times. Returns None if it can't tell."""
 
 import math
 import time
@@ -11,54 +11,55 @@ from shared.ports.jobs import JobStore
 from shared.ports.metrics import History
 from shared.ports.workers import WorkerControl, WorkerRegistry
 
-_KNOWN_SECONDS = 5.0
-"""What is known of workers and run times is looked up so often, however many clients ask."""
+_CACHE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
-class _Pace:
-    """Workers as they were a moment ago."""
+class _Capacity:
+    """What the workers can do. Read at most once per _CACHE_SECONDS, however many clients ask."""
 
-    known_until: float = 0.0
+    valid_until: float = 0.0
     slots: int = 0
     run_seconds: float | None = None
-    paused: frozenset[str] = frozenset()
+    paused_queues: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitEstimate:
-    """Blocking."""
+    """Estimates waiting times. Blocking."""
 
     jobs: JobStore
     workers: WorkerRegistry
     history: History
-    controls: WorkerControl
-    first_queue: str
-    """Its jobs go before those of all others."""
-    _pace: _Pace = field(default_factory=_Pace)
+    worker_control: WorkerControl
+    priority_queue: str
+    """The queue whose jobs run before all others."""
+    _capacity: _Capacity = field(default_factory=_Capacity)
 
     def wait_seconds(self, job: Job, position: int | None) -> float | None:
-        """Seconds until a queued job is started; None where nobody works, or nothing ran in the last hour.
+        """Seconds until a queued job starts. None without workers, or if no job ran in the last hour.
 
-        The median run time, once for each round that all workers' slots make before it is the job's turn.
+        The estimate is the median run time times the number of rounds that all worker slots need to reach
+        the job.
         """
         if job.state is not JobState.QUEUED or position is None:
             return None
-        pace = self._known()
-        if not pace.slots or pace.run_seconds is None or job.queue in pace.paused:
+        capacity = self._read_capacity()
+        if not capacity.slots or capacity.run_seconds is None or job.queue in capacity.paused_queues:
             return None
-        before = position
-        if job.queue != self.first_queue:
-            before += self.jobs.backlog(self.first_queue).waiting
-        delayed = max(0.0, (job.due_at or 0.0) - time.time())
-        return round(max(delayed, math.ceil((before + 1) / pace.slots) * pace.run_seconds), 1)
+        jobs_before = position
+        if job.queue != self.priority_queue:
+            jobs_before += self.jobs.backlog(self.priority_queue).waiting
+        delay_seconds = max(0.0, (job.due_at or 0.0) - time.time())
+        rounds = math.ceil((jobs_before + 1) / capacity.slots)
+        return round(max(delay_seconds, rounds * capacity.run_seconds), 1)
 
-    def _known(self) -> _Pace:
-        pace, now = self._pace, time.time()
-        if now >= pace.known_until:
+    def _read_capacity(self) -> _Capacity:
+        capacity, now = self._capacity, time.time()
+        if now >= capacity.valid_until:
             running = merge_buckets(self.history.read(TIME_RANGES[0], now=now)).quantiles("running")
-            pace.run_seconds = running.p50 if running else None
-            pace.slots = sum(worker.concurrency for worker in self.workers.list_alive())
-            pace.paused = self.controls.paused()
-            pace.known_until = now + _KNOWN_SECONDS
-        return pace
+            capacity.run_seconds = running.p50 if running else None
+            capacity.slots = sum(worker.concurrency for worker in self.workers.list_alive())
+            capacity.paused_queues = self.worker_control.paused()
+            capacity.valid_until = now + _CACHE_SECONDS
+        return capacity

@@ -1,100 +1,106 @@
-"""One request's bytes of an upload that goes on, after those of the requests before it."""
+"""Appends the bytes of one request to a tus upload."""
 
 from collections.abc import AsyncIterator
 from functools import partial
 
 import anyio
-from fastapi.concurrency import run_in_threadpool
 
-from api.tus.storage import StoredUpload, TusStorage
-from api.uploads.part_uploader import PartSender, run
-from api.uploads.receiver import Receiver
+from api.tus.storage import StoredParts, StoredUpload, TusStorage
+from api.uploads.part_uploader import PartUploader, run
+from api.uploads.receiver import OnChunk, UploadReceiver
 from shared.errors import Unavailable, UnsupportedMedia
 from shared.observability.logs import get_logger
-from shared.ports.audio import AudioUpload
 
 _log = get_logger(__name__)
 
 
-class Continuation:
-    """Writes full parts as they come, and leaves the rest as the tail."""
+class Append:
+    """Writes full parts as they come, and saves the rest as the remainder."""
 
     def __init__(
         self,
-        before: StoredUpload,
-        receiver: Receiver,
+        upload: StoredUpload,
+        receiver: UploadReceiver,
+        storage: TusStorage,
         *,
-        arrivals: TusStorage,
-        holder: str,
+        lock_owner: str,
         parts_in_flight: int,
     ) -> None:
-        """*holder*: this request; another may take the upload over from it."""
-        self._before = before
-        self._job = before.job
+        """*lock_owner*: this request. Another one may take the upload over from it."""
+        self._upload = upload
+        self._job = upload.job
         self._receiver = receiver
-        self._arrivals = arrivals
-        self._holder = holder
-        self._in_parts = before.offset - (before.tail.size_bytes if before.tail else 0)
-        self._sender = PartSender(self._begin, parts_in_flight=parts_in_flight, sent=before.parts)
+        self._storage = storage
+        self._lock_owner = lock_owner
+        self._bytes_in_parts = upload.offset - (upload.remainder.size_bytes if upload.remainder else 0)
+        self._uploader: PartUploader[StoredParts] = PartUploader(
+            self._begin, parts_in_flight=parts_in_flight, parts_stored=upload.parts
+        )
 
-    async def write(self, chunks: AsyncIterator[bytes]) -> None:
-        """All of them. What came before a failure is kept, as far as it is without a gap.
+    async def write(self, chunks: AsyncIterator[bytes], on_chunk: OnChunk) -> None:
+        """Write all chunks. After a failure, keeps what had arrived without a gap.
 
-        Raises what *chunks* raise, and Conflict where another request has taken the upload over.
+        Raises:
+            Conflict: another request has taken the upload over.
+            UnsupportedMedia: the upload is not audio. Nothing is kept.
         """
-        if tail := self._before.tail:
-            await self._receiver.seed(tail.size_bytes, partial(self._arrivals.read_remainder, tail))
+        if remainder := self._upload.remainder:
+            read = partial(self._storage.read_remainder, remainder)
+            await self._receiver.prepend(remainder.size_bytes, read)
         try:
-            async for part, hold in self._receiver.full_parts(chunks):
-                self._in_parts += len(part)
-                await self._sender.send(part, hold)
+            async for part, reservation in self._receiver.parts(chunks, on_chunk):
+                self._bytes_in_parts += len(part)
+                await self._uploader.send(part, reservation)
                 del part
-            if self._has_all:
-                await self._end()
+            if self._is_complete:
+                await self._write_last_part()
             else:
-                await self._sender.landed()
+                await self._uploader.wait_all()
                 await run(self._save_remainder)
         except UnsupportedMedia:
             raise
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._keep_what_came()
+                await self._keep_received()
             raise
 
     @property
-    def _has_all(self) -> bool:
-        return self._in_parts + len(self._receiver.rest) == self._before.length
+    def _is_complete(self) -> bool:
+        return self._bytes_in_parts + len(self._receiver.rest) == self._upload.length
 
-    async def _end(self) -> None:
-        """The last part may be short; a small file needs no parts at all."""
+    async def _write_last_part(self) -> None:
+        """Write the last part, which may be short. A small file is put whole."""
         rest = self._receiver.rest
-        if self._sender.number == 0 and self._job.multipart is None:
+        if self._uploader.number == 0 and self._job.multipart is None:
             media_type = self._job.input.media_type or ""
-            await run(self._arrivals.audio.put, self._job.id, rest, media_type=media_type)
+            await run(self._storage.audio.put, self._job.id, rest, media_type=media_type)
             return
-        await self._sender.landed()
+        await self._uploader.wait_all()
         if rest:
-            upload: AudioUpload | None = self._sender.upload
-            if upload is None:
-                upload = await run_in_threadpool(self._begin)
-            await run(upload.write, rest, number=self._sender.number + 1)
+            writer = self._uploader.upload
+            if writer is None:
+                writer = await anyio.to_thread.run_sync(self._begin)
+            await run(writer.write, rest, number=self._uploader.number + 1)
 
-    async def _keep_what_came(self) -> None:
-        if not await self._sender.settled():
+    async def _keep_received(self) -> None:
+        if not await self._uploader.settle():
             return
-        if self._has_all:
-            # a tail up to the end would say that the upload is whole, and there is no object yet: the last
-            # byte is asked for once more, and the request that brings it ends the upload
+        if self._is_complete:
+            # A remainder up to the end would say that the upload is complete, and there is no object yet.
+            # So the last byte is asked for once more, and the request that brings it completes the upload.
             del self._receiver.rest[-1:]
         try:
             await run(self._save_remainder)
         except Unavailable as error:
-            _log.warning("tail_not_kept", why=error.message)
+            _log.warning("remainder_save_failed", reason=error.message)
 
-    def _begin(self) -> AudioUpload:
-        return self._arrivals.continued(self._job)
+    def _begin(self) -> StoredParts:
+        return self._storage.start_or_resume(self._job)
 
     def _save_remainder(self) -> None:
-        self._arrivals.save_remainder(
-            self._before, self._receiver.rest, after_parts=self._sender.number, holder=self._holder
+        self._storage.save_remainder(
+            self._upload,
+            self._receiver.rest,
+            after_parts=self._uploader.number,
+            lock_owner=self._lock_owner,
         )

@@ -1,12 +1,12 @@
-"""tus 1.0 over resumable uploads: core, creation, expiration, termination. Headers in, headers out.
+"""The routes of tus 1.0: core, creation, expiration, termination.
 
-For tus-js-client, Uppy, tuspy and others as they are. A whole upload becomes a job of the same id.
+For tus-js-client, Uppy, tuspy and other clients unchanged. A complete upload becomes a job of the same id.
 """
 
 import base64
 import binascii
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Annotated
 
@@ -16,93 +16,89 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare
 from api.http.problems import documented
-from api.tus.service import Progress, TusService
+from api.tus.service import NewTusUpload, Progress, TusService
 from api.uploads.body import audio_type
-from api.uploads.filenames import clean_filename
-from api.uploads.idempotency import IDEMPOTENCY_KEY, fingerprint
-from api.uploads.receiver import COUNTED_BY_US, too_large
-from api.uploads.service import start_of
-from shared.domain.job import AudioInput
+from api.uploads.idempotency import IDEMPOTENCY_KEY, Idempotency
+from api.uploads.options import JobOptions
+from api.uploads.receiver import NO_BODY_LIMIT, too_large
 from shared.errors import BadRequest, UnsupportedMedia, UnsupportedVersion
 
 VERSION = "1.0.0"
 _EXTENSIONS = "creation,expiration,termination"
 _CHUNK = "application/offset+octet-stream"
-_LONGEST_METADATA = 8 * 1024
+_MAX_METADATA_BYTES = 8 * 1024
 
 UploadId = Annotated[str, Path(max_length=128, description="The upload's id, and the job's.")]
 TusResumable = Annotated[str | None, Header(description=f"`{VERSION}`.", examples=[VERSION])]
 
 
-def tus_router(uploads: TusService) -> APIRouter:
+def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
     """The routes under /v1/tus."""
     router = APIRouter(prefix="/v1/tus", tags=["uploads"])
-    most = uploads.submissions.terms.max_upload_bytes
+    max_bytes = uploads.limits.max_upload_bytes
 
-    @router.options("", status_code=204, summary="What this tus server can do")
-    async def options() -> Response:
-        """No key is needed for this."""
-        headers = {"Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS, "Tus-Max-Size": str(most)}
+    @router.options("", status_code=204, summary="Read the capabilities of this tus server")
+    def options() -> Response:
+        """This needs no API key."""
+        headers = {"Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS, "Tus-Max-Size": str(max_bytes)}
         return Response(status_code=204, headers={"Tus-Resumable": VERSION} | headers)
 
     @router.post(
         "",
         response_class=Response,
         status_code=201,
-        summary="Begin a resumable upload",
+        summary="Create a resumable upload",
         openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
         responses=documented(400, 409, 412, 413, 415, 422, 503),
     )
     async def create(
         request: Request,
         caller: CurrentCaller,
-        share: CurrentShare,
+        quota: CurrentShare,
         tus_resumable: TusResumable = None,
-        upload_length: Annotated[int | None, Header(ge=0, description="Bytes in all.")] = None,
+        upload_length: Annotated[int | None, Header(ge=0, description="The size of the file.")] = None,
         upload_metadata: Annotated[
-            str, Header(description="`filename`, `filetype` and `start_seconds`, as tus has it.")
+            str, Header(description="`filename`, `filetype` and `start_seconds`, encoded as tus says.")
         ] = "",
     ) -> Response:
-        """tus 1.0: use any of its clients. When all bytes are there, the upload is a job of the same id."""
+        """Use any tus 1.0 client. When all bytes have arrived, the upload becomes a job of the same id."""
         _require_version(request, tus_resumable)
         if not upload_length:
-            raise BadRequest("Send Upload-Length: the number of bytes of the file, one at least.")
-        if upload_length > most:
-            raise too_large(most)
-        given = _metadata(upload_metadata)
-        input = AudioInput(
-            filename=clean_filename(given.get("filename") or given.get("name")),
-            media_type=audio_type(given.get("filetype") or given.get("type")),
-            size_bytes=upload_length,
+            raise BadRequest("Send Upload-Length: the size of the file, at least one byte.")
+        if upload_length > max_bytes:
+            raise too_large(max_bytes)
+        metadata = _parse_metadata(upload_metadata)
+        new = NewTusUpload(
+            media_type=audio_type(metadata.get("filetype") or metadata.get("type")),
+            length=upload_length,
+            metadata=upload_metadata,
+            options=JobOptions.from_text(
+                {
+                    "filename": metadata.get("filename") or metadata.get("name", ""),
+                    "start_seconds": metadata.get("start_seconds", ""),
+                }
+            ),
         )
-        async with uploads.submissions.idempotency.once(request, caller) as once:
-            whole = fingerprint(once.head, upload_length, upload_metadata)
-            if once.answered:
-                return once.replay(whole)
-            progress = await run_in_threadpool(
-                uploads.create,
-                once.subject,
-                input=input,
-                start_seconds=start_of(given.get("start_seconds")),
-                metadata=upload_metadata,
-                caller=caller,
-                share=share,
-            )
-            headers = {"Location": f"{request.url.path.rstrip('/')}/{once.subject}", **_expiry(progress)}
-            return await once.answer(whole, Response(status_code=201, headers=_always() | headers))
+
+        async def create(upload_id: str) -> Response:
+            progress = await run_in_threadpool(uploads.create, upload_id, new, caller, quota)
+            headers = {"Location": f"{request.url.path.rstrip('/')}/{upload_id}", **_expiry(progress)}
+            return Response(status_code=201, headers=_always() | headers)
+
+        return await idempotency.run(request, caller, (upload_length, upload_metadata), create)
 
     @router.head(
         "/{upload_id}",
-        summary="How far a resumable upload is",
+        summary="Read the offset of a resumable upload",
         response_class=Response,
         responses=documented(404, 412, 422, 503),
     )
-    async def head(
+    def head(
         request: Request, upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
     ) -> Response:
-        """Go on at `Upload-Offset`."""
+        """Continue at `Upload-Offset`."""
         _require_version(request, tus_resumable)
-        progress = await run_in_threadpool(uploads.progress, upload_id, caller)
+        progress = uploads.progress(upload_id, caller)
         headers = {
             "Upload-Offset": str(progress.offset),
             "Upload-Length": str(progress.length),
@@ -116,8 +112,8 @@ def tus_router(uploads: TusService) -> APIRouter:
     @router.patch(
         "/{upload_id}",
         status_code=204,
-        summary="Go on with a resumable upload",
-        max_body_size=COUNTED_BY_US,
+        summary="Continue a resumable upload",
+        max_body_size=NO_BODY_LIMIT,
         openapi_extra={
             "requestBody": {"content": {_CHUNK: {"schema": {"type": "string", "format": "binary"}}}}
         },
@@ -128,14 +124,16 @@ def tus_router(uploads: TusService) -> APIRouter:
         upload_id: UploadId,
         caller: CurrentCaller,
         tus_resumable: TusResumable = None,
-        upload_offset: Annotated[int | None, Header(ge=0, description="Where the body begins.")] = None,
+        upload_offset: Annotated[
+            int | None, Header(ge=0, description="The offset in the file where the body begins.")
+        ] = None,
     ) -> Response:
-        """What arrives stays, even if the connection breaks: ask with HEAD how far it is, then go on."""
+        """What arrives is kept, even if the connection breaks. Send HEAD for the offset, then continue."""
         _require_version(request, tus_resumable)
         if request.headers.get("content-type", "").lower() != _CHUNK:
             raise UnsupportedMedia(f"Send the bytes with Content-Type: {_CHUNK}.")
         if upload_offset is None:
-            raise BadRequest("Send Upload-Offset: where in the file the body begins.")
+            raise BadRequest("Send Upload-Offset: the offset in the file where the body begins.")
         progress = await uploads.append(request, upload_id, offset=upload_offset, caller=caller)
         headers = {"Upload-Offset": str(progress.offset), **_expiry(progress)}
         return Response(status_code=204, headers=_always() | headers)
@@ -143,19 +141,19 @@ def tus_router(uploads: TusService) -> APIRouter:
     @router.delete(
         "/{upload_id}",
         status_code=204,
-        summary="Give up a resumable upload",
+        summary="Terminate a resumable upload",
         responses=documented(404, 409, 412, 422, 503),
     )
-    async def delete(
+    def delete(
         request: Request, upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
     ) -> Response:
         """Everything that has arrived is removed at once."""
         _require_version(request, tus_resumable)
-        await run_in_threadpool(uploads.remove, upload_id, caller)
+        uploads.remove(upload_id, caller)
         return Response(status_code=204, headers=_always())
 
-    @router.post("/{upload_id}", include_in_schema=False, max_body_size=COUNTED_BY_US)
-    async def overridden(
+    @router.post("/{upload_id}", include_in_schema=False, max_body_size=NO_BODY_LIMIT)
+    async def override(
         request: Request,
         upload_id: UploadId,
         caller: CurrentCaller,
@@ -164,13 +162,13 @@ def tus_router(uploads: TusService) -> APIRouter:
         x_http_method_override: Annotated[str, Header()] = "",
     ) -> Response:
         """For networks that let only GET and POST through, as tus asks of servers."""
-        plain: dict[str, Callable[..., Awaitable[Response]]] = {"HEAD": head, "DELETE": delete}
+        blocking: dict[str, Callable[..., Response]] = {"HEAD": head, "DELETE": delete}
         method = x_http_method_override.upper()
         if method == "PATCH":
             return await patch(request, upload_id, caller, tus_resumable, upload_offset)
-        if method not in plain:
-            raise HTTPException(405, "Say with X-HTTP-Method-Override what to do: HEAD, PATCH or DELETE.")
-        return await plain[method](request, upload_id, caller, tus_resumable)
+        if method not in blocking:
+            raise HTTPException(405, "Set X-HTTP-Method-Override to HEAD, PATCH or DELETE.")
+        return await run_in_threadpool(blocking[method], request, upload_id, caller, tus_resumable)
 
     return router
 
@@ -179,12 +177,14 @@ def _always() -> dict[str, str]:
     return {"Tus-Resumable": VERSION}
 
 
-def _require_version(request: Request, given: str | None) -> None:
-    """From here on, problems carry the tus header, too."""
+def _require_version(request: Request, version: str | None) -> None:
+    """Raise UnsupportedVersion unless the client speaks tus 1.0. Makes all problems carry the tus header."""
     request.state.answer_headers = _always()
-    if given != VERSION:
+    if version != VERSION:
         request.state.answer_headers = _always() | {"Tus-Version": VERSION}
-        raise UnsupportedVersion(f"Send Tus-Resumable: {VERSION}; this server speaks no other version.")
+        raise UnsupportedVersion(
+            f"Send Tus-Resumable: {VERSION}, the only version that this server supports."
+        )
 
 
 def _expiry(progress: Progress) -> dict[str, str]:
@@ -193,17 +193,17 @@ def _expiry(progress: Progress) -> dict[str, str]:
     return {"Upload-Expires": formatdate(progress.expires_at, usegmt=True)}
 
 
-def _metadata(given: str) -> dict[str, str]:
-    """Upload-Metadata as tus has it: pairs of a key and base64, separated by commas. Raises BadRequest."""
-    if len(given) > _LONGEST_METADATA:
-        raise BadRequest(f"Upload-Metadata is longer than {_LONGEST_METADATA:,} bytes.")
-    found = {}
-    for pair in given.split(","):
+def _parse_metadata(header: str) -> dict[str, str]:
+    """Parse Upload-Metadata: pairs of a key and base64, separated by commas. Raises BadRequest."""
+    if len(header) > _MAX_METADATA_BYTES:
+        raise BadRequest(f"Upload-Metadata is longer than {_MAX_METADATA_BYTES:,} bytes.")
+    metadata = {}
+    for pair in header.split(","):
         key, _, value = pair.strip().partition(" ")
         try:
-            found[key] = base64.b64decode(value.strip(), validate=True).decode()
+            metadata[key] = base64.b64decode(value.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError) as error:
             raise BadRequest(
-                "Upload-Metadata is malformed: each key is followed by a space and base64 of UTF-8."
+                "Upload-Metadata is malformed. Send each key with a space and the base64 of UTF-8 text."
             ) from error
-    return found
+    return metadata

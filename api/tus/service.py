@@ -1,6 +1,6 @@
-"""Uploads that go on where they broke off: what has arrived lies in storage, and storage is asked for it.
+"""Resumable uploads over tus. What has arrived is in storage, and storage is asked for it each time.
 
-So memory and disk stay flat, and any API process goes on where another was killed.
+So memory and disk use stay flat, and any API process can continue where another one was killed.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from operator import methodcaller
 
 from fastapi import Request
@@ -18,23 +17,40 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
 from api.access.upload_quota import QuotaReservation
+from api.config import JobLimits
 from api.http.request_body import received
-from api.tus.append import Continuation
+from api.jobs.service import enqueue
+from api.tus.append import Append
 from api.tus.storage import StoredUpload, TusStorage
-from api.uploads.body import require_audio, sniffed
-from api.uploads.presigned import GRACE_SECONDS, submitted
-from api.uploads.receiver import Receiver
-from api.uploads.service import UploadService
-from shared.domain.audio_format import SNIFF_BYTES
+from api.uploads.active_uploads import ActiveUploads
+from api.uploads.body import require_audio
+from api.uploads.buffer_pool import BufferPool
+from api.uploads.job_factory import JobFactory
+from api.uploads.options import JobOptions
+from api.uploads.presigned import GRACE_SECONDS
+from api.uploads.receiver import UploadReceiver
+from api.uploads.service import NewTimeout
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger
+from shared.ports.jobs import JobQueue, JobStore
 from shared.ports.uploads import TusUpload, UploadInfo
 
 _log = get_logger(__name__)
 
 _EXTEND_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTusUpload:
+    """What a client declares of a new upload."""
+
+    media_type: str
+    length: int
+    metadata: str
+    """Upload-Metadata as the client sent it."""
+    options: JobOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,175 +61,146 @@ class Progress:
     length: int
     metadata: str
     expires_at: float
-    """UNIX seconds; when it will be removed if nothing comes."""
+    """UNIX seconds; when it is removed if nothing more arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TusService:
-    """Creates, continues, and ends resumable uploads. Each is a job that awaits its upload."""
+    """Creates, continues and ends resumable uploads. Each is a job that awaits its upload."""
 
-    submissions: UploadService
-    arrivals: TusStorage
-    seconds: float
-    """How long to wait for more."""
+    jobs: JobStore
+    queue: JobQueue
+    storage: TusStorage
+    factory: JobFactory
+    pool: BufferPool
+    active_uploads: ActiveUploads
+    limits: JobLimits
+    new_timeout: NewTimeout
 
-    def create(
-        self,
-        job_id: str,
-        *,
-        input: AudioInput,
-        start_seconds: float | None,
-        metadata: str,
-        caller: Caller,
-        share: QuotaReservation,
-    ) -> Progress:
+    def create(self, job_id: str, new: NewTusUpload, caller: Caller, quota: QuotaReservation) -> Progress:
         """Record a job that awaits its upload. Raises LimitReached, QueueFull."""
-        share.admit(input.size_bytes or 0)
-        expires_at = time.time() + self.seconds + GRACE_SECONDS
-        job = self.submissions.new_job(
-            job_id, input=input, start_seconds=start_seconds, caller=caller, expires_at=expires_at
-        )
-        with contextlib.suppress(Conflict):  # by a request of the same Idempotency-Key that was killed
-            self.submissions.jobs.add(job)
+        quota.admit(new.length)
+        expires_at = self._expires_at()
+        input = AudioInput(filename=new.options.filename, media_type=new.media_type, size_bytes=new.length)
+        job = self.factory.awaiting_upload(job_id, caller, new.options, input, expires_at=expires_at)
+        with contextlib.suppress(Conflict):  # by a request with the same Idempotency-Key that was killed
+            self.jobs.add(job)
         try:
-            self.arrivals.store.get(job_id)
+            self.storage.uploads.get(job_id)
         except NotFound:
-            self.arrivals.store.add(TusUpload(id=job_id, metadata=metadata, lock_owner=""))
-        share.count(job_id, input.size_bytes or 0)
+            self.storage.uploads.add(TusUpload(id=job_id, metadata=new.metadata, lock_owner=""))
+        quota.count(job_id, new.length)
         return Progress(
-            offset=0, length=input.size_bytes or 0, metadata=metadata, expires_at=expires_at - GRACE_SECONDS
+            offset=0, length=new.length, metadata=new.metadata, expires_at=expires_at - GRACE_SECONDS
         )
 
     def progress(self, job_id: str, caller: Caller) -> Progress:
-        """How far it is; whole ones stay at their end. Raises NotFound."""
-        job = self.submissions.jobs.get(job_id)
+        """Return how far an upload is; a complete one stays at its end. Raises NotFound."""
+        job = self.jobs.get(job_id)
         caller.check_sees(job)
         if job.state is not JobState.AWAITING_UPLOAD:
-            return _ended(job)
-        arrived = self.arrivals.of(job, self.arrivals.store.get(job_id))
-        if arrived.offset == arrived.length:
-            self._finish(job_id)  # left undone by a process that died; no client would ask for it again
-        return Progress(
-            offset=arrived.offset,
-            length=arrived.length,
-            metadata=arrived.resumable.metadata,
-            expires_at=(job.expires_at or 0.0) - GRACE_SECONDS,
-        )
+            return _complete(job)
+        upload = self.storage.look_up(job, self.storage.uploads.get(job_id))
+        if upload.offset == upload.length:
+            self._finish(job_id)  # left by a process that died; its client would not ask again
+        return _progress(upload, job, offset=upload.offset)
 
     def remove(self, job_id: str, caller: Caller) -> None:
-        """Forget it and all that has arrived. Raises NotFound, Conflict once it is whole."""
-        job = self.submissions.jobs.get(job_id)
+        """Remove an upload and all that has arrived. Raises NotFound, or Conflict once it is complete."""
+        job = self.jobs.get(job_id)
         caller.check_changes(job)
         if job.state is not JobState.AWAITING_UPLOAD:
-            raise Conflict("This upload is whole, and a job: delete the job instead.")
-        self.arrivals.remove(job)
+            raise Conflict("This upload is complete. Delete its job instead.")
+        self.storage.remove(job)
 
     async def append(self, request: Request, job_id: str, *, offset: int, caller: Caller) -> Progress:
-        """Go on with the body of a request. What arrives stays, however the request ends.
+        """Append the body of a request. What arrives is kept, however the request ends.
 
-        Nothing more for a whole upload is no error: its client did not get the last answer.
+        An empty body for a complete upload is not an error: its client missed the last response.
 
         Raises:
-            NotFound: there is no such upload, or it was canceled.
-            Conflict: it is not at that offset, or another request has taken it over.
-            TooLarge: the body goes beyond the length that was declared.
-            UnsupportedMedia: it is no sound; it is removed.
+            NotFound: the upload does not exist, or it was canceled.
+            Conflict: it is at another offset, or another request has taken it over.
+            TooLarge: the body is longer than what is missing.
+            UnsupportedMedia: it is not audio; it is removed.
         """
-        jobs = self.submissions.jobs
-        holder = secrets.token_hex(8)
-        before = await run_in_threadpool(self._take, job_id, holder, caller)
-        whole = before.job.state is not JobState.AWAITING_UPLOAD
-        if before.offset != offset:
-            raise Conflict(f"The upload is at offset {before.offset}; go on from there.", code="wrong_offset")
-        room = before.length - offset
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > room:
-            raise _beyond(before.length)
-        if whole:
-            return _ended(before.job)
-        pace = self.submissions.pace()
-        now = time.time()
-        info = UploadInfo(
-            id=job_id,
-            started_at=now,
-            seen_at=now,
-            received_bytes=offset,
-            declared_bytes=before.length,
-            owner=caller.key_id,
-            filename=before.job.input.filename,
+        bind_log_context(job_id=job_id)
+        lock_owner = secrets.token_hex(8)
+        upload = await run_in_threadpool(self._lock, job_id, lock_owner, caller)
+        if upload.offset != offset:
+            raise Conflict(
+                f"The upload is at offset {upload.offset}. Continue from there.", code="wrong_offset"
+            )
+        too_long = TooLarge(
+            f"The body goes beyond the declared Upload-Length of {upload.length:,} bytes.",
+            limit_bytes=upload.length,
         )
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and offset + int(declared) > upload.length:
+            raise too_long
+        if upload.job.state is not JobState.AWAITING_UPLOAD:
+            return _complete(upload.job)
+        timeout = self.new_timeout()
         async with (
-            Receiver(budget=self.submissions.budget, pace=pace, terms=self.submissions.terms) as receiver,
-            self.submissions.in_flight.registered(info) as upload,
-            self._kept(job_id),
+            UploadReceiver(self.pool, timeout, self.limits, offset=offset, limit=too_long) as receiver,
+            self.active_uploads.track(_info(upload, caller)) as active,
+            self._extended(job_id),
         ):
-            chunks = receiver.counted(
-                _limited(received(request, pace), room, before.length),
-                lambda arrived: upload.progress(offset + arrived),
+            append = Append(
+                upload,
+                receiver,
+                self.storage,
+                lock_owner=lock_owner,
+                parts_in_flight=self.limits.upload_parts_in_flight,
             )
             try:
-                if offset == 0:
-                    head, chunks = await sniffed(chunks)
-                    if len(head) == SNIFF_BYTES:  # of less, nobody can tell yet
-                        require_audio(head)
-                await Continuation(
-                    before,
-                    receiver,
-                    arrivals=self.arrivals,
-                    holder=holder,
-                    parts_in_flight=self.submissions.terms.upload_parts_in_flight,
-                ).write(chunks)
+                await append.write(received(request, timeout), active.add)
             except UnsupportedMedia:
-                await run_in_threadpool(self.arrivals.remove, before.job)
+                await run_in_threadpool(self.storage.remove, upload.job)
                 raise
-        if offset + receiver.size_bytes == before.length:
+        if receiver.size_bytes == upload.length:
             await run_in_threadpool(self._finish, job_id)
-        job = await run_in_threadpool(jobs.get, job_id)
-        return Progress(
-            offset=offset + receiver.size_bytes,
-            length=before.length,
-            metadata=before.resumable.metadata,
-            expires_at=(job.expires_at or 0.0) - GRACE_SECONDS,
-        )
+        job = await run_in_threadpool(self.jobs.get, job_id)
+        return _progress(upload, job, offset=receiver.size_bytes)
 
-    def _take(self, job_id: str, holder: str, caller: Caller) -> StoredUpload:
-        job = self.submissions.jobs.get(job_id)
+    def _lock(self, job_id: str, lock_owner: str, caller: Caller) -> StoredUpload:
+        job = self.jobs.get(job_id)
         caller.check_changes(job)
-        bind_log_context(job_id=job_id)
         if job.state is not JobState.AWAITING_UPLOAD:
             if job.queued_at is None:
                 raise NotFound("This upload was canceled.")
-            return StoredUpload.whole(job)
-        return self.arrivals.of(job, self.arrivals.store.acquire(job_id, lock_owner=holder))
+            return StoredUpload.complete(job)
+        return self.storage.look_up(job, self.storage.uploads.acquire(job_id, lock_owner=lock_owner))
 
     def _finish(self, job_id: str) -> None:
-        """All has arrived: let a worker have it. Once more after a crash, it does the rest."""
-        jobs = self.submissions.jobs
-        job = jobs.get(job_id)
-        self.arrivals.join(job)
+        """Queue the job of a complete upload. Called again after a crash, it does the rest."""
+        job = self.jobs.get(job_id)
+        self.storage.join(job)
         try:
-            arrived, head = self.arrivals.look(job)
+            size_bytes, head = self.storage.read_head(job)
         except AudioMissing:
-            self.arrivals.remove(job)
-            raise NotFound("What had arrived of this upload was removed; begin a new one.") from None
-        if arrived != job.input.size_bytes:
-            raise Conflict("Not all of the file has arrived; ask how far it is.", code="upload_unfinished")
+            self.storage.remove(job)
+            raise NotFound("What had arrived of this upload was removed. Create a new one.") from None
+        if size_bytes != job.input.size_bytes:
+            raise Conflict(
+                "Not all of the file has arrived. Send HEAD for its offset.", code="upload_unfinished"
+            )
         try:
             require_audio(head)
         except UnsupportedMedia:
-            self.arrivals.remove(job)
+            self.storage.remove(job)
             raise
-        job = jobs.change(job_id, partial(submitted, now=time.time()))
-        self.submissions.enqueue(job)
+        job = self.jobs.change(job_id, _submitted)
+        enqueue(job, self.queue)
         _log.info("job_accepted", filename=job.input.filename, bytes=job.input.size_bytes)
         try:
-            self.arrivals.forget(job_id)
+            self.storage.forget(job_id)
         except Unavailable as error:
-            _log.warning("tail_not_dropped", why=error.message)
+            _log.warning("remainder_delete_failed", reason=error.message)
 
     @asynccontextmanager
-    async def _kept(self, job_id: str) -> AsyncIterator[None]:
-        """Its time does not run out while bytes come."""
+    async def _extended(self, job_id: str) -> AsyncIterator[None]:
+        """Keep the upload from expiring while its bytes arrive."""
         extending = asyncio.create_task(self._extend(job_id))
         try:
             yield
@@ -222,26 +209,41 @@ class TusService:
 
     async def _extend(self, job_id: str) -> None:
         while True:
-            later = methodcaller("await_until", time.time() + self.seconds + GRACE_SECONDS)
+            extend = methodcaller("extend_upload", self._expires_at())
             with contextlib.suppress(Unavailable, NotFound):
-                await run_in_threadpool(self.submissions.jobs.change, job_id, later)
+                await run_in_threadpool(self.jobs.change, job_id, extend)
             await asyncio.sleep(_EXTEND_SECONDS)
 
+    def _expires_at(self) -> float:
+        return time.time() + self.limits.direct_upload_seconds + GRACE_SECONDS
 
-def _ended(job: Job) -> Progress:
-    """Of an upload that takes no more: at its end."""
+
+def _submitted(job: Job) -> Job:
+    return job.submit(now=time.time()) if job.state is JobState.AWAITING_UPLOAD else job
+
+
+def _progress(upload: StoredUpload, job: Job, *, offset: int) -> Progress:
+    return Progress(
+        offset=offset,
+        length=upload.length,
+        metadata=upload.record.metadata,
+        expires_at=(job.expires_at or 0.0) - GRACE_SECONDS,
+    )
+
+
+def _complete(job: Job) -> Progress:
     length = job.input.size_bytes or 0
     return Progress(offset=length, length=length, metadata="", expires_at=job.expires_at or 0.0)
 
 
-async def _limited(chunks: AsyncIterator[bytes], most: int, length: int) -> AsyncIterator[bytes]:
-    """Raises TooLarge before a byte beyond the declared length."""
-    async for chunk in chunks:
-        most -= len(chunk)
-        if most < 0:
-            raise _beyond(length)
-        yield chunk
-
-
-def _beyond(length: int) -> TooLarge:
-    return TooLarge(f"The upload was declared to have {length:,} bytes; there are more.", limit_bytes=length)
+def _info(upload: StoredUpload, caller: Caller) -> UploadInfo:
+    now = time.time()
+    return UploadInfo(
+        id=upload.job.id,
+        started_at=now,
+        seen_at=now,
+        received_bytes=upload.offset,
+        declared_bytes=upload.length,
+        owner=caller.key_id,
+        filename=upload.job.input.filename,
+    )

@@ -1,6 +1,7 @@
-"""What has arrived of an upload that may go on: storage is asked for it, and nobody else knows.
+"""What storage holds of a tus upload. Storage is asked each time; nothing else knows.
 
-Full parts are parts of an S3 upload; what is too short for one is an object of its own, the tail. Blocking.
+Full parts are parts of an S3 multipart upload. What is too short for a part is an object of its own, the
+remainder. Blocking.
 """
 
 import contextlib
@@ -10,62 +11,57 @@ from dataclasses import dataclass
 from shared.domain.audio_format import SNIFF_BYTES
 from shared.domain.job import Job
 from shared.errors import AudioMissing, Conflict, NotFound
-from shared.ports.audio import AudioStore, AudioUpload, PartStore
+from shared.ports.audio import AudioStore, PartStore
 from shared.ports.jobs import JobStore
 from shared.ports.uploads import Remainder, TusUpload, TusUploadStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredUpload:
-    """How far one upload is."""
+    """How much of one upload is stored."""
 
     job: Job
-    resumable: TusUpload
+    record: TusUpload
     parts: int
-    tail: Remainder | None
+    remainder: Remainder | None
     offset: int
 
     @classmethod
-    def whole(cls, job: Job) -> "StoredUpload":
-        """One that has become a job: all of it, and nothing beside it any more."""
-        forgotten = TusUpload(id=job.id, metadata="", lock_owner="")
-        return cls(job=job, resumable=forgotten, parts=0, tail=None, offset=job.input.size_bytes or 0)
+    def complete(cls, job: Job) -> "StoredUpload":
+        """Return the state of an upload that has become a job."""
+        record = TusUpload(id=job.id, metadata="", lock_owner="")
+        return cls(job=job, record=record, parts=0, remainder=None, offset=job.input.size_bytes or 0)
 
     @property
     def length(self) -> int:
-        """Bytes in all, as they were declared."""
+        """The size of the whole file, as declared."""
         return self.job.input.size_bytes or 0
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a started object, as an AudioUpload that is never aborted: it is to go on later."""
+class StoredParts:
+    """Writes parts of a started object, which later requests may continue."""
 
     store: PartStore
     key: str
     multipart: str
 
     def write(self, part: bytes | bytearray, *, number: int) -> None:
+        """Send one part."""
         self.store.write(self.key, part, multipart=self.multipart, number=number)
-
-    def finish(self) -> None:
-        raise NotImplementedError
-
-    def abort(self) -> None:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TusStorage:
-    """Of all uploads that may go on."""
+    """Reads and changes what is stored of tus uploads."""
 
     jobs: JobStore
     audio: AudioStore
     parts: PartStore
-    store: TusUploadStore
+    uploads: TusUploadStore
 
-    def of(self, job: Job, resumable: TusUpload) -> StoredUpload:
-        """Everything without a gap."""
+    def look_up(self, job: Job, record: TusUpload) -> StoredUpload:
+        """Return what is stored without a gap."""
         sizes: tuple[int, ...] = ()
         if job.multipart is not None:
             try:
@@ -73,18 +69,16 @@ class TusStorage:
             except AudioMissing:
                 # joined by a process that died before it could say so
                 sizes = (job.input.size_bytes or 0,)
-        tail = (
-            resumable.remainder
-            if resumable.remainder and resumable.remainder.after_parts == len(sizes)
-            else None
-        )
-        offset = sum(sizes) + (tail.size_bytes if tail else 0)
-        return StoredUpload(job=job, resumable=resumable, parts=len(sizes), tail=tail, offset=offset)
+        remainder = record.remainder
+        if remainder is not None and remainder.after_parts != len(sizes):
+            remainder = None  # its bytes are in a part now
+        offset = sum(sizes) + (remainder.size_bytes if remainder else 0)
+        return StoredUpload(job=job, record=record, parts=len(sizes), remainder=remainder, offset=offset)
 
-    def continued(self, job: Job) -> AudioUpload:
-        """Start the object, or go on with it; to be asked once for each request.
+    def start_or_resume(self, job: Job) -> StoredParts:
+        """Start the object, or resume it. Call it once for each request.
 
-        Of two requests that start it at once, the slower goes on with the other's: both have the same bytes.
+        Of two requests that start it at once, the slower one resumes the other's: both have the same bytes.
         """
         multipart = job.multipart
         if multipart is None:
@@ -93,32 +87,29 @@ class TusStorage:
             multipart = job.multipart or started
             if multipart != started:
                 self.parts.abort(job.id, multipart=started)
-        return _Parts(self.parts, job.id, multipart)
+        return StoredParts(self.parts, job.id, multipart)
 
-    def read_remainder(self, tail: Remainder, into: bytearray) -> None:
+    def read_remainder(self, remainder: Remainder, into: bytearray) -> None:
         """Fill a buffer of its size."""
-        with self.audio.open(tail.key) as file:
+        with self.audio.open(remainder.key) as file:
             file.readinto(into)  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
 
     def save_remainder(
-        self, before: StoredUpload, rest: bytes | bytearray, *, after_parts: int, holder: str
+        self, upload: StoredUpload, rest: bytes | bytearray, *, after_parts: int, lock_owner: str
     ) -> None:
-        """A new object before the old one goes; if somebody else has the upload, ours is nobody's.
-
-        Raises Conflict if so.
-        """
+        """Write a new remainder before the old one is deleted. Raises Conflict if the lock is lost."""
         new = None
         if rest:
-            key = f"{before.job.id}.{holder}"
+            key = f"{upload.job.id}.{lock_owner}"
             new = Remainder(key=key, after_parts=after_parts, size_bytes=len(rest))
             self.audio.put(key, rest, media_type="application/octet-stream")
-        kept = self.store.save_remainder(before.job.id, lock_owner=holder, remainder=new)
-        superseded = before.resumable.remainder if kept else new
+        saved = self.uploads.save_remainder(upload.job.id, lock_owner=lock_owner, remainder=new)
+        superseded = upload.record.remainder if saved else new
         if superseded is not None:
             self.audio.delete(superseded.key)
-        if not kept:
+        if not saved:
             raise Conflict(
-                "Another request has taken this upload over; ask how far it is.", code="taken_over"
+                "Another request has taken over this upload. Send HEAD for its offset.", code="taken_over"
             )
 
     def join(self, job: Job) -> None:
@@ -126,23 +117,23 @@ class TusStorage:
         if job.multipart is not None:
             self.parts.complete(job.id, multipart=job.multipart, size_bytes=job.input.size_bytes or 0)
 
-    def look(self, job: Job) -> tuple[int, bytes]:
-        """The size and the first bytes of a whole object. Raises AudioMissing."""
+    def read_head(self, job: Job) -> tuple[int, bytes]:
+        """Return the size and the first bytes of a whole object. Raises AudioMissing."""
         with self.audio.open(job.id) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
             return size, file.read(SNIFF_BYTES)
 
     def forget(self, job_id: str) -> None:
-        """What is beside the object: it is whole, or gone."""
+        """Remove what is next to the object: the record and the remainder."""
         with contextlib.suppress(NotFound):
-            tail = self.store.get(job_id).remainder
-            if tail is not None:
-                self.audio.delete(tail.key)
-        self.store.remove(job_id)
+            remainder = self.uploads.get(job_id).remainder
+            if remainder is not None:
+                self.audio.delete(remainder.key)
+        self.uploads.remove(job_id)
 
     def remove(self, job: Job) -> None:
-        """The record first: what storage holds without one is an orphan, should we die here."""
+        """Remove everything. The record goes first: what storage holds without one is an orphan."""
         self.jobs.remove(job.id)
         if job.multipart is not None:
             self.parts.abort(job.id, multipart=job.multipart)

@@ -1,4 +1,4 @@
-"""The uploads that this process is receiving: known to the rescuer and the dashboard while they last."""
+"""The uploads that this process is receiving, as the rescuer and the dashboard see them."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from shared.ports.uploads import UploadInfo, UploadRegistry
 
 _log = get_logger(__name__)
 
-BEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -24,41 +24,42 @@ class ActiveUpload:
 
     info: UploadInfo
 
-    def progress(self, received_bytes: int) -> None:
-        """So much has arrived."""
-        self.info = replace(self.info, received_bytes=received_bytes, seen_at=time.time())
+    async def add(self, size_bytes: int) -> None:
+        """Count what has arrived."""
+        received = self.info.received_bytes + size_bytes
+        self.info = replace(self.info, received_bytes=received, seen_at=time.time())
 
 
 class ActiveUploads:
-    """Registered before storage is touched; left after the job is recorded, or nothing is left of them."""
+    """Registers uploads before storage is touched, until their job is recorded or nothing is left of them."""
 
     def __init__(self, registry: UploadRegistry) -> None:
         self._registry = registry
         self._uploads: dict[str, ActiveUpload] = {}
 
     @asynccontextmanager
-    async def registered(self, upload: UploadInfo) -> AsyncIterator[ActiveUpload]:
-        """Registered while inside. Raises Unavailable: then nothing could be recorded later either."""
-        await run_in_threadpool(self._registry.heartbeat, [upload])
-        in_flight = self._uploads[upload.id] = ActiveUpload(upload)
+    async def track(self, info: UploadInfo) -> AsyncIterator[ActiveUpload]:
+        """Register an upload while inside. Raises Unavailable: then its job could not be recorded either."""
+        await run_in_threadpool(self._registry.heartbeat, [info])
+        upload = self._uploads[info.id] = ActiveUpload(info)
         try:
-            yield in_flight
+            yield upload
         finally:
-            del self._uploads[upload.id]
+            del self._uploads[info.id]
             with CancelScope(shield=True):
                 try:
-                    await run_in_threadpool(self._registry.deregister, upload.id)
+                    await run_in_threadpool(self._registry.deregister, info.id)
                 except Unavailable as error:
-                    _log.warning("upload_not_signed_off", upload_id=upload.id, why=error.message)
+                    _log.warning("upload_deregister_failed", upload_id=info.id, reason=error.message)
 
-    async def beat_for_ever(self) -> None:
-        """Say every few seconds which ones live."""
+    async def send_heartbeats(self) -> None:
+        """Renew the registrations every few seconds, forever."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
             now = time.time()
             alive = [replace(upload.info, seen_at=now) for upload in self._uploads.values()]
             try:
                 if alive:
                     await run_in_threadpool(self._registry.heartbeat, alive)
             except Unavailable as error:
-                _log.warning("uploads_not_beaten", why=error.message)
+                _log.warning("upload_heartbeat_failed", reason=error.message)

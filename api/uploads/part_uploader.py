@@ -1,73 +1,77 @@
-"""Parts on their way to storage: a few at once, each giving its memory back when it has landed."""
+"""Sends parts of one object to storage: a few at once, each giving its memory back when it is stored."""
 
 import asyncio
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from typing import Generic, TypeVar
 
 from anyio import to_thread
 
 from api.uploads.buffer_pool import Reservation
-from shared.ports.audio import AudioUpload
+from shared.ports.audio import PartWriter
 
 
 async def run(work: Callable[..., object], *args: object, **named: object) -> None:
-    """Call something that blocks, in a thread."""
+    """Run a blocking call in a thread."""
     await to_thread.run_sync(partial(work, *args, **named))
 
 
-class PartSender:
-    """Sends parts of one object, numbered from *sent* + 1. `upload` is None until the first one."""
+Writer = TypeVar("Writer", bound=PartWriter)
 
-    def __init__(self, begin: Callable[[], AudioUpload], *, parts_in_flight: int, sent: int = 0) -> None:
-        self.upload: AudioUpload | None = None
+
+class PartUploader(Generic[Writer]):
+    """Sends parts of one object, numbered from *parts_stored* + 1. `upload` is None until the first one."""
+
+    def __init__(self, begin: Callable[[], Writer], *, parts_in_flight: int, parts_stored: int = 0) -> None:
+        self.upload: Writer | None = None
         self.digest = hashlib.sha256()
-        self.number = sent
+        self.number = parts_stored
         self._begin = begin
-        self._most = parts_in_flight
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._max_in_flight = parts_in_flight
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._dropped = False
 
-    async def send(self, part: bytearray, hold: Reservation) -> None:
-        """Hash a part and start it on its way. Raises what an earlier one met."""
-        hold.send()
+    async def send(self, part: bytearray, reservation: Reservation) -> None:
+        """Hash a part and start to send it. Takes over its reservation. Raises what an earlier part met."""
+        reservation.mark_sending()
         try:
             await self.hash(part)
-            await self._landed(self._most - 1)
+            await self._wait(self._max_in_flight - 1)
             if self.upload is None:
                 self.upload = await to_thread.run_sync(self._begin)
         except BaseException:
             self._dropped = True
-            hold.release()
+            reservation.release()
             raise
         self.number += 1
-        self._under_way.add(asyncio.create_task(self._write(self.upload, part, hold, self.number)))
+        self._in_flight.add(asyncio.create_task(self._write(self.upload, part, reservation, self.number)))
 
     async def hash(self, part: bytearray) -> None:
-        """Continue the digest with a part, in the order of the parts."""
+        """Add a part to the digest, in the order of the parts."""
         await run(self.digest.update, part)
 
-    async def landed(self) -> None:
-        """Wait until all have arrived. Raises what one of them met."""
-        await self._landed(0)
+    async def wait_all(self) -> None:
+        """Wait until all parts are stored. Raises what one of them met."""
+        await self._wait(0)
 
-    async def settled(self) -> bool:
-        """Wait until none is under way any more: whether all that were handed over have arrived."""
-        ends = await asyncio.gather(*self._under_way, return_exceptions=True)
-        return not self._dropped and not any(isinstance(end, BaseException) for end in ends)
+    async def settle(self) -> bool:
+        """Wait until nothing is in flight. Returns whether every part that was given is stored."""
+        results = await asyncio.gather(*self._in_flight, return_exceptions=True)
+        return not self._dropped and not any(isinstance(result, BaseException) for result in results)
 
-    async def _landed(self, most_left: int) -> None:
+    async def _wait(self, max_in_flight: int) -> None:
         while True:
-            done = {task for task in self._under_way if task.done()}
+            done = {task for task in self._in_flight if task.done()}
             for task in done:
                 task.result()
-            self._under_way -= done
-            if len(self._under_way) <= most_left:
+            self._in_flight -= done
+            if len(self._in_flight) <= max_in_flight:
                 return
-            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _write(self, upload: AudioUpload, part: bytearray, hold: Reservation, number: int) -> None:
+    async def _write(self, upload: Writer, part: bytearray, reservation: Reservation, number: int) -> None:
         try:
             await run(upload.write, part, number=number)
         finally:
-            hold.release()
+            reservation.release()

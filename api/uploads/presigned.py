@@ -1,236 +1,170 @@
-"""Uploads that never pass through the API: an offer to write one object, then a job of it."""
+"""Uploads that go straight to storage: presigned requests for one object, then a job of it."""
 
 import os
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import accumulate
+from dataclasses import dataclass
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import Field
 
 from api.access.authentication import Caller
 from api.access.upload_quota import QuotaReservation
-from api.http.request_body import read_json
+from api.jobs.service import enqueue
 from api.uploads.body import audio_type, require_audio
-from api.uploads.filenames import clean_filename
-from api.uploads.idempotency import fingerprint
+from api.uploads.idempotency import Idempotency
+from api.uploads.job_factory import JobFactory
+from api.uploads.options import JobOptions
 from api.uploads.receiver import too_large
-from api.uploads.service import QueueName, UploadService, accepted
-from api.uploads.source_url import JobWishes, as_wished, same_wishes, with_wishes
-from api.webhooks.callback import CallbackWish
+from api.uploads.schemas import CreateUpload, PresignedUploadView
+from api.uploads.service import accepted
 from shared.domain.audio_format import SNIFF_BYTES
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import AudioInput, Callback, Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger
-from shared.ports.audio import PartStore, PresignedUpload, PresignedUploadStore
-from shared.schemas.job import View
+from shared.ports.audio import AudioStore, PartStore, PresignedUpload, PresignedUploadStore
+from shared.ports.jobs import JobQueue, JobStore
+from shared.schemas.job import timestamp_of
 
 _log = get_logger(__name__)
 
 GRACE_SECONDS = 60.0
-"""The record outlives the offer by so much, so that nobody submits a job that is being forgotten."""
-
-
-class UploadWish(JobWishes):
-    """What is going to be uploaded."""
-
-    bytes: int = Field(gt=0, description="Exactly so many will be taken.", examples=[734_003_200])
-    media_type: str = Field(default="application/octet-stream", max_length=100, examples=["audio/flac"])
-
-
-class PresignedRequestView(View):
-    """A request to send as it is; `bytes` of the file, and nothing else, as its body."""
-
-    method: str = Field(examples=["PUT"])
-    url: str
-    headers: dict[str, str] = Field(examples=[{"Content-Type": "audio/flac"}])
-    first_byte: int = Field(description="Where in the file its bytes begin.", examples=[0])
-    bytes: int = Field(examples=[67_108_864])
-
-
-class PresignedFormView(View):
-    """For `multipart/form-data`: these fields first, then the file as `file`."""
-
-    url: str
-    fields: dict[str, str]
-
-
-class PresignedUploadView(View):
-    """Where to send the file. Then: `POST /v1/jobs {"upload_id": …}`."""
-
-    upload_id: str = Field(description="Also the id of the job.", examples=["kT3Zs0nq0mM2yq4bq7nHfA"])
-    expires_at: datetime
-    requests: list[PresignedRequestView] = Field(
-        description="One, or for a large file one for each part, in any order and at once."
-    )
-    form: PresignedFormView | None = Field(description="Instead of the one request; null for a large file.")
-    callback_secret: str | None = Field(
-        description="What the callback is signed with, for a caller without an API key; shown only here."
-    )
+"""The record outlives the presigned requests by this, so that a job is not submitted while it expires."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresignedUploadService:
-    """Makes offers, and jobs of what came."""
+    """Presigns uploads, and makes jobs of them."""
 
+    jobs: JobStore
+    audio: AudioStore
+    queue: JobQueue
     store: PresignedUploadStore
     parts: PartStore
-    submissions: UploadService
-    seconds: float
+    factory: JobFactory
+    idempotency: Idempotency
+    max_upload_bytes: int
+    lifetime_seconds: float
 
-    async def offer(self, request: Request, caller: Caller, share: QuotaReservation) -> Response:
-        """Record a job that awaits its upload, and say where to send it."""
-        terms = self.submissions.terms
-        wish, raw = await read_json(request, UploadWish, pace=self.submissions.pace())
-        if wish.bytes > terms.max_upload_bytes:
-            raise too_large(terms.max_upload_bytes)
-        media_type = audio_type(wish.media_type)
-        async with self.submissions.idempotency.once(request, caller) as once:
-            whole = fingerprint(once.head, raw)
-            if once.answered:
-                return once.replay(whole)
-            bind_log_context(job_id=once.subject)
-            input = AudioInput(
-                filename=clean_filename(wish.filename), media_type=media_type, size_bytes=wish.bytes
-            )
-            job, offer = await run_in_threadpool(self._record, once.subject, input, wish, caller, share)
-            answer = JSONResponse(
-                _view(job, offer).model_dump(mode="json"),
-                201,
-                {"Location": f"/v1/jobs/{job.id}"},
-            )
-            return await once.answer(whole, answer)
+    async def create(
+        self, request: Request, caller: Caller, options: CreateUpload, raw: bytes, quota: QuotaReservation
+    ) -> Response:
+        """Record a job that awaits its upload, and return where to send it. *raw*: the body."""
+        if options.bytes > self.max_upload_bytes:
+            raise too_large(self.max_upload_bytes)
+        audio_type(options.media_type)
 
-    async def submit(self, upload_id: str, caller: Caller, wish: JobWishes) -> Response:
-        """Let a worker have what was uploaded. Said twice, it does no more.
+        async def create(job_id: str) -> Response:
+            bind_log_context(job_id=job_id)
+            job, upload = await run_in_threadpool(self._record, job_id, options, caller, quota)
+            view = PresignedUploadView.of(job, upload, expires_at=timestamp_of(_deadline(job)))
+            return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/v1/jobs/{job.id}"})
+
+        return await self.idempotency.run(request, caller, raw, create)
+
+    def submit(self, upload_id: str, caller: Caller, options: JobOptions) -> Response:
+        """Queue the job of an upload. Repeating it changes nothing. Blocking.
 
         Raises:
-            NotFound: there is no such upload, or its time is over.
-            Conflict: not all of it is there, or it was submitted with other wishes.
-            UnsupportedMedia: it is no sound; it is deleted.
+            NotFound: the upload does not exist, or has expired.
+            Conflict: not all of it has arrived, or it was submitted with different options.
+            UnsupportedMedia: it is not audio; it is deleted.
         """
-        job, with_secret = await run_in_threadpool(self._submit, upload_id, caller, wish)
-        return accepted(job, with_secret=with_secret)
-
-    def _record(
-        self, job_id: str, input: AudioInput, wish: UploadWish, caller: Caller, share: QuotaReservation
-    ) -> tuple[Job, PresignedUpload]:
-        jobs = self.submissions.jobs
-        asked = CallbackWish.of({}, url=wish.callback_url, events=wish.events)
-        callback = asked.grant(caller, check_url=self.submissions.check_url)
-        share.admit(wish.bytes)
-        expires_at = time.time() + self.seconds + GRACE_SECONDS
-        job = self.submissions.new_job(
-            job_id,
-            input=input,
-            start_seconds=wish.start_seconds,
-            caller=caller,
-            queue=QueueName(wish.queue or QueueName.INTERACTIVE),
-            expires_at=expires_at,
-        )
-        job = replace(job, callback=callback)
-        # recorded before the store knows of it: what the store holds besides is an orphan
-        try:
-            jobs.add(job)
-        except Conflict:  # recorded by a request of the same Idempotency-Key that was killed
-            job = jobs.get(job_id)
-        offer = self.store.presign(
-            job_id,
-            size_bytes=wish.bytes,
-            media_type=input.media_type or "",
-            expires_seconds=int(self.seconds),
-        )
-        multipart = offer.multipart
-        if multipart is not None:
-            job = jobs.change(job_id, lambda job: job.set_multipart(multipart))
-        share.count(job_id, wish.bytes)
-        return job, offer
-
-    def ready(self, upload_id: str, caller: Caller) -> Job:
-        """An upload that is whole and sound and was not submitted yet. Blocking. Raises as `submit` does."""
-        job = self._found(upload_id, caller)
+        job = self._find(upload_id, caller)
+        callback = self.factory.callback(options, caller)
+        requested = options.apply_to(job, callback)
         if job.state is not JobState.AWAITING_UPLOAD:
-            raise Conflict("This upload was submitted already: it is the job of the same id.")
+            if _options_of(job) != _options_of(requested):
+                raise Conflict("This upload has already been submitted with different options.")
+            return accepted(job, with_secret=False)
+        self._check(job)
+        job = self.jobs.change(upload_id, lambda job: submitted(job, options, callback))
+        enqueue(job, self.queue)
+        _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
+        return accepted(job, with_secret=callback is not None and job.callback == callback)
+
+    def require_ready(self, upload_id: str, caller: Caller) -> Job:
+        """Return the job of a complete upload that is not submitted yet. Blocking. Raises as `submit`."""
+        job = self._find(upload_id, caller)
+        if job.state is not JobState.AWAITING_UPLOAD:
+            raise Conflict("This upload has already been submitted. Its job has the same id.")
         self._check(job)
         return job
 
-    def _submit(self, upload_id: str, caller: Caller, wish: JobWishes) -> tuple[Job, bool]:
-        """The job, and whether the secret of its callback was made just now."""
-        jobs = self.submissions.jobs
-        job = self._found(upload_id, caller)
-        wanted = with_wishes(job, wish, caller, check_url=self.submissions.check_url)
-        if job.state is not JobState.AWAITING_UPLOAD:
-            if not same_wishes(job, wanted):
-                raise Conflict("This upload was submitted already, and with other wishes.")
-            return job, False
-        self._check(job)
-        now = time.time()
-        job = jobs.change(upload_id, lambda job: submitted(as_wished(job, wanted), now=now))
-        self.submissions.enqueue(job)
-        _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
-        return job, wish.callback_url is not None and job.callback == wanted.callback
+    def _record(
+        self, job_id: str, options: CreateUpload, caller: Caller, quota: QuotaReservation
+    ) -> tuple[Job, PresignedUpload]:
+        media_type = audio_type(options.media_type)
+        job = self.factory.awaiting_upload(
+            job_id,
+            caller,
+            options,
+            AudioInput(filename=options.filename, media_type=media_type, size_bytes=options.bytes),
+            expires_at=time.time() + self.lifetime_seconds + GRACE_SECONDS,
+        )
+        quota.admit(options.bytes)
+        # recorded before the store knows of it: whatever else the store holds is an orphan
+        try:
+            self.jobs.add(job)
+        except Conflict:  # recorded by a request with the same Idempotency-Key that was killed
+            job = self.jobs.get(job_id)
+        upload = self.store.presign(
+            job_id,
+            size_bytes=options.bytes,
+            media_type=media_type,
+            expires_seconds=int(self.lifetime_seconds),
+        )
+        multipart = upload.multipart
+        if multipart is not None:
+            job = self.jobs.change(job_id, lambda job: job.set_multipart(multipart))
+        quota.count(job_id, options.bytes)
+        return job, upload
 
-    def _found(self, upload_id: str, caller: Caller) -> Job:
-        job = self.submissions.jobs.get(upload_id)
+    def _find(self, upload_id: str, caller: Caller) -> Job:
+        job = self.jobs.get(upload_id)
         caller.check_changes(job)
         if job.state is JobState.CANCELED:
-            raise Conflict("This upload was canceled; ask for a new one.")
+            raise Conflict("This upload was canceled. Create a new one.")
         return job
 
     def _check(self, job: Job) -> None:
         if _deadline(job) <= time.time():
-            raise NotFound("The time for this upload is over; ask for a new one.")
-        audio, size_bytes = self.submissions.audio, job.input.size_bytes or 0
+            raise NotFound("This upload has expired. Create a new one.")
+        size_bytes = job.input.size_bytes or 0
         if job.multipart is not None:
             self.parts.complete(job.id, multipart=job.multipart, size_bytes=size_bytes)
         try:
-            with audio.open(job.id) as file:
-                arrived = file.seek(0, os.SEEK_END)
+            with self.audio.open(job.id) as file:
+                received_bytes = file.seek(0, os.SEEK_END)
                 file.seek(0)
                 head = file.read(SNIFF_BYTES)
         except AudioMissing:
-            raise Conflict("The file has not arrived yet; send it first.", code="upload_unfinished") from None
-        if arrived != size_bytes:
+            raise Conflict("The file has not arrived yet. Send it first.", code="upload_unfinished") from None
+        if received_bytes != size_bytes:
             raise Conflict(
-                f"{arrived:,} bytes arrived instead of {size_bytes:,}; send the file again.",
+                f"{received_bytes:,} bytes arrived instead of {size_bytes:,}. Send the file again.",
                 code="upload_unfinished",
             )
         try:
             require_audio(head)
         except UnsupportedMedia:
-            self.submissions.jobs.remove(job.id)
-            audio.delete(job.id)
+            self.jobs.remove(job.id)
+            self.audio.delete(job.id)
             raise
 
 
-def _view(job: Job, offer: PresignedUpload) -> PresignedUploadView:
-    starts = accumulate((each.size_bytes for each in offer.requests), initial=0)
-    return PresignedUploadView(
-        upload_id=job.id,
-        expires_at=datetime.fromtimestamp(_deadline(job), UTC),
-        requests=[
-            PresignedRequestView(
-                method=each.method,
-                url=each.url,
-                headers=each.headers,
-                first_byte=start,
-                bytes=each.size_bytes,
-            )
-            for each, start in zip(offer.requests, starts, strict=False)
-        ],
-        form=PresignedFormView.model_validate(offer.form) if offer.form else None,
-        callback_secret=job.callback.secret if job.callback else None,
-    )
+def submitted(job: Job, options: JobOptions, callback: Callback | None) -> Job:
+    """Return the job queued with these options, or unchanged if it was submitted before."""
+    if job.state is not JobState.AWAITING_UPLOAD:
+        return job
+    return options.apply_to(job, callback).submit(now=time.time())
 
 
-def submitted(job: Job, *, now: float) -> Job:
-    """The step from awaiting its upload to waiting for a worker; taken before, it does nothing."""
-    awaiting = job.state is JobState.AWAITING_UPLOAD
-    return job.submit(now=now) if awaiting else job
+def _options_of(job: Job) -> tuple[object, ...]:
+    """Return what a client may choose. The secret of a callback is not part of it."""
+    callback = (job.callback.url, job.callback.events) if job.callback else None
+    return job.input.filename, job.start_seconds, job.queue, callback
 
 
 def _deadline(job: Job) -> float:

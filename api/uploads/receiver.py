@@ -1,40 +1,46 @@
-"""The bytes of one file → storage, through bounded buffers; nothing stays behind on any failure."""
+"""Receives the bytes of one file into storage, through bounded buffers. No failure leaves anything behind."""
 
-import base64
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import anyio
 
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
+from api.uploads.body import require_audio
 from api.uploads.buffer_pool import FIRST_BYTES, BufferPool, Reservation
-from api.uploads.part_uploader import PartSender, run
+from api.uploads.part_uploader import PartUploader, run
+from shared.domain.audio_format import SNIFF_BYTES
 from shared.errors import BadRequest, TooLarge, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioStore
 
 _log = get_logger(__name__)
 
-COUNTED_BY_US = 1 << 62
-"""For `max_body_size`: Starlette's own limit would answer in plain text, whatever we had to say."""
+NO_BODY_LIMIT = 1 << 62
+"""For `max_body_size`: we count the bytes ourselves, since Starlette's limit answers in plain text."""
 
-_LONGEST_WAIT_SECONDS = 300.0
-"""Of an upload that is under way already: it gets what others give back before any new one does."""
+_MAX_WAIT_SECONDS = 300.0
+"""How long a started upload waits for memory. It is served before any new upload."""
+
+OnChunk = Callable[[int], Awaitable[None]]
+"""Called with the size of each chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
-    """What arrived."""
+class UploadDigest:
+    """The size and SHA-256 of what arrived."""
 
     size_bytes: int
     sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class UploadTarget:
     """Where the bytes go."""
 
     key: str
@@ -42,170 +48,181 @@ class Target:
     audio: AudioStore
 
 
-async def _keep(_: Received) -> bool:
-    return True
+class PendingUpload:
+    """A file that has arrived whole. It becomes an object on `commit`, and is removed otherwise."""
+
+    def __init__(self, target: UploadTarget, *, parts_in_flight: int) -> None:
+        self.digest = UploadDigest(size_bytes=0, sha256="")
+        self.committed = False
+        self.last_part = bytearray()
+        self.uploader = PartUploader(
+            partial(target.audio.start_upload, target.key, media_type=target.media_type),
+            parts_in_flight=parts_in_flight,
+        )
+        self._target = target
+        self._put_started = False
+
+    async def commit(self) -> None:
+        """Make the object visible. Raises Unavailable."""
+        upload = self.uploader.upload
+        if upload is None:
+            self._put_started = True
+            target = self._target
+            await run(target.audio.put, target.key, self.last_part, media_type=target.media_type)
+        else:
+            await run(upload.write, self.last_part, number=self.uploader.number + 1)
+            await self.uploader.wait_all()
+            await run(upload.finish)
+        self.committed = True
+
+    async def discard(self) -> None:
+        """Remove what was sent, once nothing is in flight: a part that came later would stay forever."""
+        await self.uploader.settle()
+        upload, target = self.uploader.upload, self._target
+        try:
+            if upload is not None:
+                await run(upload.abort)
+            elif self._put_started:
+                await run(target.audio.delete, target.key)
+        except Unavailable as error:
+            _log.warning("upload_abort_failed", reason=error.message)
 
 
-class Receiver:
-    """One upload's share of the budget, from before its first byte. Use it as a context."""
+class UploadReceiver:
+    """One upload's use of the buffer pool, from before its first byte. Use it as a context."""
 
-    def __init__(self, *, budget: BufferPool, pace: MinRateTimeout, terms: JobLimits) -> None:
-        self._budget = budget
-        self._pace = pace
-        self._terms = terms
-        self._hold = budget.hold(hurry=pace.hurry)
-        self.size_bytes = 0
-        """How much has arrived."""
+    def __init__(
+        self,
+        pool: BufferPool,
+        timeout: MinRateTimeout,
+        limits: JobLimits,
+        *,
+        offset: int = 0,
+        limit: TooLarge | None = None,
+    ) -> None:
+        """*offset*: how much of the file arrived before. *limit*: raised for a byte beyond its limit."""
+        self._pool = pool
+        self._timeout = timeout
+        self._limits = limits
+        self._limit = limit or too_large(limits.max_upload_bytes)
+        self._sniffed = offset > 0
+        self._reservation = self._reserve()
+        self.size_bytes = offset
+        """How much of the file has arrived."""
         self.rest = bytearray()
+        """What has arrived after the last full part."""
 
-    async def __aenter__(self) -> "Receiver":
-        """Raises Overloaded where no memory becomes free in time."""
-        await self._hold.grow(FIRST_BYTES, wait_seconds=self._terms.upload_wait_seconds)
+    async def __aenter__(self) -> Self:
+        """Raises Overloaded if no memory becomes free in time."""
+        await self._reservation.grow(FIRST_BYTES, wait_seconds=self._limits.upload_wait_seconds)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.rest = bytearray()  # a request lives on for a while: its job is rung for, its answer sent
-        self._hold.release()
+        self.rest = bytearray()  # the request goes on for a while after this
+        self._reservation.release()
 
-    async def receive(
-        self,
-        chunks: AsyncIterator[bytes],
-        *,
-        target: Target,
-        check: Callable[[Received], Awaitable[bool]] = _keep,
-        progress: Callable[[int], None] = lambda _: None,
-    ) -> Received:
-        """Store chunks as one object, or nothing where *check* says that it needs not be kept.
-
-        What *check* raises is raised before the object is visible.
+    @asynccontextmanager
+    async def store(
+        self, chunks: AsyncIterator[bytes], target: UploadTarget, on_chunk: OnChunk
+    ) -> AsyncIterator[PendingUpload]:
+        """Send a file to storage. Commit it inside; without that, everything is removed on leaving.
 
         Raises:
-            BadRequest: there was no byte.
-            TooLarge: there were more than allowed.
-            Unavailable: storage is away.
+            BadRequest: there is not a single byte.
+            TooLarge, UnsupportedMedia, Unavailable, and whatever *chunks* raise.
         """
-        audio, key = target.audio, target.key
-        sender = PartSender(
-            partial(audio.start_upload, key, media_type=target.media_type),
-            parts_in_flight=self._terms.upload_parts_in_flight,
-        )
-        put = False
+        pending = PendingUpload(target, parts_in_flight=self._limits.upload_parts_in_flight)
         try:
-            async for part, hold in self.full_parts(self.counted(chunks, progress)):
-                await sender.send(part, hold)
+            async for part, reservation in self.parts(chunks, on_chunk):
+                await pending.uploader.send(part, reservation)
                 del part
-            if self.size_bytes == 0:
-                raise BadRequest("The upload is empty; send the bytes of an audio file.", code="empty_upload")
-            self._hold.send()
-            await sender.hash(self.rest)
-            received = Received(size_bytes=self.size_bytes, sha256=sender.digest.hexdigest())
-            if not await check(received):
-                await _abort(sender, None)
-                return received
-            if sender.upload is None:
-                put = True
-                await run(audio.put, key, self.rest, media_type=target.media_type)
-            else:
-                await run(sender.upload.write, self.rest, number=sender.number + 1)
-                await sender.landed()
-                await run(sender.upload.finish)
-        except BaseException:
-            with anyio.CancelScope(shield=True):
-                await _abort(sender, partial(audio.delete, key) if put else None)
-            raise
-        return received
+            self._require_content()
+            self._reservation.mark_sending()
+            await pending.uploader.hash(self.rest)
+            pending.last_part = self.rest
+            pending.digest = UploadDigest(
+                size_bytes=self.size_bytes, sha256=pending.uploader.digest.hexdigest()
+            )
+            yield pending
+        finally:
+            if not pending.committed:
+                with anyio.CancelScope(shield=True):
+                    await pending.discard()
 
-    async def counted(
-        self, chunks: AsyncIterator[bytes], progress: Callable[[int], None]
-    ) -> AsyncIterator[bytes]:
-        """The same chunks, up to the most that is allowed. Raises TooLarge."""
-        async for chunk in chunks:
-            self.size_bytes += len(chunk)
-            if self.size_bytes > self._terms.max_upload_bytes:
-                raise too_large(self._terms.max_upload_bytes)
-            yield chunk
-            progress(self.size_bytes)
+    async def digest(self, chunks: AsyncIterator[bytes], on_chunk: OnChunk) -> UploadDigest:
+        """Read a file without storing it. Raises as `store` does."""
+        digest = hashlib.sha256()
+        async for part, reservation in self.parts(chunks, on_chunk):
+            try:
+                await run(digest.update, part)
+            finally:
+                reservation.release()
+            del part
+        self._require_content()
+        await run(digest.update, self.rest)
+        return UploadDigest(size_bytes=self.size_bytes, sha256=digest.hexdigest())
 
-    async def seed(self, size_bytes: int, fill: Callable[[bytearray], object]) -> None:
-        """Let *fill* write the bytes, less than a part, that stand before the first chunk."""
+    async def prepend(self, size_bytes: int, fill: Callable[[bytearray], object]) -> None:
+        """Let *fill* write the bytes, fewer than a part, that come before the first chunk."""
         await self._make_room(size_bytes)
         self.rest = bytearray(size_bytes)
         await run(fill, self.rest)
 
-    async def full_parts(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytearray, Reservation]]:
-        """Full parts, each once a byte beyond it has come; what is left stays in `rest`.
+    async def parts(
+        self, chunks: AsyncIterator[bytes], on_chunk: OnChunk
+    ) -> AsyncIterator[tuple[bytearray, Reservation]]:
+        """Yield full parts, each once a byte after it has come. What is left stays in `rest`.
 
-        Whoever takes a part takes over its hold.
+        Who takes a part takes over its reservation.
+
+        Raises:
+            TooLarge: there are more bytes than the limit.
+            UnsupportedMedia: the first bytes are not audio.
         """
         async for chunk in chunks:
+            self.size_bytes += len(chunk)
+            if self.size_bytes > (self._limit.limit_bytes or 0):
+                raise self._limit
             view = memoryview(chunk)
             while view:
-                if len(self.rest) >= self._budget.part_bytes:
-                    part, hold = self.rest, self._hold
-                    self.rest, self._hold = bytearray(), self._budget.hold(hurry=self._pace.hurry)
-                    yield part, hold
+                if len(self.rest) >= self._pool.part_bytes:
+                    part, reservation = self.rest, self._reservation
+                    self.rest, self._reservation = bytearray(), self._reserve()
+                    yield part, reservation
                     del part
-                fits = view[: self._budget.part_bytes - len(self.rest)]
+                fits = view[: self._pool.part_bytes - len(self.rest)]
                 await self._make_room(len(self.rest) + len(fits))
                 self.rest += fits
                 view = view[len(fits) :]
+                if not self._sniffed and len(self.rest) >= SNIFF_BYTES:
+                    self._sniff()
+            await on_chunk(len(chunk))
 
-    async def digest(self, chunks: AsyncIterator[bytes]) -> Received:
-        """What *would* be stored. Raises TooLarge."""
-        digest = hashlib.sha256()
-        async for chunk in self.counted(chunks, lambda _: None):
-            await run(digest.update, chunk)
-        return Received(size_bytes=self.size_bytes, sha256=digest.hexdigest())
+    def _require_content(self) -> None:
+        if self.size_bytes == 0:
+            raise BadRequest("The upload is empty. Send the bytes of an audio file.", code="empty_upload")
+        if not self._sniffed:
+            self._sniff()
+
+    def _sniff(self) -> None:
+        self._sniffed = True
+        require_audio(bytes(self.rest[:SNIFF_BYTES]))
+
+    def _reserve(self) -> Reservation:
+        return self._pool.reserve(on_pressure=self._timeout.hurry)
 
     async def _make_room(self, size_bytes: int) -> None:
-        """Doubling, so that who has sent little holds little."""
-        wanted = max(FIRST_BYTES, self._hold.size_bytes)
-        while wanted < size_bytes:
-            wanted *= 2
-        wanted = min(wanted, self._budget.part_bytes)
-        if wanted > self._hold.size_bytes:
-            await self._hold.grow(wanted, wait_seconds=_LONGEST_WAIT_SECONDS)
+        """Grow by doubling, so that a client that has sent little holds little."""
+        room = max(FIRST_BYTES, self._reservation.size_bytes)
+        while room < size_bytes:
+            room *= 2
+        room = min(room, self._pool.part_bytes)
+        if room > self._reservation.size_bytes:
+            await self._reservation.grow(room, wait_seconds=_MAX_WAIT_SECONDS)
 
 
 def too_large(max_bytes: int) -> TooLarge:
-    """The same sentence for a declared and a counted size."""
+    """Return the error for a declared or a counted size above the limit."""
     return TooLarge(
-        f"The file is larger than {max_bytes:,} bytes, the most that is taken here.", limit_bytes=max_bytes
+        f"The file is larger than {max_bytes:,} bytes, the limit. Send a smaller file.", limit_bytes=max_bytes
     )
-
-
-def declared_sha256(content_digest: str | None) -> str | None:
-    """The SHA-256 that a Content-Digest (RFC 9530) promises, in hexadecimal. Raises BadRequest."""
-    for member in (content_digest or "").split(","):
-        name, _, value = member.strip().partition("=")
-        if name.lower() != "sha-256":
-            continue
-        try:
-            digest = base64.b64decode(value.strip().removeprefix(":").removesuffix(":"), validate=True)
-        except ValueError:
-            digest = b""
-        if len(digest) != hashlib.sha256().digest_size:
-            raise BadRequest(
-                "Content-Digest is malformed; send sha-256=:<base64 of 32 bytes>:.", code="bad_digest"
-            )
-        return digest.hex()
-    return None
-
-
-CONTENT_DIGEST = {
-    "name": "Content-Digest",
-    "in": "header",
-    "schema": {"type": "string"},
-    "description": "SHA-256 of the body (RFC 9530), checked: `sha-256=:<base64>:`.",
-}
-
-
-async def _abort(sender: PartSender, delete: Callable[[], None] | None) -> None:
-    """Only when no part is under way any more: one that came later would stay for ever."""
-    await sender.settled()
-    undo = sender.upload.abort if sender.upload else delete
-    try:
-        if undo is not None:
-            await run(undo)
-    except Unavailable as error:
-        _log.warning("upload_not_aborted", why=error.message)

@@ -1,4 +1,4 @@
-"""Whether a new job's song was analysed before, so that nothing must be kept of it. Can be turned off."""
+"""Answers new jobs from earlier reports of the same bytes. Can be turned off."""
 
 import time
 from dataclasses import dataclass
@@ -16,21 +16,21 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportCache:
-    """Answers new jobs from earlier ones."""
+    """Looks up reports by what was analyzed and how."""
 
-    recall: ReportIndex | None
-    """None: every upload is analysed."""
+    index: ReportIndex | None
+    """None: every upload is analyzed."""
     window_seconds: float
 
-    async def answered(self, job: Job) -> Job:
-        """The same job, ended if its caller's earlier job has the report of the same bytes."""
+    async def answer(self, job: Job) -> Job:
+        """Return the job, succeeded if an earlier job of its caller has a report of the same bytes."""
         key = report_cache_key(job, window_seconds=self.window_seconds)
-        if self.recall is None or key is None:
+        if self.index is None or key is None:
             return job
         now = time.time()
         try:
-            report = await run_in_threadpool(self.recall.find, key, now=now)
+            report = await run_in_threadpool(self.index.find, key, now=now)
         except Unavailable as error:
-            _log.warning("not_recalled", why=error.message)
+            _log.warning("report_lookup_failed", reason=error.message)
             return job
         return job if report is None else job.succeed_from_cache(report, now=now)

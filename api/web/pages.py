@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from api.access.authentication import identify
 from api.http.templating import origin, page
-from api.jobs.events import stage
+from api.jobs.event_stream import stage_of
 from api.web import charts as pictures
 from api.web import report_text as words
 from shared.domain.job import Job
@@ -89,7 +89,7 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
 
 def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, object]:
     """What `_song.html` shows of a job."""
-    now = stage(job, now=time.time())
+    now = stage_of(job, now=time.time())
     context: dict[str, object] = {
         "job": job,
         "origin": origin,

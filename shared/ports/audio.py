@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 
-class AudioUpload(Protocol):
-    """One object that is written in parts. It does not exist under its key before `finish`."""
+class PartWriter(Protocol):
+    """Writes the parts of one object."""
 
     def write(self, part: bytes | bytearray, *, number: int) -> None:
         """Send one part, from any thread, in any order. All but the last hold `AudioStore.part_bytes`."""
+
+
+class AudioUpload(PartWriter, Protocol):
+    """One object that is written in parts. It does not exist under its key before `finish`."""
 
     def finish(self) -> None:
         """Create the object from the parts, in the order of their numbers from 1."""

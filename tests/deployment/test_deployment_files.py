@@ -1,4 +1,4 @@
-"""What can be said of the deployment files without an engine. `deploy/try` runs them for real."""
+"""Checks of the deployment files that need no container engine. `deploy/try` runs them for real."""
 
 import re
 import shlex
@@ -31,7 +31,7 @@ def stages() -> dict[str, str]:
     return dict(found)
 
 
-def words(instruction: str, stage: str) -> list[str]:
+def list_arguments(instruction: str, stage: str) -> list[str]:
     """The arguments of the last such instruction in a stage, which are written as a list."""
     [*_, last] = re.findall(rf"\b{instruction} (\[.*?\])\s*$", stages()[stage], re.MULTILINE)
     parsed: list[str] = yaml.safe_load(last)
@@ -44,7 +44,7 @@ def mebibytes(size: str) -> int:
 
 
 @each_service
-def test_a_service_has_no_right_that_it_does_not_need(name: str) -> None:
+def test_a_service_has_no_privileges(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert "cap_add" not in service
@@ -55,7 +55,7 @@ def test_a_service_has_no_right_that_it_does_not_need(name: str) -> None:
 
 
 @each_service
-def test_a_service_runs_as_a_user_without_rights(name: str) -> None:
+def test_a_service_runs_as_an_unprivileged_user(name: str) -> None:
     [*_, last] = re.findall(r"^USER (\S+)", stages()[SERVICES[name]["build"]["target"]], re.MULTILINE)
     user, group = last.split(":")
     assert int(user) > 0
@@ -63,7 +63,7 @@ def test_a_service_runs_as_a_user_without_rights(name: str) -> None:
 
 
 @each_service
-def test_a_service_is_bounded_and_comes_back(name: str) -> None:
+def test_a_service_has_limits_and_restarts(name: str) -> None:
     service = SERVICES[name]
     assert 0 < mebibytes(service["mem_limit"]) <= 512
     assert service["memswap_limit"] == service["mem_limit"], "swap would hide that memory is out"
@@ -74,7 +74,7 @@ def test_a_service_is_bounded_and_comes_back(name: str) -> None:
 
 
 @each_service
-def test_only_volumes_outlive_a_container(name: str) -> None:
+def test_only_volumes_persist(name: str) -> None:
     for volume in SERVICES[name].get("volumes", []):
         source, target = volume.split(":")
         assert source in COMPOSE["volumes"]
@@ -83,7 +83,7 @@ def test_only_volumes_outlive_a_container(name: str) -> None:
         assert re.search(r":size=\d+m", mount), f"{mount} could grow until the memory is out"
 
 
-def test_only_the_api_is_reached_from_outside_and_by_default_from_this_machine() -> None:
+def test_only_the_api_is_published_and_by_default_on_localhost() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"api": ["${KAMMERTON_PUBLISH:-127.0.0.1:8000}:8000"]}
 
@@ -97,13 +97,13 @@ def test_no_secret_has_a_default(name: str) -> None:
             assert required or inside == "KAMMERTON_ADMIN_PASSWORD:-", f"{variable} could be left out"
 
 
-def test_no_secret_stands_on_a_command_line() -> None:
+def test_no_secret_is_on_a_command_line() -> None:
     for service in SERVICES.values():
         parts = [*service.get("entrypoint", []), *service["command"]]
         assert not any(re.search(r"(?<!\$)\$\{?\w", part) for part in parts)
 
 
-def test_the_example_names_every_variable_and_holds_no_value() -> None:
+def test_the_example_lists_every_variable_without_a_value() -> None:
     example = (ROOT / ".env.example").read_text()
     used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
     required = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
@@ -111,27 +111,27 @@ def test_the_example_names_every_variable_and_holds_no_value() -> None:
     assert required == set(re.findall(r"(?m)^(KAMMERTON_\w+)=$", example))
 
 
-def test_a_filled_in_example_is_neither_committed_nor_sent_into_an_image() -> None:
+def test_the_env_file_is_ignored_by_git_and_by_image_builds() -> None:
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
     kept = (ROOT / ".dockerignore").read_text().splitlines()
     assert next(line for line in kept if line and not line.startswith("#")) == "*"
 
 
-def test_containers_run_the_commands_of_local() -> None:
+def test_containers_run_the_same_commands_as_the_launcher() -> None:
     options = Options(host="0.0.0.0", port=8000, data_dir=Path(".data"), workers=2)  # noqa: S104
     of_local = {command.name: ["python", *command.argv[1:]] for command in commands(options)}
     assert {name: SERVICES[name]["command"] for name in OURS} == of_local
 
 
 @pytest.mark.parametrize("stage", ["api", "worker"])
-def test_an_image_alone_runs_and_judges_itself_as_compose_would(stage: str) -> None:
-    assert words("CMD", stage) == SERVICES[stage]["command"]
+def test_an_image_has_the_command_and_health_check_of_its_service(stage: str) -> None:
+    assert list_arguments("CMD", stage) == SERVICES[stage]["command"]
     health = re.search(r"HEALTHCHECK .*? CMD (\[.*?\])\s*$", stages()[stage], re.MULTILINE)
     assert health
     assert ["CMD", *yaml.safe_load(health[1])] == SERVICES[stage]["healthcheck"]["test"]
 
 
-def test_servers_are_well_before_anybody_needs_them() -> None:
+def test_services_start_after_healthy_servers() -> None:
     for name in OURS:
         assert SERVICES[name]["depends_on"] == {
             server: {"condition": "service_healthy"} for server in ("valkey", "s3")
@@ -139,7 +139,7 @@ def test_servers_are_well_before_anybody_needs_them() -> None:
     assert all("test" in SERVICES[server]["healthcheck"] for server in ("valkey", "s3"))
 
 
-def test_valkey_keeps_what_it_acknowledged_and_refuses_rather_than_forgets() -> None:
+def test_valkey_is_durable_and_does_not_evict() -> None:
     options = shlex.split(SERVICES["valkey"]["command"][0].splitlines()[0])
     wanted = {"--appendonly": "yes", "--appendfsync": "always", "--maxmemory-policy": "noeviction"}
     assert {name: options[options.index(name) + 1] for name in wanted} == wanted
@@ -148,7 +148,7 @@ def test_valkey_keeps_what_it_acknowledged_and_refuses_rather_than_forgets() -> 
     assert 2 * int(most.removesuffix("mb")) <= mebibytes(SERVICES["valkey"]["mem_limit"])
 
 
-def test_two_jobs_and_their_parent_fit_into_the_workers_memory() -> None:
+def test_two_jobs_and_the_parent_fit_the_memory_limit_of_the_worker() -> None:
     worker = SERVICES["worker"]
     at_once = int(worker["command"][worker["command"].index("--concurrency") + 1])
     job_bytes = int(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
@@ -157,7 +157,7 @@ def test_two_jobs_and_their_parent_fit_into_the_workers_memory() -> None:
     assert parent_bytes + at_once * (job_bytes + spool_bytes) <= mebibytes(worker["mem_limit"]) * MIB
 
 
-def test_files_that_the_images_are_made_of_exist_and_are_let_in() -> None:
+def test_copied_files_exist_and_are_in_the_build_context() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set(re.findall(r"^COPY (?!--from)(\S+?)/? ", DOCKERFILE, re.MULTILINE))
     assert copied == kept
@@ -165,7 +165,7 @@ def test_files_that_the_images_are_made_of_exist_and_are_let_in() -> None:
 
 
 @pytest.mark.parametrize("stage", ["api", "worker"])
-def test_what_is_installed_is_pinned_by_hash(stage: str) -> None:
+def test_packages_are_pinned_by_hash(stage: str) -> None:
     assert f"-r {stage}.txt" in stages()[f"{stage}-packages"]
     assert "--require-hashes" in stages()[f"{stage}-packages"]
     text = (ROOT / f"requirements/{stage}.txt").read_text()
@@ -173,13 +173,13 @@ def test_what_is_installed_is_pinned_by_hash(stage: str) -> None:
     assert len(pins) == len(re.findall(r"(?m)^[a-z0-9]", text)) > 0
 
 
-def test_the_api_image_has_no_numpy_to_import() -> None:
+def test_the_api_image_has_no_numpy() -> None:
     names = set(re.findall(r"(?m)^([a-z0-9._-]+)==", (ROOT / "requirements/api.txt").read_text()))
     assert not names & {"numpy", "scipy", "librosa", "numba", "soundfile", "av"}
     assert "worker" not in re.findall(r"COPY (?:--from=\S+ )?(\S+)", stages()["api"])
 
 
-def test_a_prebuilt_cache_is_read_where_nothing_may_be_written(tmp_path: Path) -> None:
+def test_numba_reads_a_prebuilt_cache_from_a_read_only_directory(tmp_path: Path) -> None:
     """numba's own locator makes a file in the directory to try it; a path that can't be made shows that."""
     blocked = tmp_path / "file" / "cache"
     blocked.parent.touch()

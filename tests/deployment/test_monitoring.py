@@ -1,4 +1,4 @@
-"""Alerts and dashboard speak of numbers that exist, and each alert is tested and explained."""
+"""Alerts and dashboard use metrics that exist, and each alert is tested and documented."""
 
 import json
 import re
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy/prometheus/alerts.yml"
 TESTS = ROOT / "deploy/prometheus/alerts_test.yml"
 DASHBOARD = ROOT / "deploy/grafana/dashboard.json"
-STANDING = {
+GAUGES = {
     "kammerton_redis_up",
     "kammerton_queue_depth",
     "kammerton_queue_oldest_seconds",
@@ -29,7 +29,7 @@ STANDING = {
     "kammerton_worker_memory_ratio",
 }
 KNOWN = (
-    STANDING
+    GAUGES
     | {counter.name + "_total" for counter in counts.COUNTERS}
     | {histogram.name + "_bucket" for histogram in counts.HISTOGRAMS}
 )
@@ -45,15 +45,15 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.parametrize("expression", [rule["expr"] for rule in rules()] + expressions())
-def test_every_number_that_is_looked_at_is_told(expression: str) -> None:
+def test_every_metric_in_alerts_and_dashboard_exists(expression: str) -> None:
     named = set(re.findall(r"kammerton_\w+", expression))
     assert named | set(re.findall(r"process_\w+_bytes", expression))
     assert named <= KNOWN
 
 
-def test_the_list_of_standing_numbers_is_what_the_api_tells() -> None:
+def test_the_list_of_gauges_is_the_one_that_the_api_exports() -> None:
     source = (ROOT / "api/metrics.py").read_text()
-    assert set(re.findall(r'"(kammerton_\w+)"', source)) == STANDING
+    assert set(re.findall(r'"(kammerton_\w+)"', source)) == GAUGES
 
 
 @pytest.mark.parametrize("name", [rule["alert"] for rule in rules()])
@@ -64,7 +64,7 @@ def test_every_alert_is_tested_and_explained(name: str) -> None:
     assert f"### {name}\n" in (ROOT / "docs/operations.md").read_text()
 
 
-def test_promtool_agrees_with_the_alerts() -> None:
+def test_promtool_accepts_the_alerts() -> None:
     promtool = find_promtool()
     for command in (["check", "rules", str(RULES)], ["test", "rules", str(TESTS)]):
         ran = subprocess.run([promtool, *command], text=True, capture_output=True, check=False, timeout=120)

@@ -75,7 +75,7 @@ class Api:
 def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator[Api]:
     """Its own bucket and its own keys in Redis."""
     name = f"t{uuid.uuid4().hex[:8]}"
-    ports = Ports(1, wished=None)
+    ports = Ports(1, preferred=None)
     keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
     env = keys | {
         "KAMMERTON_REDIS_URL": valkey.url,

@@ -38,12 +38,12 @@ class Server:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        self._process.ask_to_stop()
-        self._process.ended_by(time.monotonic() + 10)
-        self._process.clear()
+        self._process.request_stop()
+        self._process.wait_until(time.monotonic() + 10)
+        self._process.kill()
 
     def kill(self) -> None:
-        self._process.clear()
+        self._process.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -77,7 +77,7 @@ def running_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
     with _lifeline() as lifeline, _folder(data_dir) as folder:
         valkey = Valkey(folder)
         try:
-            with _running(Server(valkey.command, answers=valkey.answers, lifeline=lifeline)) as server:
+            with _running(Server(valkey.command, answers=valkey.is_ready, lifeline=lifeline)) as server:
                 yield ValkeyServer(valkey.url, server)
         finally:
             valkey.close()
@@ -88,9 +88,9 @@ def running_s3(data_dir: Path | None = None) -> Iterator[S3Server]:
     with _lifeline() as lifeline, _folder(data_dir) as folder:
         s3 = S3(folder, bucket="ready")
         for socket in s3.sockets():
-            lifeline.remove_afterwards(socket)
+            lifeline.remove_at_exit(socket)
         try:
-            with _running(Server(s3.command, answers=s3.answers, lifeline=lifeline)) as server:
+            with _running(Server(s3.command, answers=s3.is_ready, lifeline=lifeline)) as server:
                 yield S3Server(s3.endpoint_url, s3.access_key, s3.secret_key, REGION, server)
         finally:
             s3.close()

@@ -26,7 +26,7 @@ FAULTS = [
 LONG = "KAMMERTON_FAULTS_JOBS"
 
 
-def test_what_was_accepted_ends_once_whatever_dies(tmp_path: Path) -> None:
+def test_every_accepted_job_ends_once_through_kills_of_every_process(tmp_path: Path) -> None:
     honest = int(os.environ.get(LONG, "40"))
     rounds = max(1, honest // 100)
     with running_system(tmp_path / "data", **QUICK) as system:

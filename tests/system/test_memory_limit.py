@@ -32,7 +32,7 @@ SONG_SECONDS = 70.0
 PATIENCE_SECONDS = 900
 
 
-def test_512_mib_hold_a_worker_of_two_children_whatever_it_is_given(
+def test_a_worker_with_two_children_fits_512_mib_for_every_kind_of_file(
     valkey: ValkeyServer, s3: S3Server
 ) -> None:
     files = [(kind, audio_file(kind, seconds=SONG_SECONDS)) for kind in SONGS]

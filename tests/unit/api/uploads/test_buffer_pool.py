@@ -11,20 +11,20 @@ from shared.errors import Overloaded
 PART = 8 * FIRST_BYTES
 
 
-async def one_upload(budget: BufferPool, parts: int, rng: random.Random, seen: list[int]) -> None:
+async def one_upload(pool: BufferPool, parts: int, rng: random.Random, seen: list[int]) -> None:
     """Grows by doubling as real ones do; parts on their way out come back by themselves."""
     sending: list[asyncio.Task[None]] = []
     for _ in range(parts):
-        hold = budget.hold()
+        reservation = pool.reserve()
         size = FIRST_BYTES
         while size <= PART:
-            await hold.grow(size, wait_seconds=60)
-            seen.append(budget.held_bytes)
+            await reservation.grow(size, wait_seconds=60)
+            seen.append(pool.used_bytes)
             size *= 2
             await asyncio.sleep(0)
-        hold.send()
+        reservation.mark_sending()
 
-        async def send(sent: object = hold, turns: int = rng.randrange(5)) -> None:
+        async def send(sent: object = reservation, turns: int = rng.randrange(5)) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             sent.release()  # type: ignore[attr-defined]
@@ -39,13 +39,11 @@ def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts:
     seen: list[int] = []
 
     async def run() -> None:
-        budget = BufferPool(total_parts * PART, part_bytes=PART)
+        pool = BufferPool(total_parts * PART, part_bytes=PART)
         async with asyncio.timeout(30):
-            await asyncio.gather(
-                *(one_upload(budget, rng.randrange(1, 4), rng, seen) for _ in range(uploads))
-            )
-        assert budget.held_bytes == 0
-        assert not budget.contended
+            await asyncio.gather(*(one_upload(pool, rng.randrange(1, 4), rng, seen) for _ in range(uploads)))
+        assert pool.used_bytes == 0
+        assert not pool.is_contended
 
     asyncio.run(run())
     assert max(seen) <= total_parts * PART
@@ -54,30 +52,30 @@ def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts:
 def test_who_waits_in_vain_is_told_so_and_holds_nothing() -> None:
     async def run() -> None:
         hurried = []
-        budget = BufferPool(PART, part_bytes=PART)
-        first = budget.hold(hurry=lambda: hurried.append(True))
+        pool = BufferPool(PART, part_bytes=PART)
+        first = pool.reserve(on_pressure=lambda: hurried.append(True))
         await first.grow(PART, wait_seconds=1)
-        second = budget.hold()
+        second = pool.reserve()
         with pytest.raises(Overloaded):
             await second.grow(FIRST_BYTES, wait_seconds=0.01)
         assert hurried == [True]
-        assert not budget.contended
+        assert not pool.is_contended
         first.release()
         first.release()
         await second.grow(FIRST_BYTES, wait_seconds=0)
-        assert budget.held_bytes == FIRST_BYTES
+        assert pool.used_bytes == FIRST_BYTES
 
     asyncio.run(run())
 
 
 def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
     async def run() -> None:
-        budget = BufferPool(2 * PART, part_bytes=PART)
-        held = [budget.hold() for _ in range(16)]
+        pool = BufferPool(2 * PART, part_bytes=PART)
+        held = [pool.reserve() for _ in range(16)]
         taken = 0
-        for hold in held:
+        for reservation in held:
             try:
-                await hold.grow(FIRST_BYTES, wait_seconds=0.001)
+                await reservation.grow(FIRST_BYTES, wait_seconds=0.001)
                 taken += 1
             except Overloaded:
                 break
@@ -91,16 +89,16 @@ def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
 
 def test_a_canceled_wait_leaves_no_trace() -> None:
     async def run() -> None:
-        budget = BufferPool(PART, part_bytes=PART)
-        first, second = budget.hold(), budget.hold()
+        pool = BufferPool(PART, part_bytes=PART)
+        first, second = pool.reserve(), pool.reserve()
         await first.grow(PART, wait_seconds=1)
         waiting = asyncio.create_task(second.grow(FIRST_BYTES, wait_seconds=60))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert not budget.contended
+        assert not pool.is_contended
         first.release()
-        assert budget.held_bytes == 0
+        assert pool.used_bytes == 0
 
     asyncio.run(run())

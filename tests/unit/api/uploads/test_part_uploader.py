@@ -1,4 +1,4 @@
-"""Parts on their way: what was given to a sender and never started on its way has not arrived."""
+"""A part that was given to an uploader and never sent does not count as stored."""
 
 import asyncio
 import threading
@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from api.uploads.buffer_pool import BufferPool
-from api.uploads.part_uploader import PartSender
+from api.uploads.part_uploader import PartUploader
 from shared.errors import Unavailable
 from shared.ports.audio import AudioUpload
 from tests.support.fakes.jobs import MemoryAudioStore
@@ -14,14 +14,14 @@ from tests.support.fakes.jobs import MemoryAudioStore
 PART = bytes(1000)
 
 
-class Held:
-    """An upload whose parts don't arrive before they are let go."""
+class BlockedUpload:
+    """An upload whose parts are stored only once they are released."""
 
     def __init__(self) -> None:
-        self.let_go = threading.Event()
+        self.released = threading.Event()
 
     def write(self, part: bytes | bytearray, *, number: int) -> None:
-        assert self.let_go.wait(60)
+        assert self.released.wait(60)
 
     def finish(self) -> None:
         pass
@@ -30,51 +30,51 @@ class Held:
         pass
 
 
-def test_a_part_whose_object_could_not_be_begun_has_not_arrived() -> None:
-    def away() -> AudioUpload:
+def test_a_part_is_not_stored_if_its_object_cannot_be_started() -> None:
+    def unavailable() -> AudioUpload:
         raise Unavailable("The audio storage does not answer; try again later.")
 
     async def send() -> None:
-        budget = BufferPool(len(PART), part_bytes=len(PART))
-        hold = budget.hold()
-        await hold.grow(len(PART), wait_seconds=60)
-        sender = PartSender(away, parts_in_flight=1)
+        pool = BufferPool(len(PART), part_bytes=len(PART))
+        reservation = pool.reserve()
+        await reservation.grow(len(PART), wait_seconds=60)
+        uploader = PartUploader(unavailable, parts_in_flight=1)
         with pytest.raises(Unavailable):
-            await sender.send(bytearray(PART), hold)
-        assert not await sender.settled()
-        assert budget.held_bytes == 0
+            await uploader.send(bytearray(PART), reservation)
+        assert not await uploader.settle()
+        assert pool.used_bytes == 0
 
     asyncio.run(send())
 
 
-def test_a_part_that_waited_for_its_turn_when_its_request_was_canceled_has_not_arrived() -> None:
+def test_a_part_is_not_stored_if_its_request_is_canceled_while_it_waits() -> None:
     async def send() -> None:
-        budget = BufferPool(2 * len(PART), part_bytes=len(PART))
-        upload = Held()
-        sender = PartSender(lambda: upload, parts_in_flight=1)
-        await sender.send(bytearray(PART), budget.hold())
-        second = asyncio.create_task(sender.send(bytearray(PART), budget.hold()))
+        pool = BufferPool(2 * len(PART), part_bytes=len(PART))
+        upload = BlockedUpload()
+        uploader = PartUploader(lambda: upload, parts_in_flight=1)
+        await uploader.send(bytearray(PART), pool.reserve())
+        second = asyncio.create_task(uploader.send(bytearray(PART), pool.reserve()))
         assert not (await asyncio.wait([second], timeout=0))[0]
         second.cancel()
-        upload.let_go.set()
+        upload.released.set()
         with pytest.raises(asyncio.CancelledError):
             await second
-        assert not await sender.settled()
+        assert not await uploader.settle()
 
     asyncio.run(send())
 
 
-def test_parts_that_all_landed_have_arrived() -> None:
+def test_all_parts_are_stored_once_all_have_been_sent() -> None:
     audio = MemoryAudioStore()
 
     async def send() -> None:
-        budget = BufferPool(2 * len(PART), part_bytes=len(PART))
-        sender = PartSender(lambda: audio.start_upload("a", media_type="audio/wav"), parts_in_flight=1)
+        pool = BufferPool(2 * len(PART), part_bytes=len(PART))
+        uploader = PartUploader(lambda: audio.start_upload("a", media_type="audio/wav"), parts_in_flight=1)
         for _ in range(3):
-            await sender.send(bytearray(PART), budget.hold())
-        assert await sender.settled()
-        assert sender.upload is not None
-        sender.upload.finish()
+            await uploader.send(bytearray(PART), pool.reserve())
+        assert await uploader.settle()
+        assert uploader.upload is not None
+        uploader.upload.finish()
 
     asyncio.run(send())
     assert audio.objects["a"][0] == 3 * PART

@@ -119,10 +119,10 @@ def test_another_window_of_ours_is_another_question() -> None:
 
 def test_without_the_index_the_song_is_analysed() -> None:
     class Away:
-        def report(self, key: str, *, now: float) -> Report | None:
+        def find(self, key: str, *, now: float) -> Report | None:
             raise Unavailable("The job store does not answer; try again later.")
 
-    with (api := ApiHarness(recall=Away())).client:
+    with (api := ApiHarness(report_index=Away())).client:
         analyse(api, send(api))
         assert send(api).json()["state"] == "queued"
 

@@ -11,7 +11,7 @@ import pytest
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.buffer_pool import BufferPool
-from api.uploads.receiver import Receiver, Target
+from api.uploads.receiver import UploadReceiver, UploadTarget
 from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
 from tests.support.api_harness import MAX_BYTES, ApiHarness
@@ -168,19 +168,23 @@ def test_without_memory_a_new_upload_is_told_to_come_back_before_its_body_is_ask
     limits = terms(upload_wait_seconds=0.01)
 
     async def scene() -> None:
-        budget = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
-        other = budget.hold()
+        pool = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
+        other = pool.reserve()
         await other.grow(audio.part_bytes, wait_seconds=0)
         pace = MinRateTimeout(idle_seconds=1, least_bytes_per_second=1)
         with pytest.raises(Overloaded):
-            async with Receiver(budget=budget, pace=pace, terms=limits):
+            async with UploadReceiver(pool, pace, limits):
                 raise AssertionError("it was let in")
         other.release()
-        async with Receiver(budget=budget, pace=pace, terms=limits):
-            assert budget.held_bytes > 0
-        assert budget.held_bytes == 0
+        async with UploadReceiver(pool, pace, limits):
+            assert pool.used_bytes > 0
+        assert pool.used_bytes == 0
 
     asyncio.run(scene())
+
+
+async def ignore(_: int) -> None:
+    pass
 
 
 def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed() -> None:
@@ -189,23 +193,24 @@ def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed
     most_held = 0
 
     async def scene() -> None:
-        budget = BufferPool(2 * audio.part_bytes, part_bytes=audio.part_bytes)
+        pool = BufferPool(2 * audio.part_bytes, part_bytes=audio.part_bytes)
 
         async def chunks() -> AsyncIterator[bytes]:
             nonlocal most_held
             for at in range(0, len(body), 100_000):
-                most_held = max(most_held, budget.held_bytes)
+                most_held = max(most_held, pool.used_bytes)
                 yield body[at : at + 100_000]
                 await asyncio.sleep(0)
 
         async def upload(key: str) -> None:
             pace = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
-            async with Receiver(budget=budget, pace=pace, terms=terms(upload_wait_seconds=60)) as receiver:
-                target = Target(key=key, media_type="audio/flac", audio=audio)
-                await receiver.receive(chunks(), target=target)
+            async with UploadReceiver(pool, pace, terms(upload_wait_seconds=60)) as receiver:
+                target = UploadTarget(key=key, media_type="audio/flac", audio=audio)
+                async with receiver.store(chunks(), target, ignore) as pending:
+                    await pending.commit()
 
         await asyncio.gather(*(upload(f"job-{number}") for number in range(8)))
-        assert budget.held_bytes == 0
+        assert pool.used_bytes == 0
 
     asyncio.run(scene())
     assert {data for data, _ in audio.objects.values()} == {body}
@@ -219,19 +224,19 @@ def test_what_an_earlier_request_left_is_read_back_within_the_budget() -> None:
     held: list[int] = []
 
     async def scene() -> bytes:
-        budget = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
+        pool = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
 
         def fill(room: bytearray) -> None:
-            held.append(budget.held_bytes)
+            held.append(pool.used_bytes)
             room[:] = left
 
         async def more() -> AsyncIterator[bytes]:
             yield b"more"
 
         pace = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
-        async with Receiver(budget=budget, pace=pace, terms=terms()) as receiver:
-            await receiver.seed(len(left), fill)
-            assert [part async for part in receiver.full_parts(more())] == []
+        async with UploadReceiver(pool, pace, terms(), offset=len(left)) as receiver:
+            await receiver.prepend(len(left), fill)
+            assert [part async for part in receiver.parts(more(), ignore)] == []
             return bytes(receiver.rest)
 
     assert asyncio.run(scene()) == left + b"more"

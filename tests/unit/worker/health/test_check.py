@@ -23,7 +23,7 @@ def waiting(since: float | None) -> list[Backlog]:
 
 
 @pytest.mark.parametrize(
-    ("worker", "since", "ails"),
+    ("worker", "since", "unhealthy"),
     [
         (None, None, True),
         (make_worker(seen_at=NOW - 60), None, True),
@@ -34,25 +34,25 @@ def waiting(since: float | None) -> list[Backlog]:
     ],
     ids=["unknown", "silent", "nothing waits", "waits a little", "stalled", "busy with a long queue"],
 )
-def test_a_worker_ails_when_work_waits_and_nothing_moves(
-    worker: WorkerInfo | None, since: float | None, ails: bool
+def test_a_worker_is_unhealthy_if_jobs_wait_and_none_is_started(
+    worker: WorkerInfo | None, since: float | None, unhealthy: bool
 ) -> None:
-    assert bool(health_problem(worker, waiting(since), now=NOW, stalled_seconds=90)) is ails
+    assert bool(health_problem(worker, waiting(since), now=NOW, stalled_seconds=90)) is unhealthy
 
 
-def test_the_watchdog_strikes_only_after_several_looks_in_a_row() -> None:
-    looks = iter(["bad", "bad", None, "bad", "away", "bad", "bad", "bad"])
-    struck: list[str] = []
+def test_the_watchdog_kills_only_after_several_failed_checks_in_a_row() -> None:
+    results = iter(["bad", "bad", None, "bad", "unavailable", "bad", "bad", "bad"])
+    kills: list[str] = []
 
-    def look() -> str | None:
-        found = next(looks)
-        if found == "away":
-            raise Unavailable("away")
+    def diagnose() -> str | None:
+        found = next(results)
+        if found == "unavailable":
+            raise Unavailable("unavailable")
         return found
 
-    watch(look, kill=lambda: struck.append("now"), sleep=lambda _: None)
-    assert struck == ["now"]
-    assert list(looks) == []
+    watch(diagnose, kill=lambda: kills.append("now"), sleep=lambda _: None)
+    assert kills == ["now"]
+    assert list(results) == []
 
 
 def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
@@ -67,18 +67,18 @@ def test_a_stalled_process_is_killed_by_its_watchdog() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
-def test_memory_of_a_family_counts_its_children() -> None:
+def test_the_memory_of_a_process_tree_includes_its_children() -> None:
     alone = process_tree_memory_bytes()
-    told, tell = os.pipe()
-    ready, say = os.pipe()
+    stop_read, stop_write = os.pipe()
+    ready_read, ready_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        hoard = os.urandom(1) * (64 << 20)
-        os.write(say, hoard[:1])
-        os.read(told, 1)
+        data = os.urandom(1) * (64 << 20)
+        os.write(ready_write, data[:1])
+        os.read(stop_read, 1)
         os._exit(0)
-    os.read(ready, 1)
-    together = process_tree_memory_bytes()
-    os.write(tell, b"x")
+    os.read(ready_read, 1)
+    with_child = process_tree_memory_bytes()
+    os.write(stop_write, b"x")
     os.waitpid(pid, 0)
-    assert together - alone > 60 << 20
+    assert with_child - alone > 60 << 20

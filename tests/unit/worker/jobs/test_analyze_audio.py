@@ -30,38 +30,38 @@ def wav(*parts: NDArray[np.float32]) -> io.BytesIO:
     return file
 
 
-def test_music_is_heard_from_its_beginning() -> None:
+def test_the_first_window_is_analyzed_if_it_has_music() -> None:
     report = analyze_audio(wav(chord(432, 12), chord(440, 20)), start_seconds=None, window_seconds=10)
     assert report.audio.start_seconds == 0.0
     assert report.audio.analysed_seconds == pytest.approx(10)
     assert report.tuning.a4_hz == pytest.approx(432, abs=0.2)
 
 
-def test_a_silent_beginning_gets_a_second_look_further_on() -> None:
+def test_a_silent_beginning_makes_a_later_window_analyzed() -> None:
     report = analyze_audio(wav(silence(12), chord(432, 30)), start_seconds=None, window_seconds=10)
     assert report.tuning.verdict is Verdict.A432
     assert report.audio.start_seconds == pytest.approx(21, abs=0.1)
 
 
-def test_a_chosen_start_gets_no_second_look() -> None:
+def test_a_requested_start_is_the_only_window_analyzed() -> None:
     report = analyze_audio(wav(silence(12), chord(432, 30)), start_seconds=0.0, window_seconds=10)
     assert report.tuning.reason is Reason.SILENT
     assert report.audio.start_seconds == 0.0
 
 
-def test_silence_all_the_way_tells_of_the_first_window() -> None:
+def test_a_silent_file_is_reported_by_its_first_window() -> None:
     report = analyze_audio(wav(silence(40)), start_seconds=None, window_seconds=10)
     assert report.tuning.reason is Reason.SILENT
     assert report.audio.start_seconds == 0.0
 
 
-def test_a_file_that_breaks_off_is_not_searched_for_more() -> None:
+def test_a_truncated_file_is_not_analyzed_further() -> None:
     whole = wav(silence(40)).getvalue()
     report = analyze_audio(io.BytesIO(whole[: len(whole) // 10]), start_seconds=None, window_seconds=10)
     assert report.audio.analysed_seconds < 10
 
 
-def test_a_child_gives_the_same_report_and_counts_the_bytes() -> None:
+def test_the_sandbox_returns_the_same_report_and_counts_the_bytes() -> None:
     file = wav(chord(440, 12))
     limits = ChildLimits(memory_bytes=256 << 20, cpu_seconds=60, wall_seconds=60)
     direct = analyze_audio(file, start_seconds=None, window_seconds=10)

@@ -1,4 +1,4 @@
-"""A call that blocks holds up nobody but its own thread, and leaves none behind."""
+"""A blocking call blocks only its own thread, and leaves no thread behind."""
 
 import io
 import threading
@@ -10,30 +10,30 @@ import pytest
 from shared.errors import AudioMissing, Unavailable
 from worker.jobs.cancellable_io import CancellableIO
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
-class Enough(Exception):
+class Stop(Exception):
     pass
 
 
-def after(beats: int) -> Callable[[], None]:
-    """A pulse that ends things."""
-    counted = iter(range(beats))
+def stop_after(ticks: int) -> Callable[[], None]:
+    """An on_tick that raises after some calls."""
+    counted = iter(range(ticks))
 
-    def beat() -> None:
+    def on_tick() -> None:
         if next(counted, None) is None:
-            raise Enough
+            raise Stop
 
-    return beat
+    return on_tick
 
 
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name == "cancellable-io"]
 
 
-def test_a_call_gives_what_it_returns_or_raises() -> None:
-    with CancellableIO(after(0)) as cancellable_io:
+def test_a_call_returns_or_raises_what_its_function_does() -> None:
+    with CancellableIO(stop_after(0)) as cancellable_io:
         assert cancellable_io.call(lambda: 432) == 432
         for error in (Unavailable("away"), MemoryError(), SystemExit(3)):
             with pytest.raises(type(error)) as raised:
@@ -44,27 +44,27 @@ def test_a_call_gives_what_it_returns_or_raises() -> None:
         assert threads() == []
 
 
-def test_the_pulse_beats_while_a_call_blocks() -> None:
-    beaten = threading.Semaphore(0)
+def test_on_tick_runs_while_a_call_blocks() -> None:
+    ticks = threading.Semaphore(0)
 
-    def wait_for_three_beats() -> bool:
-        return all(beaten.acquire(timeout=PATIENCE_SECONDS) for _ in range(3))
+    def wait_for_three_ticks() -> bool:
+        return all(ticks.acquire(timeout=TIMEOUT_SECONDS) for _ in range(3))
 
-    with CancellableIO(beaten.release) as cancellable_io:
-        assert cancellable_io.call(wait_for_three_beats)
+    with CancellableIO(ticks.release) as cancellable_io:
+        assert cancellable_io.call(wait_for_three_ticks)
 
 
-def test_what_the_pulse_raises_leaves_the_call_behind_until_the_end() -> None:
-    let_go = threading.Event()
-    with CancellableIO(after(2)) as cancellable_io:
-        with pytest.raises(Enough):
-            cancellable_io.call(lambda: let_go.wait(PATIENCE_SECONDS))
+def test_an_exception_of_on_tick_abandons_the_call_and_the_exit_waits_for_it() -> None:
+    release = threading.Event()
+    with CancellableIO(stop_after(2)) as cancellable_io:
+        with pytest.raises(Stop):
+            cancellable_io.call(lambda: release.wait(TIMEOUT_SECONDS))
         assert threads() == ["cancellable-io"]
-        let_go.set()
+        release.set()
     assert threads() == []
 
 
-def test_a_file_is_read_aside_from_wherever_it_was_moved_to() -> None:
+def test_a_file_is_read_in_the_thread_from_its_position() -> None:
     readers: set[str] = set()
 
     class Noted(io.BytesIO):
@@ -73,7 +73,7 @@ def test_a_file_is_read_aside_from_wherever_it_was_moved_to() -> None:
             return super().readinto(buffer)  # type: ignore[arg-type]
 
     with (
-        CancellableIO(after(0)) as cancellable_io,
+        CancellableIO(stop_after(0)) as cancellable_io,
         cancellable_io.opened(lambda: Noted(b"0123456789")) as file,
     ):
         assert file.seek(-3, io.SEEK_END) == 7
@@ -84,32 +84,32 @@ def test_a_file_is_read_aside_from_wherever_it_was_moved_to() -> None:
     assert readers == {"cancellable-io"}
 
 
-def test_a_file_that_is_not_there_is_said_to_be_missing() -> None:
+def test_opening_a_missing_file_raises_audio_missing() -> None:
     def missing() -> BinaryIO:
         raise AudioMissing("gone")
 
     with (
-        CancellableIO(after(0)) as cancellable_io,
+        CancellableIO(stop_after(0)) as cancellable_io,
         pytest.raises(AudioMissing),
         cancellable_io.opened(missing),
     ):
         pass
 
 
-def test_a_call_that_outlasts_all_patience_is_left_behind_as_storage_that_is_away() -> None:
-    let_go = threading.Event()
+def test_a_call_that_times_out_raises_unavailable() -> None:
+    release = threading.Event()
     with CancellableIO(lambda: None, timeout_seconds=0) as cancellable_io:
         with pytest.raises(Unavailable, match="storage"):
-            cancellable_io.call(lambda: let_go.wait(PATIENCE_SECONDS))
+            cancellable_io.call(lambda: release.wait(TIMEOUT_SECONDS))
         assert threads() == ["cancellable-io"]
-        let_go.set()
+        release.set()
     assert threads() == []
 
 
-def test_where_no_thread_can_be_started_another_try_may_and_nothing_is_waited_for() -> None:
+def test_a_thread_that_cannot_start_raises_unavailable() -> None:
     before = threading.stack_size(1 << 46)  # more than any machine has, so that the kernel refuses
     try:
-        with pytest.raises(Unavailable, match="thread"), CancellableIO(after(0)) as cancellable_io:
+        with pytest.raises(Unavailable, match="thread"), CancellableIO(stop_after(0)) as cancellable_io:
             cancellable_io.call(lambda: 432)
     finally:
         threading.stack_size(before)

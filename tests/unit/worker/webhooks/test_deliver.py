@@ -31,7 +31,7 @@ def answer(status: int, *, body: bytes = b"", internal: bool = False, **headers:
 
 
 @dataclass
-class Office:
+class Harness:
     now: float = NOW
     deliveries: MemoryDeliveryStore = field(default_factory=MemoryDeliveryStore)
     endpoints: MemoryEndpointStore = field(default_factory=MemoryEndpointStore)
@@ -58,39 +58,39 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
-    return Office()
+def harness() -> Harness:
+    return Harness()
 
 
-def test_a_yes_ends_the_delivery_and_is_logged(office: Office) -> None:
-    after = office.deliver(make_delivery(), answer(200, body=b"thanks"))
+def test_a_2xx_response_ends_the_delivery_and_is_recorded(harness: Harness) -> None:
+    after = harness.deliver(make_delivery(), answer(200, body=b"thanks"))
     assert after.state is DeliveryState.DELIVERED
     (attempt,) = after.attempts
     assert (attempt.at, attempt.status, attempt.error, attempt.response) == (NOW, 200, None, "thanks")
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404, 429, 500, 503])
-def test_anything_else_is_tried_again_later(office: Office, status: int) -> None:
-    after = office.deliver(make_delivery(), answer(status, location="https://elsewhere.example/"))
+def test_any_other_status_is_retried_later(harness: Harness, status: int) -> None:
+    after = harness.deliver(make_delivery(), answer(status, location="https://elsewhere.example/"))
     assert (after.state, after.due_at) == (DeliveryState.PENDING, NOW + 5)
     assert str(status) in (after.attempts[0].error or "")
-    assert len(office.outbound.sent) == 1
+    assert len(harness.outbound.sent) == 1
 
 
 @pytest.mark.parametrize(
     "error", [Unreachable("It did not answer in time."), AddressRefused("Its scheme must be https.")]
 )
-def test_what_can_not_be_reached_is_tried_again_and_the_log_says_why(
-    office: Office, error: Unreachable | AddressRefused
+def test_an_unreachable_receiver_is_retried_and_the_reason_is_recorded(
+    harness: Harness, error: Unreachable | AddressRefused
 ) -> None:
-    after = office.deliver(make_delivery(), error)
+    after = harness.deliver(make_delivery(), error)
     assert after.state is DeliveryState.PENDING
     assert (after.attempts[0].status, after.attempts[0].error) == (None, error.message)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_retry_after_is_honoured(office: Office, status: int) -> None:
-    assert office.deliver(make_delivery(), answer(status, retry_after="120")).due_at == NOW + 120
+def test_retry_after_is_honoured(harness: Harness, status: int) -> None:
+    assert harness.deliver(make_delivery(), answer(status, retry_after="120")).due_at == NOW + 120
 
 
 @pytest.mark.parametrize(
@@ -109,27 +109,27 @@ def test_retry_after_is_honoured(office: Office, status: int) -> None:
         ("", 0.0),
     ],
 )
-def test_any_retry_after_is_read_or_ignored(given: str, seconds: float) -> None:
+def test_retry_after_is_parsed_or_ignored(given: str, seconds: float) -> None:
     assert retry_after_seconds(503, {"retry-after": given}, now=NOW) == pytest.approx(seconds, abs=1)
 
 
-def test_the_same_id_and_body_are_sent_again_with_a_new_time_and_signature(office: Office) -> None:
-    after = office.deliver(make_delivery(), answer(500))
-    office.now = after.due_at or 0.0
-    office.outbound.answer = answer(200)
-    office.worker.deliver(after.id)
-    first, second = office.outbound.sent
+def test_a_retry_has_the_same_id_and_body_and_a_new_timestamp_and_signature(harness: Harness) -> None:
+    after = harness.deliver(make_delivery(), answer(500))
+    harness.now = after.due_at or 0.0
+    harness.outbound.answer = answer(200)
+    harness.worker.deliver(after.id)
+    first, second = harness.outbound.sent
     assert first.content == second.content
     assert first.headers["webhook-id"] == second.headers["webhook-id"] == after.id
     assert first.headers["webhook-timestamp"] != second.headers["webhook-timestamp"]
     assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
-def test_a_job_of_a_key_is_signed_with_all_of_the_keys_valid_secrets(office: Office) -> None:
-    old = office.endpoints.secrets("key-1")
-    new = office.endpoints.secrets("key-1", lambda one: one.rotate(now=NOW, overlap_seconds=60))
-    office.deliver(make_delivery(secret=None, owner="key-1"))
-    sent = office.outbound.sent[0].headers
+def test_a_webhook_is_signed_with_every_valid_secret_of_the_key(harness: Harness) -> None:
+    old = harness.endpoints.secrets("key-1")
+    new = harness.endpoints.secrets("key-1", lambda one: one.rotate(now=NOW, overlap_seconds=60))
+    harness.deliver(make_delivery(secret=None, owner="key-1"))
+    sent = harness.outbound.sent[0].headers
     assert len(sent["webhook-signature"].split(" ")) == 2
     for secret in (old.current, new.current):
         ours = standardwebhooks.Webhook(secret).sign("msg_1", _utc(NOW), make_delivery().body)
@@ -142,66 +142,66 @@ def _utc(at: float):  # type: ignore[no-untyped-def]
     return datetime.fromtimestamp(at, UTC)
 
 
-def test_a_410_ends_the_delivery_and_disables_its_endpoint(office: Office) -> None:
-    office.endpoints.add(make_endpoint())
-    after = office.deliver(make_delivery(endpoint_id="ep_1", owner="key-1", secret=None), answer(410))
+def test_a_410_ends_the_delivery_and_disables_its_endpoint(harness: Harness) -> None:
+    harness.endpoints.add(make_endpoint())
+    after = harness.deliver(make_delivery(endpoint_id="ep_1", owner="key-1", secret=None), answer(410))
     assert after.state is DeliveryState.FAILED
-    assert office.endpoints.get("ep_1").disabled_at == NOW
+    assert harness.endpoints.get("ep_1").disabled_at == NOW
 
 
-def test_an_endpoint_that_failed_for_three_days_gets_no_more(office: Office) -> None:
-    office.endpoints.add(make_endpoint())
+def test_an_endpoint_that_failed_for_three_days_is_disabled(harness: Harness) -> None:
+    harness.endpoints.add(make_endpoint())
     for day in range(4):
-        office.now = NOW + day * 86400
-        office.deliver(make_delivery(day, endpoint_id="ep_1", owner="key-1", secret=None), answer(500))
-    assert office.endpoints.get("ep_1").disabled_at == office.now
-    after = office.deliver(make_delivery(9, endpoint_id="ep_1", owner="key-1", secret=None))
+        harness.now = NOW + day * 86400
+        harness.deliver(make_delivery(day, endpoint_id="ep_1", owner="key-1", secret=None), answer(500))
+    assert harness.endpoints.get("ep_1").disabled_at == harness.now
+    after = harness.deliver(make_delivery(9, endpoint_id="ep_1", owner="key-1", secret=None))
     assert (after.state, after.why) == (DeliveryState.FAILED, "The endpoint is disabled.")
-    assert len(office.outbound.sent) == 4
+    assert len(harness.outbound.sent) == 4
 
 
-def test_a_disabled_endpoint_can_be_tested(office: Office) -> None:
-    office.endpoints.add(make_endpoint(disabled_at=1.0))
+def test_a_disabled_endpoint_can_be_tested(harness: Harness) -> None:
+    harness.endpoints.add(make_endpoint(disabled_at=1.0))
     test = make_delivery(type=EventType.TEST, endpoint_id="ep_1", owner="key-1", secret=None)
-    assert office.deliver(test, answer(200)).state is DeliveryState.DELIVERED
+    assert harness.deliver(test, answer(200)).state is DeliveryState.DELIVERED
 
 
-def test_a_deleted_endpoint_gets_nothing_more(office: Office) -> None:
-    after = office.deliver(make_delivery(endpoint_id="ep_1", owner="key-1", secret=None))
+def test_a_deleted_endpoint_gets_no_webhooks(harness: Harness) -> None:
+    after = harness.deliver(make_delivery(endpoint_id="ep_1", owner="key-1", secret=None))
     assert (after.state, after.why) == (DeliveryState.FAILED, "The endpoint was deleted.")
-    assert office.outbound.sent == []
+    assert harness.outbound.sent == []
 
 
-def test_what_is_not_due_or_not_there_is_left_alone(office: Office) -> None:
-    office.deliveries.add(make_delivery(1, due_at=NOW + 1))
-    assert office.worker.deliver("msg_1") is None
-    assert office.worker.deliver("msg_2") is None
-    assert office.outbound.sent == []
+def test_a_delivery_that_is_not_due_or_missing_is_not_sent(harness: Harness) -> None:
+    harness.deliveries.add(make_delivery(1, due_at=NOW + 1))
+    assert harness.worker.deliver("msg_1") is None
+    assert harness.worker.deliver("msg_2") is None
+    assert harness.outbound.sent == []
 
 
-def test_a_sender_that_lost_its_lease_writes_nothing(office: Office) -> None:
+def test_a_worker_that_lost_its_lease_records_nothing(harness: Harness) -> None:
     class Slow(MemoryHttpSender):
         def send(self, *args: object, **fields: object) -> HttpResponse:
-            office.now += 31
-            office.deliveries.change("msg_1", lambda one: one.claim(now=office.now, lease_seconds=30))
+            harness.now += 31
+            harness.deliveries.change("msg_1", lambda one: one.claim(now=harness.now, lease_seconds=30))
             return answer(200)
 
-    office.outbound = Slow()
-    office.deliveries.add(make_delivery())
-    assert office.worker.deliver("msg_1") is None
-    assert office.deliveries.get("msg_1").attempts == ()
-    assert office.deliveries.get("msg_1").tries == 2
+    harness.outbound = Slow()
+    harness.deliveries.add(make_delivery())
+    assert harness.worker.deliver("msg_1") is None
+    assert harness.deliveries.get("msg_1").attempts == ()
+    assert harness.deliveries.get("msg_1").tries == 2
 
 
-def test_of_a_long_answer_one_kilobyte_is_kept_and_no_byte_of_it_harms() -> None:
+def test_one_kilobyte_of_a_long_response_is_kept_and_control_bytes_are_replaced() -> None:
     garbage = b"\x00\xff<script>" * 10_000
-    office = Office()
+    harness = Harness()
     with running_receiver(lambda _: (500, {}, garbage)) as receiver:
         outbound = OutboundClient(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
         worker = replace(
-            office.worker, outbound=outbound, config=DeliveryConfig(timeout_seconds=5, allow_http=True)
+            harness.worker, outbound=outbound, config=DeliveryConfig(timeout_seconds=5, allow_http=True)
         )
-        office.deliveries.add(make_delivery(url=receiver.url))
+        harness.deliveries.add(make_delivery(url=receiver.url))
         after = worker.deliver("msg_1")
     assert after is not None
     (attempt,) = after.attempts
@@ -211,12 +211,12 @@ def test_of_a_long_answer_one_kilobyte_is_kept_and_no_byte_of_it_harms() -> None
     assert "\x00" not in attempt.response
 
 
-def test_http_is_refused_unless_the_operator_allows_it() -> None:
-    office = Office()
+def test_http_is_refused_unless_the_setting_allows_it() -> None:
+    harness = Harness()
     with running_receiver() as receiver:
         outbound = OutboundClient(rules=OutboundRules(networks=parse_networks("127.0.0.0/8")))
-        office.deliveries.add(make_delivery(url=receiver.url))
-        after = replace(office.worker, outbound=outbound).deliver("msg_1")
+        harness.deliveries.add(make_delivery(url=receiver.url))
+        after = replace(harness.worker, outbound=outbound).deliver("msg_1")
     assert after is not None
     assert "https" in (after.attempts[0].error or "")
     assert receiver.requests == []

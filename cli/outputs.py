@@ -1,0 +1,149 @@
+"""How results are printed: a table for people, JSON lines and CSV for programs."""
+
+import csv
+import json
+import re
+import sys
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.result import Result
+
+PIPE_WIDTH = 160
+"""Columns of a table that doesn't go to a terminal."""
+
+CSV_COLUMNS = (
+    "verdict",
+    "a4_hz",
+    "uncertainty_cents",
+    "confidence",
+    "deviation_440_cents",
+    "deviation_432_cents",
+    "nearest_standard_hz",
+    "temperament",
+    "reason",
+    "remarks",
+    "dominant_hz",
+    "dominant_note",
+    "analysis_version",
+)
+
+_STYLES = {"432": "cyan", "440": "green", "other": "yellow", "inconclusive": "dim"}
+
+
+class Output(Protocol):
+    """Takes results one by one; ends when the `with` block does, also when it is interrupted."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Print what isn't printed yet."""
+
+    def write(self, result: Result) -> None:
+        """Take one result."""
+
+
+class JsonOutput:
+    """One JSON object on a line for each result, as soon as it is known."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def write(self, result: Result) -> None:
+        """Print one line."""
+        line: dict[str, object] = {"file": result.name, **result.record}
+        if result.problem is not None:
+            line["problem"] = {"code": result.problem.code, "message": result.problem.message}
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+class CsvOutput:
+    """A header, and one row for each result, as soon as it is known."""
+
+    def __init__(self) -> None:
+        self._rows = csv.writer(sys.stdout, lineterminator="\n")
+
+    def __enter__(self) -> Self:
+        self._rows.writerow(["file", *CSV_COLUMNS, "problem", "message"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def write(self, result: Result) -> None:
+        """Print one row."""
+        problem = [result.problem.code, result.problem.message] if result.problem else ["", ""]
+        self._rows.writerow(
+            [_cell(result.name), *(_cell(result.record.get(name)) for name in CSV_COLUMNS), *problem]
+        )
+        sys.stdout.flush()
+
+
+class TableOutput:
+    """A table at the end: its columns depend on all rows. Without color where the output isn't a terminal."""
+
+    def __init__(self) -> None:
+        self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        self._table.add_column("File", overflow="fold")
+        self._table.add_column("Tuning", no_wrap=True)
+        for column in ("A4", "± cents", "Confidence", "From 440"):
+            self._table.add_column(column, justify="right", no_wrap=True)
+        self._table.add_column("Notes", overflow="fold")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._table.row_count:
+            width = None if sys.stdout.isatty() else PIPE_WIDTH
+            Console(file=sys.stdout, width=width, highlight=False).print(self._table)
+
+    def write(self, result: Result) -> None:
+        """Add one row."""
+        if result.report is None:
+            message = result.problem.message if result.problem else ""
+            self._table.add_row(Text(result.name), Text("–"), "", "", "", "", Text(message, style="red"))
+            return
+        tuning = result.report.tuning
+        self._table.add_row(
+            Text(result.name),
+            Text(str(tuning.verdict), style=_STYLES.get(str(tuning.verdict), "")),
+            _number(tuning.a4_hz, "{:.2f} Hz"),
+            _number(tuning.uncertainty_cents, "{:.1f}"),
+            f"{tuning.confidence:.0%}",
+            _number(tuning.deviation_440_cents, "{:+.1f} c"),
+            Text(
+                ", ".join(
+                    filter(None, [_words(tuning.reason), tuning.temperament, *map(_words, tuning.remarks)])
+                )
+            ),
+        )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _words(code: str | None) -> str:
+    return (code or "").replace("_", " ")
+
+
+def _cell(value: object) -> object:
+    """A value for CSV. A leading `=` or similar gets an apostrophe, so that a spreadsheet won't run it."""
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    if isinstance(value, str) and re.match(r"[=+@]|-.", value):
+        return "'" + value
+    return "" if value is None else value

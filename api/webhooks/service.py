@@ -129,6 +129,10 @@ class WebhookService:
         matches = delivery.owner == owner if owner is not None else delivery.job_id == job_id is not None
         if not matches:
             raise NotFound("This delivery does not exist. It may have expired.")
+        return self.redeliver_any(delivery_id)
+
+    def redeliver_any(self, delivery_id: str) -> Delivery:
+        """Send a delivery of any owner again. Raises Conflict, NotFound."""
         return self.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=time.time()))
 
     def redeliver_since(self, owner: str, *, since: float, endpoint_id: str | None) -> tuple[int, bool]:

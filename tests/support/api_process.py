@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
+from local.__main__ import API_MALLOC
 from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
@@ -93,7 +94,7 @@ def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator
     argv = [sys.executable, "-m", "api", "serve", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
-    command = Command("api", argv, env=clean | env)
+    command = Command("api", argv, env=clean | API_MALLOC | env)
     server = Server(command, answers=lambda: _answers(url), lifeline=lifeline)
     client = connect_redis(valkey.url)
     with mock.patch.dict(os.environ, keys):

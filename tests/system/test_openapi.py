@@ -136,7 +136,7 @@ def _ended(job: Job) -> Job:
 
 def statuses(log: str, method: str, route: str) -> set[int]:
     """With what this route answered."""
-    lines = [json.loads(line) for line in log.splitlines() if '"event": "request"' in line]
+    lines = [json.loads(line) for line in log.splitlines() if '"event": "request_handled"' in line]
     return {line["status"] for line in lines if (line["method"], line["route"]) == (method, route)}
 
 

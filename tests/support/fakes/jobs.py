@@ -100,7 +100,7 @@ class MemoryJobStore:
         try:
             return self.jobs[job_id]
         except KeyError:
-            raise NotFound("There is no such job. It may have expired.") from None
+            raise NotFound("The job does not exist. It may have expired.") from None
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         with self._lock:

@@ -30,7 +30,7 @@ def store() -> MemoryMetricsStore:
 @pytest.fixture
 def metrics_api(store: MemoryMetricsStore) -> ApiHarness:
     books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
-    return ApiHarness(metrics=store, books=books, metrics_public=True)
+    return ApiHarness(metrics=store, metrics_recorder=books, metrics_public=True)
 
 
 def read(api: ApiHarness) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

@@ -12,7 +12,7 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.errors import Unavailable
-from shared.redis.metrics import metrics_of_change
+from shared.observability.job_metrics import metrics_of_change
 from shared.schemas.webhook_event import job_event
 from tests.support.api_harness import MAX_BYTES, ApiHarness
 from tests.support.factories import make_report
@@ -181,5 +181,5 @@ def test_metrics_count_a_cached_report_but_no_analysis(api: ApiHarness) -> None:
         "kammerton_job_total_seconds",
         "kammerton_job_total_seconds|sum",
     }
-    counters = [counter for _, counters in counters_of_change(None, job) for counter in counters]
+    counters = [counter for _, counter in counters_of_change(None, job)]
     assert counters == ["count:accepted", "count:cached", "count:succeeded", "verdict:432"]

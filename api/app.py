@@ -37,8 +37,8 @@ from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
 from api.tus.service import TusService
 from api.tus.storage import TusStorage
-from api.uploads.active_uploads import ActiveUploads
-from api.uploads.buffer_pool import BufferPool
+from api.uploads.receiving.active_uploads import ActiveUploads
+from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.idempotency import Idempotency
 from api.uploads.job_factory import JobFactory
 from api.uploads.presigned import PresignedUploadService

@@ -37,11 +37,11 @@ from api.metrics import SharedMetricsCollector, metrics_router
 from api.tus.router import tus_router
 from api.tus.service import TusService
 from api.tus.storage import TusStorage
-from api.uploads.receiving.active_uploads import ActiveUploads
-from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.idempotency import Idempotency
 from api.uploads.job_factory import JobFactory
 from api.uploads.presigned import PresignedUploadService
+from api.uploads.receiving.active_uploads import ActiveUploads
+from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.report_cache import ReportCache
 from api.uploads.router import presigned_router, submit_router
 from api.uploads.service import UploadService

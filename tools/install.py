@@ -20,9 +20,10 @@ def main(lock: Path) -> int:
         assert pip.stdout is not None
         for line in pip.stdout:
             lines.append(line)
-            done += line.startswith(("Collecting ", "Requirement already satisfied: "))
-            _show(f"  {done} of {total}")
-            if line.startswith("Installing collected packages"):
+            if line.startswith(("Collecting ", "Requirement already satisfied: ")):
+                done += 1
+                _show(f"  {done} of {total}")
+            elif line.startswith("Installing collected packages"):
                 _show("  unpacking")
     _show("")
     if pip.returncode:

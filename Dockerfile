@@ -27,6 +27,10 @@ RUN python -m venv --without-pip /opt/venv \
 
 
 FROM python AS api
+# glibc's malloc: one arena, and a mapping of its own for every upload buffer, which is returned when it is freed.
+# The defaults kept 50 MiB of holes after 64 uploads at the same time.
+ENV MALLOC_ARENA_MAX=1 \
+    MALLOC_MMAP_THRESHOLD_=65536
 COPY --from=api-packages /opt/venv /opt/venv
 COPY --from=api-packages /app/shared shared
 COPY --from=api-packages /app/api api

@@ -78,7 +78,7 @@ lock: ## Pin requirements/*.txt from pyproject.toml; ARGS=--upgrade takes newer 
 	$$uv $(LOCK) --extra api --extra traces --constraint $(LOCKS)/test.txt --output-file $(LOCKS)/api.txt
 
 clean: ## Remove the environment and caches, but not your data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than its lock file once the lock file is installed: a second run installs nothing.

@@ -11,25 +11,21 @@ from fastapi import APIRouter, FastAPI
 from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
-from api.admin.api import admin_api_router
-from api.admin.api_keys import keys_router
-from api.admin.authentication import admin_user_dependency
-from api.admin.bulk_actions import BulkActions
-from api.admin.login import login_router, redirect_to_login
+from api.admin.auth.login import redirect_to_login
+from api.admin.auth.sessions import Sessions
 from api.admin.overview import Overview
-from api.admin.pages import admin_router
-from api.admin.sessions import Sessions
+from api.admin.routers import admin_routers
 from api.batches.items import BatchItems
 from api.batches.reader import BatchReader
 from api.batches.router import batches_router
 from api.batches.service import BatchService
 from api.config import Addresses, ApiConfig
 from api.health import health_router
-from api.http.background import Upkeep, until_prepared
-from api.http.openapi import describe
+from api.http.background import BackgroundTasks, retry_until_ready
+from api.http.openapi import complete_openapi
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
-from api.http.security_headers import add_web
+from api.http.security_headers import add_http_middleware
 from api.http.slow_clients import BodyTimeout, MinRateTimeout
 from api.http.templating import assets
 from api.jobs.events import events_router
@@ -54,7 +50,7 @@ from api.web.api_reference import reference_router
 from api.web.pages import pages_router
 from api.webhooks.router import webhooks_router
 from api.webhooks.service import WebhookService
-from shared.ports.access import ApiKeyStore, RateLimiter
+from shared.ports.access import RateLimiter
 from shared.ports.stores import Stores
 from shared.version import VERSION
 
@@ -141,7 +137,7 @@ _BODY_BYTES = 1024 * 1024
 
 
 def create_app(
-    stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, upkeep: Upkeep
+    stores: Stores, *, rules: ApiConfig, addresses: Addresses, sessions: Sessions, background: BackgroundTasks
 ) -> FastAPI:
     """The HTTP face over any adapters."""
     updates = JobUpdates(stores.job_updates)
@@ -150,8 +146,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        others = updates.run(), active_uploads.send_heartbeats(), until_prepared(sessions.prepare)
-        async with upkeep.beside(*others):
+        others = updates.run(), active_uploads.send_heartbeats(), retry_until_ready(sessions.prepare)
+        async with background.running(*others):
             with close_on_signals(updates):
                 yield
 
@@ -165,8 +161,8 @@ def create_app(
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
     )
-    app.state.doorkeeper = Authenticator(stores.api_keys, anonymous=rules.anonymous)
-    app.state.admission = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
+    app.state.authenticator = Authenticator(stores.api_keys, anonymous=rules.anonymous)
+    app.state.upload_quota = UploadQuota(limiter=stores.rate_limiter, jobs=stores.jobs, limits=rules.limits)
     add_error_handlers(app)
     redirect_to_login(app)
     acts = JobActions(
@@ -178,28 +174,34 @@ def create_app(
         delete_webhooks=stores.deliveries.delete_all_about,
     )
     batches = _batch_acts(stores, rules=rules, addresses=addresses, uploads=uploads, acts=acts)
-    operations = BulkActions(board=_board(stores, rules), acts=acts)
     for router in (
         *_of_jobs(stores, uploads=uploads, batches=batches, updates=updates),
         pages_router(
             jobs=stores.jobs, max_upload_bytes=rules.terms.max_upload_bytes, anonymous=rules.anonymous
         ),
         reference_router(),
-        *_of_the_dashboard(operations, keys=stores.api_keys, sessions=sessions, updates=updates),
+        *admin_routers(
+            _overview(stores, rules),
+            sessions=sessions,
+            keys=stores.api_keys,
+            job_actions=acts,
+            webhooks=batches.webhooks,
+            updates=updates,
+        ),
         health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers),
         metrics_router(
-            numbers=SharedMetricsCollector(
+            shared_metrics=SharedMetricsCollector(
                 store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=rules.limits.queues
             ),
-            books=upkeep.books,
-            buffers_in_use=lambda: uploads.direct.pool.used_bytes,
+            recorder=background.metrics_recorder,
+            buffer_bytes_in_use=lambda: uploads.direct.pool.used_bytes,
             public=rules.metrics_public,
         ),
     ):
         app.include_router(router)
     app.mount("/static", assets())
-    describe(app, anonymous=rules.anonymous)
-    _wrap(app, rules, limiter=stores.rate_limiter, upkeep=upkeep)
+    complete_openapi(app, anonymous=rules.anonymous)
+    _wrap(app, rules, limiter=stores.rate_limiter, background=background)
     return app
 
 
@@ -249,22 +251,12 @@ def _of_jobs(
     )
 
 
-def _of_the_dashboard(
-    operations: BulkActions, *, keys: ApiKeyStore, sessions: Sessions, updates: JobUpdates
-) -> Iterator[APIRouter]:
-    recognize = admin_user_dependency(sessions)
-    yield login_router(sessions)
-    yield admin_api_router(operations, updates=updates, recognize=recognize)
-    yield keys_router(operations, keys, recognize=recognize)
-    yield admin_router(operations, recognize=recognize)
-
-
-def _board(stores: Stores, rules: ApiConfig) -> Overview:
+def _overview(stores: Stores, rules: ApiConfig) -> Overview:
     return Overview(
         jobs=stores.jobs,
         audio=stores.audio,
         workers=stores.workers,
-        overview=stores.job_search,
+        search=stores.job_search,
         history=stores.history,
         controls=stores.worker_control,
         audit=stores.audit_log,
@@ -275,7 +267,7 @@ def _board(stores: Stores, rules: ApiConfig) -> Overview:
     )
 
 
-def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, upkeep: Upkeep) -> None:
+def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, background: BackgroundTasks) -> None:
     """What every request goes through; the last one added is the outermost."""
     if rules.limits.requests_per_minute is not None:
         app.add_middleware(RequestLimit, limiter=limiter, per_minute=rules.limits.requests_per_minute)
@@ -284,5 +276,5 @@ def _wrap(app: FastAPI, rules: ApiConfig, *, limiter: RateLimiter, upkeep: Upkee
         idle_seconds=2 * rules.terms.upload_idle_seconds,
         least_bytes_per_second=rules.terms.upload_least_bytes_per_second,
     )
-    add_web(app, rules.web)
-    app.add_middleware(RequestLog, tally=upkeep.books.tally, traces=upkeep.traces)
+    add_http_middleware(app, rules.web)
+    app.add_middleware(RequestLog, tally=background.metrics_recorder.tally, traces=background.traces)

@@ -1,10 +1,9 @@
-"""/healthz: this process runs. /readyz: what it depends on answers."""
+"""/healthz: this process runs. /readyz: its dependencies respond."""
 
 from collections.abc import Callable
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
 
 from shared.errors import Unavailable
 from shared.ports.audio import AudioStore
@@ -20,7 +19,7 @@ class HealthView(View):
 
 
 class ReadyView(View):
-    """`ready`: a job would be accepted and run. `degraded`: accepted, but nobody is at work."""
+    """`ready`: a new job is accepted and run. `degraded`: it is accepted, but no worker is running."""
 
     status: Literal["ready", "degraded", "unavailable"]
     jobs: bool
@@ -29,40 +28,40 @@ class ReadyView(View):
 
 
 def health_router(*, jobs: JobStore, audio: AudioStore, workers: WorkerRegistry) -> APIRouter:
-    """The routes for load balancers and people on call."""
+    """The routes for load balancers and monitoring."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", summary="Does this process run?")
-    async def healthz() -> HealthView:
+    @router.get("/healthz", summary="Check that the process runs")
+    async def healthz() -> HealthView:  # async: responds even if every thread is busy
         return HealthView()
 
     @router.get(
         "/readyz",
-        summary="Do its dependencies answer?",
-        responses={503: {"model": ReadyView, "description": "A dependency does not answer."}},
+        summary="Check the dependencies",
+        responses={503: {"model": ReadyView, "description": "A dependency is unavailable."}},
     )
-    async def readyz(response: Response) -> ReadyView:
-        """503 while jobs or audio can't be stored; 200 and `degraded` while no worker is alive."""
-        ready = await run_in_threadpool(_look)
+    def readyz(response: Response) -> ReadyView:
+        """503 if jobs or audio can't be stored. 200 and `degraded` if no worker is running."""
+        ready = check()
         if ready.status == "unavailable":
             response.status_code = 503
         return ready
 
-    def _look() -> ReadyView:
-        jobs_answer, audio_answers = _answers(jobs.check), _answers(audio.check)
+    def check() -> ReadyView:
+        jobs_ok, audio_ok = _responds(jobs.check), _responds(audio.check)
         try:
-            at_work = len(workers.list_alive())
+            workers_alive = len(workers.list_alive())
         except Unavailable:
-            at_work = 0
-        status: Literal["ready", "degraded", "unavailable"] = "ready" if at_work else "degraded"
-        if not (jobs_answer and audio_answers):
+            workers_alive = 0
+        status: Literal["ready", "degraded", "unavailable"] = "ready" if workers_alive else "degraded"
+        if not (jobs_ok and audio_ok):
             status = "unavailable"
-        return ReadyView(status=status, jobs=jobs_answer, audio=audio_answers, workers=at_work)
+        return ReadyView(status=status, jobs=jobs_ok, audio=audio_ok, workers=workers_alive)
 
     return router
 
 
-def _answers(check: Callable[[], None]) -> bool:
+def _responds(check: Callable[[], None]) -> bool:
     try:
         check()
     except Unavailable:

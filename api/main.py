@@ -1,33 +1,12 @@
-"""`python -m api serve` runs this: Settings → Services → create_app. Nobody imports it."""
+"""The ASGI app that `python -m api serve` runs: Settings → Services → create_app. An entry point."""
 
-import ctypes
-
-from api.admin.sessions import Sessions
+from api.admin.auth.sessions import Sessions
 from api.app import create_app
 from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
-from api.http.background import Upkeep
+from api.http.background import BackgroundTasks
 from shared.celery_queue import QUEUES
 from shared.services import bootstrap
 
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8
-_LARGE_BYTES = 64 * 1024
-
-
-def return_what_is_free() -> None:
-    """Give each buffer of an upload a mapping of its own, and all threads one heap. Call before any thread.
-
-    By itself glibc learns from the largest block ever freed, a whole part, to keep such blocks in its heap.
-    There 64 uploads that grow side by side leave holes: 50 MiB of them were seen, and never given back. On
-    Linux a mapping also grows in place, where a heap copies. Elsewhere than on glibc it does nothing.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        mallopt(_M_ARENA_MAX, 1)
-
-
-return_what_is_free()
 settings, services = bootstrap("api")
 app = create_app(
     services,
@@ -73,5 +52,7 @@ app = create_app(
         operator_password=settings.admin_password.get_secret_value() if settings.admin_password else None,
         viewer_password=settings.viewer_password.get_secret_value() if settings.viewer_password else None,
     ),
-    upkeep=Upkeep(books=services.metrics_recorder, traces=services.traces, prepare=services.prepare),
+    background=BackgroundTasks(
+        metrics_recorder=services.metrics_recorder, traces=services.traces, prepare_storage=services.prepare
+    ),
 )

@@ -1,14 +1,13 @@
-"""/metrics: the shared numbers, the queues as they stand, and this process, as Prometheus reads them.
+"""/metrics for Prometheus: shared counters, the state of queues and workers, and this process.
 
-Everything that happens to jobs is counted in Redis together with the change itself, so any API process tells
-the numbers of all of them, and they survive restarts. Of several API processes read one, or take the `max`.
+Job changes are counted in Redis in the transaction of the change, so every API process reports the same
+numbers, and they survive restarts. With several API processes, scrape one of them, or take the `max`.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 
 from fastapi import APIRouter, Depends, Response
-from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -27,7 +26,7 @@ _log = get_logger(__name__)
 
 
 class SharedMetricsCollector(Collector):
-    """Asks Redis whenever it is asked. Blocking."""
+    """Reads the shared metrics from Redis at every scrape. Blocking."""
 
     def __init__(
         self, *, store: MetricsStore, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...]
@@ -38,16 +37,16 @@ class SharedMetricsCollector(Collector):
         self._queues = queues
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: to register must not touch Redis."""
+        """Nothing, so that registering does not read from Redis."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """Everything, or that nothing can be known."""
-        up = GaugeMetricFamily("kammerton_redis_up", "Whether Redis answered when these numbers were read.")
+        """All metrics, or only `kammerton_redis_up 0` if Redis is unavailable."""
+        up = GaugeMetricFamily("kammerton_redis_up", "Whether Redis responded when these metrics were read.")
         try:
             found = list(self._found())
         except Unavailable as error:
-            _log.warning("metrics_unknown", why=error.message)
+            _log.warning("metrics_read_failed", reason=error.message)
             found = []
         up.add_metric([], 1 if found else 0)
         yield up
@@ -61,7 +60,7 @@ class SharedMetricsCollector(Collector):
         yield from _workers(self._workers.list_alive())
         seen = GaugeMetricFamily(
             "kammerton_process_seen_timestamp_seconds",
-            "When a kind of process was last heard of.",
+            "When a process of this kind last wrote its metrics.",
             labels=["process"],
         )
         for process, at in sorted(self._store.last_seen().items()):
@@ -71,22 +70,18 @@ class SharedMetricsCollector(Collector):
 
 def metrics_router(
     *,
-    numbers: SharedMetricsCollector,
-    books: MetricsRecorder,
-    buffers_in_use: Callable[[], int] | None,
+    shared_metrics: SharedMetricsCollector,
+    recorder: MetricsRecorder,
+    buffer_bytes_in_use: Callable[[], int] | None,
     public: bool,
 ) -> APIRouter:
-    """The route that Prometheus reads, with a key for `admin:read` unless it is public."""
+    """The route that Prometheus scrapes. Requires a key with `admin:read` unless it is public."""
     router = APIRouter(tags=["health"])
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(numbers)
-    if buffers_in_use is not None:
-        registry.register(_Buffers(buffers_in_use))
+    registry.register(shared_metrics)
+    if buffer_bytes_in_use is not None:
+        registry.register(_Buffers(buffer_bytes_in_use))
     ProcessCollector(registry=registry)
-
-    def render() -> Response:
-        books.flush()
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     responses: dict[int | str, dict[str, object]] = {
         200: {
@@ -98,13 +93,14 @@ def metrics_router(
 
     @router.get(
         "/metrics",
-        summary="Numbers for Prometheus",
+        summary="Metrics for Prometheus",
         responses=responses,
         response_class=Response,
         dependencies=guard,
     )
-    async def metrics() -> Response:
-        return await run_in_threadpool(render)
+    def metrics() -> Response:
+        recorder.flush()
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
@@ -119,7 +115,7 @@ class _Buffers(Collector):
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(
             "kammerton_upload_buffer_bytes",
-            "Memory that uploads of this process hold just now.",
+            "Memory that the uploads of this process use now.",
             value=self._in_use(),
         )
 
@@ -156,9 +152,9 @@ def _of(name: str, labels: int, fields: Mapping[str, float]) -> Iterable[tuple[t
 
 
 def _queues(backlogs: list[Backlog]) -> Iterable[Metric]:
-    depth = GaugeMetricFamily("kammerton_queue_depth", "Jobs that wait.", labels=["queue"])
+    depth = GaugeMetricFamily("kammerton_queue_depth", "Queued jobs.", labels=["queue"])
     oldest = GaugeMetricFamily(
-        "kammerton_queue_oldest_seconds", "How long the oldest of them has waited.", labels=["queue"]
+        "kammerton_queue_oldest_seconds", "How long the oldest queued job has waited.", labels=["queue"]
     )
     for backlog in backlogs:
         depth.add_metric([backlog.queue], backlog.waiting)
@@ -172,10 +168,22 @@ def _workers(alive: tuple[WorkerInfo, ...]) -> Iterable[Metric]:
         worker.memory_bytes / worker.memory_limit_bytes for worker in alive if worker.memory_limit_bytes
     ]
     for name, help, value in (
-        ("kammerton_workers", "Workers that are alive.", len(alive)),
-        ("kammerton_worker_places", "Jobs that they can run at once.", sum(w.concurrency for w in alive)),
-        ("kammerton_worker_busy", "Jobs that they run just now.", sum(len(w.current_jobs) for w in alive)),
-        ("kammerton_worker_memory_bytes", "Memory of all of them.", sum(w.memory_bytes for w in alive)),
-        ("kammerton_worker_memory_ratio", "Of its limit, the fullest of them.", max(memory, default=0.0)),
+        ("kammerton_workers", "Workers that are running.", len(alive)),
+        (
+            "kammerton_worker_places",
+            "Jobs that all workers can run at the same time.",
+            sum(w.concurrency for w in alive),
+        ),
+        ("kammerton_worker_busy", "Jobs that are running now.", sum(len(w.current_jobs) for w in alive)),
+        (
+            "kammerton_worker_memory_bytes",
+            "Memory of all workers together.",
+            sum(w.memory_bytes for w in alive),
+        ),
+        (
+            "kammerton_worker_memory_ratio",
+            "Memory as a fraction of its limit, of the fullest worker.",
+            max(memory, default=0.0),
+        ),
     ):
         yield GaugeMetricFamily(name, help, value=value)

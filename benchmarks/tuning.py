@@ -27,7 +27,7 @@ import scipy.fft
 import soundfile
 from numpy.typing import NDArray
 
-from worker.tuning.estimator import measure_tuning
+from worker.tuning.estimator import estimate_tuning
 
 Samples = NDArray[np.float32]
 Estimator = Callable[[Samples, int], dict[str, Any]]
@@ -35,7 +35,7 @@ SECONDS = 60
 
 
 def ours(samples: Samples, rate: int) -> dict[str, Any]:
-    report = measure_tuning(samples, rate)
+    report = estimate_tuning(samples, rate)
     return {
         "a4_hz": report.a4_hz,
         "verdict": report.verdict.value,

@@ -19,8 +19,8 @@ from typing import Any
 from shared.domain.job import Callback
 from shared.domain.webhook import new_secret
 from shared.redis.client import connect_redis
-from shared.redis.deliveries import WebhookOutbox
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.webhooks.outbox import WebhookOutbox
 from tests.support.factories import make_job, make_report
 from tests.support.servers import running_valkey
 from tests.support.webhook_receivers import WebhookReceiver, hang, running_receiver, socket_server, trickle

@@ -9,6 +9,9 @@ from pathlib import Path
 from local.launch import Options, run
 from local.processes import Command
 
+API_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""Makes glibc return the memory of upload buffers when they are freed, as in the Dockerfile."""
+
 
 def commands(options: Options) -> list[Command]:
     """What runs next to the servers, as in docker-compose.yml. Stopped from the last to the first."""
@@ -18,7 +21,12 @@ def commands(options: Options) -> list[Command]:
         Command("rescuer", [*worker, "maintenance"], stop_seconds=1),
         Command("notifier", [*worker, "webhooks"], stop_seconds=4),
         Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
-        Command("api", [*api, "--host", options.host, "--port", str(options.port)], stop_seconds=4),
+        Command(
+            "api",
+            [*api, "--host", options.host, "--port", str(options.port)],
+            env=API_MALLOC,
+            stop_seconds=4,
+        ),
     ]
 
 

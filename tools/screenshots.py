@@ -32,12 +32,12 @@ def main() -> None:
     ):
         song, noise, dead = prepare(system)
         pages = {
-            "try": "/",
+            "start": "/",
             "result": f"/jobs/{song}",
             "inconclusive": f"/jobs/{noise}",
             "api": "/docs",
             "login": "/admin/login",
-            "now": "/admin",
+            "overview": "/admin",
             "history": "/admin/history",
             "jobs": "/admin/jobs",
             "dead": "/admin/dead",
@@ -96,10 +96,10 @@ def shoot(
     if path.startswith("/admin") and path != "/admin/login":
         log_in(page)
         page.request.post(
-            "/admin/queues/batch", form={"act": "pause"}, headers={"Sec-Fetch-Site": "same-origin"}
+            "/admin/queues/batch", form={"action": "pause"}, headers={"Sec-Fetch-Site": "same-origin"}
         )
         page.request.post(
-            "/admin/queues/batch", form={"act": "resume"}, headers={"Sec-Fetch-Site": "same-origin"}
+            "/admin/queues/batch", form={"action": "resume"}, headers={"Sec-Fetch-Site": "same-origin"}
         )
     page.goto(path)
     page.wait_for_timeout(600)

@@ -1,4 +1,7 @@
-"""Who is asking, and what they may do. Knows no route: a route takes CurrentCaller or CurrentOperator."""
+"""Authenticate a request by its API key, and check what the caller may do.
+
+A route takes CurrentCaller or CurrentOperator.
+"""
 
 import time
 from dataclasses import dataclass
@@ -14,92 +17,94 @@ from shared.domain.job import Job
 from shared.errors import Forbidden, NotFound, Unauthenticated
 from shared.ports.access import ApiKeyStore
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_HOW = "Send an API key: Authorization: Bearer kam_…"
+_READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_MISSING_KEY = "This request requires an API key. Send the header `Authorization: Bearer kam_…`."
 
 _bearer = HTTPBearer(
-    auto_error=False, bearerFormat="kam_<id>_<secret>", description="Made by `python -m api keys create`."
+    auto_error=False,
+    bearerFormat="kam_<id>_<secret>",
+    description="Create one with `python -m api keys create`.",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Somebody with an API key, or anybody: then the unguessable job id is the capability."""
+    """The sender of a request: an API key, or an anonymous client, who may read a job if it knows the id."""
 
     key_id: str | None
     scopes: frozenset[Scope]
 
     def require(self, scope: Scope) -> None:
-        """Raise Unauthenticated where a key could help, Forbidden where the one given does not."""
+        """Raise Unauthenticated if a key is missing, Forbidden if the key lacks the scope."""
         if scope in with_included(self.scopes):
             return
         if self.key_id is None:
-            raise Unauthenticated(_HOW)
-        raise Forbidden(f"This API key lacks the scope {scope}.")
+            raise Unauthenticated(_MISSING_KEY)
+        raise Forbidden(f"This API key lacks the scope `{scope}`. Use a key that has it.")
 
-    def check_sees(self, thing: Job | Batch) -> None:
-        """Raise NotFound unless this is theirs, or everybody's is. Others' jobs and batches don't exist."""
+    def check_sees(self, resource: Job | Batch) -> None:
+        """Raise NotFound unless the caller may read this. A job of another caller looks like no job."""
         self.require(Scope.JOBS_READ)
-        self._check(thing, Scope.ADMIN_READ)
+        self._check(resource, Scope.ADMIN_READ)
 
-    def check_changes(self, thing: Job | Batch) -> None:
-        """Raise NotFound unless they may cancel, retry or delete this."""
+    def check_changes(self, resource: Job | Batch) -> None:
+        """Raise NotFound unless the caller may cancel, retry or delete this."""
         self.require(Scope.JOBS_WRITE)
-        self._check(thing, Scope.ADMIN_WRITE)
+        self._check(resource, Scope.ADMIN_WRITE)
 
-    def _check(self, thing: Job | Batch, scope: Scope) -> None:
-        if thing.owner != self.key_id and scope not in self.scopes:
-            what = "batch" if isinstance(thing, Batch) else "job"
-            raise NotFound(f"There is no such {what}. It may have expired.")
+    def _check(self, resource: Job | Batch, scope: Scope) -> None:
+        if resource.owner != self.key_id and scope not in self.scopes:
+            kind = "batch" if isinstance(resource, Batch) else "job"
+            raise NotFound(f"The {kind} does not exist. It may have expired.")
 
 
-ANYBODY = Caller(key_id=None, scopes=frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE}))
-NOBODY = Caller(key_id=None, scopes=frozenset())
+ANONYMOUS = Caller(key_id=None, scopes=frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE}))
+UNAUTHENTICATED = Caller(key_id=None, scopes=frozenset())
 
 
 class Authenticator:
-    """Tells callers by their API keys."""
+    """Finds the caller of a request. Blocking."""
 
     def __init__(self, keys: ApiKeyStore, *, anonymous: bool) -> None:
         self._keys = keys
-        self._stranger = ANYBODY if anonymous else NOBODY
+        self._without_key = ANONYMOUS if anonymous else UNAUTHENTICATED
 
-    def tell(self, authorization: str | None) -> Caller:
-        """Who sent this Authorization header. Raises Unauthenticated, Unavailable."""
+    def authenticate(self, authorization: str | None) -> Caller:
+        """The caller with this Authorization header. Raises Unauthenticated, Unavailable."""
         if authorization is None:
-            return self._stranger
+            return self._without_key
         scheme, _, token = authorization.strip().partition(" ")
         if scheme.lower() != "bearer":
-            raise Unauthenticated(_HOW)
+            raise Unauthenticated(_MISSING_KEY)
         token = token.strip()
         key = check_token(token, self._keys.find(key_id_of(token)), now=time.time())
         return Caller(key_id=key.id, scopes=key.scopes)
 
 
 async def identify(request: Request) -> Caller:
-    """Who sends this request, told once. A dashboard session may have set `request.state.caller` before.
+    """The caller of this request, looked up once. A dashboard session may have set `request.state.caller`.
 
     Raises Unauthenticated, Unavailable.
     """
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
-        doorkeeper: Authenticator = request.app.state.doorkeeper
-        caller = await run_in_threadpool(doorkeeper.tell, request.headers.get("authorization"))
+        authenticator: Authenticator = request.app.state.authenticator
+        caller = await run_in_threadpool(authenticator.authenticate, request.headers.get("authorization"))
         request.state.caller = caller
     return caller
 
 
 async def current_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
-    """A caller who may read jobs, or with any other method write them."""
+    """The caller, who needs `jobs:read`, or `jobs:write` for a method that changes something."""
     caller = await identify(request)
-    caller.require(Scope.JOBS_READ if request.method in _READING else Scope.JOBS_WRITE)
+    caller.require(Scope.JOBS_READ if request.method in _READ_METHODS else Scope.JOBS_WRITE)
     return caller
 
 
 async def current_operator(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
-    """A caller who may see the dashboard, or with any other method work it."""
+    """The caller, who needs `admin:read`, or `admin:write` for a method that changes something."""
     caller = await identify(request)
-    caller.require(Scope.ADMIN_READ if request.method in _READING else Scope.ADMIN_WRITE)
+    caller.require(Scope.ADMIN_READ if request.method in _READ_METHODS else Scope.ADMIN_WRITE)
     return caller
 
 

@@ -1,4 +1,4 @@
-"""Make, list and revoke API keys for a person at a terminal. The token goes to stdout, once."""
+"""Create, list and revoke API keys at a terminal. A new key's token goes to stdout, once."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 def run(
     arguments: list[str] | None, *, connect: Callable[[], ApiKeyStore], program: str = "python -m api"
 ) -> int:
-    """Run one command. Raises BadRequest, NotFound, Unavailable."""
+    """Run one command. Returns its exit status. Raises BadRequest, NotFound, Unavailable."""
     options = _parser(program).parse_args(arguments)
     keys = connect()
     if options.command == "create":
@@ -27,28 +27,28 @@ def run(
         _list(keys, as_json=options.json)
     else:
         key = keys.revoke(options.id, now=time.time())
-        sys.stderr.write(f"revoked: {key.id} ({key.name})\n")
+        sys.stderr.write(f"Revoked the key {key.id} ({key.name}).\n")
     return 0
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=program, description="Manage API keys.")
     commands = parser.add_subparsers(required=True, metavar="keys").add_parser("keys", help="API keys")
-    verbs = commands.add_subparsers(required=True, dest="command")
-    create = verbs.add_parser("create", help="make a key and print it, once")
-    create.add_argument("name", help="who has it, what for")
+    subcommands = commands.add_subparsers(required=True, dest="command")
+    create = subcommands.add_parser("create", help="create a key and print its token, once")
+    create.add_argument("name", help="who uses the key, and what for")
     create.add_argument(
         "--scope",
         action="append",
         choices=[*Scope],
         metavar="SCOPE",
-        help=f"one of {', '.join(Scope)}; may be repeated (jobs:read and jobs:write)",
+        help=f"one of {', '.join(Scope)}; may be repeated (default: jobs:read and jobs:write)",
     )
-    create.add_argument("--expires-in", metavar="TIME", help="90d, 12h or 30m (never)")
-    listing = verbs.add_parser("list", help="show every key without its secret")
-    listing.add_argument("--json", action="store_true", help="one JSON line each")
-    revoke = verbs.add_parser("revoke", help="end a key now")
-    revoke.add_argument("id", help="the part between the underscores of kam_…_")
+    create.add_argument("--expires-in", metavar="TIME", help="for example 90d, 12h or 30m (default: never)")
+    listing = subcommands.add_parser("list", help="list every key, without its secret")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
+    revoke = subcommands.add_parser("revoke", help="revoke a key now")
+    revoke.add_argument("id", help="the key's id: the part between the underscores of kam_<id>_<secret>")
     return parser
 
 
@@ -61,7 +61,7 @@ def _create(keys: ApiKeyStore, options: argparse.Namespace) -> None:
         expires_at=None if options.expires_in is None else now + _seconds(options.expires_in),
     )
     keys.add(key)
-    sys.stderr.write(f"{_line(key, now=now)}\nThis is the only time that you see it:\n")
+    sys.stderr.write(f"{_line(key, now=now)}\nCopy the token now. It is not shown again:\n")
     print(token)
 
 
@@ -74,15 +74,15 @@ def _list(keys: ApiKeyStore, *, as_json: bool) -> None:
 def _line(key: ApiKey, *, now: float) -> str:
     fields = _fields(key, now=now)
     scopes = ",".join(sorted(key.scopes))
-    return f"{key.id}  {fields['state']:<8}  {scopes}  made {fields['created_at']}  {key.name}"
+    return f"{key.id}  {fields['state']:<8}  {scopes}  created {fields['created_at']}  {key.name}"
 
 
 def _fields(key: ApiKey, *, now: float) -> dict[str, object]:
-    ended = "revoked" if key.revoked_at is not None else "expired"
+    inactive_state = "revoked" if key.revoked_at is not None else "expired"
     return {
         "id": key.id,
         "name": key.name,
-        "state": "usable" if key.is_usable(now=now) else ended,
+        "state": "usable" if key.is_usable(now=now) else inactive_state,
         "scopes": sorted(key.scopes),
         "created_at": _time(key.created_at),
         "expires_at": _time(key.expires_at),
@@ -90,12 +90,14 @@ def _fields(key: ApiKey, *, now: float) -> dict[str, object]:
     }
 
 
-def _time(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+def _time(timestamp: float | None) -> str | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
-    if found is None:
-        raise BadRequest("--expires-in takes a number of minutes, hours or days: 30m, 12h, 90d.")
-    return float(found[1]) * _SECONDS[found[2]]
+    match = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
+    if match is None:
+        raise BadRequest(
+            "--expires-in must be a number of minutes, hours or days, for example 30m, 12h or 90d."
+        )
+    return float(match[1]) * _SECONDS[match[2]]

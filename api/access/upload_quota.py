@@ -1,7 +1,7 @@
-"""Whether an upload may begin: bytes a day, uploads at once, jobs that wait. A route takes CurrentUpload.
+"""Quotas of an API key or address: bytes per day, concurrent uploads, queued jobs. See CurrentUpload.
 
-While the counters are away, uploads are refused before their first byte: they could not be recorded at
-their end. A body without Content-Length is counted as it arrives; it can pass the day's bytes, once.
+While the counters are unavailable, an upload is refused before its first byte, because its job could not be
+recorded. A body without Content-Length is counted as it arrives, so it can exceed the daily bytes once.
 """
 
 import secrets
@@ -24,98 +24,103 @@ from shared.ports.jobs import JobStore
 
 _log = get_logger(__name__)
 
-_PLACE_SECONDS = 120.0
-"""A place whose upload is not heard of for so long belongs to an API process that died."""
-_BEAT_SECONDS = 20.0
-_BEAT_BYTES = 32 * 1024 * 1024
+_SLOT_SECONDS = 120.0
+"""A slot that is not renewed for this long belongs to an API process that died."""
+_RENEW_SECONDS = 20.0
+_RENEW_BYTES = 32 * 1024 * 1024
 _DAY_SECONDS = 86_400
-_NO_MOST = 1_000_000_000
+_UNLIMITED = 1_000_000_000
 
 
 class UploadQuota:
-    """Decides about uploads before they are read. Blocking."""
+    """Checks an upload against the quotas before it is read. Blocking."""
 
     def __init__(self, *, limiter: RateLimiter, jobs: JobStore, limits: Limits) -> None:
         self._limiter = limiter
         self._jobs = jobs
         self._limits = limits
-        self._bytes = Quota(name="bytes", limit=limits.bytes_per_day or _NO_MOST, window_seconds=_DAY_SECONDS)
+        self._bytes = Quota(
+            name="bytes", limit=limits.bytes_per_day or _UNLIMITED, window_seconds=_DAY_SECONDS
+        )
 
     def check_backlog(self, *, jobs: int = 1) -> None:
-        """Raise QueueFull where so many new jobs would wait too long."""
-        waiting = sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues)
-        if waiting + jobs > self._limits.queue_most:
-            raise QueueFull("Too many jobs are waiting already; try again in some minutes.")
+        """Raise QueueFull if the queues have no room for this many new jobs."""
+        queued = sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues)
+        if queued + jobs > self._limits.queue_most:
+            raise QueueFull("The queue is full. Try again in a few minutes.")
 
     def check_jobs(self, subject: str, *, jobs: int = 1) -> None:
-        """Raise LimitReached where too many of the subject's jobs would wait with so many new ones."""
-        most = self._limits.jobs_queued
-        if most is None:
+        """Raise LimitReached if the subject would have too many queued jobs with this many new ones."""
+        limit = self._limits.jobs_queued
+        if limit is None:
             return
-        held = self._limiter.list_slots("jobs", subject)
-        left = len(held)
-        for job_id in held:
-            if left + jobs <= most:
+        job_ids = self._limiter.list_slots("jobs", subject)
+        queued = len(job_ids)
+        for job_id in job_ids:
+            if queued + jobs <= limit:
                 return
-            if not self._waits(job_id):
+            if not self._is_waiting(job_id):
                 self._limiter.release_slot("jobs", subject, job_id)
-                left -= 1
-        if left + jobs > most:
+                queued -= 1
+        if queued + jobs > limit:
             raise LimitReached(
-                f"{left} of your jobs are waiting, of {most} that may; send more when some of them are done.",
+                f"You already have {queued} queued jobs (limit {limit}). "
+                "Wait until some are finished, then try again.",
                 code="too_many_jobs",
                 retry_after_seconds=5,
             )
 
     def check_bytes(self, subject: str, declared: int) -> None:
-        """Raise LimitReached where less than the declared size, or nothing, is left of today's bytes."""
+        """Raise LimitReached if the declared size exceeds what remains of the daily quota."""
         if self._limits.bytes_per_day is None:
             return
         allowance = self._limiter.peek(self._bytes, subject)
         if not allowance.allowed or declared > allowance.remaining:
             raise LimitReached(
-                f"Of {self._bytes.limit:,} bytes a day, {allowance.remaining:,} are left; "
-                f"there are more in {allowance.reset_seconds} s.",
+                f"You have {allowance.remaining:,} bytes left of your daily quota of {self._bytes.limit:,}. "
+                f"It resets in {allowance.reset_seconds} s.",
                 code="too_many_bytes",
                 retry_after_seconds=allowance.reset_seconds,
             )
 
-    def acquire_slot(self, subject: str, place: str) -> None:
-        """Begin an upload. Raises LimitReached."""
-        most = self._limits.uploads_at_once
-        if most is None or self._limiter.acquire_slot(
-            "uploads", subject, place, limit=most, ttl_seconds=_PLACE_SECONDS
+    def acquire_slot(self, subject: str, slot_id: str) -> None:
+        """Start an upload. Raises LimitReached."""
+        limit = self._limits.uploads_at_once
+        if limit is None or self._limiter.acquire_slot(
+            "uploads", subject, slot_id, limit=limit, ttl_seconds=_SLOT_SECONDS
         ):
             return
         raise LimitReached(
-            f"You are sending {most} files at once; send this one when another is through.",
+            f"You have {limit} uploads in progress, which is the limit. Try again when one finishes.",
             code="too_many_uploads",
             retry_after_seconds=5,
         )
 
-    def renew_slot(self, subject: str, place: str, received: int) -> None:
-        """Say that an upload goes on, and count what has arrived."""
+    def renew_slot(self, subject: str, slot_id: str, received_bytes: int) -> None:
+        """Keep the slot of a running upload, and count the bytes that arrived since the last call."""
         if self._limits.uploads_at_once is not None:
-            self._limiter.acquire_slot("uploads", subject, place, limit=_NO_MOST, ttl_seconds=_PLACE_SECONDS)
-        self.count_bytes(subject, received)
+            self._limiter.acquire_slot(
+                "uploads", subject, slot_id, limit=_UNLIMITED, ttl_seconds=_SLOT_SECONDS
+            )
+        self.count_bytes(subject, received_bytes)
 
-    def release_slot(self, subject: str, place: str, received: int) -> None:
-        """End an upload, however it ended."""
+    def release_slot(self, subject: str, slot_id: str, received_bytes: int) -> None:
+        """End an upload, whether it succeeded or not."""
         if self._limits.uploads_at_once is not None:
-            self._limiter.release_slot("uploads", subject, place)
-        self.count_bytes(subject, received)
+            self._limiter.release_slot("uploads", subject, slot_id)
+        self.count_bytes(subject, received_bytes)
 
-    def count_bytes(self, subject: str, received: int) -> None:
-        """Count what has arrived, by this way or another."""
-        if self._limits.bytes_per_day is not None and received:
-            self._limiter.charge(self._bytes, subject, received)
+    def count_bytes(self, subject: str, received_bytes: int) -> None:
+        """Count bytes that the subject uploaded, through this API or directly to the storage."""
+        if self._limits.bytes_per_day is not None and received_bytes:
+            self._limiter.charge(self._bytes, subject, received_bytes)
 
     def count_job(self, subject: str, job_id: str) -> None:
-        """Remember that this job waits for the subject."""
+        """Count this job as queued for the subject."""
         if self._limits.jobs_queued is not None:
-            self._limiter.acquire_slot("jobs", subject, job_id, limit=_NO_MOST, ttl_seconds=_DAY_SECONDS)
+            self._limiter.acquire_slot("jobs", subject, job_id, limit=_UNLIMITED, ttl_seconds=_DAY_SECONDS)
 
-    def _waits(self, job_id: str) -> bool:
+    def _is_waiting(self, job_id: str) -> bool:
         try:
             return self._jobs.get(job_id).state in {JobState.QUEUED, JobState.AWAITING_UPLOAD}
         except NotFound:
@@ -123,54 +128,54 @@ class UploadQuota:
 
 
 class UploadSlot:
-    """The right to send one file."""
+    """The permission to upload one file now."""
 
-    def __init__(self, admission: UploadQuota, subject: str) -> None:
+    def __init__(self, quota: UploadQuota, subject: str) -> None:
         self.subject = subject
-        self._admission = admission
-        self._place = secrets.token_hex(8)
-        self._uncounted = 0
-        self._next_beat = 0.0
+        self._quota = quota
+        self._slot_id = secrets.token_hex(8)
+        self._uncounted_bytes = 0
+        self._renew_at = 0.0
 
     def enter(self, declared: int) -> None:
-        """Take the slot. Raises LimitReached, QueueFull, Unavailable."""
-        self._admission.check_backlog()
-        self._admission.check_jobs(self.subject)
-        self._admission.check_bytes(self.subject, declared)
-        self._admission.acquire_slot(self.subject, self._place)
-        self._next_beat = time.monotonic() + _BEAT_SECONDS
+        """Acquire the slot. Raises LimitReached, QueueFull, Unavailable."""
+        self._quota.check_backlog()
+        self._quota.check_jobs(self.subject)
+        self._quota.check_bytes(self.subject, declared)
+        self._quota.acquire_slot(self.subject, self._slot_id)
+        self._renew_at = time.monotonic() + _RENEW_SECONDS
 
     async def count(self, size_bytes: int) -> None:
-        """Count what has arrived, and keep the slot while more comes."""
-        self._uncounted += size_bytes
-        if self._uncounted >= _BEAT_BYTES or time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + _BEAT_SECONDS
-            await run_in_threadpool(self._quietly, self._admission.renew_slot)
+        """Count bytes that arrived, and renew the slot from time to time."""
+        self._uncounted_bytes += size_bytes
+        if self._uncounted_bytes >= _RENEW_BYTES or time.monotonic() >= self._renew_at:
+            self._renew_at = time.monotonic() + _RENEW_SECONDS
+            await run_in_threadpool(self._report, self._quota.renew_slot)
 
     async def count_job(self, job_id: str) -> None:
-        """The upload has become a job that waits."""
+        """Count the job that the upload created."""
         try:
-            await run_in_threadpool(self._admission.count_job, self.subject, job_id)
+            await run_in_threadpool(self._quota.count_job, self.subject, job_id)
         except Unavailable as error:
-            _log.warning("job_not_counted", why=error.message)
+            _log.warning("job_count_failed", reason=error.message)
 
     async def leave(self) -> None:
-        """Give the slot back."""
+        """Release the slot."""
         with anyio.CancelScope(shield=True):
-            await run_in_threadpool(self._quietly, self._admission.release_slot)
+            await run_in_threadpool(self._report, self._quota.release_slot)
 
-    def _quietly(self, tell: Callable[[str, str, int], None]) -> None:
-        received, self._uncounted = self._uncounted, 0
+    def _report(self, call: Callable[[str, str, int], None]) -> None:
+        received_bytes, self._uncounted_bytes = self._uncounted_bytes, 0
         try:
-            tell(self.subject, self._place, received)
+            call(self.subject, self._slot_id, received_bytes)
         except Unavailable as error:
-            _log.warning("upload_not_counted", why=error.message, bytes=received)
+            _log.warning("upload_count_failed", reason=error.message, bytes=received_bytes)
 
 
 async def upload_slot(request: Request, caller: CurrentCaller) -> AsyncIterator[UploadSlot]:
-    """A slot for this request's upload, given back at its end."""
-    admission: UploadQuota = request.app.state.admission
-    slot = UploadSlot(admission, subject_of(caller, request.client.host if request.client else None))
+    """A slot for this request's upload. Released when the request ends."""
+    quota: UploadQuota = request.app.state.upload_quota
+    slot = UploadSlot(quota, subject_of(caller, request.client.host if request.client else None))
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
     await run_in_threadpool(slot.enter, size)
@@ -184,34 +189,34 @@ CurrentUpload = Annotated[UploadSlot, Depends(upload_slot)]
 
 
 class QuotaReservation:
-    """What one caller may still have, for uploads that do not pass through us. Blocking."""
+    """The quota of one caller, for uploads that bypass this API or take several requests. Blocking."""
 
-    def __init__(self, admission: UploadQuota, subject: str) -> None:
-        self._admission = admission
+    def __init__(self, quota: UploadQuota, subject: str) -> None:
+        self._quota = quota
         self._subject = subject
 
     def admit(self, declared: int, *, jobs: int = 1, counted_jobs: int = 0) -> None:
-        """Let so many jobs come, beside some that were counted before and now begin to wait for a worker.
+        """Admit *jobs* new jobs and *counted_jobs* that were counted before and are queued now.
 
         Raises LimitReached, QueueFull, Unavailable.
         """
-        self._admission.check_backlog(jobs=jobs + counted_jobs)
-        self._admission.check_jobs(self._subject, jobs=jobs)
-        self._admission.check_bytes(self._subject, declared)
+        self._quota.check_backlog(jobs=jobs + counted_jobs)
+        self._quota.check_jobs(self._subject, jobs=jobs)
+        self._quota.check_bytes(self._subject, declared)
 
     def count(self, job_id: str, declared: int) -> None:
-        """The upload may begin: its bytes count from now on, and its job as one that waits."""
+        """Count the declared bytes, and the job as queued."""
         try:
-            self._admission.count_bytes(self._subject, declared)
-            self._admission.count_job(self._subject, job_id)
+            self._quota.count_bytes(self._subject, declared)
+            self._quota.count_job(self._subject, job_id)
         except Unavailable as error:
-            _log.warning("upload_not_counted", why=error.message, bytes=declared)
+            _log.warning("upload_count_failed", reason=error.message, bytes=declared)
 
 
 async def quota_of(request: Request, caller: CurrentCaller) -> QuotaReservation:
-    """The share of whoever sends this request."""
+    """The quota of this request's caller."""
     address = request.client.host if request.client else None
-    return QuotaReservation(request.app.state.admission, subject_of(caller, address))
+    return QuotaReservation(request.app.state.upload_quota, subject_of(caller, address))
 
 
 CurrentShare = Annotated[QuotaReservation, Depends(quota_of)]

@@ -1,4 +1,4 @@
-"""The dashboard for programs: everything that its pages show and do, as JSON under /admin/api."""
+"""The dashboard as JSON under /admin/api: everything that its pages show and do."""
 
 import asyncio
 import time
@@ -6,163 +6,174 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import AliasChoices, BaseModel, Field
 
-from api.admin.authentication import AdminUser, Recognize
-from api.admin.bulk_actions import BulkAction, BulkActions, selection_of
+from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
+from api.admin.bulk_actions import BulkAction, BulkActions, select_jobs
 from api.admin.job_filter import JobFilter, job_filter
-from api.admin.overview import HistoryView, NowView
+from api.admin.operations import Operations
+from api.admin.overview import Overview
+from api.admin.schemas import DEPRECATED, AuditEntryView, HistoryView, OverviewView
 from api.http.problems import documented
 from api.http.sse import EVENT_STREAM, HEADERS, RETRY, sse_event
 from api.jobs.schemas import JobPageView
 from api.jobs.updates import JobUpdates
 from shared.domain.history import TIME_RANGES
 from shared.ports.workers import WorkerCommand
-from shared.schemas.job import JobView, Timestamp, View
+from shared.schemas.job import JobView, View
 
-LONGEST_SECONDS = 600.0
-"""Of one stream: whoever comes back after it must still be allowed to."""
+MAX_STREAM_SECONDS = 600.0
+"""A stream ends after this time: the client that reconnects is authenticated again."""
 _TICK_SECONDS = 5.0
-_REST_SECONDS = 1.0
-"""However much happens, a page draws itself anew no more often than this."""
+_MIN_INTERVAL_SECONDS = 1.0
+"""However much happens, a page redraws itself no more often than this."""
 _PROBLEMS = documented(401, 403, 404, 409, 422, 503)
 
 
 class BulkActionRequest(BaseModel):
-    """One act on some jobs."""
+    """An action on some jobs."""
 
-    act: BulkAction
+    action: BulkAction = Field(validation_alias=AliasChoices("action", "act"))
     ids: list[str] = Field(default=[], max_length=1000, description="Either these jobs…")
     matching: bool = Field(False, description="…or all that match the filter in the query string.")
 
 
 class RefusedView(View):
-    """A job to which nothing happened."""
+    """A job that did not change."""
 
     id: str
-    why: str
+    reason: str
+    why: str = Field(description="The old name of `reason`.", json_schema_extra=DEPRECATED)
 
 
 class BulkResultView(View):
-    """What an act did."""
+    """The result of an action."""
 
     done: int
     refused: list[RefusedView]
-    left: bool = Field(description="More match than are changed in one go: send it again.")
+    has_more: bool = Field(description="More jobs match than one request changes. Repeat the request.")
+    left: bool = Field(description="The old name of `has_more`.", json_schema_extra=DEPRECATED)
 
 
-class AuditEntryView(View):
-    """Who did what."""
-
-    at: Timestamp
-    who: str
-    address: str
-    act: str
-    what: str
-    count: int
-
-
-def admin_api_router(operations: BulkActions, *, updates: JobUpdates, recognize: Recognize) -> APIRouter:
-    """The routes under /admin/api."""
+def overview_api_router(
+    overview: Overview, *, updates: JobUpdates, authenticate: AuthenticateAdmin
+) -> APIRouter:
+    """The routes that only read."""
     router = APIRouter(prefix="/admin/api", tags=["dashboard"], responses=_PROBLEMS)
-    board = operations.board
-    who = Depends(recognize)
-    filtered = Depends(job_filter)
+    current_user = Depends(authenticate)
 
-    @router.get("/now", summary="The service at a glance")
-    async def now(_: Annotated[AdminUser, who]) -> NowView:
-        return await run_in_threadpool(board.now)
+    @router.get("/now", summary="Show the service at a glance")
+    def show_overview(_: Annotated[AdminUser, current_user]) -> OverviewView:
+        return overview.now()
 
-    @router.get("/history", summary="What became of all jobs")
-    async def history(
-        _: Annotated[AdminUser, who], span: Annotated[Literal["hour", "day", "week"], Query()] = "hour"
+    @router.get("/history", summary="Show the outcomes of all jobs over time")
+    def show_history(
+        _: Annotated[AdminUser, current_user],
+        span: Annotated[Literal["hour", "day", "week"], Query()] = "hour",
     ) -> HistoryView:
-        chosen = next(one for one in TIME_RANGES if one.name == span)
-        return await run_in_threadpool(board.over_time, chosen)
+        return overview.over_time(next(one for one in TIME_RANGES if one.name == span))
 
     @router.get("/jobs", summary="Find jobs", responses=documented(400))
-    async def jobs(
-        _: Annotated[AdminUser, who],
-        chosen: Annotated[JobFilter, filtered],
+    def list_jobs(
+        _: Annotated[AdminUser, current_user],
+        filter: Annotated[JobFilter, Depends(job_filter)],
         cursor: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> JobPageView:
-        """Everybody's jobs, newest first, without their reports."""
-        query = chosen.query(cursor=cursor, limit=limit)
-        return JobPageView.of(await run_in_threadpool(lambda: board.list(query, text=chosen.q)))
+        """Jobs of all callers, newest first, without their reports."""
+        return JobPageView.of(overview.list(filter.query(cursor=cursor, limit=limit), text=filter.q))
 
-    @router.get("/jobs/{job_id}", summary="Read anybody's job")
-    async def job(_: Annotated[AdminUser, who], job_id: Annotated[str, Path(max_length=128)]) -> JobView:
-        return JobView.of(await run_in_threadpool(board.jobs.get, job_id))
+    @router.get("/jobs/{job_id}", summary="Read any job")
+    def read_job(
+        _: Annotated[AdminUser, current_user], job_id: Annotated[str, Path(max_length=128)]
+    ) -> JobView:
+        return JobView.of(overview.jobs.get(job_id))
 
-    @router.post("/acts", summary="Retry, cancel or delete jobs", responses=documented(400))
-    async def act(
-        visitor: Annotated[AdminUser, who], body: BulkActionRequest, chosen: Annotated[JobFilter, filtered]
-    ) -> BulkResultView:
-        """To some jobs by their ids, or to all that match: then a thousand at a time."""
-        selection = selection_of(body.ids, chosen.query() if body.matching else None, chosen.q)
-        outcome = await run_in_threadpool(lambda: operations.act(body.act, selection, visitor=visitor))
-        refused = [RefusedView(id=job_id, why=why) for job_id, why in outcome.refused]
-        return BulkResultView(done=outcome.done, refused=refused, left=outcome.left)
-
-    @router.post("/queues/{queue}/{act}", status_code=204, summary="Pause or resume a queue")
-    async def queue(
-        visitor: Annotated[AdminUser, who],
-        queue: Annotated[str, Path(max_length=100)],
-        act: Literal["pause", "resume"],
-    ) -> Response:
-        """What runs goes on; nothing new is started."""
-        step = operations.pause if act == "pause" else operations.resume
-        await run_in_threadpool(lambda: step(queue, visitor=visitor))
-        return Response(status_code=204)
-
-    @router.post("/workers/{worker}/{act}", status_code=204, summary="Drain or restart a worker")
-    async def worker(
-        visitor: Annotated[AdminUser, who],
-        worker: Annotated[str, Path(max_length=200)],
-        act: Literal["drain", "restart", "resume"],
-    ) -> Response:
-        """`drain`: finish, and take nothing new until `resume`. `restart`: end; its supervisor starts it."""
-        order = None if act == "resume" else WorkerCommand(act)
-        await run_in_threadpool(lambda: operations.tell(worker, order, visitor=visitor))
-        return Response(status_code=204)
-
-    @router.post("/webhooks/{delivery_id}/redeliver", status_code=204, summary="Send a webhook again")
-    async def redeliver(
-        visitor: Annotated[AdminUser, who], delivery_id: Annotated[str, Path(max_length=128)]
-    ) -> Response:
-        await run_in_threadpool(lambda: operations.redeliver(delivery_id, visitor=visitor))
-        return Response(status_code=204)
-
-    @router.get("/audit", summary="Who did what")
-    async def audit(
-        _: Annotated[AdminUser, who], limit: Annotated[int, Query(ge=1, le=500)] = 100
+    @router.get("/audit", summary="Read the audit log")
+    def read_audit_log(
+        _: Annotated[AdminUser, current_user], limit: Annotated[int, Query(ge=1, le=500)] = 100
     ) -> list[AuditEntryView]:
         """Newest first."""
-        entries = await run_in_threadpool(lambda: board.audit.latest(limit=limit))
-        return [AuditEntryView.model_validate(entry) for entry in entries]
+        return [AuditEntryView.of(entry) for entry in overview.audit.latest(limit=limit)]
 
     @router.get(
         "/events",
-        summary="Hear when there is something new to see",
+        summary="Stream change notifications",
         response_class=StreamingResponse,
         responses={200: {"content": {EVENT_STREAM: {}}}},
     )
-    async def events(_: Annotated[AdminUser, who]) -> StreamingResponse:
+    async def stream_changes(_: Annotated[AdminUser, current_user]) -> StreamingResponse:
         """Server-Sent Events without content: `changed`, at most once a second."""
         return StreamingResponse(_ticks(updates), media_type=EVENT_STREAM, headers=HEADERS)
 
     return router
 
 
+def operations_api_router(
+    operations: Operations, bulk_actions: BulkActions, *, authenticate: AuthenticateAdmin
+) -> APIRouter:
+    """The routes that change something."""
+    router = APIRouter(prefix="/admin/api", tags=["dashboard"], responses=_PROBLEMS)
+    current_user = Depends(authenticate)
+
+    @router.post("/acts", deprecated=True, summary="The old name of /admin/api/bulk-actions")
+    @router.post("/bulk-actions", summary="Retry, cancel or delete jobs", responses=documented(400))
+    def run_bulk_action(
+        user: Annotated[AdminUser, current_user],
+        body: BulkActionRequest,
+        filter: Annotated[JobFilter, Depends(job_filter)],
+    ) -> BulkResultView:
+        """Change jobs by their ids, or all that match a filter, at most a thousand at a time."""
+        selection = select_jobs(body.ids, filter.query() if body.matching else None, filter.q)
+        result = bulk_actions.run(body.action, selection, user=user)
+        refused = [RefusedView(id=job_id, reason=reason, why=reason) for job_id, reason in result.refused]
+        return BulkResultView(
+            done=result.done, refused=refused, has_more=result.has_more, left=result.has_more
+        )
+
+    @router.post("/queues/{queue}/{action}", status_code=204, summary="Pause or resume a queue")
+    def change_queue(
+        user: Annotated[AdminUser, current_user],
+        queue: Annotated[str, Path(max_length=100)],
+        action: Literal["pause", "resume"],
+    ) -> Response:
+        """Running jobs continue; no new ones start while a queue is paused."""
+        if action == "pause":
+            operations.pause(queue, user=user)
+        else:
+            operations.resume(queue, user=user)
+        return Response(status_code=204)
+
+    @router.post("/workers/{worker}/{action}", status_code=204, summary="Drain or restart a worker")
+    def command_worker(
+        user: Annotated[AdminUser, current_user],
+        worker: Annotated[str, Path(max_length=200)],
+        action: Literal["drain", "restart", "resume"],
+    ) -> Response:
+        """`drain`: finish running jobs and start no others until `resume`. `restart`: finish them and exit;
+        the supervisor starts the worker again.
+        """
+        command = None if action == "resume" else WorkerCommand(action)
+        operations.send_command(worker, command, user=user)
+        return Response(status_code=204)
+
+    @router.post("/webhooks/{delivery_id}/redeliver", status_code=204, summary="Redeliver a webhook")
+    def redeliver(
+        user: Annotated[AdminUser, current_user], delivery_id: Annotated[str, Path(max_length=128)]
+    ) -> Response:
+        operations.redeliver(delivery_id, user=user)
+        return Response(status_code=204)
+
+    return router
+
+
 async def _ticks(updates: JobUpdates) -> AsyncIterator[bytes]:
     yield RETRY
-    ends = time.monotonic() + LONGEST_SECONDS
+    ends_at = time.monotonic() + MAX_STREAM_SECONDS
     with updates.subscribe() as subscription:
-        while not subscription.closing and time.monotonic() < ends:
+        while not subscription.closing and time.monotonic() < ends_at:
             subscription.clear()
             changed = await subscription.wait(_TICK_SECONDS)
             yield sse_event("changed" if changed else "tick", "{}")
-            await asyncio.sleep(_REST_SECONDS)
+            await asyncio.sleep(_MIN_INTERVAL_SECONDS)

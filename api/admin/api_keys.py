@@ -1,28 +1,34 @@
-"""API keys in the dashboard: made, shown once, listed, revoked. As a page and as JSON."""
+"""API keys in the dashboard: create, list and revoke them, as a page and as JSON."""
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Depends, Form, Path, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from api.admin.authentication import AdminUser, Recognize
-from api.admin.bulk_actions import BulkActions
+from api.admin.audit import record
+from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
+from api.admin.auth.flash import redirect_with_flash
+from api.admin.auth.sessions import Sessions
+from api.admin.pages import show
 from api.http.problems import documented
-from api.http.templating import page
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.ports.access import ApiKeyStore
+from shared.ports.admin import AuditLog
 from shared.schemas.job import Timestamp, View
 
 _DAY_SECONDS = 86_400
 _PROBLEMS = documented(400, 401, 403, 404, 422, 503)
+_PAGE = "/admin/keys"
+_TOKEN_COOKIE = "kammerton_new_key"  # noqa: S105  # a name
+_TOKEN_SECONDS = 60
 
 
 class KeyView(View):
-    """A key without its secret."""
+    """An API key without its secret."""
 
     id: str = Field(examples=["0a1b2c3d4e5f"])
     name: str
@@ -40,96 +46,127 @@ class KeyView(View):
             name=key.name,
             scopes=sorted(key.scopes),
             created_at=datetime.fromtimestamp(key.created_at, UTC),
-            expires_at=_time(key.expires_at),
-            revoked_at=_time(key.revoked_at),
+            expires_at=_datetime(key.expires_at),
+            revoked_at=_datetime(key.revoked_at),
             usable=key.is_usable(now=time.time()),
         )
 
 
 class NewKeyView(KeyView):
-    """A key with the token that nobody can show a second time."""
+    """A new key with its token, which no other response contains."""
 
     token: str = Field(examples=["kam_0a1b2c3d4e5f_…"])
 
 
 class KeyRequest(BaseModel):
-    """What a new key is to be."""
+    """The options of a new key."""
 
-    name: str = Field(max_length=100, description="Who has it, what for.")
+    name: str = Field(max_length=100, description="Who uses the key, and for what.")
     scopes: list[Scope] = Field(default=[Scope.JOBS_READ, Scope.JOBS_WRITE], min_length=1)
-    days: int | None = Field(None, ge=1, le=3650, description="Expires after so many; null: never.")
+    days: int | None = Field(None, ge=1, le=3650, description="The key expires after this; null: never.")
 
 
-def keys_router(operations: BulkActions, keys: ApiKeyStore, *, recognize: Recognize) -> APIRouter:
-    """The page /admin/keys and the routes under /admin/api/keys."""
-    router = APIRouter(prefix="/admin", tags=["dashboard"])
-    who = Depends(recognize)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeys:
+    """Creates and revokes keys, and records it in the audit log. Blocking."""
 
-    def make(wish: KeyRequest, visitor: AdminUser) -> tuple[ApiKey, str]:
-        visitor.require_act()
+    keys: ApiKeyStore
+    audit: AuditLog
+
+    def create(self, options: KeyRequest, *, user: AdminUser) -> tuple[ApiKey, str]:
+        """A new key and its token. Raises Forbidden, Unavailable."""
+        user.require_write()
         now = time.time()
-        expires_at = None if wish.days is None else now + wish.days * _DAY_SECONDS
-        key, token = issue_key(wish.name, scopes=frozenset(wish.scopes), now=now, expires_at=expires_at)
-        keys.add(key)
-        operations.write(
-            visitor, "make key", f"key {key.id} ({key.name}): {', '.join(sorted(key.scopes))}", 1
-        )
+        expires_at = None if options.days is None else now + options.days * _DAY_SECONDS
+        key, token = issue_key(options.name, scopes=frozenset(options.scopes), now=now, expires_at=expires_at)
+        self.keys.add(key)
+        scopes = ", ".join(sorted(key.scopes))
+        record(self.audit, user, "create key", f"key {key.id} ({key.name}): {scopes}")
         return key, token
 
-    def end(key_id: str, visitor: AdminUser) -> ApiKey:
-        visitor.require_act()
-        key = keys.revoke(key_id, now=time.time())
-        operations.write(visitor, "revoke key", f"key {key.id} ({key.name})", 1)
+    def revoke(self, key_id: str, *, user: AdminUser) -> ApiKey:
+        """End a key at once. Raises Forbidden, NotFound, Unavailable."""
+        user.require_write()
+        key = self.keys.revoke(key_id, now=time.time())
+        record(self.audit, user, "revoke key", f"key {key.id} ({key.name})")
         return key
 
-    @router.get("/api/keys", summary="List API keys", responses=_PROBLEMS)
-    async def listed(_: Annotated[AdminUser, who]) -> list[KeyView]:
-        """Newest first, without their secrets."""
-        return [KeyView.of(key) for key in await run_in_threadpool(keys.list_all)]
+    def list(self) -> list[KeyView]:
+        """All keys, newest first."""
+        return [KeyView.of(key) for key in self.keys.list_all()]
 
-    @router.post("/api/keys", status_code=201, summary="Make an API key", responses=_PROBLEMS)
-    async def made(visitor: Annotated[AdminUser, who], wish: KeyRequest) -> NewKeyView:
-        """The token is in this answer and never again."""
-        key, token = await run_in_threadpool(make, wish, visitor)
+
+def keys_api_router(api_keys: ApiKeys, *, authenticate: AuthenticateAdmin) -> APIRouter:
+    """The routes under /admin/api/keys."""
+    router = APIRouter(prefix="/admin/api/keys", tags=["dashboard"], responses=_PROBLEMS)
+    current_user = Depends(authenticate)
+
+    @router.get("", summary="List API keys")
+    def list_keys(_: Annotated[AdminUser, current_user]) -> list[KeyView]:
+        """Newest first, without their secrets."""
+        return api_keys.list()
+
+    @router.post("", status_code=201, summary="Create an API key")
+    def create_key(user: Annotated[AdminUser, current_user], options: KeyRequest) -> NewKeyView:
+        """The response contains the token. No other response does."""
+        key, token = api_keys.create(options, user=user)
         return NewKeyView(**KeyView.of(key).model_dump(), token=token)
 
-    @router.post("/api/keys/{key_id}/revoke", summary="End an API key", responses=_PROBLEMS)
-    async def revoked(
-        visitor: Annotated[AdminUser, who], key_id: Annotated[str, Path(max_length=64)]
+    @router.post("/{key_id}/revoke", summary="Revoke an API key")
+    def revoke_key(
+        user: Annotated[AdminUser, current_user], key_id: Annotated[str, Path(max_length=64)]
     ) -> KeyView:
-        return KeyView.of(await run_in_threadpool(end, key_id, visitor))
-
-    async def shown(request: Request, visitor: AdminUser, token: str | None = None) -> HTMLResponse:
-        said = request.query_params.get("said", "")[:300]
-        found = [KeyView.of(key) for key in await run_in_threadpool(keys.list_all)]
-        context = {"visitor": visitor, "said": said, "keys": found, "scopes": list(Scope), "token": token}
-        return page(request, "admin/keys.html", context)
-
-    @router.get("/keys", include_in_schema=False)
-    async def keys_page(request: Request, visitor: Annotated[AdminUser, who]) -> HTMLResponse:
-        return await shown(request, visitor)
-
-    @router.post("/keys", include_in_schema=False)
-    async def make_key(
-        request: Request,
-        visitor: Annotated[AdminUser, who],
-        name: Annotated[str, Form(max_length=100)],
-        scopes: Annotated[list[Scope], Form()],
-        days: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
-    ) -> HTMLResponse:
-        wish = KeyRequest(name=name, scopes=scopes, days=int(days) if days.strip("0") else None)
-        _, token = await run_in_threadpool(make, wish, visitor)
-        return await shown(request, visitor, token)
-
-    @router.post("/keys/{key_id}/revoke", include_in_schema=False)
-    async def revoke_key(
-        visitor: Annotated[AdminUser, who], key_id: Annotated[str, Path(max_length=64)]
-    ) -> Response:
-        await run_in_threadpool(end, key_id, visitor)
-        return RedirectResponse("/admin/keys?said=The+key+was+revoked.", status_code=303)
+        return KeyView.of(api_keys.revoke(key_id, user=user))
 
     return router
 
 
-def _time(at: float | None) -> datetime | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC)
+def keys_page_router(api_keys: ApiKeys, *, sessions: Sessions, authenticate: AuthenticateAdmin) -> APIRouter:
+    """The page /admin/keys."""
+    router = APIRouter(prefix=_PAGE, include_in_schema=False)
+    current_user = Depends(authenticate)
+
+    @router.get("")
+    def keys_page(request: Request, user: Annotated[AdminUser, current_user]) -> HTMLResponse:
+        """The list of keys, and once the token of a key that was just created."""
+        cookie = request.cookies.get(_TOKEN_COOKIE, "")
+        token = sessions.verify(cookie, purpose=_TOKEN_COOKIE, max_age_seconds=_TOKEN_SECONDS)
+        context = {"keys": api_keys.list(), "scopes": list(Scope), "token": token}
+        response = show(sessions, request, "keys", user, **context)
+        if cookie:
+            response.delete_cookie(_TOKEN_COOKIE, path=_PAGE, httponly=True, samesite="strict")
+        return response
+
+    @router.post("")
+    def create_key(
+        user: Annotated[AdminUser, current_user],
+        name: Annotated[str, Form(max_length=100)],
+        scopes: Annotated[list[Scope], Form()],
+        days: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
+    ) -> Response:
+        """Redirect to the page, which shows the token once: a reload creates no second key."""
+        options = KeyRequest(name=name, scopes=scopes, days=int(days) if days.strip("0") else None)
+        _, token = api_keys.create(options, user=user)
+        response = RedirectResponse(_PAGE, status_code=303)
+        response.set_cookie(
+            _TOKEN_COOKIE,
+            sessions.sign(token, purpose=_TOKEN_COOKIE),
+            max_age=_TOKEN_SECONDS,
+            path=_PAGE,
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+    @router.post("/{key_id}/revoke")
+    def revoke_key(
+        user: Annotated[AdminUser, current_user], key_id: Annotated[str, Path(max_length=64)]
+    ) -> Response:
+        key = api_keys.revoke(key_id, user=user)
+        return redirect_with_flash(sessions, _PAGE, f"The key “{key.name}” is revoked.")
+
+    return router
+
+
+def _datetime(timestamp: float | None) -> datetime | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)

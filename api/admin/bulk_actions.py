@@ -1,22 +1,23 @@
-"""What operators do, to one job, some, or all that match; each act is written to the audit log. Blocking."""
+"""Retry, cancel or delete one job, several, or all that match a filter. Blocking.
 
-import time
+Each action is written to the audit log.
+"""
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
-from api.admin.authentication import AdminUser
+from api.admin.audit import record
+from api.admin.auth.authentication import AdminUser
 from api.admin.overview import Overview
 from api.jobs.service import JobActions
 from shared.domain.job_state import JobState
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.ports.admin import AuditEntry
 from shared.ports.jobs import JobQuery
-from shared.ports.workers import WorkerCommand
 
-MOST_AT_ONCE = 1000
-"""How many jobs one act changes; the answer says how many are left."""
+MAX_JOBS = 1000
+"""How many jobs one request changes."""
 _PAGE = 200
 
 
@@ -33,12 +34,12 @@ _STATES = {
     BulkAction.CANCEL: (JobState.QUEUED, JobState.RUNNING, JobState.AWAITING_UPLOAD),
     BulkAction.DELETE: tuple(JobState),
 }
-"""Where an act makes sense: nothing else is chosen by a filter."""
+"""The states in which an action makes sense; a filter selects no others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSelection:
-    """Some jobs by their ids, or all that match a question or are found by a text."""
+    """Some jobs by their ids, or all that match a query and a search text."""
 
     ids: tuple[str, ...] = ()
     query: JobQuery | None = None
@@ -48,136 +49,92 @@ class JobSelection:
         if self.query is None:
             return ", ".join(self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
         query = self.query
-        parts = [
+        conditions = [
             f"state {', '.join(sorted(query.states))}" if query.states else "",
             f"reason {query.reason}" if query.reason else "",
             f"worker {query.worker}" if query.worker else "",
-            f"found by “{self.text}”" if self.text else "",
-            "within a time" if query.created_after or query.created_before else "",
+            f"name “{self.text}”" if self.text else "",
+            "a time range" if query.created_after or query.created_before else "",
         ]
-        return "all with " + "; ".join(part for part in parts if part) if any(parts) else "all"
+        return "all with " + "; ".join(filter(None, conditions)) if any(conditions) else "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What an act did."""
+class BulkResult:
+    """The result of an action."""
 
     done: int
     refused: tuple[tuple[str, str], ...]
-    """Ids, and why nothing happened to them."""
-    left: bool
-    """Whether more match than were changed in one go."""
+    """Ids of jobs that did not change, and the reasons."""
+    has_more: bool
+    """Whether more jobs match than one request changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkActions:
-    """The levers. Whoever pulls one must be allowed to, and is written down."""
+    """Runs actions on jobs."""
 
-    board: Overview
-    acts: JobActions
+    overview: Overview
+    job_actions: JobActions
 
-    def count(self, act: BulkAction, selection: JobSelection) -> tuple[int, bool]:
-        """How many jobs an act would meet, and whether there are no more than these."""
+    def count(self, action: BulkAction, selection: JobSelection) -> tuple[int, bool]:
+        """How many jobs an action would change, and whether that number is exact."""
         if selection.query is None:
             return len(selection.ids), True
-        queries = list(_queries(act, selection.query))
+        queries = list(_queries(action, selection.query))
         if selection.text is None:
-            counts = [self.board.overview.count(query) for query in queries]
+            counts = [self.overview.search.count(query) for query in queries]
             if None not in counts:
                 return sum(count or 0 for count in counts), True
-        found = len(list(islice(self._chosen(act, selection), MOST_AT_ONCE + 1)))
-        return min(found, MOST_AT_ONCE), found <= MOST_AT_ONCE
+        found = len(list(islice(self._ids(action, selection), MAX_JOBS + 1)))
+        return min(found, MAX_JOBS), found <= MAX_JOBS
 
-    def act(self, act: BulkAction, selection: JobSelection, *, visitor: AdminUser) -> Outcome:
-        """Change jobs. Raises Forbidden, Unavailable."""
-        visitor.require_act()
-        chosen = list(islice(self._chosen(act, selection), MOST_AT_ONCE + 1))
-        step: Callable[[str], object] = {
-            BulkAction.RETRY: self.acts.retry,
-            BulkAction.CANCEL: self.acts.cancel,
-            BulkAction.DELETE: self.acts.delete,
-        }[act]
+    def run(self, action: BulkAction, selection: JobSelection, *, user: AdminUser) -> BulkResult:
+        """Change at most MAX_JOBS jobs. Raises Forbidden, Unavailable."""
+        user.require_write()
+        ids = list(islice(self._ids(action, selection), MAX_JOBS + 1))
+        change: Callable[[str], object] = {
+            BulkAction.RETRY: self.job_actions.retry,
+            BulkAction.CANCEL: self.job_actions.cancel,
+            BulkAction.DELETE: self.job_actions.delete,
+        }[action]
         done, refused = 0, []
         try:
-            for job_id in chosen[:MOST_AT_ONCE]:
+            for job_id in ids[:MAX_JOBS]:
                 try:
-                    step(job_id)
+                    change(job_id)
                     done += 1
                 except (Conflict, NotFound) as error:
                     refused.append((job_id, error.message))
         finally:
-            self.write(visitor, act, str(selection), done)
-        return Outcome(done=done, refused=tuple(refused), left=len(chosen) > MOST_AT_ONCE)
+            record(self.overview.audit, user, action, str(selection), count=done)
+        return BulkResult(done=done, refused=tuple(refused), has_more=len(ids) > MAX_JOBS)
 
-    def pause(self, queue: str, *, visitor: AdminUser) -> None:
-        """Let no job of a queue be started. Raises Forbidden, NotFound."""
-        visitor.require_act()
-        self._check_queue(queue)
-        self.board.controls.pause(queue)
-        self.write(visitor, "pause", f"queue {queue}", 1)
-
-    def resume(self, queue: str, *, visitor: AdminUser) -> None:
-        """Let them be started again. Raises Forbidden, NotFound."""
-        visitor.require_act()
-        self._check_queue(queue)
-        self.board.controls.resume(queue)
-        self.write(visitor, "resume", f"queue {queue}", 1)
-
-    def tell(self, worker: str, order: WorkerCommand | None, *, visitor: AdminUser) -> None:
-        """Drain or restart a worker; None: let it work again. Raises Forbidden, NotFound."""
-        visitor.require_act()
-        if worker not in {one.name for one in self.board.workers.list_alive()}:
-            raise NotFound("There is no such worker, or it was not heard of lately.")
-        if order is None:
-            self.board.controls.clear_command(worker)
-        else:
-            self.board.controls.send_command(worker, order)
-        self.write(visitor, order or "work again", f"worker {worker}", 1)
-
-    def redeliver(self, delivery_id: str, *, visitor: AdminUser) -> None:
-        """Send a webhook again. Raises Forbidden, NotFound, Conflict."""
-        visitor.require_act()
-        self.board.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=time.time()))
-        self.write(visitor, "redeliver", f"webhook {delivery_id}", 1)
-
-    def _chosen(self, act: BulkAction, selection: JobSelection) -> Iterator[str]:
+    def _ids(self, action: BulkAction, selection: JobSelection) -> Iterator[str]:
         if selection.query is None:
             yield from selection.ids
             return
-        for query in _queries(act, selection.query):
+        for query in _queries(action, selection.query):
             cursor = None
             while True:
-                one = replace(query, cursor=cursor, limit=_PAGE)
-                page = self.board.list(one, text=selection.text)
+                page = self.overview.list(replace(query, cursor=cursor, limit=_PAGE), text=selection.text)
                 yield from (job.id for job in page.jobs)
                 cursor = page.cursor
                 if cursor is None:
                     break
 
-    def _check_queue(self, queue: str) -> None:
-        if queue not in self.board.queues:
-            raise NotFound(f"There is no such queue; there are {', '.join(self.board.queues)}.")
 
-    def write(self, visitor: AdminUser, act: str, what: str, count: int) -> None:
-        """Note an act in the audit log."""
-        self.board.audit.add(
-            AuditEntry(
-                at=time.time(), who=visitor.who, address=visitor.address, act=act, what=what, count=count
-            )
-        )
-
-
-def selection_of(ids: list[str], query: JobQuery | None, text: str | None) -> JobSelection:
+def select_jobs(ids: list[str], query: JobQuery | None, text: str | None) -> JobSelection:
     """A selection by ids or by a filter, never both. Raises BadRequest."""
     if bool(ids) == (query is not None):
-        raise BadRequest("Choose jobs by their ids, or all that match a filter: one of the two.")
-    if len(ids) > MOST_AT_ONCE:
-        raise BadRequest(f"At most {MOST_AT_ONCE} ids at once.")
+        raise BadRequest("Select jobs either by their ids or by a filter.")
+    if len(ids) > MAX_JOBS:
+        raise BadRequest(f"Select at most {MAX_JOBS} ids.")
     return JobSelection(ids=tuple(dict.fromkeys(ids)), query=query, text=text or None)
 
 
-def _queries(act: BulkAction, query: JobQuery) -> Iterator[JobQuery]:
-    """One question for each state that the act makes sense in: each has its own index."""
-    for state in _STATES[act]:
+def _queries(action: BulkAction, query: JobQuery) -> Iterator[JobQuery]:
+    """One query for each state in which the action makes sense: each state has its own index."""
+    for state in _STATES[action]:
         if not query.states or state in query.states:
             yield replace(query, states=frozenset({state}))

@@ -1,7 +1,8 @@
-"""The dashboard's filter of jobs: from an address to a question, and back to an address."""
+"""The job filter of the dashboard: from query parameters to a JobQuery, and back to a link."""
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ SINCE_SECONDS = {"hour": 3600, "day": 86_400, "week": 7 * 86_400}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """What a person chose."""
+    """The filter that a person chose."""
 
     state: JobState | None = None
     reason: str | None = None
@@ -28,7 +29,7 @@ class JobFilter:
     q: str | None = None
 
     def query(self, *, cursor: str | None = None, limit: int = 25) -> JobQuery:
-        """The question to the store."""
+        """The query for the job store."""
         after = self.created_after
         if after is None and self.since in SINCE_SECONDS:
             after = time.time() - SINCE_SECONDS[self.since]
@@ -43,26 +44,32 @@ class JobFilter:
         )
 
     def fields(self) -> dict[str, str]:
-        """What is chosen, as fields of a form."""
-        given = {
+        """The filter as form fields; empty ones are left out."""
+        fields = {
             "state": self.state,
             "reason": self.reason,
             "worker": self.worker,
             "since": self.since,
+            "created_after": _rfc3339(self.created_after),
+            "created_before": _rfc3339(self.created_before),
             "q": self.q,
         }
-        return {name: str(value) for name, value in given.items() if value}
+        return {name: str(value) for name, value in fields.items() if value}
 
-    def address(self, path: str = "/admin/jobs", **more: str) -> str:
-        """The page of these jobs."""
-        fields = self.fields() | more
+    def link(self, path: str = "/admin/jobs", **extra: str) -> str:
+        """The address of the page that shows these jobs."""
+        fields = self.fields() | extra
         return f"{path}?{urlencode(fields)}" if fields else path
 
 
-async def job_filter(
+def job_filter(
     state: Annotated[str | None, Query(max_length=30, description="Only jobs in this state.")] = None,
-    reason: Annotated[str | None, Query(max_length=60, description="The code of the problem.")] = None,
-    worker: Annotated[str | None, Query(max_length=200, description="Who had the job last.")] = None,
+    reason: Annotated[
+        str | None, Query(max_length=60, description="A problem code, such as `no_audio`.")
+    ] = None,
+    worker: Annotated[
+        str | None, Query(max_length=200, description="The worker that last ran the job.")
+    ] = None,
     since: Annotated[str | None, Query(max_length=10, description="hour, day or week.")] = None,
     created_after: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
     created_before: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
@@ -70,19 +77,24 @@ async def job_filter(
         str | None, Query(max_length=200, description="An id, a SHA-256, or words of the filename.")
     ] = None,
 ) -> JobFilter:
-    """The filter in the address. Empty fields, as forms send them, choose nothing; wrong ones are refused,
-    for an act on all that match must never meet more than was meant. Raises BadRequest.
+    """Read the filter from the query string. Empty fields, as forms send them, filter nothing.
+
+    A wrong value raises BadRequest, so that "delete all that match" never matches more than was meant.
     """
     if state and state not in set(JobState):
-        raise BadRequest(f"There is no state {state[:30]}; there are {', '.join(JobState)}.")
+        raise BadRequest(f"Unknown state `{state[:30]}`. Valid states: {', '.join(JobState)}.")
     if since and since not in SINCE_SECONDS:
-        raise BadRequest(f"since is one of {', '.join(SINCE_SECONDS)}.")
+        raise BadRequest(f"Unknown `since`. Valid values: {', '.join(SINCE_SECONDS)}.")
     return JobFilter(
         state=JobState(state) if state else None,
-        reason=reason or None,
+        reason="_".join(reason.lower().split()) if reason else None,
         worker=worker or None,
         since=since or None,
         created_after=created_after.timestamp() if created_after else None,
         created_before=created_before.timestamp() if created_before else None,
         q=(q or "").strip() or None,
     )
+
+
+def _rfc3339(timestamp: float | None) -> str | None:
+    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC).isoformat()

@@ -68,7 +68,7 @@ class BatchService:
         """Return a batch, and in how many seconds to ask again; None when it is done. Raises NotFound."""
         batch, live = self.batches.get_with_item_states(batch_id)
         caller.check_sees(batch)
-        view = BatchDetailView.with_deliveries(batch, live, self.webhooks.of_batch(batch))
+        view = BatchDetailView.with_deliveries(batch, live, self.webhooks.deliveries_of_batch(batch))
         if not batch.open_ids:
             return view, None
         queued = [job_id for job_id in batch.open_ids if live.get(job_id) is ItemState.QUEUED]

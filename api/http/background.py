@@ -1,4 +1,4 @@
-"""What an API process does beside requests: prepares storage, writes down what it counted and traced."""
+"""The background tasks of an API process: prepare the storage, flush metrics and traces."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -15,46 +15,46 @@ from shared.observability.traces import Traces
 
 _log = get_logger(__name__)
 
-_WRITE_SECONDS = 10
-_PREPARE_AGAIN_SECONDS = 2
+_FLUSH_SECONDS = 10
+_RETRY_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upkeep:
-    """Goes on from the first request to the last."""
+class BackgroundTasks:
+    """Runs tasks from before the first request until after the last one."""
 
-    books: MetricsRecorder
+    metrics_recorder: MetricsRecorder
     traces: Traces
-    prepare: Callable[[], None] = lambda: None
-    """Runs at start, until it succeeds. Blocking. Raises Unavailable."""
+    prepare_storage: Callable[[], None] = lambda: None
+    """Runs at the start, again and again until it succeeds. Blocking. Raises Unavailable."""
 
     @asynccontextmanager
-    async def beside(self, *others: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-        """At work while inside, together with *others*; at the end, all is written down."""
+    async def running(self, *others: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Run the tasks and *others* in the `with` block. Flushes metrics and traces at the end."""
         tasks = [
             asyncio.create_task(each)
-            for each in (until_prepared(self.prepare), self._keep_writing(), *others)
+            for each in (retry_until_ready(self.prepare_storage), self._flush_regularly(), *others)
         ]
         yield
         for task in tasks:
             task.cancel()
-        await self._write()
+        await self._flush()
 
-    async def _keep_writing(self) -> None:
+    async def _flush_regularly(self) -> None:
         while True:
-            await asyncio.sleep(_WRITE_SECONDS)
-            await self._write()
+            await asyncio.sleep(_FLUSH_SECONDS)
+            await self._flush()
 
-    async def _write(self) -> None:
-        await run_in_threadpool(self.books.flush)
+    async def _flush(self) -> None:
+        await run_in_threadpool(self.metrics_recorder.flush)
         await run_in_threadpool(self.traces.flush)
 
 
-async def until_prepared(prepare: Callable[[], None]) -> None:
-    """Storage may come up after us."""
+async def retry_until_ready(prepare: Callable[[], None]) -> None:
+    """Call *prepare* until it succeeds: the storage may start after this process."""
     while True:
         try:
             return await run_in_threadpool(prepare)
         except Unavailable as error:
-            _log.warning("storage_not_prepared", why=error.message)
-            await asyncio.sleep(_PREPARE_AGAIN_SECONDS)
+            _log.warning("storage_prepare_failed", reason=error.message)
+            await asyncio.sleep(_RETRY_SECONDS)

@@ -1,6 +1,6 @@
-"""One HTTP connection: uvicorn's, but nobody holds it by sending or taking bytes slowly, or without end.
+"""uvicorn's HTTP connection with limits on slow clients: time for headers and for reading, size of headers.
 
-uvicorn bounds only the silence between two requests. Bodies of requests are api.pace's.
+uvicorn itself limits only the idle time between two requests. Request bodies: see slow_clients.
 """
 
 from asyncio import TimerHandle, Transport
@@ -13,113 +13,117 @@ from api.http.problems import problem
 
 
 class Connection(HttpToolsProtocol):
-    """For uvicorn's setting `http`."""
+    """For uvicorn's option `http`."""
 
     header_seconds = 15.0
-    """How long a request may take until its headers are complete, also the first from the connection on."""
-    reading_seconds = 60.0
-    """A client that has taken no more than a buffer of an answer in so long has gone."""
-    most_header_bytes = 64 * 1024
-    """Of headers, trailers, and whatever else stands around a body."""
+    """How long a client may take to send the headers. For the first request, counted from the connection."""
+    read_seconds = 60.0
+    """How long a client may leave a full send buffer unread."""
+    max_header_bytes = 64 * 1024
+    """The largest size of headers, trailers and chunk headers together."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._patience: TimerHandle | None = None
-        self._reading: TimerHandle | None = None
-        self._bytes_besides = 0
+        self._header_timer: TimerHandle | None = None
+        self._read_timer: TimerHandle | None = None
+        self._header_bytes = 0
         self._in_headers = False
         self._in_request = False
 
-    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._wait()
+        self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        if self._reading is not None:
-            self._reading.cancel()
+        self._stop_header_timer()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._bytes_besides += len(data)
+        self._header_bytes += len(data)
         super().data_received(data)
         if self.transport.is_closing():
             return
-        if self._in_request and self._bytes_besides > self.most_header_bytes:
-            self._refuse(
-                431, "headers_too_large", f"Send at most {self.most_header_bytes:,} bytes of headers."
+        if self._in_request and self._header_bytes > self.max_header_bytes:
+            self._respond_and_close(
+                431, "headers_too_large", f"Send at most {self.max_header_bytes:,} bytes of headers."
             )
         elif not self._in_request and self._is_idle:
-            self._wait()  # line ends between two requests are none
+            self._start_header_timer()  # empty lines between two requests are not a request
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = self._in_request = True
-        self._wait()
+        self._start_header_timer()
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
-        self._stop_waiting()
+        self._stop_header_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self._bytes_besides = 0
+        self._header_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_request = False
-        self._bytes_besides = 0
-        self._stop_waiting()
+        self._header_bytes = 0
+        self._stop_header_timer()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_request and self._is_idle:
-            self._wait()  # for the rest of a body that was refused
+            self._start_header_timer()  # for the rest of a refused body
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._reading = self.loop.call_later(self.reading_seconds, self.transport.abort)
+        self._read_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._read_timer is not None:
+            self._read_timer.cancel()
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, "bad_http", "This is no HTTP request that we understand.")
+        self._respond_and_close(400, "bad_http", "This is not a valid HTTP/1.1 request.")
 
     @property
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _wait(self) -> None:
-        if self._patience is None:
-            self._patience = self.loop.call_later(self.header_seconds, self._give_up)
+    def _start_header_timer(self) -> None:
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(self.header_seconds, self._on_header_timeout)
 
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
 
-    def _give_up(self) -> None:
-        self._patience = None
+    def _on_header_timeout(self) -> None:
+        self._header_timer = None
         if not self._is_idle:
-            self._wait()  # the beginning of the next request came before the answer to this one
+            self._start_header_timer()  # the next request began before the response to this one ended
         elif self._in_headers:
             seconds = f"{self.header_seconds:g}"
-            self._refuse(408, "request_timeout", f"Send the whole of a request's headers within {seconds} s.")
+            self._respond_and_close(
+                408, "request_timeout", f"Send all headers of a request within {seconds} s."
+            )
         else:
             self._close()
 
-    def _refuse(self, status: int, code: str, detail: str) -> None:
+    def _respond_and_close(self, status: int, code: str, detail: str) -> None:
         if self._is_idle and not self.transport.is_closing():
-            answer = problem(status, code, detail, {"Connection": "close"})
+            response = problem(status, code, detail, {"Connection": "close"})
             lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
-            lines += [name + b": " + value for name, value in answer.raw_headers]
-            self.transport.write(b"\r\n".join([*lines, b"", bytes(answer.body)]))
+            lines += [name + b": " + value for name, value in response.raw_headers]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self._close()
 
     def _close(self) -> None:
         self.transport.close()
-        self.loop.call_later(self.header_seconds, self.transport.abort)  # though the answer is not taken
+        self.loop.call_later(
+            self.header_seconds, self.transport.abort
+        )  # even if the client does not read the response

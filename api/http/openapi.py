@@ -1,4 +1,4 @@
-"""What FastAPI can't know of the document: the problem schema, and what every guarded route may answer."""
+"""Complete the OpenAPI document: the problem schema, and the responses that many routes share."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from api.http.problems import documented
 from api.http.schemas import ProblemView
 
 _GUARDED = (401, 403, 429, 503)
-"""Answers of every route that asks who is calling."""
+"""Responses of every route that authenticates the caller."""
 _WITH_BODY = (400, 408, 413, 422)
-"""Answers of every route that reads a body."""
+"""Responses of every route that reads a body."""
 
 
-def describe(app: FastAPI, *, anonymous: bool) -> None:
-    """Complete the OpenAPI document whenever it is made."""
+def complete_openapi(app: FastAPI, *, anonymous: bool) -> None:
+    """Complete the OpenAPI document when it is generated."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -26,20 +26,20 @@ def describe(app: FastAPI, *, anonymous: bool) -> None:
         for path in document["paths"].values():
             for operation in path.values():
                 if "requestBody" in operation:
-                    _answer(operation, *_WITH_BODY)
+                    _add_responses(operation, *_WITH_BODY)
                 if "security" in operation:
-                    _guard(operation, anonymous=anonymous)
+                    _describe_security(operation, anonymous=anonymous)
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI documents it
 
 
-def _answer(operation: dict[str, Any], *statuses: int) -> None:
-    for status, answer in documented(*statuses).items():
-        operation["responses"].setdefault(str(status), answer)
+def _add_responses(operation: dict[str, Any], *statuses: int) -> None:
+    for status, response in documented(*statuses).items():
+        operation["responses"].setdefault(str(status), response)
 
 
-def _guard(operation: dict[str, Any], *, anonymous: bool) -> None:
-    _answer(operation, *_GUARDED)
+def _describe_security(operation: dict[str, Any], *, anonymous: bool) -> None:
+    _add_responses(operation, *_GUARDED)
     if anonymous and {} not in operation["security"]:
-        operation["security"] = [*operation["security"], {}]  # OpenAPI's way to say that a key is optional
+        operation["security"] = [*operation["security"], {}]  # the key is optional

@@ -1,4 +1,4 @@
-"""Branch of shared.errors → HTTP status and problem+json. The only file that knows both."""
+"""Map every error to an HTTP status and an `application/problem+json` body (RFC 9457)."""
 
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -38,16 +38,16 @@ _STATUS: dict[type[errors.KammertonError], int] = {
 
 
 def problem(
-    status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: int | None
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, **extensions: int | None
 ) -> JSONResponse:
-    """An answer as RFC 9457 has it. `more`: further fields of a ProblemView."""
+    """A problem response (RFC 9457). `extensions`: further fields of ProblemView."""
     view = ProblemView(
         type=f"urn:kammerton:problem:{code}",
         title=HTTPStatus(status).phrase,
         status=status,
         code=code,
         detail=detail,
-        **more,
+        **extensions,
     )
     if status == 503:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS), **(headers or {})}
@@ -59,7 +59,7 @@ def problem(
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of problems that a route can answer with."""
+    """The OpenAPI entries of the problems that a route responds with."""
     return {
         status: {
             "description": HTTPStatus(status).phrase,
@@ -70,29 +70,29 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Turn whatever is raised into a problem."""
+    """Respond to every exception with a problem."""
 
     @app.exception_handler(errors.KammertonError)
-    async def ours(request: Request, error: errors.KammertonError) -> Response:
+    async def handle_kammerton_error(request: Request, error: errors.KammertonError) -> Response:
         status = next((_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS), 500)
-        more = {name: getattr(error, name, None) for name in ("limit_bytes", "item")}
-        wait = (
+        extensions = {name: getattr(error, name, None) for name in ("limit_bytes", "item")}
+        headers = (
             {"Retry-After": str(error.retry_after_seconds)}
             if isinstance(error, errors.LimitReached)
             else None
         )
-        answer = problem(status, error.code, error.message, wait, **more)
-        return _answer(request, answer, error.message)
+        response = problem(status, error.code, error.message, headers, **extensions)
+        return _respond(request, response, error.message)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
+    async def handle_validation_error(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-        detail = f"{where}: {first['msg']}."
-        return _answer(request, problem(422, "invalid_parameter", detail), detail)
+        location = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+        detail = f"{location}: {first['msg']}."
+        return _respond(request, problem(422, "invalid_parameter", detail), detail)
 
     @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
+    async def handle_http_exception(request: Request, error: HTTPException) -> Response:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         detail = (
             error.detail
@@ -101,59 +101,59 @@ def add_error_handlers(app: FastAPI) -> None:
         )
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            allowed = _methods(request.app.routes, request.scope)
+            allowed = _allowed_methods(request.app.routes, request.scope)
             if not allowed:
-                return await http(request, HTTPException(404))
+                return await handle_http_exception(request, HTTPException(404))
             headers["Allow"] = ", ".join(sorted(allowed))
-        return _answer(request, problem(error.status_code, code, detail, headers), detail)
+        return _respond(request, problem(error.status_code, code, detail, headers), detail)
 
 
-def _methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
-    """All that this address takes; the router itself knows those of the first route that fits."""
-    fits = [route for route in _each(routes) if route.matches(scope)[0] is not Match.NONE]
-    fits = [route for route in fits if route.include_in_schema] or fits
-    of_this = [route.methods or set() for route in fits if route.path == fits[0].path]
-    return set[str]().union(*of_this)
+def _allowed_methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
+    """The methods of all routes with this path. The router only reports those of the first one."""
+    matching = [route for route in _flatten(routes) if route.matches(scope)[0] is not Match.NONE]
+    matching = [route for route in matching if route.include_in_schema] or matching
+    methods = [route.methods or set() for route in matching if route.path == matching[0].path]
+    return set[str]().union(*methods)
 
 
-def _each(routes: Iterable[BaseRoute]) -> Iterator[Route]:
-    """Routes as deep as they are included, without those that take any address."""
+def _flatten(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    """All routes, including those of included routers, except catch-all routes."""
     for route in routes:
-        inner = getattr(route, "original_router", None)
+        inner = getattr(route, "original_router", None)  # private: see tests/unit/test_private_interfaces.py
         if inner is not None:
-            yield from _each(inner.routes)
+            yield from _flatten(inner.routes)
         elif isinstance(route, Route) and not route.path.endswith(":path}"):
             yield route
 
 
-def bug(request: Request) -> Response:
-    """The answer to a request that met a mistake of ours."""
-    detail = "Something went wrong on our side; it was logged."
-    return _answer(request, problem(500, "internal", detail), detail)
+def internal_error(request: Request) -> Response:
+    """The response to a request that raised an unexpected exception."""
+    detail = "An internal error occurred. It has been logged."
+    return _respond(request, problem(500, "internal", detail), detail)
 
 
-def _answer(request: Request, answer: JSONResponse, detail: str) -> Response:
-    """The problem itself, or a page that says the same to a person."""
+def _respond(request: Request, response: JSONResponse, detail: str) -> Response:
+    """The problem, or for a browser a page that says the same."""
     if not wants_page(request):
-        answer.headers.update(getattr(request.state, "answer_headers", {}))
-        return answer
-    headline = _HEADLINES.get(answer.status_code, "That did not work")
-    context = {"headline": headline, "detail": detail, "way_on": "/", "way_on_label": "To the first page"}
-    told = page(request, "message.html", context, status=answer.status_code)
-    if "retry-after" in answer.headers:
-        told.headers["Retry-After"] = answer.headers["retry-after"]
-    return told
+        response.headers.update(getattr(request.state, "answer_headers", {}))
+        return response
+    headline = _HEADLINES.get(response.status_code, "That did not work")
+    context = {"headline": headline, "detail": detail, "link": "/", "link_label": "Go to the start page"}
+    html = page(request, "message.html", context, status=response.status_code)
+    if "retry-after" in response.headers:
+        html.headers["Retry-After"] = response.headers["retry-after"]
+    return html
 
 
 _HEADLINES = {
-    404: "There is nothing here",
+    404: "Page not found",
     413: "This file is too large",
-    415: "This is no sound file",
-    429: "One moment, please",
-    500: "Something broke on our side",
-    503: "We are busy or away",
+    415: "Unsupported audio format",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "The service is busy or unavailable",
 }
 _HINTS = {
-    "not_found": "There is nothing here; the API is described at /docs.",
-    "method_not_allowed": "This address does not take that method; the API is described at /docs.",
+    "not_found": "This address does not exist. See /docs for the API.",
+    "method_not_allowed": "This address does not support that method. See /docs for the API.",
 }

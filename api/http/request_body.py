@@ -1,4 +1,4 @@
-"""A small JSON body as a model. Refuses what is no JSON, too long, or not as the model has it."""
+"""Read a request body: as a stream of chunks, or as a small JSON document."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from shared.errors import BadRequest, TooLarge, UploadAborted
 async def received(
     request: Request, pace: MinRateTimeout, digest: "hashlib._Hash | None" = None
 ) -> AsyncIterator[bytes]:
-    """The body's chunks as they come. Raises UploadAborted, UploadStalled."""
+    """Yield the body's chunks as they arrive. Raises UploadAborted, UploadStalled."""
     stream = request.stream()
     while True:
         try:
@@ -34,29 +34,31 @@ async def received(
 
 
 JSON = "application/json"
-_LONGEST_BYTES = 64 * 1024
+_MAX_JSON_BYTES = 64 * 1024
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def is_json(request: Request) -> bool:
-    """Whether the body says that it is JSON."""
+    """Whether Content-Type is `application/json`."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower() == JSON
 
 
 async def read_json(
-    request: Request, model: type[Model], *, pace: MinRateTimeout, most_bytes: int = _LONGEST_BYTES
+    request: Request, model: type[Model], *, pace: MinRateTimeout, most_bytes: int = _MAX_JSON_BYTES
 ) -> tuple[Model, bytes]:
-    """The model, and the bytes that it came as. Raises BadRequest, TooLarge, RequestValidationError."""
+    """The parsed model and the raw bytes. Raises BadRequest, TooLarge, RequestValidationError."""
     raw = bytearray()
     async for chunk in received(request, pace):
         raw += chunk
         if len(raw) > most_bytes:
-            raise TooLarge(f"JSON is taken up to {most_bytes:,} bytes here.", limit_bytes=most_bytes)
+            raise TooLarge(
+                f"The JSON body is too large. Send at most {most_bytes:,} bytes.", limit_bytes=most_bytes
+            )
     try:
         return model.model_validate_json(bytes(raw)), bytes(raw)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         if found[0]["type"] == "json_invalid":
-            raise BadRequest("The body is not JSON.", code="bad_json") from error
+            raise BadRequest("The body is not valid JSON.", code="bad_json") from error
         raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in found]) from error

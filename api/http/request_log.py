@@ -1,4 +1,4 @@
-"""Every request gets an id, one line in the log, and an answer, even from a bug. Pure ASGI middleware."""
+"""Middleware that gives each request an id, a log line, metrics and a span, and responds 500 to a bug."""
 
 import re
 import secrets
@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.problems import bug
+from api.http.problems import internal_error
 from shared.observability.logs import get_logger, log_context
 from shared.observability.metrics import BUGS, LATENCY, REQUESTS, MetricsBuffer, increment, observe
 from shared.observability.traces import Span, TraceContext, Traces, new_trace_context, parse_traceparent
@@ -16,14 +16,14 @@ from shared.observability.traces import Span, TraceContext, Traces, new_trace_co
 _log = get_logger(__name__)
 
 HEADER = "X-Request-ID"
-_GOOD_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,64}", re.ASCII)
+_VALID_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,64}", re.ASCII)
 _JOB_PATH = re.compile(r"/(?:v1|admin/api)/(?:jobs|uploads)/([A-Za-z0-9_-]{1,64})(?:/|$)", re.ASCII)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_UNLOGGED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestLog:
-    """The outermost middleware of ours. Puts `request_id` into the request's state and every log line."""
+    """The outermost middleware. Puts `request_id` into the request's state and into every log line."""
 
     def __init__(self, app: ASGIApp, *, tally: MetricsBuffer, traces: Traces) -> None:
         self._app = app
@@ -31,38 +31,42 @@ class RequestLog:
         self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve the request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request_id = request_id_of(Headers(scope=scope).get(HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        of_job = _JOB_PATH.match(scope["path"])
-        place = self._place(scope) if self._traces.is_on and scope["path"] not in _QUIET else None
+        job_match = _JOB_PATH.match(scope["path"])
+        context = (
+            self._trace_context(scope)
+            if self._traces.is_on and scope["path"] not in _UNLOGGED_PATHS
+            else None
+        )
         with log_context(
             request_id=request_id,
-            job_id=of_job[1] if of_job else None,
-            trace_id=place.trace_id if place else None,
-            traceparent=str(place) if place else None,
+            job_id=job_match[1] if job_match else None,
+            trace_id=context.trace_id if context else None,
+            traceparent=str(context) if context else None,
         ):
-            began = time.time()
+            started_at = time.time()
             exchange = _Exchange(scope, send, request_id, self._tally)
             await exchange.run(self._app, receive)
-            if place is not None:
-                self._traces.record(exchange.span(place, began=began))
+            if context is not None:
+                self._traces.record(exchange.span(context, started_at=started_at))
 
-    def _place(self, scope: Scope) -> TraceContext:
+    def _trace_context(self, scope: Scope) -> TraceContext:
         parent = parse_traceparent(Headers(scope=scope).get("traceparent"))
-        scope["state"]["parent_place"] = parent
+        scope["state"]["parent_trace_context"] = parent
         return parent.child() if parent else new_trace_context()
 
 
-def request_id_of(given: str | None) -> str:
-    """The client's id if it is short and harmless in a log, else a new one."""
-    return given if given and _GOOD_ID.fullmatch(given) else secrets.token_hex(16)
+def request_id_of(client_id: str | None) -> str:
+    """The client's id if it is short and safe to log, otherwise a new one."""
+    return client_id if client_id and _VALID_ID.fullmatch(client_id) else secrets.token_hex(16)
 
 
 class _Exchange:
-    """One request and what is answered."""
+    """One request and its response."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str, tally: MetricsBuffer) -> None:
         self._tally = tally
@@ -73,27 +77,27 @@ class _Exchange:
         self._bytes_sent = 0
 
     async def run(self, app: ASGIApp, receive: Receive) -> None:
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             await app(self._scope, receive, self.send)
         except Exception as error:
             _log.error("unexpected_error", exc_info=error)
             self._tally.add(increment(BUGS))
             if self._status is not None:
-                raise  # too late for an answer: the server must close the connection
-            await bug(Request(self._scope))(self._scope, receive, self.send)
+                raise  # the response has begun: the server must close the connection
+            await internal_error(Request(self._scope))(self._scope, receive, self.send)
         finally:
-            self._write(time.perf_counter() - began)
+            self._write(time.perf_counter() - started)
 
-    def span(self, place: TraceContext, *, began: float) -> Span:
-        """What happened, for a trace."""
+    def span(self, context: TraceContext, *, started_at: float) -> Span:
+        """The request as a span of a trace."""
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         route = route_of(self._scope)
         return Span(
             name=f"{method} {route}",
-            place=place,
-            parent=self._scope["state"]["parent_place"],
-            began=began,
+            place=context,
+            parent=self._scope["state"]["parent_trace_context"],
+            began=started_at,
             ended=time.time(),
             kind="server",
             failed=self._status is None or self._status >= 500,
@@ -114,15 +118,15 @@ class _Exchange:
         await self._send(message)
 
     def _write(self, seconds: float) -> None:
-        quiet = self._scope["path"] in _QUIET and self._status is not None and self._status < 500
+        unlogged = self._scope["path"] in _UNLOGGED_PATHS and self._status is not None and self._status < 500
         route, method = route_of(self._scope), self._scope["method"]
-        if self._scope["path"] not in _QUIET:
+        if self._scope["path"] not in _UNLOGGED_PATHS:
             status = str(self._status or "none")
             self._tally.add(increment(REQUESTS, method if method in _METHODS else "other", route, status))
             self._tally.add(observe(LATENCY, seconds, route))
         caller = self._scope["state"].get("caller")
-        (_log.debug if quiet else _log.info)(
-            "request",
+        (_log.debug if unlogged else _log.info)(
+            "request_handled",
             method=method,
             route=route,
             status=self._status,
@@ -133,5 +137,5 @@ class _Exchange:
 
 
 def route_of(scope: Scope) -> str:
-    """The route's pattern: unlike paths there are few of them, and no client writes them."""
+    """The pattern of the route. Unlike a path, a client can't choose it, and there are few of them."""
     return str(getattr(scope.get("route"), "path", "unknown"))

@@ -1,4 +1,4 @@
-"""What every answer tells browsers, and which hosts and proxies are believed. Pure ASGI."""
+"""Middleware for browsers and proxies: CORS, security headers, allowed hosts, trusted proxies."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -12,15 +12,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from api.config import Web
 from api.http.problems import problem
 
-_READABLE = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
-_TUS_REQUEST = (
+_EXPOSED_HEADERS = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_TUS_REQUEST_HEADERS = (
     "Tus-Resumable",
     "Upload-Length",
     "Upload-Metadata",
     "Upload-Offset",
     "X-HTTP-Method-Override",
 )
-_TUS_ANSWER = (
+_TUS_RESPONSE_HEADERS = (
     "Tus-Extension",
     "Tus-Max-Size",
     "Tus-Resumable",
@@ -33,12 +33,12 @@ _TUS_ANSWER = (
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-def add_web(app: FastAPI, web: Web) -> None:
-    """Add the middleware. Call it after all that is to lie within."""
-    if web.cors_origins:
+def add_http_middleware(app: FastAPI, config: Web) -> None:
+    """Add the middleware. What is added later lies outside of it."""
+    if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=web.cors_origins,
+            allow_origins=config.cors_origins,
             allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
             allow_headers=(
                 "Authorization",
@@ -47,20 +47,20 @@ def add_web(app: FastAPI, web: Web) -> None:
                 "Idempotency-Key",
                 "If-None-Match",
                 "X-Request-ID",
-                *_TUS_REQUEST,
+                *_TUS_REQUEST_HEADERS,
             ),
-            expose_headers=(*_READABLE, *_TUS_ANSWER),
+            expose_headers=(*_EXPOSED_HEADERS, *_TUS_RESPONSE_HEADERS),
             max_age=3600,
         )
-    if web.hosts:
-        app.add_middleware(KnownHosts, hosts=web.hosts)
-    app.add_middleware(BrowserHeaders, storage_url=web.storage_url)
-    if web.proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(web.proxies))
+    if config.hosts:
+        app.add_middleware(AllowedHosts, hosts=config.hosts)
+    app.add_middleware(SecurityHeaders, storage_url=config.storage_url)
+    if config.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(config.proxies))
 
 
-class BrowserHeaders:
-    """Forbids browsers whatever our pages do not need. A route that sets one of these itself is right."""
+class SecurityHeaders:
+    """Forbids browsers what our pages don't need. A route may set these headers itself."""
 
     def __init__(self, app: ASGIApp, *, storage_url: str | None = None) -> None:
         self._app = app
@@ -72,18 +72,18 @@ class BrowserHeaders:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve the request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
 
-        async def marked(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._mark(scope, MutableHeaders(scope=message))
+                self._add_headers(scope, MutableHeaders(scope=message))
             await send(message)
 
-        await self._app(scope, receive, marked)
+        await self._app(scope, receive, send_with_headers)
 
-    def _mark(self, scope: Scope, headers: MutableHeaders) -> None:
+    def _add_headers(self, scope: Scope, headers: MutableHeaders) -> None:
         policy = _DATA_POLICY
         if headers.get("content-type", "").startswith("text/html"):
             policy = self._page_policy
@@ -97,26 +97,28 @@ class BrowserHeaders:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
-class KnownHosts:
-    """Refuses requests for names that are not ours: links and caches could be poisoned with them."""
+class AllowedHosts:
+    """Refuses requests for other hosts: they could poison links and caches."""
 
     def __init__(self, app: ASGIApp, *, hosts: Sequence[str]) -> None:
         self._app = app
         self._exact = frozenset(host.lower() for host in hosts if not host.startswith("*."))
-        self._endings = tuple(host[1:].lower() for host in hosts if host.startswith("*."))
+        self._suffixes = tuple(host[1:].lower() for host in hosts if host.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it. Health checks come by address."""
+        """Serve the request, or respond 400. Health checks may use an IP address."""
         if scope["type"] != "http" or scope["path"] in {"/healthz", "/readyz", "/metrics"}:
             return await self._app(scope, receive, send)
-        host = _name(Headers(scope=scope).get("host", ""))
-        if host in self._exact or (self._endings and host.endswith(self._endings)):
+        host = _host_name(Headers(scope=scope).get("host", ""))
+        if host in self._exact or (self._suffixes and host.endswith(self._suffixes)):
             return await self._app(scope, receive, send)
-        answer = problem(400, "unknown_host", "The Host header names none of ours (KAMMERTON_ALLOWED_HOSTS).")
-        await answer(scope, receive, send)
+        response = problem(
+            400, "unknown_host", "The Host header is not an allowed host. Check KAMMERTON_ALLOWED_HOSTS."
+        )
+        await response(scope, receive, send)
 
 
-def _name(host: str) -> str:
-    """The name without its port; IPv6 addresses keep their brackets."""
+def _host_name(host: str) -> str:
+    """The name without its port. An IPv6 address keeps its brackets."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdigit() else host).lower()

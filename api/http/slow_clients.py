@@ -1,7 +1,8 @@
-"""How long we wait for one client: one rule for silence and for slowness.
+"""Time out clients that send a body too slowly. One rule covers silence and slowness.
 
-A client has so many seconds in hand. Waiting for it spends them, what it sends earns them back, at the least
-rate that it must keep. While others wait for memory, the rate is higher and there are fewer seconds.
+Each client has a budget of seconds. Waiting for it spends the budget, and each byte that it
+sends refills it at the minimum rate. While other uploads wait for memory, the rate is higher and the budget
+smaller.
 """
 
 import asyncio
@@ -14,95 +15,98 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import UploadStalled
 
-_BUSY_SECONDS = 5.0
-_BUSY_TIMES = 8
+_CONTENDED_SECONDS = 5.0
+_CONTENDED_FACTOR = 8
 
 
 @dataclass(slots=True)
-class _Purse:
-    most_seconds: float
-    least_rate: float
-    """Bytes/s."""
+class _TimeBudget:
+    max_seconds: float
+    min_bytes_per_second: float
     seconds: float
 
     def spend(self, seconds: float) -> None:
         self.seconds = max(0.0, self.seconds - seconds)
 
-    def earn(self, size_bytes: int) -> None:
-        self.seconds = min(self.most_seconds, self.seconds + size_bytes / self.least_rate)
+    def refill(self, size_bytes: int) -> None:
+        self.seconds = min(self.max_seconds, self.seconds + size_bytes / self.min_bytes_per_second)
 
 
 class MinRateTimeout:
-    """One client's time in hand. Only time spent waiting for the client counts, not our own."""
+    """The time budget of one client. Only the time spent waiting for the client counts."""
 
     def __init__(
         self, *, idle_seconds: float, least_bytes_per_second: float, busy: Callable[[], bool] = lambda: False
     ) -> None:
-        """*busy* says whether others wait for memory right now."""
-        brief = min(_BUSY_SECONDS, idle_seconds)
-        self._calm = _Purse(idle_seconds, least_bytes_per_second, idle_seconds)
-        self._brisk = _Purse(brief, least_bytes_per_second * _BUSY_TIMES, brief)
+        """*busy* tells whether other uploads wait for memory now."""
+        contended_seconds = min(_CONTENDED_SECONDS, idle_seconds)
+        self._normal = _TimeBudget(idle_seconds, least_bytes_per_second, idle_seconds)
+        self._contended = _TimeBudget(
+            contended_seconds, least_bytes_per_second * _CONTENDED_FACTOR, contended_seconds
+        )
         self._busy = busy
         self._timeout: asyncio.Timeout | None = None
 
     def received(self, size_bytes: int) -> None:
-        """The client sent something."""
-        self._calm.earn(size_bytes)
-        self._brisk.earn(size_bytes)
+        """Count bytes that the client sent."""
+        self._normal.refill(size_bytes)
+        self._contended.refill(size_bytes)
 
     def hurry(self) -> None:
-        """Others begin to wait: a client that we are waiting for has less time from here on."""
+        """Shorten the current wait, because other uploads began to wait for memory."""
         if self._timeout is not None and not self._timeout.expired():
-            soon = asyncio.get_running_loop().time() + self._brisk.most_seconds
-            self._timeout.reschedule(min(self._timeout.when() or soon, soon))
+            latest = asyncio.get_running_loop().time() + self._contended.max_seconds
+            self._timeout.reschedule(min(self._timeout.when() or latest, latest))
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Wait for the client inside. Raises UploadStalled when its time is up."""
+        """Time the wait for the client in the `with` block. Raises UploadStalled when the budget is spent."""
         loop = asyncio.get_running_loop()
-        since = loop.time()
-        purse = self._brisk if self._busy() else self._calm
+        started = loop.time()
+        budget = self._contended if self._busy() else self._normal
         try:
-            async with asyncio.timeout(purse.seconds) as self._timeout:
+            async with asyncio.timeout(budget.seconds) as self._timeout:
                 yield
         except TimeoutError:
             raise UploadStalled(
-                "The upload stopped, or came too slowly; send the file again over a faster connection."
+                "The upload stopped or was too slow. Upload the file again over a faster connection."
             ) from None
         finally:
             self._timeout = None
-            waited = loop.time() - since
-            self._calm.spend(waited)
-            self._brisk.spend(waited)
+            waited = loop.time() - started
+            self._normal.spend(waited)
+            self._contended.spend(waited)
 
 
 class BodyTimeout:
-    """Answers 408 to a client that stops in the middle of a body, or sends it too slowly."""
+    """Middleware that responds 408 to a client that stops in the middle of a body, or sends it too slowly."""
 
     def __init__(self, app: ASGIApp, *, idle_seconds: float, least_bytes_per_second: float) -> None:
         self._app = app
         self._idle_seconds = idle_seconds
-        self._least_rate = least_bytes_per_second
+        self._min_bytes_per_second = least_bytes_per_second
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve the request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        pace = MinRateTimeout(idle_seconds=self._idle_seconds, least_bytes_per_second=self._least_rate)
+        timeout = MinRateTimeout(
+            idle_seconds=self._idle_seconds, least_bytes_per_second=self._min_bytes_per_second
+        )
         ended = False
 
-        async def in_time() -> Message:
+        async def receive_in_time() -> Message:
             nonlocal ended
             if ended:
-                return await receive()  # waits for the client to hang up
+                return await receive()  # returns when the client disconnects
             try:
-                async with pace.waiting():
+                async with timeout.waiting():
                     message = await receive()
             except UploadStalled:
-                detail = "The request's body stopped, or came too slowly; send it again."
+                detail = "The request body stopped or was too slow. Send the request again."
                 raise HTTPException(408, detail) from None
-            pace.received(len(message.get("body", b"")))
+            timeout.received(len(message.get("body", b"")))
             ended = not message.get("more_body", False)
             return message
 
-        await self._app(scope, in_time, send)
+        await self._app(scope, receive_in_time, send)

@@ -1,4 +1,4 @@
-"""Templates, static files and the headers of pages. No page may load anything from another host."""
+"""Render pages, serve static files. A page may not load anything from another host."""
 
 import hashlib
 from collections.abc import Mapping
@@ -32,19 +32,19 @@ PAGE_HEADERS = {
 
 
 class Assets(StaticFiles):
-    """Static files. An address with a version never changes its content, so it may be kept for ever."""
+    """Static files. A URL with a version never changes its content, so browsers may cache it forever."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file."""
-        answer = await super().get_response(path, scope)
-        kept = b"v=" in scope.get("query_string", b"")
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if kept else "no-cache"
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        return answer
+        response = await super().get_response(path, scope)
+        versioned = b"v=" in scope.get("query_string", b"")
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 def assets() -> Assets:
-    """What to mount at /static."""
+    """The app to mount at /static."""
     return Assets(directory=STATIC)
 
 
@@ -57,7 +57,7 @@ def page(
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person looks at the answer: a browser that follows a link or sends a form."""
+    """Whether the client is a browser that follows a link or sends a form."""
     return "text/html" in request.headers.get("accept", "")
 
 
@@ -85,13 +85,13 @@ def _templates() -> Environment:
 
 @cache
 def _asset(name: str) -> str:
-    """The address of a static file, with its content's hash."""
+    """The URL of a static file, with the hash of its content."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
 
 
 def in_bytes(count: float | None) -> str:
-    """A size for people."""
+    """A readable size, for example `3.1 MB`."""
     if count is None:
         return "–"
     for unit in ("B", "kB", "MB", "GB"):
@@ -102,7 +102,7 @@ def in_bytes(count: float | None) -> str:
 
 
 def in_seconds(seconds: float | None) -> str:
-    """A length of time for people."""
+    """A readable duration, for example `2 min 5 s`."""
     if seconds is None:
         return "–"
     if seconds < 1:
@@ -124,16 +124,20 @@ def in_cents(cents: float | None) -> str:
 
 
 def apart(cents: float) -> str:
-    """A deviation in words, up to the pitch that it is from."""
+    """A deviation in words, for example `3.1 cents above`."""
     return f"{abs(cents):.1f} cents {'above' if cents > 0 else 'below'}"
 
 
-def _moment(at: float | None) -> str:
-    return "–" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def _moment(timestamp: float | None) -> str:
+    return (
+        "–" if timestamp is None else datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    )
 
 
-def _iso(at: float | None) -> str:
-    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+def _iso(timestamp: float | None) -> str:
+    return (
+        "" if timestamp is None else datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds")
+    )
 
 
 def origin(request: Request) -> str:

@@ -37,7 +37,7 @@ def jobs_router(
         position = jobs.queue_position(job) if job.state is JobState.QUEUED else None
         wait_seconds = wait_estimate.wait_seconds(job, position)
         view = JobView.of(job, queue_position=position, queue_wait_seconds=wait_seconds)
-        return JobDetailView.with_deliveries(view, webhooks.of_job(job))
+        return JobDetailView.with_deliveries(view, webhooks.deliveries_of_job(job))
 
     @router.get(
         "/{job_id}",

@@ -2,4 +2,5 @@
 import { follow } from "./song.js";
 
 const card = document.querySelector("#live .song");
-if (card && card.querySelector(".going")) follow(card, { heading: "h1", onEnd: () => location.reload() });
+if (card && card.querySelector(".going"))
+  follow(card, { heading: "h1", onEnd: () => location.reload() });

@@ -23,7 +23,11 @@ function play(button) {
   gain.connect(context.destination);
   gain.gain.linearRampToValueAtTime(0.3, now + 0.02);
   gain.gain.setTargetAtTime(0, now + 0.4, 1.6);
-  const oscillators = [[1, 1], [2, 0.12], [6.27, 0.015]].map(([ratio, level]) => {
+  const oscillators = [
+    [1, 1],
+    [2, 0.12],
+    [6.27, 0.015],
+  ].map(([ratio, level]) => {
     const part = new GainNode(context, { gain: level });
     const oscillator = new OscillatorNode(context, { frequency: hz * ratio });
     oscillator.connect(part).connect(gain);

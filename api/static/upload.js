@@ -11,7 +11,9 @@ function explained(xhr) {
   let detail = "";
   try {
     detail = JSON.parse(xhr.responseText).detail;
-  } catch { /* not ours: a proxy's page */ }
+  } catch {
+    /* not ours: a proxy's page */
+  }
   if (xhr.status === 0) return new Error("The connection was lost.");
   return new Refused(detail || `The server answered ${xhr.status}.`);
 }
@@ -22,7 +24,12 @@ function send(method, url, { body = null, headers = {}, onProgress = () => {}, s
     const abort = () => xhr.abort();
     signal.addEventListener("abort", abort, { once: true });
     xhr.open(method, url);
-    for (const [name, value] of Object.entries({ Accept: "application/json", ...credentials(), ...headers })) xhr.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries({
+      Accept: "application/json",
+      ...credentials(),
+      ...headers,
+    }))
+      xhr.setRequestHeader(name, value);
     xhr.upload.onprogress = (event) => onProgress(event.loaded);
     xhr.onloadend = () => {
       signal.removeEventListener("abort", abort);
@@ -49,11 +56,23 @@ export async function sendResumable(file, upload, { url, startSeconds, onProgres
   const metadata = { filename: file.name, filetype: file.type || "application/octet-stream" };
   if (startSeconds) metadata.start_seconds = startSeconds;
   const begun = await send("POST", url, {
-    headers: { ...TUS, "Upload-Length": file.size, "Upload-Metadata": Object.entries(metadata).map(([key, value]) => `${key} ${inBase64(value)}`).join(",") },
+    headers: {
+      ...TUS,
+      "Upload-Length": file.size,
+      "Upload-Metadata": Object.entries(metadata)
+        .map(([key, value]) => `${key} ${inBase64(value)}`)
+        .join(","),
+    },
     signal,
   });
-  const address = new URL(begun.getResponseHeader("Location"), new URL(url, location.href)).pathname;
-  signal.addEventListener("abort", () => fetch(address, { method: "DELETE", headers: { ...TUS, ...credentials() } }).catch(() => {}), { once: true });
+  const address = new URL(begun.getResponseHeader("Location"), new URL(url, location.href))
+    .pathname;
+  signal.addEventListener(
+    "abort",
+    () =>
+      fetch(address, { method: "DELETE", headers: { ...TUS, ...credentials() } }).catch(() => {}),
+    { once: true },
+  );
   let offset = 0;
   let failures = 0;
   while (true) {
@@ -73,7 +92,11 @@ export async function sendResumable(file, upload, { url, startSeconds, onProgres
       const from = offset;
       const sent = await send("PATCH", address, {
         body: file.slice(offset),
-        headers: { ...TUS, "Upload-Offset": offset, "Content-Type": "application/offset+octet-stream" },
+        headers: {
+          ...TUS,
+          "Upload-Offset": offset,
+          "Content-Type": "application/offset+octet-stream",
+        },
         onProgress: (loaded) => onProgress(from + loaded),
         signal: either,
       });
@@ -86,7 +109,11 @@ export async function sendResumable(file, upload, { url, startSeconds, onProgres
         upload.interrupted = true;
         continue;
       }
-      const hopeless = error instanceof Refused && error.status < 500 && error.status !== 408 && error.status !== 409;
+      const hopeless =
+        error instanceof Refused &&
+        error.status < 500 &&
+        error.status !== 408 &&
+        error.status !== 409;
       failures += 1;
       if (hopeless || failures >= TRIES) throw error;
       await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** failures));

@@ -17,20 +17,27 @@ export function rememberKey(key) {
   try {
     if (key) sessionStorage.setItem(KEY, key);
     else sessionStorage.removeItem(KEY);
-  } catch { /* a private window */ }
+  } catch {
+    /* a private window */
+  }
 }
 
 export function sentence(stage, position, attempt) {
   switch (stage) {
-    case "uploading": return "Uploading.";
+    case "uploading":
+      return "Uploading.";
     case "waiting":
       if (position === 0) return "Next in line.";
-      if (position === 1) return "Waiting: one song is before this one.";
-      return position > 1 ? `Waiting: ${position} songs are before this one.` : "Waiting.";
-    case "waiting_to_retry": return "Something went wrong; we will try once more in a moment.";
-    case "listening": return attempt > 1 ? `Listening, attempt ${attempt}…` : "Listening…";
-    case "canceling": return "Canceling…";
-    default: return "Done.";
+      if (position === 1) return "Waiting. 1 song is ahead of this one.";
+      return position > 1 ? `Waiting. ${position} songs are ahead of this one.` : "Waiting.";
+    case "waiting_to_retry":
+      return "Something went wrong. We will try again in a moment.";
+    case "listening":
+      return attempt > 1 ? `Analyzing, attempt ${attempt}…` : "Analyzing…";
+    case "canceling":
+      return "Canceling…";
+    default:
+      return "Done.";
   }
 }
 
@@ -54,7 +61,9 @@ export function watch(id, told) {
   };
   const poll = async () => {
     try {
-      const answer = await fetch(`/v1/jobs/${id}`, { headers: { Accept: "application/json", ...credentials() } });
+      const answer = await fetch(`/v1/jobs/${id}`, {
+        headers: { Accept: "application/json", ...credentials() },
+      });
       if (answer.status === 404) return end(told.onGone);
       if (answer.ok) {
         const job = await answer.json();
@@ -62,11 +71,14 @@ export function watch(id, told) {
         const stage = job.state === "running" ? "listening" : "waiting";
         told.onProgress(sentence(stage, job.queue_position, job.attempts), stage);
       }
-    } catch { /* the network is away: ask again */ }
+    } catch {
+      /* the network is away: ask again */
+    }
     if (!over) timer = setTimeout(poll, POLL_MS);
   };
 
-  if (!("EventSource" in window) || "Authorization" in credentials()) { // an EventSource can't send a key
+  if (!("EventSource" in window) || "Authorization" in credentials()) {
+    // an EventSource can't send a key
     poll();
     return stop;
   }

@@ -1,4 +1,4 @@
-"""The try-it page and the page of one result: `/` and `/jobs/{id}`. They work without a script."""
+"""The start page and the page of one result: `/` and `/jobs/{id}`. They also work without JavaScript."""
 
 import math
 import time
@@ -12,30 +12,31 @@ from fastapi.responses import HTMLResponse
 from api.access.authentication import identify
 from api.http.templating import origin, page
 from api.jobs.event_stream import stage_of
-from api.web import charts as pictures
-from api.web import report_text as words
+from api.web import report_text
+from api.web.charts import histogram_chart, spectrum_chart
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import NotFound
 from shared.ports.jobs import JobStore
 
 _TUS = "/v1/tus"
-"""Resumable uploads: with them, a large file can be paused."""
+"""Resumable uploads: with them, a large upload can be paused."""
 _RULER_HZ = (425.0, 447.0)
 _RULER_WIDTH = 800.0
-_STAGE_WORDS = {
-    "uploading": "uploading",
-    "waiting": "waiting",
-    "waiting_to_retry": "trying again soon",
-    "listening": "listening",
-    "canceling": "canceling",
-    "done": "done",
+_LABELED_HZ = frozenset({432, 440, 442})
+_STAGE_LABELS = {"waiting_to_retry": "retrying soon", "listening": "analyzing"}
+_NOT_FOUND = {
+    "headline": "This result is gone",
+    "detail": "Results are deleted some time after the analysis. If the address has a typing error, correct "
+    "it. Otherwise upload the song again: it takes seconds.",
+    "link": "/",
+    "link_label": "Try a song",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """One line of the ruler on the try-it page."""
+    """One line of the ruler on the start page."""
 
     x: float
     height: int
@@ -43,17 +44,17 @@ class Tick:
 
 
 def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> APIRouter:
-    """The public pages. `anonymous`: no API key is needed to try it."""
+    """The public pages. `anonymous`: whether songs can be uploaded without an API key."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def try_it(request: Request) -> HTMLResponse:
+    def start_page(request: Request) -> HTMLResponse:
         return page(
             request,
-            "try.html",
+            "start.html",
             {
                 "ruler": _ruler(),
-                "most_bytes": max_upload_bytes,
+                "max_bytes": max_upload_bytes,
                 "origin": origin(request),
                 "tus": _TUS if _TUS in request.app.openapi()["paths"] else "",
                 "anonymous": anonymous,
@@ -61,11 +62,11 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
         )
 
     @router.get("/jobs/{job_id}")
-    async def result(request: Request, job_id: Annotated[str, Path(max_length=128)]) -> HTMLResponse:
+    async def result_page(request: Request, job_id: Annotated[str, Path(max_length=128)]) -> HTMLResponse:
         try:
-            context = await song(request, job_id)
+            context = await read_song(request, job_id)
         except NotFound:
-            return page(request, "message.html", _GONE, status=404)
+            return page(request, "message.html", _NOT_FOUND, status=404)
         return page(request, "job.html", context | {"heading": "h1", "linked": False})
 
     @router.get("/jobs/{job_id}/card")
@@ -74,10 +75,10 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
         job_id: Annotated[str, Path(max_length=128)],
         heading: Annotated[Literal["h1", "h2", "h3"], Query()] = "h3",
     ) -> HTMLResponse:
-        context = await song(request, job_id)
+        context = await read_song(request, job_id)
         return page(request, "_song.html", context | {"heading": heading, "linked": heading != "h1"})
 
-    async def song(request: Request, job_id: str) -> dict[str, object]:
+    async def read_song(request: Request, job_id: str) -> dict[str, object]:
         caller = await identify(request)
         job = await run_in_threadpool(jobs.get, job_id)
         caller.check_sees(job)
@@ -88,64 +89,57 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
 
 
 def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, object]:
-    """What `_song.html` shows of a job."""
-    now = stage_of(job, now=time.time())
+    """The variables of `_song.html`."""
+    current_stage = stage_of(job, now=time.time())
     context: dict[str, object] = {
         "job": job,
         "origin": origin,
-        "answer": words.answer(job),
-        "stage_word": _STAGE_WORDS[now],
-        "stage_sentence": _stage_sentence(now, position, job),
+        "answer": report_text.answer(job),
+        "stage_label": _STAGE_LABELS.get(current_stage, current_stage),
+        "stage_sentence": _stage_sentence(current_stage, position, job),
     }
     if job.report is None:
         return context
     tuning = job.report.tuning
-    found = tuning.a4_hz is not None and job.report.tuning.verdict != "inconclusive"
+    is_found = tuning.a4_hz is not None and tuning.verdict != "inconclusive"
     return context | {
-        "standard": words.standard(tuning),
-        "compare_hz": words.compare_hz(tuning),
-        "off_hz": words.uncertainty_hz(tuning),
-        "confidence": words.confidence(tuning) if found else None,
-        "remarks": words.remarks(job.report) if found else [],
-        "histogram": pictures.histogram(tuning),
-        "spectrum": pictures.spectrum(tuning),
+        "standard": report_text.standard(tuning),
+        "compare_hz": report_text.compare_hz(tuning),
+        "uncertainty_hz": report_text.uncertainty_hz(tuning),
+        "confidence": report_text.confidence(tuning) if is_found else None,
+        "remarks": report_text.remarks(job.report) if is_found else [],
+        "histogram": histogram_chart(tuning),
+        "spectrum": spectrum_chart(tuning),
     }
 
 
-_GONE = {
-    "headline": "This result is gone",
-    "detail": "Results are kept for a while and then forgotten, with everything that belonged to them; or "
-    "the address has a typing error. Upload the song again: it takes seconds.",
-    "way_on": "/",
-    "way_on_label": "Try a song",
-}
-
-
-def _stage_sentence(now: str, position: int | None, job: Job) -> str:
-    match now:
+def _stage_sentence(current_stage: str, position: int | None, job: Job) -> str:
+    match current_stage:
         case "waiting" if position == 0:
             return "Next in line."
         case "waiting" if position == 1:
-            return "Waiting: one song is before this one."
+            return "Waiting. 1 song is ahead of this one."
         case "waiting" if position:
-            return f"Waiting: {position} songs are before this one."
+            return f"Waiting. {position} songs are ahead of this one."
         case "waiting_to_retry":
-            return "Something went wrong; we will try once more in a moment."
+            return "Something went wrong. We will try again in a moment."
         case "listening" if job.attempts > 1:
-            return f"Listening, attempt {job.attempts}…"
+            return f"Analyzing, attempt {job.attempts}…"
         case "listening":
-            return "Listening…"
-    return "Waiting for the upload." if job.state is JobState.AWAITING_UPLOAD else f"{now.capitalize()}."
+            return "Analyzing…"
+    if job.state is JobState.AWAITING_UPLOAD:
+        return "Waiting for the upload."
+    return f"{current_stage.capitalize()}."
 
 
 def _ruler() -> list[Tick]:
-    """Ticks every hertz, as far apart as they sound."""
+    """One tick per hertz, spaced by pitch."""
     low, high = _RULER_HZ
     return [
         Tick(
             x=round(math.log(hz / low) / math.log(high / low) * _RULER_WIDTH, 1),
-            height=34 if hz in {432, 440, 442} else 18 if hz % 5 == 0 else 10,
-            label=str(hz) if hz in {432, 440, 442} else "",
+            height=34 if hz in _LABELED_HZ else 18 if hz % 5 == 0 else 10,
+            label=str(hz) if hz in _LABELED_HZ else "",
         )
         for hz in range(math.ceil(low) + 1, math.ceil(high))
     ]

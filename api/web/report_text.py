@@ -1,4 +1,4 @@
-"""A report in the words of a musician. Pure: numbers in, sentences out."""
+"""A report as sentences for musicians. Pure: numbers in, text out."""
 
 from dataclasses import dataclass
 
@@ -31,33 +31,33 @@ _STANDARDS = {
 }
 _REASONS = {
     Reason.SILENT: (
-        "There is only silence",
-        "The minute that we listened to holds nothing that can be heard. If the music begins later, "
-        "choose where to listen.",
+        "The recording is silent",
+        "We can hear nothing in the minute that we analyzed. If the music starts later, choose another "
+        "start.",
     ),
     Reason.TOO_SHORT: (
-        "There is too little to hear",
-        "The recording is shorter than half a second. A few seconds of music are enough.",
+        "The recording is too short",
+        "It is shorter than half a second. A few seconds of music are enough.",
     ),
     Reason.NOISE_LIKE: (
-        "There is no pitch in it",
-        "What we heard is more like noise or drums than like notes, so it is tuned to nothing.",
+        "The recording has no pitch",
+        "It sounds like noise or drums rather than notes, so it has no tuning.",
     ),
     Reason.NO_STABLE_PITCH: (
-        "The pitch does not settle",
-        "There are tones, but they agree on no common tuning: speech, slides and effects are like that. "
-        "Another part of the song may tell more.",
+        "The pitch is not stable",
+        "The tones don’t share one tuning. Speech, slides and effects are like that. Try another part of "
+        "the song.",
     ),
     Reason.TUNING_DRIFTS: (
-        "The tuning wanders",
-        "It changes too much within the minute for one number to be true: an old tape, a voice without "
-        "accompaniment, or a speed effect.",
+        "The tuning drifts",
+        "It changes too much within the minute for a single number. Old tapes, unaccompanied voices and "
+        "speed effects are like that.",
     ),
 }
 _REMARKS = {
-    "pure_tone": "This is a single tone, so we took it for an A or its neighbour in the scale.",
-    "single_tone": "One ringing tone outweighs all else, as of a bowl or a bell: we took its nearest note.",
-    "clipped": "The recording is distorted by clipping, which makes listening harder.",
+    "pure_tone": "This is a single tone. We assume that it is a note of the scale.",
+    "single_tone": "One ringing tone dominates, as with a bell. We compare it with its nearest note.",
+    "clipped": "The recording is distorted by clipping, which makes the analysis less reliable.",
 }
 _SCALES = {
     "just": "just intonation",
@@ -70,27 +70,27 @@ _SCALES = {
     "young_2": "Young’s second temperament",
 }
 _ADVICE = {
-    "no_audio": "Check that it is a sound file and that it plays in a music player.",
-    "undecodable": "Export it as WAV, FLAC, MP3 or M4A and try again.",
+    "no_audio": "Check that the file plays in a music player.",
+    "undecodable": "Export it as WAV, FLAC, MP3 or M4A, then try again.",
     "audio_missing": "Upload the file again.",
-    "too_complex": "Export it as an ordinary stereo file at 44.1 or 48 kHz and try again.",
-    "too_many_crashes": "It may be damaged in a way that upsets our decoders. Export it anew and try again.",
+    "too_complex": "Export it as a stereo file at 44.1 or 48 kHz, then try again.",
+    "too_many_crashes": "The file may be damaged. Export it again, then try again.",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a job's page says at its top."""
+    """The top of a job's card."""
 
     headline: str
     detail: str
     tone: str
-    """found, unsure or wrong: how the page colours it."""
+    """`found`, `unsure` or `error`: the color of the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
-    """How sure we are, in a word and in a sentence."""
+    """The confidence, in a word and in a sentence."""
 
     percent: int
     word: str
@@ -98,32 +98,32 @@ class Confidence:
 
 
 def answer(job: Job) -> Answer | None:
-    """The answer of a final job; None while there is none."""
+    """The answer of a final job; None before its end."""
     if job.report is not None and job.state is JobState.SUCCEEDED:
-        return _of_report(job.report.tuning)
+        return _report_answer(job.report.tuning)
     if job.state is JobState.CANCELED:
         return Answer(
             headline="Canceled",
-            detail="Nobody listened to it, and the audio was deleted. Upload it again if you like.",
+            detail="The song was not analyzed, and its audio is deleted. Upload it again if you like.",
             tone="unsure",
         )
     if job.state is JobState.DEAD:
         return Answer(
-            headline="We gave this one up",
-            detail=_problem(job, "Listening to it failed again and again."),
-            tone="wrong",
+            headline="The analysis crashed",
+            detail=_failure(job, "We tried several times without success."),
+            tone="error",
         )
     if job.state is JobState.FAILED:
         return Answer(
-            headline="We could not listen to this file",
-            detail=_problem(job, "Something in it stopped us."),
-            tone="wrong",
+            headline="We can’t analyze this file",
+            detail=_failure(job, "Something in it stopped the analysis."),
+            tone="error",
         )
     return None
 
 
 def comparison(cents: float) -> str:
-    """A deviation from 440 Hz against something that a musician knows."""
+    """A deviation from 440 Hz in words, such as “a third of a semitone below concert pitch”."""
     size = abs(cents)
     if size < _SAME_CENTS:
         return "right at concert pitch"
@@ -135,7 +135,7 @@ def comparison(cents: float) -> str:
 
 
 def standard(report: TuningReport) -> str | None:
-    """What people call this tuning, if it has a name."""
+    """The name of this tuning, or of the nearest one that has a name; None far from all of them."""
     nearest = report.nearest_standard_hz
     if nearest is None or report.a4_hz is None or nearest not in _STANDARDS:
         return None
@@ -148,20 +148,20 @@ def standard(report: TuningReport) -> str | None:
 
 
 def compare_hz(report: TuningReport) -> list[float]:
-    """Pitches to hear beside the one found: not those that sound the same."""
+    """Reference pitches to compare by ear, without those that sound the same as the result."""
     a4_hz = report.a4_hz or 440.0
     return [hz for hz in (440.0, 432.0) if abs(a4_hz / hz - 1) > 0.0012]
 
 
 def uncertainty_hz(report: TuningReport) -> float | None:
-    """The uncertainty in Hz at the pitch found."""
+    """The uncertainty in Hz at the detected pitch."""
     if report.a4_hz is None or report.uncertainty_cents is None:
         return None
     return float(report.a4_hz * (2 ** (report.uncertainty_cents / 1200) - 1))
 
 
 def confidence(report: TuningReport) -> Confidence:
-    """How sure we are."""
+    """The confidence as a percentage, a word and a sentence."""
     percent = min(99, round(100 * report.confidence))
     word = (
         "Almost certain"
@@ -170,36 +170,36 @@ def confidence(report: TuningReport) -> Confidence:
         if percent >= 85
         else "Likely"
         if percent >= 60
-        else "Little more than a guess"
+        else "Uncertain"
     )
     return Confidence(
         percent=percent,
         word=word,
-        sentence=f"Of a hundred answers given with this confidence, about {percent} are right "
-        "to within 3 cents, less than most ears can tell.",
+        sentence=f"About {percent} of 100 results with this confidence are correct to within 3 cents, "
+        "a difference that most people can’t hear.",
     )
 
 
 def remarks(report: Report) -> list[str]:
-    """What to know beside the answer."""
+    """What else to know about the answer, one sentence each."""
     tuning = report.tuning
-    said = [_REMARKS[code] for code in tuning.remarks if code in _REMARKS]
+    sentences = [_REMARKS[code] for code in tuning.remarks if code in _REMARKS]
     if tuning.temperament is not None:
         name = _SCALES.get(tuning.temperament, tuning.temperament)
-        said.append(f"Its steps are not equal: of the scales that we know, {name} fits best. We tell its A.")
+        sentences.append(f"The scale is not equally tempered. {name} fits best; the pitch above is its A.")
     if tuning.also_fits_hz:
         others = " or ".join(f"{hz:.0f} Hz" for hz in tuning.also_fits_hz)
-        said.append(
-            f"Sound alone tells the tuning only up to a semitone: the same song, transposed, "
-            f"would fit A4 = {others} as well."
+        sentences.append(
+            f"Sound alone determines the tuning only up to a semitone. The same song, transposed, "
+            f"also fits A4 = {others}."
         )
     drifts = [cents for cents in tuning.drift_cents if cents is not None]
     if len(drifts) > 1 and max(drifts) - min(drifts) > 4:
-        said.append(f"The tuning moves by {max(drifts) - min(drifts):.0f} cents within the minute.")
-    return said
+        sentences.append(f"The tuning changes by {max(drifts) - min(drifts):.0f} cents within the minute.")
+    return sentences
 
 
-def _of_report(report: TuningReport) -> Answer:
+def _report_answer(report: TuningReport) -> Answer:
     if report.verdict is Verdict.INCONCLUSIVE or report.a4_hz is None:
         reason = report.reason or Reason.NO_STABLE_PITCH
         headline, detail = _REASONS[reason]
@@ -211,7 +211,7 @@ def _of_report(report: TuningReport) -> Answer:
     )
 
 
-def _problem(job: Job, otherwise: str) -> str:
+def _failure(job: Job, default: str) -> str:
     if job.problem is None:
-        return otherwise
+        return default
     return f"{job.problem.message} {_ADVICE.get(job.problem.code, '')}".strip()

@@ -1,4 +1,4 @@
-"""What people do to webhooks, whether by the API or in the dashboard. Blocking; knows no route."""
+"""Registers webhook endpoints, and reads and repeats deliveries. Blocking."""
 
 import secrets
 import time
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from api.access.authentication import Caller
 from api.config import CheckUrl
 from api.webhooks.callback import check_callback_url
+from api.webhooks.schemas import CreateEndpoint, UpdateEndpoint
 from shared.domain.batch import Batch
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.endpoint import Endpoint
@@ -20,80 +21,71 @@ from shared.ports.webhooks import DeliveryQuery, DeliveryStore, EndpointStore
 
 _log = get_logger(__name__)
 
-MOST_ENDPOINTS = 20
-MOST_REDELIVERED = 1000
+MAX_ENDPOINTS = 20
+MAX_REDELIVERED = 1000
 BY_HAND = "It was disabled by hand."
-_LONGEST_DESCRIPTION = 200
-_SENDER_SECONDS = 60.0
-"""An event that waits for longer has no sender to spread it."""
+_MAX_DESCRIPTION_LENGTH = 200
+_MAX_EVENT_AGE_SECONDS = 60.0
+"""If an event waits longer, no dispatcher is running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookService:
-    """Every act is for one API key, and sees nothing of another."""
+    """Acts for one API key at a time, and sees nothing of another's."""
 
     deliveries: DeliveryStore
     endpoints: EndpointStore
     check_url: CheckUrl
 
-    def create(self, owner: str, *, url: str, events: Sequence[str], description: str | None) -> Endpoint:
-        """Register an address. Raises AddressRefused, BadRequest, Conflict."""
-        if len(self.endpoints.list_for_owner(owner)) >= MOST_ENDPOINTS:
-            raise Conflict(f"An API key has at most {MOST_ENDPOINTS} webhooks; delete one first.")
+    def create(self, owner: str, new: CreateEndpoint) -> Endpoint:
+        """Register an endpoint. Raises AddressRefused, BadRequest, Conflict."""
+        if len(self.endpoints.list_for_owner(owner)) >= MAX_ENDPOINTS:
+            raise Conflict(f"An API key has at most {MAX_ENDPOINTS} webhooks. Delete one first.")
         endpoint = Endpoint(
             id="ep_" + secrets.token_hex(8),
             owner=owner,
-            url=check_callback_url(url, self.check_url),
-            events=_parsed(events),
-            description=_described(description),
+            url=check_callback_url(new.url, self.check_url),
+            events=_parse_events(new.events or ()),
+            description=_clean_description(new.description),
             created_at=time.time(),
         )
         self.endpoints.add(endpoint)
         return endpoint
 
     def get(self, owner: str, endpoint_id: str) -> Endpoint:
-        """One of the key's own. Raises NotFound."""
+        """Return an endpoint of the API key. Raises NotFound."""
         endpoint = self.endpoints.get(endpoint_id)
         if endpoint.owner != owner:
-            raise NotFound("There is no such endpoint.")
+            raise NotFound("This endpoint does not exist.")
         return endpoint
 
-    def change(
-        self,
-        owner: str,
-        endpoint_id: str,
-        *,
-        url: str | None = None,
-        events: Sequence[str] | None = None,
-        description: str | None = None,
-        enabled: bool | None = None,
-    ) -> Endpoint:
-        """Change what is not None. Raises AddressRefused, BadRequest, NotFound."""
+    def update(self, owner: str, endpoint_id: str, update: UpdateEndpoint) -> Endpoint:
+        """Change the fields that are not None. Raises AddressRefused, BadRequest, NotFound."""
         self.get(owner, endpoint_id)
         changes: dict[str, object] = {}
-        if url is not None:
-            changes["url"] = check_callback_url(url, self.check_url)
-        if events is not None:
-            changes["events"] = _parsed(events)
-        if description is not None:
-            changes["description"] = _described(description)
+        if update.url is not None:
+            changes["url"] = check_callback_url(update.url, self.check_url)
+        if update.events is not None:
+            changes["events"] = _parse_events(update.events)
+        if update.description is not None:
+            changes["description"] = _clean_description(update.description)
 
         def step(endpoint: Endpoint) -> Endpoint:
-            if enabled is True:
+            if update.enabled is True:
                 endpoint = endpoint.enable()
-            elif enabled is False:
+            elif update.enabled is False:
                 endpoint = endpoint.disable(BY_HAND, now=time.time())
             return replace(endpoint, **changes)  # type: ignore[arg-type]
 
         return self.endpoints.change(endpoint_id, step)
 
     def delete(self, owner: str, endpoint_id: str) -> None:
-        """Forget it; what is on its way there is dropped. Raises NotFound."""
+        """Delete an endpoint and its pending deliveries. Raises NotFound."""
         self.get(owner, endpoint_id)
         self.endpoints.remove(endpoint_id)
 
     def test(self, owner: str, endpoint_id: str) -> Delivery:
-        """Send it an event of no job. Raises NotFound."""
+        """Send an endpoint a `webhook.test` event. Raises NotFound."""
         endpoint = self.get(owner, endpoint_id)
         now = time.time()
         delivery = Delivery(
@@ -110,87 +102,91 @@ class WebhookService:
         self.deliveries.add(delivery)
         return delivery
 
-    def log(
+    def list_deliveries(
         self, owner: str, *, endpoint_id: str | None, since: float | None, limit: int
     ) -> tuple[Delivery, ...]:
-        """What was sent for the key, or to one of its endpoints, newest first. Raises NotFound."""
+        """Return the deliveries of the API key or of one endpoint, newest first. Raises NotFound."""
         if endpoint_id is None:
             return self.deliveries.page(DeliveryQuery(owner=owner, since=since, limit=limit))
         self.get(owner, endpoint_id)
         return self.deliveries.page(DeliveryQuery(endpoint_id=endpoint_id, since=since, limit=limit))
 
-    def of_job(self, job: Job) -> tuple[Delivery, ...]:
-        """What was sent about a job."""
+    def deliveries_of_job(self, job: Job) -> tuple[Delivery, ...]:
+        """Return the deliveries of a job."""
         if job.callback is None and job.owner is None:
             return ()
         return self.deliveries.page(DeliveryQuery(job_id=job.id, limit=50))
 
-    def of_batch(self, batch: Batch) -> tuple[Delivery, ...]:
-        """What was sent about a batch, but not about its jobs."""
+    def deliveries_of_batch(self, batch: Batch) -> tuple[Delivery, ...]:
+        """Return the deliveries of a batch, without those of its jobs."""
         if batch.callback is None and batch.owner is None:
             return ()
         return self.deliveries.page(DeliveryQuery(batch_id=batch.id, limit=50))
 
     def redeliver(self, delivery_id: str, *, owner: str | None = None, job_id: str | None = None) -> Delivery:
-        """Send one again, under its old id. Raises Conflict, NotFound."""
+        """Send a delivery again, with the same id. Raises Conflict, NotFound."""
         delivery = self.deliveries.get(delivery_id)
-        theirs = delivery.owner == owner if owner is not None else delivery.job_id == job_id is not None
-        if not theirs:
-            raise NotFound("There is no such delivery. It may have expired.")
-        return self.deliveries.change(delivery_id, lambda one: one.redeliver(now=time.time()))
+        matches = delivery.owner == owner if owner is not None else delivery.job_id == job_id is not None
+        if not matches:
+            raise NotFound("This delivery does not exist. It may have expired.")
+        return self.redeliver_any(delivery_id)
+
+    def redeliver_any(self, delivery_id: str) -> Delivery:
+        """Send a delivery of any owner again. Raises Conflict, NotFound."""
+        return self.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=time.time()))
 
     def redeliver_since(self, owner: str, *, since: float, endpoint_id: str | None) -> tuple[int, bool]:
-        """Send all that failed since a time again; how many, and whether there are more. Raises NotFound."""
-        found = self.log(owner, endpoint_id=endpoint_id, since=since, limit=10 * MOST_REDELIVERED)
-        failed = [one for one in found if one.state is DeliveryState.FAILED]
-        for one in failed[:MOST_REDELIVERED]:
+        """Send failed deliveries again. Returns how many, and whether there are more. Raises NotFound."""
+        found = self.list_deliveries(owner, endpoint_id=endpoint_id, since=since, limit=10 * MAX_REDELIVERED)
+        failed = [delivery for delivery in found if delivery.state is DeliveryState.FAILED]
+        for delivery in failed[:MAX_REDELIVERED]:
             try:
-                self.deliveries.change(one.id, lambda one: one.redeliver(now=time.time()))
+                self.deliveries.change(delivery.id, lambda delivery: delivery.redeliver(now=time.time()))
             except (Conflict, NotFound):
-                continue  # on its way already, or expired meanwhile
-        _log.info("webhooks_redelivered", owner=owner, count=len(failed[:MOST_REDELIVERED]))
-        return len(failed[:MOST_REDELIVERED]), len(failed) > MOST_REDELIVERED
+                continue  # already pending again, or expired
+        _log.info("webhooks_redelivered", owner=owner, count=len(failed[:MAX_REDELIVERED]))
+        return len(failed[:MAX_REDELIVERED]), len(failed) > MAX_REDELIVERED
 
     def secrets(self, owner: str) -> Secrets:
-        """What the key's webhooks are signed with."""
+        """Return the secrets that sign the API key's webhooks."""
         return self.endpoints.secrets(owner)
 
     def rotate(self, owner: str, *, overlap_seconds: float) -> Secrets:
-        """A new secret, beside the one so far for a while."""
+        """Create a new secret. The old one signs next to it for the overlap."""
         return self.endpoints.secrets(
-            owner, lambda one: one.rotate(now=time.time(), overlap_seconds=overlap_seconds)
+            owner, lambda secrets: secrets.rotate(now=time.time(), overlap_seconds=overlap_seconds)
         )
 
 
 def webhook_warnings(deliveries: DeliveryStore, endpoints: EndpointStore, *, now: float) -> list[str]:
-    """What the operator should know of everybody's webhooks, in sentences for the dashboard."""
-    said = [
-        f"The webhook {one.id} of the API key {one.owner} is disabled: {one.disabled_why}"
-        for one in endpoints.list_all()
-        if one.disabled_at is not None and one.disabled_why != BY_HAND
+    """Return warnings about all webhooks, as sentences for the dashboard."""
+    warnings = [
+        f"The webhook {endpoint.id} of the API key {endpoint.owner} is disabled: {endpoint.disabled_why}"
+        for endpoint in endpoints.list_all()
+        if endpoint.disabled_at is not None and endpoint.disabled_why != BY_HAND
     ]
-    waiting = deliveries.pending_events(limit=1)
-    if waiting and waiting[0].at < now - _SENDER_SECONDS:
-        said.append("Webhooks wait for a sender: start `python -m worker webhooks`.")
-    return said
+    pending = deliveries.pending_events(limit=1)
+    if pending and pending[0].at < now - _MAX_EVENT_AGE_SECONDS:
+        warnings.append("No webhook dispatcher is running. Start `python -m worker webhooks`.")
+    return warnings
 
 
 def owner_of(caller: Caller) -> str:
-    """Whose webhooks are meant. Raises Unauthenticated for a caller without an API key."""
+    """Return the API key whose webhooks are meant. Raises Unauthenticated for a caller without one."""
     if caller.key_id is None:
         raise Unauthenticated(
-            "Webhooks are registered for an API key: send Authorization: Bearer kam_…, "
-            "or give `callback_url` with each job."
+            "Webhooks belong to an API key. Send Authorization: Bearer kam_…, "
+            "or set `callback_url` on each job."
         )
     return caller.key_id
 
 
-def _parsed(events: Sequence[str]) -> tuple[EventType, ...]:
+def _parse_events(events: Sequence[str]) -> tuple[EventType, ...]:
     return parse_events(events, known=ALL_EVENTS, default=ALL_ENDS)
 
 
-def _described(text: str | None) -> str | None:
+def _clean_description(text: str | None) -> str | None:
     text = " ".join((text or "").split())
-    if len(text) > _LONGEST_DESCRIPTION or not text.isprintable():
-        raise BadRequest(f"Give a printable description of at most {_LONGEST_DESCRIPTION} characters.")
+    if len(text) > _MAX_DESCRIPTION_LENGTH or not text.isprintable():
+        raise BadRequest(f"The description must be printable, at most {_MAX_DESCRIPTION_LENGTH} characters.")
     return text or None

@@ -83,17 +83,17 @@ def log_in(page: Page, password: str) -> None:
     page.wait_for_url("**/admin")
 
 
-def act(page: Page, path: str, **form: str) -> int:
+def post_form(page: Page, path: str, **form: str) -> int:
     sent = page.request.post(path, form={**form}, headers={"Sec-Fetch-Site": "same-origin"}, max_redirects=0)
     return sent.status
 
 
 def pause(page: Page, queue: str) -> None:
-    assert act(page, f"/admin/queues/{queue}", act="pause") == 303
+    assert post_form(page, f"/admin/queues/{queue}", action="pause") == 303
 
 
 def resume(page: Page, queue: str) -> None:
-    assert act(page, f"/admin/queues/{queue}", act="resume") == 303
+    assert post_form(page, f"/admin/queues/{queue}", action="resume") == 303
 
 
 def file_of(name: str, audio: bytes) -> Any:
@@ -146,8 +146,8 @@ def test_several_songs_are_heard_and_a_reload_forgets_none(page: Page) -> None:
 def test_a_file_without_sound_explains_itself(page: Page) -> None:
     page.goto("/")
     page.set_input_files("input[type=file]", [file_of("text.wav", b"RIFF" + b"no music at all" * 40)])
-    expect(page.locator(".answer.wrong, .going .status").first).to_contain_text(
-        re.compile("could not listen|no audio|No decoder|audio")
+    expect(page.locator(".answer.error, .going .status").first).to_contain_text(
+        re.compile("can’t analyze|no audio|No decoder|audio")
     )
 
 
@@ -176,7 +176,7 @@ def test_a_waiting_job_is_watched_live_until_its_result(page: Page, operator: Pa
     page.set_input_files("input[type=file]", [file_of("wait.wav", make_song(440.0, seconds=5))])
     expect(page.locator(".going .status")).to_have_text("Next in line.")
     page.set_input_files("input[type=file]", [file_of("after.wav", make_song(440.0, seconds=5))])
-    expect(page.locator(".going .status").first).to_have_text("Waiting: one song is before this one.")
+    expect(page.locator(".going .status").first).to_have_text("Waiting. 1 song is ahead of this one.")
     resume(operator, "interactive")
     expect(page.locator(".answer .pitch")).to_have_count(2)
 
@@ -202,7 +202,7 @@ def test_without_a_script_a_form_and_a_page_that_refreshes_do(
     page = open_context(java_script_enabled=False).new_page()
     page.goto("/")
     page.set_input_files("input[type=file]", [file_of("plain.wav", make_song(432.0, seconds=5))])
-    page.get_by_role("button", name="Listen").click()
+    page.get_by_role("button", name="Analyze").click()
     expect(page.locator(".going .status")).to_have_text("Next in line.")
     resume(operator, "interactive")
     expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
@@ -218,7 +218,7 @@ def test_the_keyboard_alone_chooses_a_song_and_hears_its_tone(page: Page) -> Non
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files([file_of("keys.wav", make_song(432.0, seconds=5))])
-    tone = page.get_by_role("button", name=re.compile("Hear its A"))
+    tone = page.get_by_role("button", name=re.compile("Play its A"))
     tone.focus()
     page.keyboard.press("Space")
     expect(tone).to_have_attribute("aria-pressed", "true")
@@ -265,12 +265,12 @@ def test_a_viewer_sees_everything_and_is_refused_each_act(
         assert page.locator("button:not(.quiet):not(.primary)").count() == 0, path
     worker = stage.client.get("/readyz").json()
     assert worker["workers"] == 1
-    assert act(page, "/admin/acts", act="retry", ids="viewed-1") == 403
-    assert act(page, "/admin/acts", act="cancel", ids="viewed-1") == 403
-    assert act(page, "/admin/acts", act="delete", matching="all") == 403
-    assert act(page, "/admin/queues/batch", act="pause") == 403
-    assert act(page, "/admin/workers/any", act="drain") == 403
-    assert act(page, "/admin/webhooks/any") == 403
+    assert post_form(page, "/admin/bulk-actions", action="retry", ids="viewed-1") == 403
+    assert post_form(page, "/admin/bulk-actions", action="cancel", ids="viewed-1") == 403
+    assert post_form(page, "/admin/bulk-actions", action="delete", all_matching="all") == 403
+    assert post_form(page, "/admin/queues/batch", action="pause") == 403
+    assert post_form(page, "/admin/workers/any", action="drain") == 403
+    assert post_form(page, "/admin/webhooks/any") == 403
     assert page.request.post("/admin/api/queues/batch/pause").status == 403
 
 
@@ -282,8 +282,8 @@ def test_all_dead_jobs_are_retried_after_a_question(operator: Page, stage: Syste
     operator.get_by_role("button", name="Retry all").click()
     expect(operator.locator("h1")).to_have_text(f"Retry {count} jobs?")
     operator.get_by_role("button", name=f"Yes, retry {count} jobs").click()
-    expect(operator.locator(".said")).to_have_text(f"{count} jobs were queued again.")
-    expect(operator.locator(".empty")).to_have_text("No job is dead.")
+    expect(operator.locator(".flash")).to_have_text(f"{count} jobs were queued again.")
+    expect(operator.locator(".empty")).to_have_text("There are no dead jobs.")
     operator.goto("/admin/audit")
     expect(operator.locator("tbody tr").first).to_contain_text("operator Ann")
 
@@ -291,12 +291,12 @@ def test_all_dead_jobs_are_retried_after_a_question(operator: Page, stage: Syste
 def test_ticked_jobs_alone_are_deleted(operator: Page, stage: System) -> None:
     seed_dead(stage, "tick-1", "tick-2")
     operator.goto("/admin/dead")
-    operator.get_by_label("Tick tick-1.m4a").check()
+    operator.get_by_label("Select tick-1.m4a").check()
     operator.get_by_role("button", name="Delete", exact=True).click()
     operator.get_by_role("button", name="Yes, delete 1 job").click()
-    expect(operator.locator(".said")).to_have_text("One job was deleted.")
-    expect(operator.get_by_label("Tick tick-1.m4a")).to_have_count(0)
-    expect(operator.get_by_label("Tick tick-2.m4a")).to_have_count(1)
+    expect(operator.locator(".flash")).to_have_text("1 job was deleted.")
+    expect(operator.get_by_label("Select tick-1.m4a")).to_have_count(0)
+    expect(operator.get_by_label("Select tick-2.m4a")).to_have_count(1)
 
 
 def test_a_queue_is_paused_and_resumed_and_says_so(operator: Page) -> None:
@@ -334,7 +334,7 @@ def test_a_drained_worker_takes_nothing_until_it_works_again(operator: Page, sta
     expect(operator.locator(".verdict")).to_contain_text("Every worker is draining")
     location = stage.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert stage.client.get(location, params={"wait": 5}).json()["state"] == "queued"
-    workers.get_by_role("button", name="Work again").click()
+    workers.get_by_role("button", name="Resume").click()
     assert stage.finished(location)["state"] == "succeeded"
 
 

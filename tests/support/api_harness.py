@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from fastapi.testclient import TestClient
 
-from api.admin.sessions import Sessions
+from api.admin.auth.sessions import Sessions
 from api.app import create_app
 from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
-from api.http.background import Upkeep
+from api.http.background import BackgroundTasks
 from shared.domain.api_key import Scope, issue_key
 from shared.observability.metrics import MetricsBuffer, MetricsRecorder
 from shared.observability.traces import NoTraces
@@ -45,7 +45,7 @@ from tests.support.fakes.uploads import (
 from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
 from worker.maintenance.rescuer import Rescuer
 
-Part = TypeVar("Part", Stores, ApiConfig, Addresses, Upkeep)
+Part = TypeVar("Part", Stores, ApiConfig, Addresses, BackgroundTasks)
 
 OPERATOR_PASSWORD, VIEWER_PASSWORD = "let me work", "let me look"
 MAX_BYTES = 12 * 1024 * 1024
@@ -98,7 +98,7 @@ class ApiHarness:
             rules=_changed(rules, changes),
             addresses=_changed(addresses, changes),
             sessions=Sessions(vault, operator_password=OPERATOR_PASSWORD, viewer_password=VIEWER_PASSWORD),
-            upkeep=_changed(Upkeep(books=books, traces=NoTraces()), changes),
+            background=_changed(BackgroundTasks(metrics_recorder=books, traces=NoTraces()), changes),
         )
         assert not changes, "no part of an app has these"
         self.client = TestClient(app, raise_server_exceptions=False)

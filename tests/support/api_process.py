@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
+from local.__main__ import API_MALLOC
 from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
@@ -19,7 +20,7 @@ from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.uploads import UploadRegistry
 from shared.redis.client import connect_redis
 from shared.redis.heartbeats import RedisUploadRegistry
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from tests.support.fakes.jobs import MemoryJobQueue
@@ -93,7 +94,7 @@ def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator
     argv = [sys.executable, "-m", "api", "serve", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
-    command = Command("api", argv, env=clean | env)
+    command = Command("api", argv, env=clean | API_MALLOC | env)
     server = Server(command, answers=lambda: _answers(url), lifeline=lifeline)
     client = connect_redis(valkey.url)
     with mock.patch.dict(os.environ, keys):

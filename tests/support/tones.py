@@ -1,4 +1,4 @@
-"""Synthetic recordings whose tuning is known exactly. Deterministic; knows nothing of the estimator."""
+"""Synthetic recordings with an exactly known tuning. Deterministic."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 RATE = 22050
 MAJOR = (0, 2, 4, 5, 7, 9, 11, 12)
-"""Semitones over C."""
+"""Semitones above C."""
 
 
 def sine(hz: float, *, seconds: float = 10.0, rate: int = RATE, level: float = 0.3) -> Samples:
-    """A lone sine."""
+    """A single sine."""
     return harmonic(hz, seconds=seconds, rate=rate, level=level, partials=1)
 
 
 def harmonic(
     hz: float, *, seconds: float = 10.0, rate: int = RATE, level: float = 0.3, partials: int = 10
 ) -> Samples:
-    """One steady tone with overtones falling as 1/h."""
+    """A steady tone; harmonic h has the amplitude 1/h."""
     turns = 2 * math.pi * hz * np.arange(int(seconds * rate)) / rate
     orders = [h for h in range(1, partials + 1) if h * hz < rate / 2]
     return np.asarray(level * sum(np.sin(h * turns) / h for h in orders), np.float32)
@@ -37,9 +37,9 @@ def melody(
     stretch: float = 0.0,
     bend: Callable[[float], float] = lambda _: 0.0,
 ) -> Samples:
-    """A line of notes with seven overtones each, in order of `notes` (cents over the C below A4).
+    """A melody of `notes` (cents above the C below A4) with seven harmonics each.
 
-    `stretch` is the B of a stiff string; `bend` gives cents to add at each second.
+    `stretch` is the inharmonicity B of a stiff string; `bend` maps a time in seconds to cents to add.
     """
     random = np.random.default_rng(7)
     line = notes if notes is not None else [100.0 * random.choice(MAJOR) for _ in range(400)]
@@ -58,7 +58,7 @@ def melody(
 
 
 def struck(a4_hz: float, *, sharp_cents: float, seconds: float = 20.0, rate: int = RATE) -> Samples:
-    """A line of struck notes that begin sharp by so much and settle within a quarter of a second."""
+    """A melody of struck notes that start `sharp_cents` sharp and settle within a quarter of a second."""
     random = np.random.default_rng(11)
     size = int(0.8 * rate)
     time = np.arange(size) / rate
@@ -75,7 +75,7 @@ def struck(a4_hz: float, *, sharp_cents: float, seconds: float = 20.0, rate: int
 def siren(
     low_hz: float, high_hz: float, *, per_second: float, seconds: float = 20.0, rate: int = RATE
 ) -> Samples:
-    """A sine that wails between two pitches."""
+    """A sine that glides between two pitches."""
     time = np.arange(int(seconds * rate)) / rate
     hz = low_hz + (high_hz - low_hz) * (0.5 + 0.5 * np.sin(2 * math.pi * per_second * time))
     return np.asarray(0.3 * np.sin(2 * math.pi * np.cumsum(hz) / rate), np.float32)
@@ -95,7 +95,7 @@ def noise(*, seconds: float = 20.0, rate: int = RATE, level: float = 0.1) -> Sam
 
 
 def drums(*, seconds: float = 20.0, rate: int = RATE) -> Samples:
-    """Struck skins: decaying inharmonic modes and bursts of noise, twice a second each."""
+    """Drums: decaying inharmonic modes and bursts of noise, four times a second."""
     random = np.random.default_rng(5)
     out = np.zeros(int(seconds * rate))
     time = np.arange(int(0.3 * rate)) / rate
@@ -111,7 +111,7 @@ def drums(*, seconds: float = 20.0, rate: int = RATE) -> Samples:
 
 
 def tom(*, seed: int, seconds: float = 15.0, rate: int = RATE) -> Samples:
-    """One drum struck again and again: five inharmonic modes and the noise of the stick."""
+    """A repeated drum: five inharmonic modes and the noise of the stick."""
     random = np.random.default_rng(seed)
     base = random.uniform(80, 260)
     out = np.zeros(int(seconds * rate))
@@ -127,7 +127,7 @@ def tom(*, seed: int, seconds: float = 15.0, rate: int = RATE) -> Samples:
 
 
 def clang(*, seconds: float = 40.0, rate: int = RATE, per_second: int = 24) -> Samples:
-    """Metal that is struck at random: four modes each, anywhere, that ring for a quarter of a second."""
+    """Random strokes on metal: four modes at random frequencies that ring for a quarter of a second."""
     random = np.random.default_rng(1)
     out = np.zeros(int(seconds * rate))
     time = np.arange(int(0.5 * rate)) / rate
@@ -141,14 +141,14 @@ def clang(*, seconds: float = 40.0, rate: int = RATE, per_second: int = 24) -> S
 
 
 def chirps(*, per_second: float, seconds: float = 20.0, rate: int = RATE) -> Samples:
-    """Sines that glide from 2 to 3.5 kHz again and again, and are silent now and then."""
+    """Sines that glide from 2 to 3.5 kHz repeatedly, with gaps."""
     time = np.arange(int(seconds * rate)) / rate
     hz = 2000 + 1500 * (time * per_second % 1)
     return np.asarray(0.3 * np.sin(2 * math.pi * np.cumsum(hz) / rate) * (np.sin(2.5 * time) > 0), np.float32)
 
 
 def speech(*, seconds: float = 20.0, rate: int = RATE) -> Samples:
-    """A gliding voice: harmonics of 90 to 220 Hz that never rest, in syllables."""
+    """A gliding voice: harmonics of 90 to 220 Hz, in syllables."""
     random = np.random.default_rng(11)
     time = np.arange(int(seconds * rate)) / rate
     knots = random.uniform(90, 220, int(seconds * 5) + 2)
@@ -160,19 +160,19 @@ def speech(*, seconds: float = 20.0, rate: int = RATE) -> Samples:
 
 
 def sweep(*, seconds: float = 20.0, rate: int = RATE) -> Samples:
-    """A sine that rises from 100 Hz by an octave each five seconds."""
+    """A sine that rises from 100 Hz by an octave every five seconds."""
     time = np.arange(int(seconds * rate)) / rate
     turns = 2 * math.pi * np.cumsum(100 * 2 ** (time / 5)) / rate
     return np.asarray(0.3 * np.sin(turns), np.float32)
 
 
 def scale_of(steps: int, *, count: int = 80) -> list[float]:
-    """Random notes of the scale that divides the octave into `steps` equal parts, in cents."""
+    """Random notes of `steps` equal divisions of the octave, in cents."""
     random = np.random.default_rng(steps)
     return [1200.0 * int(random.integers(0, steps)) / steps for _ in range(count)]
 
 
-OLD_SCALES: dict[str, tuple[float, ...]] = {
+TEMPERAMENTS: dict[str, tuple[float, ...]] = {
     "just": (
         0, 111.731, 203.91, 315.641, 386.314, 498.045, 590.224, 701.955, 813.686, 884.359, 1017.596, 1088.269,
     ),
@@ -195,15 +195,15 @@ OLD_SCALES: dict[str, tuple[float, ...]] = {
         0, 90.225, 196.09, 294.135, 392.18, 498.045, 588.27, 698.045, 792.18, 894.135, 996.09, 1090.225,
     ),
 }  # fmt: skip
-"""Cents over C, from the tables of the literature."""
+"""Cents above C, from published tables."""
 
 
-def old_music(
+def tempered_music(
     scale: str, a4_hz: float, *, key: int = 0, tonic: int = 0, seed: int = 1, seconds: float = 30.0
 ) -> Samples:
-    """A melody over longer low notes in the major scale on `key`, tuned by `scale` laid from `tonic`.
+    """A melody over longer low notes in the major scale on `key`, in the temperament `scale` on `tonic`.
 
-    Both in semitones over C; A4 is exactly `a4_hz`. One note in twenty is foreign to the key.
+    `key` and `tonic` are semitones above C; A4 is exactly `a4_hz`. One note in twenty is foreign to the key.
     """
     random = np.random.default_rng(seed)
     degrees = [
@@ -217,7 +217,7 @@ def old_music(
 
 
 def _bend(scale: str, step: int) -> float:
-    return OLD_SCALES[scale][step % 12] - 100.0 * (step % 12)
+    return TEMPERAMENTS[scale][step % 12] - 100.0 * (step % 12)
 
 
 def bowl(
@@ -237,9 +237,9 @@ def bowl(
 
 
 def singer(
-    a4_hz: float, *, seed: int, apart_cents: float, vibrato_cents: float, seconds: float = 30.0
+    a4_hz: float, *, seed: int, spread_cents: float, vibrato_cents: float, seconds: float = 30.0
 ) -> Samples:
-    """A voice alone whose notes each lie `apart_cents` (standard deviation) off, with wavering vibrato."""
+    """A solo voice with irregular vibrato; its notes deviate by `spread_cents` (standard deviation)."""
     random = np.random.default_rng(seed)
     out = np.zeros(int(seconds * RATE))
     start = 0
@@ -247,7 +247,7 @@ def singer(
         size = min(int(random.uniform(0.3, 1.2) * RATE), out.size - start)
         time = np.arange(size) / RATE
         depth = vibrato_cents * random.uniform(0.6, 1.2) * np.clip((time - 0.15) / 0.2, 0, 1)
-        cents = 100.0 * random.choice(MAJOR) - 900.0 + random.normal(0, apart_cents)
+        cents = 100.0 * random.choice(MAJOR) - 900.0 + random.normal(0, spread_cents)
         cents = cents + depth * np.sin(2 * math.pi * random.uniform(5, 6.3) * time + random.uniform(0, 6))
         knots = np.arange(0, time[-1] + 0.2, 0.1)
         cents += np.interp(time, knots, random.normal(0, 5, knots.size))

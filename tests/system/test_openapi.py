@@ -23,7 +23,7 @@ from shared.domain.job_state import JobState
 from shared.errors import Conflict, LeaseLost, NotFound
 from shared.ports.jobs import JobQuery
 from shared.redis.client import connect_redis
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
 from tests.support.factories import make_report
 from tests.support.secrets import lines_with_secrets
 from tests.support.servers import S3Server, ValkeyServer
@@ -136,7 +136,7 @@ def _ended(job: Job) -> Job:
 
 def statuses(log: str, method: str, route: str) -> set[int]:
     """With what this route answered."""
-    lines = [json.loads(line) for line in log.splitlines() if '"event": "request"' in line]
+    lines = [json.loads(line) for line in log.splitlines() if '"event": "request_handled"' in line]
     return {line["status"] for line in lines if (line["method"], line["route"]) == (method, route)}
 
 

@@ -121,7 +121,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_attempt(reaching: System) ->
         job = reaching.finished(submit(reaching, server.url))
     assert (job["state"], job["attempts"]) == ("succeeded", 3)
     assert [event["why"] for event in job["timeline"] if event["state"] == "queued"][1:] == [
-        "The address's server answered 503."
+        "The server of the URL answered 503."
     ] * 2
 
 

@@ -18,7 +18,7 @@ from worker.decoding.window import Recording
 from worker.jobs.analysis_result import AnalysisResult
 from worker.sandbox.limits import ChildLimits
 from worker.sandbox.parent import run_sandboxed
-from worker.tuning.estimator import measure_tuning
+from worker.tuning.estimator import estimate_tuning
 
 _log = get_logger(__name__)
 
@@ -87,7 +87,7 @@ def _analyze_window(audio: BinaryIO, start_seconds: float, window_seconds: float
     began = time.perf_counter()
     recording = decode(audio, start_seconds=start_seconds, window_seconds=window_seconds)
     decoded = time.perf_counter()
-    tuning = measure_tuning(recording.samples, recording.sample_rate)
+    tuning = estimate_tuning(recording.samples, recording.sample_rate)
     facts = AudioFacts(
         container=recording.container,
         codec=recording.codec,

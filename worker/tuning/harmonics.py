@@ -1,89 +1,97 @@
-"""Each tone of one window, and the fundamentals that it may belong to. Knows pitches, not notes."""
+"""Harmonic matching: which fundamentals may each tone be a partial of?"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.peak_table import lay_out
-from worker.tuning.peaks import Partials
+from worker.tuning.peak_table import make_peak_table
+from worker.tuning.peaks import SpectralPeaks
 from worker.tuning.tones import find_tones
 
 HARMONICS = 12
-"""Overtones 2..12 count as measurements of their fundamental. 10 to 24 score alike."""
-OWN = 0.75
-"""A peak that may be an overtone more likely is one: its reading as a note of its own counts a quarter."""
-SETTLED_FRAMES = 4
-"""A tone counts full once it was there for so many frames: struck strings begin up to 2 cents sharp."""
-YOUNGEST = 0.1
-"""A tone's first frame counts a tenth."""
-STRUCK_DB = 0.5
-"""A tone that grows by so much from one frame to the next is struck or blown anew."""
-LASTING_FRAMES = 6
-LASTING_YOUNGEST = 0.02
+"""Partials 2 to 12 count as measurements of their fundamental. 10 to 24 give the same accuracy."""
+PARTIAL_PRIOR = 0.75
+"""A tone with a possible fundamental more likely is a partial of it: as a fundamental it counts a quarter."""
+SUSTAIN_FRAMES = 4
+"""A tone has full weight after this many frames: struck strings start up to 2 cents sharp."""
+SUSTAIN_START = 0.1
+"""Weight of a tone's first frame."""
+ONSET_DB = 0.5
+"""A tone that grows by this much from one frame to the next has a new onset."""
+ONSET_SUSTAIN_FRAMES = 6
+ONSET_SUSTAIN_START = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HarmonicMatches:
-    """The tones of one window; arrays of shape (n,), but for `roots`."""
+    """The tones of one window and their possible fundamentals; arrays of shape (n,) but for
+    `fundamentals`."""
 
     cents: NDArray[np.float64]
     """From 440 Hz."""
     weight: NDArray[np.float64]
-    part: NDArray[np.float64]
-    """Weight of each of its readings as an overtone."""
-    own: NDArray[np.float64]
-    """What its reading as a note of its own weighs, as a share of `part`."""
-    settled: NDArray[np.float64]
-    """0 to 1: how long it has been there."""
-    lasting: NDArray[np.float64] | None
-    """0 to 1: how long it has been there since it was struck; None where the window is too long to tell."""
+    share: NDArray[np.float64]
+    """Weight of each match of the tone as a partial."""
+    fundamental_share: NDArray[np.float64]
+    """Weight of the tone as a fundamental, relative to `share`."""
+    sustain: NDArray[np.float64]
+    """0 to 1, growing with the time since the tone appeared."""
+    sustain_since_onset: NDArray[np.float64] | None
+    """0 to 1, growing with the time since its last onset; None for a window too long to resolve onsets."""
     seconds: NDArray[np.float64]
-    """When it sounds."""
-    roots: NDArray[np.int32]
-    """For each order, the tone of the frame that would be its fundamental, or -1; shape (HARMONICS, n)."""
+    """Time of the tone's frame."""
+    fundamentals: NDArray[np.int32]
+    """For each order, the index of the tone that would be its fundamental, or -1; shape (HARMONICS, n)."""
     sounding_seconds: float
-    """How long any tone sounds."""
-    lead_share: float
-    means_agreement: float
+    """Total time with any tone."""
+    peak_power_share: float
+    """See `Tones`."""
+    centroid_resultant: float
+    """See `Tones`."""
 
 
-def read(partials: Partials, *, strikes: bool = False) -> HarmonicMatches:
-    """The tones of `partials` and their possible fundamentals.
+def match_harmonics(peaks: SpectralPeaks, *, track_onsets: bool = False) -> HarmonicMatches:
+    """Finds the tones of `peaks` and matches each to its possible fundamentals.
 
-    A tone with another one at its h-th part in the same frame may be that overtone or a note of its own;
-    its weight is shared among the possible readings. With `strikes` it is told how long each lasts.
+    A tone with another tone at 1/h of its frequency in the same frame may be that tone's partial h or a
+    fundamental itself; its weight is divided among these matches. With `track_onsets` the result also has
+    `sustain_since_onset`.
     """
-    tones = find_tones(partials)
-    table = lay_out(tones.cents, tones.frame, partials.frames)
-    roots = np.empty((HARMONICS, tones.cents.size), np.int32)
-    roots[0] = np.arange(tones.cents.size)
+    tones = find_tones(peaks)
+    table = make_peak_table(tones.cents, tones.frame, peaks.frame_count)
+    fundamentals = np.empty((HARMONICS, tones.cents.size), np.int32)
+    fundamentals[0] = np.arange(tones.cents.size)
     for order in range(2, HARMONICS + 1):
-        roots[order - 1] = table.lower(1200.0 * np.log2(order))
-    shared = (roots >= 0).sum(axis=0)
-    # Overtones 2, 4 and 8 lie on the grid by themselves: read as a note they would only add the stretch.
-    own = np.where(shared == 1, 1.0, np.where((roots[[1, 3, 7]] >= 0).any(axis=0), 0.0, 1.0 - OWN))
-    lasting = None
-    if strikes:
-        before = table.earlier()
-        grown = tones.level_db - tones.level_db[np.maximum(before, 0)]
-        lasting = _ripe(
-            table.age(LASTING_FRAMES, (before >= 0) & (grown > STRUCK_DB)), LASTING_FRAMES, LASTING_YOUNGEST
+        fundamentals[order - 1] = table.peak_below(1200.0 * np.log2(order))
+    matches = (fundamentals >= 0).sum(axis=0)
+    # Partials 2, 4 and 8 lie on the grid themselves: as fundamentals they would only add their stretch.
+    fundamental_share = np.where(
+        matches == 1, 1.0, np.where((fundamentals[[1, 3, 7]] >= 0).any(axis=0), 0.0, 1.0 - PARTIAL_PRIOR)
+    )
+    sustain_since_onset = None
+    if track_onsets:
+        previous = table.previous_peak()
+        growth = tones.level_db - tones.level_db[np.maximum(previous, 0)]
+        sustain_since_onset = _ramp(
+            table.age(ONSET_SUSTAIN_FRAMES, (previous >= 0) & (growth > ONSET_DB)),
+            ONSET_SUSTAIN_FRAMES,
+            ONSET_SUSTAIN_START,
         )
     return HarmonicMatches(
         cents=tones.cents,
         weight=tones.weight,
-        part=tones.weight / (shared - 1.0 + own),
-        own=own,
-        settled=_ripe(table.age(SETTLED_FRAMES), SETTLED_FRAMES, YOUNGEST),
-        lasting=lasting,
-        seconds=tones.frame.astype(np.float64) * partials.hop_seconds,
-        roots=roots,
-        sounding_seconds=np.count_nonzero(np.bincount(tones.frame)) * partials.hop_seconds,
-        lead_share=tones.lead_share,
-        means_agreement=tones.means_agreement,
+        share=tones.weight / (matches - 1.0 + fundamental_share),
+        fundamental_share=fundamental_share,
+        sustain=_ramp(table.age(SUSTAIN_FRAMES), SUSTAIN_FRAMES, SUSTAIN_START),
+        sustain_since_onset=sustain_since_onset,
+        seconds=tones.frame.astype(np.float64) * peaks.hop_seconds,
+        fundamentals=fundamentals,
+        sounding_seconds=np.count_nonzero(np.bincount(tones.frame)) * peaks.hop_seconds,
+        peak_power_share=tones.peak_power_share,
+        centroid_resultant=tones.centroid_resultant,
     )
 
 
-def _ripe(age: NDArray[np.int64], full: int, youngest: float) -> NDArray[np.float64]:
-    return np.asarray(np.clip((age - 1.0) / (full - 1), youngest, 1.0), np.float64)
+def _ramp(age: NDArray[np.int64], full_age: int, start: float) -> NDArray[np.float64]:
+    return np.asarray(np.clip((age - 1.0) / (full_age - 1), start, 1.0), np.float64)

@@ -1,54 +1,55 @@
-"""How far the notes lie from one another: of singers who sing each a little differently. Arithmetic only."""
+"""Measures how far the notes lie from one another, as those of a singer do."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.grid_fit import PLACES, gaussian, wrap
 from worker.tuning.pitch_histogram import BINS
+from worker.tuning.robust_mean import BIN_CENTS, gaussian, wrap
 
 NOTE_CENTS = 5.0
-"""Width of one note's heap."""
+"""Smoothing width for the peak of one note."""
 NEAR_CENTS = 35.0
-"""Beyond lies chance: no singer who means this note."""
-FAINT = 0.002
-_HEAP = gaussian(NOTE_CENTS)
+"""Notes further from the grid are accidental."""
+MIN_CELL_SHARE = 0.002
+"""Cells with less weight are ignored."""
+_NOTE = gaussian(NOTE_CENTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteSpread:
-    """Where each pitch class lies in each ten seconds, against the fitted grid."""
+    """Distribution of the notes (one per pitch class and ten seconds) around the fitted grid."""
 
     mean_cents: float
-    """Of those near the grid."""
+    """Mean of the notes near the grid."""
     spread_cents: float
-    """Median distance from their median: instruments 0.3 to 5, untrained singers 6 to 10."""
+    """Weighted median absolute deviation: instruments 0.3 to 5, untrained singers 6 to 10."""
     error_cents: float
-    """Standard error of their middle, were each note drawn anew."""
+    """Standard error of the centre, if the notes are independent."""
 
 
-def note_spread_of(counts: NDArray[np.float64], cents: float) -> NoteSpread:
-    """The scatter of `counts`, shape (12, segments, BINS) and not empty, around the grid at `cents`."""
+def measure_note_spread(counts: NDArray[np.float64], cents: float) -> NoteSpread:
+    """The spread of `counts`, shape (12, segments, BINS) and not empty, around the grid at `cents`."""
     cells = counts.reshape(-1, BINS)
     total = cells.sum(axis=1)
-    cells = cells[total > FAINT * total.sum()]
-    smooth = np.fft.irfft(np.fft.rfft(cells, axis=1) * _HEAP, BINS, axis=1)
-    place = smooth.argmax(axis=1)
-    weight = smooth[np.arange(place.size), place] - np.median(smooth, axis=1)
+    cells = cells[total > MIN_CELL_SHARE * total.sum()]
+    smooth = np.fft.irfft(np.fft.rfft(cells, axis=1) * _NOTE, BINS, axis=1)
+    peak = smooth.argmax(axis=1)
+    weight = smooth[np.arange(peak.size), peak] - np.median(smooth, axis=1)
     weight = np.maximum(weight, 1e-300) / max(float(weight.sum()), 1e-300)
-    away = wrap(PLACES[place] - cents)
-    spread = _median(np.abs(away - _median(away, weight)), weight)
-    near = weight * (np.abs(away) < NEAR_CENTS)
+    residual = wrap(BIN_CENTS[peak] - cents)
+    spread = _weighted_median(np.abs(residual - _weighted_median(residual, weight)), weight)
+    near = weight * (np.abs(residual) < NEAR_CENTS)
     return NoteSpread(
-        mean_cents=float((near * away).sum() / max(float(near.sum()), 1e-300)),
+        mean_cents=float((near * residual).sum() / max(float(near.sum()), 1e-300)),
         spread_cents=spread,
-        # 1.4826 median deviations are one standard deviation of a normal distribution.
+        # 1.4826 median absolute deviations are one standard deviation of a normal distribution.
         error_cents=1.4826 * spread * float(np.sqrt((weight**2).sum())),
     )
 
 
-def _median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+def _weighted_median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
     order = np.argsort(values, kind="stable")
-    at = int(np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum()))
-    return float(values[order[min(at, order.size - 1)]])
+    index = int(np.searchsorted(np.cumsum(weight[order]), 0.5 * weight.sum()))
+    return float(values[order[min(index, order.size - 1)]])

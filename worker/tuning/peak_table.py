@@ -1,4 +1,4 @@
-"""Which peak lies where: a row a frame, a column each few cents. Knows pitches, not notes."""
+"""Looks up spectral peaks by frame and pitch: one row per frame, one column per 12 cents."""
 
 from dataclasses import dataclass
 
@@ -9,59 +9,59 @@ from worker.tuning.peaks import LOWEST_HZ
 
 LOWEST_CENTS = float(1200.0 * np.log2(LOWEST_HZ / 440.0))
 CELL_CENTS = 12.0
-"""Half of three cells, 18 cents, is how far a peak may stray and still be the one looked for."""
+"""A peak also fills the neighbouring cells, so it is found up to 18 cents from the requested pitch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeakTable:
-    """Finds the peaks of the same frame, or of the one before, at a given distance in pitch."""
+    """Finds peaks at a given interval in the same frame, or at the same pitch in the frame before."""
 
     columns: int
-    """Of which the first is empty."""
-    place: NDArray[np.float64]
-    """Where each peak lies, in columns, shape (n,)."""
-    row: NDArray[np.int64]
-    """Where the frame of each peak begins in `peak`, shape (n,)."""
-    flat: NDArray[np.int64]
-    """Place of each peak in `peak`, shape (n,)."""
-    peak: NDArray[np.int32]
+    """Columns per row; the first is empty."""
+    column: NDArray[np.float64]
+    """Fractional column of each peak, shape (n,)."""
+    row_start: NDArray[np.int64]
+    """Index in `peak_at` where the frame of each peak begins, shape (n,)."""
+    cell: NDArray[np.int64]
+    """Index of each peak in `peak_at`, shape (n,)."""
+    peak_at: NDArray[np.int32]
     """Index of the peak in or next to each cell, or -1; shape (frames * columns,)."""
 
-    def lower(self, cents: float) -> NDArray[np.int32]:
-        """For each peak, the one of its frame that lies `cents` below it, or -1; shape (n,)."""
-        column = np.maximum(self.place + (0.5 - cents / CELL_CENTS), 0.0).astype(np.int64)
-        return np.asarray(self.peak[self.row + column], np.int32)
+    def peak_below(self, cents: float) -> NDArray[np.int32]:
+        """For each peak, the index of the peak `cents` below it in the same frame, or -1; shape (n,)."""
+        column = np.maximum(self.column + (0.5 - cents / CELL_CENTS), 0.0).astype(np.int64)
+        return np.asarray(self.peak_at[self.row_start + column], np.int32)
 
-    def earlier(self) -> NDArray[np.int32]:
-        """For each peak, the one that lay there in the frame before, or -1; shape (n,)."""
-        first = self.flat < self.columns
-        return np.where(first, np.int32(-1), self.peak[np.maximum(self.flat - self.columns, 0)])
+    def previous_peak(self) -> NDArray[np.int32]:
+        """For each peak, the index of the peak at its pitch in the frame before, or -1; shape (n,)."""
+        first = self.cell < self.columns
+        return np.where(first, np.int32(-1), self.peak_at[np.maximum(self.cell - self.columns, 0)])
 
-    def age(self, most: int, struck: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-        """Frames in a row, this one included, in which a peak lay here; 1 to `most`, shape (n,).
+    def age(self, max_frames: int, onsets: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+        """Consecutive frames, including this one, with a peak at this pitch; 1 to `max_frames`, shape (n,).
 
-        Peaks that are `struck`, shape (n,), are young again.
+        Counting restarts at `onsets`, shape (n,).
         """
-        earlier = self.earlier()
-        if struck is not None:
-            earlier[struck] = -1
-        age = np.ones(self.flat.size, np.int64)
-        at = earlier
-        for _ in range(most - 1):
-            found = at >= 0
-            age += found
-            at = np.where(found, earlier[at], np.int32(-1))
+        previous = self.previous_peak()
+        if onsets is not None:
+            previous[onsets] = -1
+        age = np.ones(self.cell.size, np.int64)
+        current = previous
+        for _ in range(max_frames - 1):
+            exists = current >= 0
+            age += exists
+            current = np.where(exists, previous[current], np.int32(-1))
         return age
 
 
-def lay_out(cents: NDArray[np.float64], frame: NDArray[np.int32], frames: int) -> PeakTable:
-    """The table of peaks at `cents` from 440 Hz in `frame`, both of shape (n,), of `frames` in all."""
-    place = np.maximum((cents - LOWEST_CENTS) / CELL_CENTS, 0.0) + 2.0
-    cell = np.round(place).astype(np.int64)
-    columns = int(cell.max(initial=0)) + 3
-    row = frame.astype(np.int64) * columns
-    flat = row + cell
-    peak = np.full(frames * columns, -1, np.int32)
+def make_peak_table(cents: NDArray[np.float64], frame: NDArray[np.int32], frame_count: int) -> PeakTable:
+    """The table of peaks at `cents` from 440 Hz in frames `frame`, both of shape (n,)."""
+    column = np.maximum((cents - LOWEST_CENTS) / CELL_CENTS, 0.0) + 2.0
+    nearest = np.round(column).astype(np.int64)
+    columns = int(nearest.max(initial=0)) + 3
+    row_start = frame.astype(np.int64) * columns
+    cell = row_start + nearest
+    peak_at = np.full(frame_count * columns, -1, np.int32)
     for shift in (-1, 1, 0):
-        peak[flat + shift] = np.arange(cents.size, dtype=np.int32)
-    return PeakTable(columns=columns, place=place, row=row, flat=flat, peak=peak)
+        peak_at[cell + shift] = np.arange(cents.size, dtype=np.int32)
+    return PeakTable(columns=columns, column=column, row_start=row_start, cell=cell, peak_at=peak_at)

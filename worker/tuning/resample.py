@@ -1,4 +1,4 @@
-"""Any mono samples to a clean low band at about 11 kHz. Refuses to judge what it hears."""
+"""Cleans mono samples and resamples them to about 11 kHz."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,13 @@ import scipy.fft
 from numpy.typing import NDArray
 
 TARGET_RATE_HZ = 11025.0
-"""Partials above 5 kHz are weak, inharmonic and blurred by vibrato; below lies all that tells the tuning."""
+"""Partials above 5 kHz are weak, inharmonic and blurred by vibrato, so they add nothing to the estimate."""
 BLOCK = 8192
 """Output samples per overlap-save block: small enough for the processor's cache."""
 GUARD = 512
 """Output samples dropped at either end of a block, where the circular convolution wraps round."""
 SILENCE_PEAK = 1e-6
-"""-120 dBFS, below the least step of 24-bit audio: nothing was recorded."""
+"""-120 dBFS, below the smallest step of 24-bit audio."""
 GLITCH_RATIO = 1e6
 """A sample 120 dB above the loud blocks' peaks is a decoding error, not music."""
 
@@ -32,11 +32,11 @@ class ResampledAudio:
     clipped: bool
 
 
-def low_band(samples: NDArray[np.float32], sample_rate: int) -> ResampledAudio:
-    """Clean, scale and decimate `samples` (shape (n,), any finite or broken values).
+def resample(samples: NDArray[np.float32], sample_rate: int) -> ResampledAudio:
+    """Cleans, normalizes and decimates `samples`, shape (n,); NaN, Inf and glitches become silence.
 
-    Decimation keeps the low bins of each block's spectrum (overlap-save), so any rate comes down by
-    an exactly known ratio at the price of two short transforms.
+    Decimates in the frequency domain (overlap-save): each block keeps the low bins of its spectrum, so any
+    sample rate is reduced by an exactly known ratio for two short transforms per block.
     """
     peaks = _block_peaks(samples)
     peak = float(np.quantile(peaks, 0.9)) if peaks.size else 0.0
@@ -61,8 +61,8 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> ResampledAudio:
             if not max(block.max(), -block.min()) <= GLITCH_RATIO:
                 block[~(np.abs(block) <= GLITCH_RATIO)] = 0.0
         half = scipy.fft.rfft(block)[: BLOCK // 2 + 1] * taper
-        kept = slice(index * (BLOCK - 2 * GUARD), (index + 1) * (BLOCK - 2 * GUARD))
-        out[kept] = scipy.fft.irfft(half, BLOCK)[GUARD:-GUARD]
+        target = slice(index * (BLOCK - 2 * GUARD), (index + 1) * (BLOCK - 2 * GUARD))
+        out[target] = scipy.fft.irfft(half, BLOCK)[GUARD:-GUARD]
     return ResampledAudio(
         samples=out[: samples.size * 4 // ratio],
         rate_hz=sample_rate * 4 / ratio,
@@ -71,7 +71,7 @@ def low_band(samples: NDArray[np.float32], sample_rate: int) -> ResampledAudio:
 
 
 def _ratio(sample_rate: int) -> int:
-    """Input samples per four output samples: at most what TARGET_RATE_HZ allows, free of primes over 7."""
+    """Input samples per four output samples: as many as TARGET_RATE_HZ allows, without primes over 7."""
     ratio = max(4, int(4 * sample_rate / TARGET_RATE_HZ))
     while scipy.fft.next_fast_len(ratio, real=True) != ratio:
         ratio -= 1
@@ -79,24 +79,24 @@ def _ratio(sample_rate: int) -> int:
 
 
 def _is_clipped(samples: NDArray[np.float32], peaks: NDArray[np.float64]) -> bool:
-    """Whether the loudest of `samples` stay at one level for several samples, again and again."""
+    """Whether the loudest samples stay at one level for several samples, in several places."""
     ceiling = 0.9999 * float(peaks.max())
     loudest = np.flatnonzero(peaks >= ceiling)
     flat = 0
     for index in loudest[:: max(1, loudest.size // 16)]:
-        part = samples[index * 4096 : (index + 1) * 4096]
-        flat += int(np.count_nonzero((np.abs(part[1:]) >= ceiling) & (part[1:] == part[:-1])))
+        share = samples[index * 4096 : (index + 1) * 4096]
+        flat += int(np.count_nonzero((np.abs(share[1:]) >= ceiling) & (share[1:] == share[:-1])))
     return loudest.size >= 4 and flat >= 4 * min(16, loudest.size)
 
 
 def _block_peaks(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Largest finite magnitude of each 4096 samples, shape (blocks,)."""
+    """Largest finite magnitude of each block of 4096 samples, shape (blocks,)."""
     peaks = []
     for start in range(0, samples.size, 4096):
-        part = samples[start : start + 4096]
-        top = max(float(part.max()), -float(part.min()))
+        share = samples[start : start + 4096]
+        top = max(float(share.max()), -float(share.min()))
         if not np.isfinite(top):
-            part = part[np.isfinite(part)]
-            top = max(float(part.max()), -float(part.min())) if part.size else 0.0
+            share = share[np.isfinite(share)]
+            top = max(float(share.max()), -float(share.min())) if share.size else 0.0
         peaks.append(top)
     return np.asarray(peaks, np.float64)

@@ -1,4 +1,4 @@
-"""What a reader wants to see beside the answer: the strongest peak, a spectrum and a histogram."""
+"""Summaries for readers: the strongest peak, a spectrum and the tuning histogram."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.report import Spectrum
-from worker.tuning.peaks import Partials
+from worker.tuning.peaks import SpectralPeaks
 from worker.tuning.pitch_histogram import BINS
 
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -14,41 +14,42 @@ POINTS = 512
 FAINTEST_DB = -120.0
 
 
-def dominant_hz(partials: Partials) -> float | None:
-    """The frequency with most power over all frames: peaks within 7.5 cents count together."""
-    if partials.hz.size == 0:
+def dominant_hz(peaks: SpectralPeaks) -> float | None:
+    """The frequency with the most power over all frames; peaks within 7.5 cents count together."""
+    if peaks.hz.size == 0:
         return None
-    power = 10.0 ** (partials.level_db.astype(np.float64) / 10.0)
-    cents = partials.cents
+    power = 10.0 ** (peaks.level_db.astype(np.float64) / 10.0)
+    cents = peaks.cents
     bins = np.round(cents / 5.0).astype(np.int64)
     bins -= int(bins.min())
     total = np.bincount(bins, power)
     best = int(np.argmax(np.convolve(total, [1.0, 1.0, 1.0], mode="same")))
     near = np.abs(bins - best) <= 1
-    return float((partials.hz * power)[near].sum() / power[near].sum())
+    return float((peaks.hz * power)[near].sum() / power[near].sum())
 
 
-def note_of(hz: float) -> tuple[str, float]:
-    """The nearest note in A4 = 440 Hz, such as `C#4`, and the cents from it."""
+def nearest_note(hz: float) -> tuple[str, float]:
+    """The nearest note in A4 = 440 Hz, such as `C#4`, and the deviation from it in cents."""
     midi = 69.0 + 12.0 * math.log2(hz / 440.0)
-    near = round(midi)
-    return f"{NOTE_NAMES[near % 12]}{near // 12 - 1}", 100.0 * (midi - near)
+    nearest = round(midi)
+    return f"{NOTE_NAMES[nearest % 12]}{nearest // 12 - 1}", 100.0 * (midi - nearest)
 
 
-def spectrum_of(partials: Partials) -> Spectrum | None:
-    """The mean Hann spectrum on a log axis: the strongest bin of each point, so that no line is lost."""
-    bins = partials.first_bin + np.arange(partials.mean_power.size)
-    low_hz, high_hz = float(bins[0] * partials.bin_hz), float(bins[-1] * partials.bin_hz)
-    top = float(partials.mean_power.max())
+def summarize_spectrum(peaks: SpectralPeaks) -> Spectrum | None:
+    """The power spectrum on a log axis. Each point has the maximum of its bins, so that lines stay
+    visible."""
+    bins = peaks.first_bin + np.arange(peaks.power_spectrum.size)
+    low_hz, high_hz = float(bins[0] * peaks.bin_hz), float(bins[-1] * peaks.bin_hz)
+    top = float(peaks.power_spectrum.max())
     if not top > 0.0:
         return None
-    at = low_hz * (high_hz / low_hz) ** (np.arange(POINTS) / (POINTS - 1))
+    point_hz = low_hz * (high_hz / low_hz) ** (np.arange(POINTS) / (POINTS - 1))
     half = (high_hz / low_hz) ** (0.5 / (POINTS - 1))
-    first = np.searchsorted(bins * partials.bin_hz, at / half)
-    last = np.searchsorted(bins * partials.bin_hz, at * half)
-    smooth = np.interp(at, bins * partials.bin_hz, partials.mean_power)
+    first = np.searchsorted(bins * peaks.bin_hz, point_hz / half)
+    last = np.searchsorted(bins * peaks.bin_hz, point_hz * half)
+    smooth = np.interp(point_hz, bins * peaks.bin_hz, peaks.power_spectrum)
     points = [
-        float(partials.mean_power[a:b].max()) if b > a else float(v)
+        float(peaks.power_spectrum[a:b].max()) if b > a else float(v)
         for a, b, v in zip(first, last, smooth, strict=True)
     ]
     return Spectrum(
@@ -60,8 +61,8 @@ def spectrum_of(partials: Partials) -> Spectrum | None:
     )
 
 
-def histogram_of(counts: NDArray[np.float64]) -> tuple[float, ...]:
-    """100 bins of one cent from the evidence, shape (12, segments, BINS); empty without any."""
+def summarize_histogram(counts: NDArray[np.float64]) -> tuple[float, ...]:
+    """100 bins of one cent from `counts`, shape (12, segments, BINS); empty for an empty histogram."""
     fine = counts.sum(axis=(0, 1))
     total = float(fine.sum())
     if total <= 0.0:

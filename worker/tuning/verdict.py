@@ -1,4 +1,4 @@
-"""From a fit to an answer: the named rules, each with its reason. Refuses to touch samples."""
+"""Decides what the features of a recording allow us to say, by named rules."""
 
 import math
 from dataclasses import dataclass
@@ -7,157 +7,164 @@ from shared.domain.report import Reason, Verdict
 
 STANDARDS_HZ = (415.0, 430.0, 432.0, 435.0, 440.0, 442.0, 443.0, 444.0, 466.0)
 CLOSE_CENTS = 4.0
-"""442 lies 7.9 cents over 440, and 435 lies 12 over 432: beyond half of that, another name fits better."""
+"""442 lies 7.9 cents above 440, and 435 lies 12 above 432: beyond half of that, another name fits better."""
 DISTINCT_CENTS = 12.0
-"""432 and 440 lie 31.8 cents apart: with a wider interval the answer near one might be the other."""
-SURE_ENOUGH = 0.5
-"""Under even odds that the recording has a tuning at all, an answer misleads more than it helps."""
-WIDEST_CENTS = 24.0
-"""Half of the circle and more: nothing was found out."""
-RIGHT_CENTS = 3.0
-"""An answer this close is right: a tenth of the way from 432 to 440."""
-RIVAL = 0.9
-"""A second grid as good as the first: quarter-tone scales, engines, random tones, chance; of real music 3 in
-100, most of it doubtful by the other signs too."""
-QUARTER = 0.2
-"""Half a semitone off the grid music has nothing (under 0.05), quarter-tone scales 0.6 to 0.9."""
-FLOOR_CENTS = 1.1
-"""A note's pitch is no better defined: struck or sounding on, its fundamental or where its energy lies."""
-TONE_FLOOR_CENTS = 0.8
-"""One lasting tone is meant no better than this."""
+"""432 and 440 lie 31.8 cents apart: with a wider interval, an estimate near one may be the other."""
+MIN_ODDS = 0.5
+"""Minimum probability that the recording has a tuning at all."""
+MAX_INTERVAL_CENTS = 24.0
+"""A wider interval covers the circle."""
+ACCURATE_CENTS = 3.0
+"""`confidence` is the probability of an error up to this: a tenth of the distance from 432 to 440."""
+MAX_SECOND_PEAK_RATIO = 0.9
+"""A second grid as good as the first: quarter-tone scales, engines, random tones. Of real music 3 in 100,
+most of it doubtful by the other features too."""
+MAX_QUARTER_TONE_RATIO = 0.2
+"""Music has next to nothing half a semitone off the grid (below 0.05), quarter-tone scales 0.6 to 0.9."""
+MIN_ERROR_CENTS = 1.1
+"""The pitch of a note is no better defined: attack or sustain, fundamental or centre of energy."""
+MIN_SINGLE_TONE_ERROR_CENTS = 0.8
+"""The same for a single sustained tone."""
 
-LEAD_SHARE = 0.65
-"""In the longer window: of tones without vibrato the strongest peak holds 0.72 of the power and more, of
-vibrato of +-40 cents 0.4."""
-MEANS_AGREEMENT = 0.42
-"""Mean pitches of +-50 cents of vibrato agree 0.5 and more; of +-60 to 100 cents in short notes 0.1 to 0.4,
-and their turning points then pile up half a semitone off the note."""
+VIBRATO_PEAK_SHARE = 0.65
+"""In the long window, the strongest peak of tones without vibrato has 0.72 of the power or more, with
+vibrato of ±40 cents 0.4."""
+MIN_CENTROID_RESULTANT = 0.42
+"""Mean pitches of tones with ±50 cents of vibrato agree 0.5 or more; ±60 to 100 cents in short notes 0.1 to
+0.4, and their turning points accumulate half a semitone off the note."""
 SCATTERED_CENTS = 4.5
-"""Notes of one singer lie 6 to 10 cents apart, of instruments under 5."""
+"""The notes of a singer lie 6 to 10 cents apart, those of instruments less than 5."""
 
 NOISE_EVIDENCE = 0.3
-"""Partials that agree this little lie anywhere: noise, drums, speech."""
+"""Below this the peaks are distributed uniformly: noise, drums, speech."""
 
-LOUD_STRENGTH = 330.0
-"""More strength says nothing more: engines and random tones have as much as an orchestra."""
-SILENT_TONES = 0.6
-"""No steady tone at all speaks against music no more than this: sine-like flutes have none."""
-WAVERING_TONES = 2.0
-SIREN_TONES = 0.05
-"""Of 60 sirens without overtones each had 0; of singers 0.09 and more."""
-CLEAN_AGREEMENT = 0.8
-"""A few clear notes and nothing else agree 0.9 to 1; what is no music, and is not faint, less than 0.85."""
-STRENGTH_ODDS = 1.92
-CELLS_ODDS = 0.95
-TONES_ODDS = 1.53
-CLEAN_ODDS = 24.0
-NO_SIGN_ODDS = -13.0
-"""Log odds without any sign, and per e-fold of each: a logistic regression on 700 recordings of music and 300
-of anything else, cross-validated by track; CLEAN_ODDS by hand (docs/tuning.md)."""
+MAX_SALIENCE = 330.0
+"""More salience adds no evidence: engines and random tones have as much as an orchestra."""
+MIN_TONES = 0.6
+"""Lower bound of `tone_agreement`: flutes that resemble sines have no steady tones with harmonics."""
+MIN_VIBRATO_TONES = 2.0
+MAX_SIREN_TONES = 0.05
+"""All of 60 sirens without harmonics had 0; singers have 0.09 or more."""
+CLEAN_RESULTANT = 0.8
+"""A few clear notes and nothing else have a resultant length of 0.9 to 1; audible non-music less than
+0.85."""
+SALIENCE_LOG_ODDS = 1.92
+CELL_LOG_ODDS = 0.95
+TONE_LOG_ODDS = 1.53
+CLEAN_LOG_ODDS = 24.0
+BASE_LOG_ODDS = -13.0
+"""Log odds without any evidence, and per e-fold of each feature: a logistic regression on 700 recordings of
+music and 300 of anything else, cross-validated by track; CLEAN_LOG_ODDS by hand (docs/tuning.md)."""
 DRIFTS_CENTS = 20.0
-"""Between 440 and 432 lie 32 cents; choirs sink a quarter-tone. Real recordings on one tuning stay within
-12 cents even where single stretches are thin."""
-TONE_ODDS = 0.98
+"""Between 440 and 432 lie 32 cents; choirs sink a quarter-tone. Real recordings with one tuning stay within
+12 cents even where single segments have few notes."""
+PURE_TONE_ODDS = 0.98
 """A sine has a pitch, whatever note it is meant to be."""
-RINGING_ODDS = 0.6
-"""Bowls and bells are tuned by ear if at all, and which of their partials is the note is taste."""
+RINGING_TONE_ODDS = 0.6
+"""Bowls and bells are tuned by ear if at all, and which of their partials is the note is a convention."""
 MOVES_CENTS = 8.0
-"""Worth a remark, and a wider interval."""
+"""A larger drift is a remark and widens the interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
-    """All that the rules may look at."""
+    """Everything that the rules may use."""
 
-    evidence: float
-    agreement: float
-    strength: float
-    cells: float
-    """How many pitch classes times ten seconds agree."""
-    tones: float
-    """How many semitones' steady tones agree."""
-    rival: float
-    quarter: float
+    semitone_evidence: float
+    """Effective number of MIDI notes times the squared resultant length."""
+    resultant_length: float
+    salience: float
+    cell_agreement: float
+    """Effective number of cells (pitch class by ten seconds) that agree."""
+    tone_agreement: float
+    """Effective number of notes whose steady tones agree."""
+    second_peak_ratio: float
+    quarter_tone_ratio: float
     note_error: float
     time_error: float
     drift_range: float
-    """Cents between what comes before and after the largest step; 0 if it can't be told."""
-    lone_tone: bool
-    lead_share: float = 1.0
-    means_agreement: float = 1.0
+    """Largest lasting step of the tuning in cents; 0 if unknown."""
+    single_pitch: bool
+    peak_power_share: float = 1.0
+    centroid_resultant: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The answer's certainty, and why there is none."""
+    """How certain the estimate is, or why there is none."""
 
     confidence: float
     uncertainty_cents: float
     reason: Reason | None
 
 
-def judge(found: Features) -> Decision:
-    """How sure we are, and the reason to say nothing."""
-    error = _error(found)
-    within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
-    odds = 1.0 / (1.0 + math.exp(-_log_odds(found)))
-    confidence = within * odds
+def decide(features: Features) -> Decision:
+    """Confidence and interval of the estimate, and the reason to be inconclusive."""
+    error = _error(features)
+    accurate = math.erf(ACCURATE_CENTS / error / math.sqrt(2.0))
+    odds = 1.0 / (1.0 + math.exp(-_log_odds(features)))
+    confidence = accurate * odds
     reason: Reason | None = None
-    if found.drift_range > DRIFTS_CENTS:
-        # Two tunings in one recording are two answers: no single one deserves to be called sure.
+    if features.drift_range > DRIFTS_CENTS:
+        # Two tunings in one recording are two answers, so no single one can be certain.
         reason, confidence = Reason.TUNING_DRIFTS, min(confidence, 0.3)
-    elif odds < SURE_ENOUGH or 1.645 * error > WIDEST_CENTS:
-        reason = Reason.NOISE_LIKE if found.evidence < NOISE_EVIDENCE else Reason.NO_STABLE_PITCH
+    elif odds < MIN_ODDS or 1.645 * error > MAX_INTERVAL_CENTS:
+        noise = features.semitone_evidence < NOISE_EVIDENCE
+        reason = Reason.NOISE_LIKE if noise else Reason.NO_STABLE_PITCH
     return Decision(
         confidence=round(min(confidence, 0.99), 4), uncertainty_cents=1.645 * error, reason=reason
     )
 
 
-def judge_tone(error_cents: float, *, pure: bool, drift_range: float) -> Decision:
-    """How surely one tone alone tells the tuning of its nearest note."""
-    error = math.hypot(TONE_FLOOR_CENTS, error_cents, drift_range / 6.0)
-    within = math.erf(RIGHT_CENTS / error / math.sqrt(2.0))
+def decide_single_tone(error_cents: float, *, pure: bool, drift_range: float) -> Decision:
+    """Confidence and interval where one tone is all there is."""
+    error = math.hypot(MIN_SINGLE_TONE_ERROR_CENTS, error_cents, drift_range / 6.0)
+    accurate = math.erf(ACCURATE_CENTS / error / math.sqrt(2.0))
     return Decision(
-        confidence=round(within * (TONE_ODDS if pure else RINGING_ODDS), 4),
+        confidence=round(accurate * (PURE_TONE_ODDS if pure else RINGING_TONE_ODDS), 4),
         uncertainty_cents=1.645 * error,
         reason=None,
     )
 
 
-def _error(found: Features) -> float:
+def _error(features: Features) -> float:
     """Standard error in cents."""
-    known = math.hypot(found.note_error, found.time_error)
-    if found.drift_range <= MOVES_CENTS:
-        return math.hypot(known, FLOOR_CENTS)
-    # Leaving notes or seconds out makes the answer jump between the two tunings, and no further.
-    return math.hypot(min(known, found.drift_range / 1.645), FLOOR_CENTS, found.drift_range / 6.0)
+    error = math.hypot(features.note_error, features.time_error)
+    if features.drift_range <= MOVES_CENTS:
+        return math.hypot(error, MIN_ERROR_CENTS)
+    # The jackknife makes the estimate jump between the two tunings, but no further.
+    return math.hypot(min(error, features.drift_range / 1.645), MIN_ERROR_CENTS, features.drift_range / 6.0)
 
 
-def _log_odds(found: Features) -> float:
-    """For the recording having a tuning at all."""
-    if found.lone_tone:
+def _log_odds(features: Features) -> float:
+    """Log odds that the recording has a tuning at all."""
+    if features.single_pitch:
         return 4.0
-    wavers = found.lead_share < LEAD_SHARE
-    if (wavers and found.means_agreement < MEANS_AGREEMENT) or found.quarter > QUARTER or found.rival > RIVAL:
+    vibrato = features.peak_power_share < VIBRATO_PEAK_SHARE
+    if (
+        (vibrato and features.centroid_resultant < MIN_CENTROID_RESULTANT)
+        or features.quarter_tone_ratio > MAX_QUARTER_TONE_RATIO
+        or features.second_peak_ratio > MAX_SECOND_PEAK_RATIO
+    ):
         return -4.0
-    clean = CLEAN_ODDS * math.log(max(found.agreement / CLEAN_AGREEMENT, 1.0))
-    # With vibrato few tones stand still, but that the means of the tones agree tells as much as two that do.
-    # A siren wavers too, and turns again and again at the same two pitches: it has no overtones.
-    if wavers and found.tones < SIREN_TONES:
-        least, clean = SILENT_TONES, 0.0
+    clean = CLEAN_LOG_ODDS * math.log(max(features.resultant_length / CLEAN_RESULTANT, 1.0))
+    # Vibrato leaves few steady tones, but agreeing mean pitches are worth two of them. A siren also has
+    # vibrato and returns to the same two pitches, but it has no harmonics.
+    if vibrato and features.tone_agreement < MAX_SIREN_TONES:
+        min_tones, clean = MIN_TONES, 0.0
     else:
-        least = WAVERING_TONES if wavers else SILENT_TONES
+        min_tones = MIN_VIBRATO_TONES if vibrato else MIN_TONES
     return (
-        NO_SIGN_ODDS
-        + STRENGTH_ODDS * math.log(min(max(found.strength, 1e-6), LOUD_STRENGTH))
-        + CELLS_ODDS * math.log(max(found.cells, 1e-3))
-        + TONES_ODDS * math.log(max(found.tones, least))
+        BASE_LOG_ODDS
+        + SALIENCE_LOG_ODDS * math.log(min(max(features.salience, 1e-6), MAX_SALIENCE))
+        + CELL_LOG_ODDS * math.log(max(features.cell_agreement, 1e-3))
+        + TONE_LOG_ODDS * math.log(max(features.tone_agreement, min_tones))
         + clean
     )
 
 
-def name_of(a4_hz: float, uncertainty_cents: float) -> Verdict:
-    """432 or 440 only where that is what a tuner would say, and surely not the other; else `other`."""
+def name_verdict(a4_hz: float, uncertainty_cents: float) -> Verdict:
+    """432 or 440 if the estimate is close to it and certainly not the other one; else `other`."""
     if uncertainty_cents > DISTINCT_CENTS:
         return Verdict.OTHER
     for standard, verdict in ((432.0, Verdict.A432), (440.0, Verdict.A440)):
@@ -172,5 +179,5 @@ def also_fits(a4_hz: float) -> tuple[float, ...]:
 
 
 def nearest_standard(a4_hz: float) -> float:
-    """Among pitches in use, modulo a semitone: 415 is 440 less a semitone, so 440 is told first."""
-    return min(STANDARDS_HZ, key=lambda s: abs(math.log(a4_hz / s)))
+    """The nearest pitch standard."""
+    return min(STANDARDS_HZ, key=lambda standard: abs(math.log(a4_hz / standard)))

@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 class Hasty(Connection):
     header_seconds = 0.5
-    reading_seconds = 0.5
+    read_seconds = 0.5
 
 
 async def length(request: Request) -> Response:
@@ -172,7 +172,7 @@ def test_headers_without_end_are_refused(patient: uvicorn.Server, begin: bytes, 
 
 def test_large_headers_are_told_so(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
-        connected.sendall(GET + b"X: " + b"y" * Connection.most_header_bytes)
+        connected.sendall(GET + b"X: " + b"y" * Connection.max_header_bytes)
         assert told(everything(connected)) == (431, "headers_too_large", "close")
 
 

@@ -36,7 +36,7 @@ class MemoryBatchStore:
         try:
             return self.batches[batch_id]
         except KeyError:
-            raise NotFound("There is no such batch. It may have expired.") from None
+            raise NotFound("The batch does not exist. It may have expired.") from None
 
     def get_with_item_states(self, batch_id: str) -> tuple[Batch, Mapping[str, ItemState]]:
         batch = self.get(batch_id)

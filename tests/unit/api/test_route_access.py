@@ -150,10 +150,10 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/login"): public(),
     ("POST", "/admin/login"): public(403, data={"password": "x"}),  # from no page of ours
     ("POST", "/admin/logout"): public(403),
-    ("POST", "/admin/confirm"): lever(data={"act": "retry"}),
-    ("POST", "/admin/acts"): lever(data={"act": "retry", "ids": "none"}),
-    ("POST", "/admin/queues/{queue}"): lever(data={"act": "resume"}),
-    ("POST", "/admin/workers/{worker}"): lever(data={"act": "resume"}),
+    ("POST", "/admin/confirm"): lever(data={"action": "retry"}),
+    ("POST", "/admin/bulk-actions"): lever(data={"action": "retry", "ids": "none"}),
+    ("POST", "/admin/queues/{queue}"): lever(data={"action": "resume"}),
+    ("POST", "/admin/workers/{worker}"): lever(data={"action": "resume"}),
     ("POST", "/admin/webhooks/{delivery_id}"): lever(),
     ("POST", "/admin/keys"): lever(data={"name": "x", "scopes": "jobs:read"}),
     ("POST", "/admin/keys/{key_id}/revoke"): lever(),
@@ -165,8 +165,9 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/api/events"): dashboard(),
     ("GET", "/admin/api/keys"): dashboard(),
     ("POST", "/admin/api/acts"): lever(json={"act": "retry", "ids": ["none"]}),
-    ("POST", "/admin/api/queues/{queue}/{act}"): lever(204),
-    ("POST", "/admin/api/workers/{worker}/{act}"): lever(204),
+    ("POST", "/admin/api/bulk-actions"): lever(json={"action": "retry", "ids": ["none"]}),
+    ("POST", "/admin/api/queues/{queue}/{action}"): lever(204),
+    ("POST", "/admin/api/workers/{worker}/{action}"): lever(204),
     ("POST", "/admin/api/webhooks/{delivery_id}/redeliver"): lever(204),
     ("POST", "/admin/api/keys"): lever(201, json={"name": "x"}),
     ("POST", "/admin/api/keys/{key_id}/revoke"): lever(),
@@ -190,7 +191,7 @@ def routes(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
 @pytest.fixture(autouse=True)
 def streams_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dashboard's would go on for minutes."""
-    monkeypatch.setattr(admin_api, "LONGEST_SECONDS", 0.0)
+    monkeypatch.setattr(admin_api, "MAX_STREAM_SECONDS", 0.0)
 
 
 class Path(str):
@@ -251,6 +252,7 @@ class Asked:
             "queue": "batch",
             "worker": "w:1",
             "act": "resume",
+            "action": "resume",
             "rest": Path("nowhere"),
         }
 

@@ -87,7 +87,7 @@ def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryRate
     assert [api.client.post("/v1/jobs", content=SONG).status_code for _ in range(2)] == [202, 202]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
-    assert "500 are left" in answer.json()["detail"]
+    assert "500 bytes left" in answer.json()["detail"]
     assert int(answer.headers["Retry-After"]) > 3600
     assert len(api.audio.objects) == 2
 

@@ -50,7 +50,7 @@ def test_a_body_that_stops_is_not_waited_for() -> None:
     start, body = answer_to(receive)
     assert start["status"] == 408
     assert (b"connection", b"close") in start["headers"]
-    assert b'"detail":"The request\'s body stopped, or came too slowly; send it again."' in body["body"]
+    assert b'"detail":"The request body stopped or was too slow. Send the request again."' in body["body"]
 
 
 def test_once_the_body_is_there_the_client_may_wait_as_long_as_it_likes() -> None:

@@ -24,7 +24,7 @@ def test_the_clients_id_comes_back_and_stands_in_every_line_and_in_the_job(
     assert answer.headers["X-Request-ID"] == "my-id.1"
     job_id = answer.json()["id"]
     assert api.jobs.get(job_id).request_id == "my-id.1"
-    ours = [line for line in log.lines() if line["event"] in {"job_accepted", "request"}]
+    ours = [line for line in log.lines() if line["event"] in {"job_accepted", "request_handled"}]
     assert [(line["request_id"], line["job_id"]) for line in ours] == [("my-id.1", job_id)] * 2
 
 
@@ -42,7 +42,7 @@ def test_one_line_a_request_tells_what_happened(api: ApiHarness, log: CapturedLo
     token = api.token(Scope.JOBS_READ)
     api.client.get("/v1/jobs/unknown?wait=0&x=secret-query", headers={"Authorization": f"Bearer {token}"})
     api.client.get("/no/such/path")
-    found, lost = log.events("request")
+    found, lost = log.events("request_handled")
     assert (found["route"], found["status"], found["method"]) == ("/v1/jobs/{job_id}", 404, "GET")
     assert found["key_id"] == token.split("_")[1]
     assert found["job_id"] == "unknown"
@@ -54,7 +54,7 @@ def test_one_line_a_request_tells_what_happened(api: ApiHarness, log: CapturedLo
 
 def test_health_checks_do_not_fill_the_log(api: ApiHarness, log: CapturedLogs) -> None:
     api.client.get("/healthz")
-    assert log.events("request") == []
+    assert log.events("request_handled") == []
 
 
 def test_a_bug_is_answered_and_logged_under_the_requests_id(api: ApiHarness, log: CapturedLogs) -> None:
@@ -68,7 +68,7 @@ def test_a_bug_is_answered_and_logged_under_the_requests_id(api: ApiHarness, log
     (error,) = log.events("unexpected_error")
     assert error["request_id"] == "r1"
     assert "ZeroDivisionError" in error["exception"]
-    assert log.events("request")[0]["status"] == 500
+    assert log.events("request_handled")[0]["status"] == 500
 
 
 def test_a_file_name_is_in_no_line(api: ApiHarness, log: CapturedLogs) -> None:
@@ -99,7 +99,7 @@ def test_a_request_is_the_first_span_of_its_jobs_trace(log: CapturedLogs) -> Non
     (span,) = spans.held
     assert (span.name, span.kind, str(span.parent), span.failed) == ("POST /v1/jobs", "server", parent, False)
     assert api.jobs.get(answer.json()["id"]).traceparent == str(span.place)
-    assert log.events("request")[0]["trace_id"] == span.place.trace_id
+    assert log.events("request_handled")[0]["trace_id"] == span.place.trace_id
     assert "traceparent" not in log.text
     assert "wedding" not in str(span)
 

@@ -44,12 +44,12 @@ def test_a_refused_form_is_answered_with_a_page(api: ApiHarness) -> None:
     assert "The upload is empty" in answer.text
 
 
-def test_programs_get_problems_and_no_pages(api: ApiHarness) -> None:
+def test_a_program_gets_problem_json_instead_of_a_page(api: ApiHarness) -> None:
     answer = api.client.get("/v1/jobs/none")
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_a_result_says_its_pitch_and_how_sure_it_is(api: ApiHarness) -> None:
+def test_a_result_shows_its_pitch_and_confidence(api: ApiHarness) -> None:
     api.jobs.add(make_job(**SUCCEEDED, report=make_report()))
     page = api.client.get("/jobs/job-1", headers=HTML).text
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
@@ -62,15 +62,18 @@ def test_a_result_says_its_pitch_and_how_sure_it_is(api: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "text"),
     [
-        ({"report": make_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.SILENT)}, "only silence"),
+        (
+            {"report": make_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.SILENT)},
+            "The recording is silent",
+        ),
         (
             {
                 "state": JobState.FAILED,
                 "problem": Problem(code="no_audio", message="There is no audio.", retryable=False),
             },
-            "There is no audio. Check that it is a sound file",
+            "There is no audio. Check that the file plays",
         ),
         (
             {
@@ -82,9 +85,9 @@ def test_a_result_says_its_pitch_and_how_sure_it_is(api: ApiHarness) -> None:
         ({"state": JobState.CANCELED}, "Canceled"),
     ],
 )
-def test_what_has_no_answer_explains_itself(api: ApiHarness, changes: dict[str, Any], said: str) -> None:
+def test_a_job_without_an_answer_explains_why(api: ApiHarness, changes: dict[str, Any], text: str) -> None:
     api.jobs.add(make_job(**SUCCEEDED | changes))
-    assert said in api.client.get("/jobs/job-1", headers=HTML).text
+    assert text in api.client.get("/jobs/job-1", headers=HTML).text
 
 
 def test_an_expired_result_explains_itself(api: ApiHarness) -> None:
@@ -93,7 +96,7 @@ def test_an_expired_result_explains_itself(api: ApiHarness) -> None:
     assert "This result is gone" in answer.text
 
 
-def test_a_filename_is_no_markup(api: ApiHarness) -> None:
+def test_a_filename_is_escaped(api: ApiHarness) -> None:
     evil = make_job().input.__class__(filename="<script>alert(1)</script>.mp3")
     api.jobs.add(make_job(input=evil))
     page = api.client.get("/jobs/job-1", headers=HTML).text
@@ -102,7 +105,7 @@ def test_a_filename_is_no_markup(api: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/jobs/job-1", "/jobs/none"])
-def test_no_page_may_run_or_load_what_is_not_ours(api: ApiHarness, path: str) -> None:
+def test_no_page_loads_or_runs_foreign_content(api: ApiHarness, path: str) -> None:
     api.jobs.add(make_job(**SUCCEEDED, report=make_report()))
     answer = api.client.get(path, headers=HTML)
     policy = answer.headers["content-security-policy"]
@@ -111,7 +114,7 @@ def test_no_page_may_run_or_load_what_is_not_ours(api: ApiHarness, path: str) ->
     assert unsafe_markup(answer.text) == []
 
 
-def test_static_files_are_kept_for_ever_under_their_hash(api: ApiHarness) -> None:
+def test_static_files_with_a_hash_are_cached_forever(api: ApiHarness) -> None:
     found = re.search(r'href="(/static/kammerton\.css\?v=\w+)"', api.client.get("/").text)
     assert found is not None
     assert "immutable" in api.client.get(found[1]).headers["cache-control"]
@@ -129,7 +132,7 @@ def test_the_reference_names_every_route_with_its_parameters(api: ApiHarness) ->
     assert "midnight.mp3" in page
 
 
-def test_the_reference_tells_every_form_that_an_upload_may_have(api: ApiHarness) -> None:
+def test_the_reference_shows_every_form_of_an_upload(api: ApiHarness) -> None:
     page = api.client.get("/docs").text
     section = page[page.index("Upload a recording</h2>") :].partition("</section>")[0]
     form, raw, json = re.split(r"Or as ", section.partition("Body as ")[2])

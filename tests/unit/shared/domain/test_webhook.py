@@ -21,7 +21,7 @@ from shared.domain.webhook import (
     signature,
 )
 from shared.errors import BadRequest
-from shared.redis.deliveries import WebhookOutbox
+from shared.redis.webhooks.outbox import WebhookOutbox
 from shared.schemas.job import JobView
 from shared.schemas.webhook_event import job_event
 from tests.support.factories import make_job, make_report

@@ -384,6 +384,18 @@ def test_storage_errors_are_raised_through_both_decoders() -> None:
             decode(Away(audio_file(kind, seconds=10.0)), start_seconds=0, window_seconds=60)
 
 
+@pytest.mark.parametrize("bug", [TypeError, AttributeError])
+def test_a_wrong_call_of_a_decoder_is_not_a_problem_of_the_file(
+    bug: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise bug("open() got an unexpected keyword argument")
+
+    monkeypatch.setattr("av.open", refuse)
+    with pytest.raises(bug):
+        decode_bytes(audio_file("m4a"))
+
+
 def test_mutated_files_end_as_a_result_or_a_problem() -> None:
     rng = random.Random(7)
     for kind in KINDS:

@@ -54,7 +54,8 @@ def _start_thread(_: BinaryIO) -> bytes:
 def test_a_child_can_reach_no_file_address_or_process(attempt: wire.Task) -> None:
     outcome = run(attempt)
     assert isinstance(outcome.problem, Crashed)
-    assert "not permitted" in outcome.detail or "can't start new thread" in outcome.detail
+    # Python 3.13 aborts if it can't fork.
+    assert any(part in outcome.detail for part in ("not permitted", "can't start new thread", "SIGABRT"))
 
 
 def test_a_child_does_not_inherit_open_files() -> None:

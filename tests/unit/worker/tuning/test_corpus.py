@@ -1,4 +1,4 @@
-"""Bounds on real music: what a change of the estimator must not lose. Needs a corpus, see docs/tuning.md."""
+"""Accuracy on real music. Needs a corpus, see docs/tuning.md."""
 
 import csv
 import os
@@ -31,25 +31,25 @@ def measured() -> Measured:
     return rows, found
 
 
-def test_known_tunings_are_found_within_the_instruments_own_error(measured: Measured) -> None:
+def test_known_tunings_are_found_within_the_error_of_the_instruments(measured: Measured) -> None:
     off = np.abs(errors(*measured)["abs"])
     assert np.median(off) < 1.2
     assert np.quantile(off, 0.95) < 2.0
     assert off.max() < 3.0
 
 
-def test_a_resampled_recording_moves_by_exactly_as_much(measured: Measured) -> None:
+def test_the_estimate_of_a_resampled_recording_moves_by_the_ratio(measured: Measured) -> None:
     off = np.abs(errors(*measured)["ratio"])
     assert np.median(off) < 0.2
     assert np.quantile(off, 0.95) < 0.8
 
 
-def test_what_is_not_music_is_inconclusive(measured: Measured) -> None:
+def test_non_music_is_inconclusive(measured: Measured) -> None:
     rows, found = measured
     assert [r["file"] for r in rows if r["class"] == "neg" and found[r["file"]]["reason"] is None] == []
 
 
-def test_music_is_hardly_ever_inconclusive(measured: Measured) -> None:
+def test_music_is_rarely_inconclusive(measured: Measured) -> None:
     rows, found = measured
     music = [r["file"] for r in rows if r["class"] != "neg"]
     assert sum(found[file]["reason"] is not None for file in music) <= 0.02 * len(music)

@@ -1,4 +1,4 @@
-"""What a reader sees beside the answer must be what sounded."""
+"""The summaries for readers."""
 
 from dataclasses import replace
 
@@ -8,21 +8,28 @@ import pytest
 from tests.support.peaks import make_peaks
 from tests.support.pitch_histograms import make_histogram
 from worker.tuning.pitch_histogram import BINS
-from worker.tuning.summary import FAINTEST_DB, POINTS, dominant_hz, histogram_of, note_of, spectrum_of
+from worker.tuning.summary import (
+    FAINTEST_DB,
+    POINTS,
+    dominant_hz,
+    nearest_note,
+    summarize_histogram,
+    summarize_spectrum,
+)
 
 
-def test_the_dominant_pitch_is_the_one_with_most_power_not_the_most_frequent() -> None:
+def test_the_dominant_frequency_has_the_most_power() -> None:
     often = [(frame, 0.0, -20.0) for frame in range(9)]
     assert dominant_hz(make_peaks([*often, (0, 1200.0, 0.0)])) == pytest.approx(880.0)
 
 
-def test_a_tone_that_wavers_a_little_is_one_tone() -> None:
-    """Its power between 0 and 6 cents outweighs a single peak that is stronger than either."""
+def test_nearby_peaks_count_as_one_tone() -> None:
+    """Their power between 0 and 6 cents outweighs a single peak that is stronger than either."""
     found = dominant_hz(make_peaks([(0, 0.0, -2.0), (1, 6.0, -2.0), (2, 700.0, 0.0)]))
     assert found == pytest.approx(440.0 * 2 ** (3.0 / 1200), rel=1e-5)
 
 
-def test_nothing_heard_has_no_dominant_pitch() -> None:
+def test_no_peaks_have_no_dominant_frequency() -> None:
     assert dominant_hz(make_peaks([])) is None
 
 
@@ -38,19 +45,19 @@ def test_nothing_heard_has_no_dominant_pitch() -> None:
         (4186.01, "C8", 0.0),
     ],
 )
-def test_a_pitch_has_the_name_that_musicians_call_it(hz: float, name: str, cents: float) -> None:
-    found, away = note_of(hz)
+def test_a_frequency_has_a_note_name_and_a_deviation(hz: float, name: str, cents: float) -> None:
+    found, away = nearest_note(hz)
     assert found == name
     assert away == pytest.approx(cents, abs=0.02)
 
 
-def test_no_line_of_the_spectrum_is_lost_however_narrow() -> None:
-    """High up many bins share a point, and a single one that sounds must be seen."""
+def test_narrow_lines_stay_visible_in_the_spectrum() -> None:
+    """At high frequencies many bins share a point; a single loud bin must be visible."""
     partials = make_peaks([(0, 0.0)])
     for line in range(0, 1700, 50):
         power = np.full(1700, 1e-9)
         power[line] = 1.0
-        shape = spectrum_of(replace(partials, mean_power=power, first_bin=12))
+        shape = summarize_spectrum(replace(partials, power_spectrum=power, first_bin=12))
         assert shape is not None
         assert len(shape.levels_db) == POINTS
         hz = shape.low_hz * (shape.high_hz / shape.low_hz) ** (int(np.argmax(shape.levels_db)) / (POINTS - 1))
@@ -59,25 +66,25 @@ def test_no_line_of_the_spectrum_is_lost_however_narrow() -> None:
         assert max(shape.levels_db) > (-0.01 if line >= 200 else -6.0)
 
 
-def test_the_spectrum_is_told_in_decibels_under_its_top() -> None:
+def test_the_spectrum_is_in_decibels_below_its_maximum() -> None:
     power = np.geomspace(1.0, 1e-20, 400)
-    shape = spectrum_of(replace(make_peaks([(0, 0.0)]), mean_power=power, first_bin=12))
+    shape = summarize_spectrum(replace(make_peaks([(0, 0.0)]), power_spectrum=power, first_bin=12))
     assert shape is not None
     assert (shape.low_hz, shape.high_hz) == pytest.approx((12 * 2.7, 411 * 2.7))
     assert (shape.levels_db[0], shape.levels_db[-1]) == (0.0, FAINTEST_DB)
 
 
 def test_silence_has_no_spectrum() -> None:
-    assert spectrum_of(make_peaks([(0, 0.0)])) is None
+    assert summarize_spectrum(make_peaks([(0, 0.0)])) is None
 
 
-def test_the_histogram_shows_a_cent_a_bar_from_half_a_semitone_below() -> None:
-    bars = histogram_of(make_histogram([(0, 0, -31.5, 3.0), (7, 1, 20.5, 1.0)], width=0.1))
+def test_the_histogram_has_one_bin_per_cent() -> None:
+    bars = summarize_histogram(make_histogram([(0, 0, -31.5, 3.0), (7, 1, 20.5, 1.0)], width=0.1))
     assert len(bars) == 100
     assert bars[18] == pytest.approx(0.75, abs=0.01)
     assert bars[70] == pytest.approx(0.25, abs=0.01)
     assert sum(bars) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_without_any_tone_there_is_no_histogram() -> None:
-    assert histogram_of(np.zeros((12, 1, BINS))) == ()
+def test_an_empty_histogram_has_no_bins() -> None:
+    assert summarize_histogram(np.zeros((12, 1, BINS))) == ()

@@ -1,89 +1,106 @@
-"""The named rules, one by one."""
+"""The rules of the verdict, one at a time."""
 
 import pytest
 
 from shared.domain.report import Reason, Verdict
-from worker.tuning.verdict import Features, also_fits, judge, judge_tone, name_of, nearest_standard
+from worker.tuning.verdict import (
+    Features,
+    also_fits,
+    decide,
+    decide_single_tone,
+    name_verdict,
+    nearest_standard,
+)
 
 
-def findings(**other: float) -> Features:
-    """Clear music, but for what is given."""
+def make_features(**other: float) -> Features:
+    """Features of clear music, except the given ones."""
     clear = {
-        "evidence": 8.0, "agreement": 0.7, "strength": 800.0, "cells": 30.0, "tones": 10.0, "rival": 0.4,
-        "quarter": 0.0, "note_error": 0.3, "time_error": 0.2, "drift_range": 0.0,
+        "semitone_evidence": 8.0, "resultant_length": 0.7, "salience": 800.0, "cell_agreement": 30.0,
+        "tone_agreement": 10.0, "second_peak_ratio": 0.4, "quarter_tone_ratio": 0.0, "note_error": 0.3,
+        "time_error": 0.2, "drift_range": 0.0,
     }  # fmt: skip
-    return Features(**{**clear, **other}, lone_tone=False)
+    return Features(**{**clear, **other}, single_pitch=False)
 
 
-def test_clear_music_is_sure() -> None:
-    judged = judge(findings())
-    assert judged.reason is None
-    assert judged.confidence > 0.9
-    assert judged.uncertainty_cents < 2
+def test_clear_music_has_high_confidence() -> None:
+    decision = decide(make_features())
+    assert decision.reason is None
+    assert decision.confidence > 0.9
+    assert decision.uncertainty_cents < 2
 
 
 @pytest.mark.parametrize(
-    ("sign", "value"),
-    [("strength", 20.0), ("quarter", 0.7), ("rival", 0.95), ("note_error", 16.0)],
+    ("feature", "value"),
+    [("salience", 20.0), ("quarter_tone_ratio", 0.7), ("second_peak_ratio", 0.95), ("note_error", 16.0)],
 )
-def test_one_sign_that_is_plainly_wrong_ends_it(sign: str, value: float) -> None:
-    assert judge(findings(**{sign: value})).reason is not None
+def test_one_bad_feature_is_enough_to_be_inconclusive(feature: str, value: float) -> None:
+    assert decide(make_features(**{feature: value})).reason is not None
 
 
-def test_no_sign_is_needed_where_the_others_tell_enough() -> None:
-    assert judge(findings(tones=0.0)).reason is None
-    assert judge(findings(cells=3.0)).reason is None
-    assert judge(findings(tones=0.0, cells=3.0, strength=200.0)).reason is Reason.NO_STABLE_PITCH
-
-
-def test_a_few_notes_are_enough_where_nothing_else_sounds() -> None:
-    few = {"cells": 3.0, "tones": 0.6, "strength": 300.0}
-    assert judge(findings(**few, agreement=0.7)).reason is not None
-    assert judge(findings(**few, agreement=0.95)).confidence > 0.8
-
-
-def test_no_steady_tone_says_less_where_tones_waver() -> None:
-    few = {"cells": 6.0, "tones": 0.1, "strength": 330.0, "means_agreement": 0.7}
+def test_strong_features_compensate_weak_ones() -> None:
+    assert decide(make_features(tone_agreement=0.0)).reason is None
+    assert decide(make_features(cell_agreement=3.0)).reason is None
     assert (
-        judge(findings(**few, lead_share=0.9)).confidence < judge(findings(**few, lead_share=0.5)).confidence
+        decide(make_features(tone_agreement=0.0, cell_agreement=3.0, salience=200.0)).reason
+        is Reason.NO_STABLE_PITCH
     )
 
 
-def test_the_interval_of_a_piece_that_moves_reaches_no_further_than_it_moves() -> None:
-    judged = judge(findings(note_error=13.0, time_error=12.0, drift_range=14.0))
-    assert judged.reason is None
-    assert 14.0 < judged.uncertainty_cents < 16.0
-    assert judge(findings(note_error=13.0, time_error=12.0)).reason is Reason.NO_STABLE_PITCH
+def test_a_few_notes_are_enough_if_nothing_else_sounds() -> None:
+    few = {"cell_agreement": 3.0, "tone_agreement": 0.6, "salience": 300.0}
+    assert decide(make_features(**few, resultant_length=0.7)).reason is not None
+    assert decide(make_features(**few, resultant_length=0.95)).confidence > 0.8
 
 
-def test_deep_vibrato_whose_means_do_not_agree_ends_it() -> None:
-    assert judge(findings(lead_share=0.5, means_agreement=0.3)).reason is Reason.NO_STABLE_PITCH
-    assert judge(findings(lead_share=0.5, means_agreement=0.6)).reason is None
-    assert judge(findings(lead_share=0.9, means_agreement=0.3)).reason is None
+def test_missing_steady_tones_matter_less_with_vibrato() -> None:
+    few = {"cell_agreement": 6.0, "tone_agreement": 0.1, "salience": 330.0, "centroid_resultant": 0.7}
+    assert (
+        decide(make_features(**few, peak_power_share=0.9)).confidence
+        < decide(make_features(**few, peak_power_share=0.5)).confidence
+    )
 
 
-def test_a_lone_tone_is_surer_than_a_ringing_one() -> None:
-    pure = judge_tone(0.0, pure=True, drift_range=0.0)
-    ringing = judge_tone(3.0, pure=False, drift_range=0.0)
+def test_the_interval_is_limited_by_the_drift_range() -> None:
+    decision = decide(make_features(note_error=13.0, time_error=12.0, drift_range=14.0))
+    assert decision.reason is None
+    assert 14.0 < decision.uncertainty_cents < 16.0
+    assert decide(make_features(note_error=13.0, time_error=12.0)).reason is Reason.NO_STABLE_PITCH
+
+
+def test_deep_vibrato_without_agreeing_means_is_inconclusive() -> None:
+    assert (
+        decide(make_features(peak_power_share=0.5, centroid_resultant=0.3)).reason is Reason.NO_STABLE_PITCH
+    )
+    assert decide(make_features(peak_power_share=0.5, centroid_resultant=0.6)).reason is None
+    assert decide(make_features(peak_power_share=0.9, centroid_resultant=0.3)).reason is None
+
+
+def test_a_pure_tone_has_more_confidence_than_a_ringing_one() -> None:
+    pure = decide_single_tone(0.0, pure=True, drift_range=0.0)
+    ringing = decide_single_tone(3.0, pure=False, drift_range=0.0)
     assert pure.confidence > 0.95
     assert ringing.confidence < 0.6
     assert ringing.uncertainty_cents > pure.uncertainty_cents
     assert (pure.reason, ringing.reason) == (None, None)
 
 
-def test_little_agreement_is_noise() -> None:
-    assert judge(findings(evidence=0.05, cells=0.5, tones=0.0)).reason is Reason.NOISE_LIKE
+def test_little_agreement_is_noise_like() -> None:
+    assert (
+        decide(make_features(semitone_evidence=0.05, cell_agreement=0.5, tone_agreement=0.0)).reason
+        is Reason.NOISE_LIKE
+    )
 
 
-def test_a_lasting_step_is_drift_and_never_sure() -> None:
-    judged = judge(findings(drift_range=31.8))
-    assert judged.reason is Reason.TUNING_DRIFTS
-    assert judged.confidence <= 0.3
+def test_a_lasting_step_is_drift() -> None:
+    decision = decide(make_features(drift_range=31.8))
+    assert decision.reason is Reason.TUNING_DRIFTS
+    assert decision.confidence <= 0.3
 
 
-def test_choirs_that_sink_by_a_fifth_of_a_semitone_have_no_one_tuning() -> None:
-    assert judge(findings(drift_range=21.0)).reason is Reason.TUNING_DRIFTS
-    assert judge(findings(drift_range=19.0)).reason is None
+def test_a_drift_of_a_fifth_of_a_semitone_is_inconclusive() -> None:
+    assert decide(make_features(drift_range=21.0)).reason is Reason.TUNING_DRIFTS
+    assert decide(make_features(drift_range=19.0)).reason is None
 
 
 @pytest.mark.parametrize(
@@ -96,8 +113,10 @@ def test_choirs_that_sink_by_a_fifth_of_a_semitone_have_no_one_tuning() -> None:
         (415.3, 1.0, Verdict.OTHER),
     ],
 )
-def test_the_name_needs_a_close_and_certain_a(a4_hz: float, uncertainty: float, verdict: Verdict) -> None:
-    assert name_of(a4_hz, uncertainty) is verdict
+def test_the_verdict_needs_a_close_and_certain_estimate(
+    a4_hz: float, uncertainty: float, verdict: Verdict
+) -> None:
+    assert name_verdict(a4_hz, uncertainty) is verdict
 
 
 def test_a_semitone_off_fits_as_well() -> None:

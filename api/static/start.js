@@ -11,11 +11,13 @@ const form = document.querySelector("#drop");
 const input = form.querySelector("input[type=file]");
 const songs = document.querySelector("#songs");
 const template = document.querySelector("#song");
-const mostBytes = Number(form.dataset.mostBytes);
+const mostBytes = Number(form.dataset.maxBytes);
 const waiting = [];
 let busy = 0;
 
-document.querySelector("#key")?.addEventListener("change", (event) => rememberKey(event.target.value.trim()));
+document
+  .querySelector("#key")
+  ?.addEventListener("change", (event) => rememberKey(event.target.value.trim()));
 input.multiple = true;
 input.required = false;
 input.addEventListener("change", () => {
@@ -28,7 +30,7 @@ form.addEventListener("submit", (event) => {
   const url = link.value.trim();
   if (!url) return link.focus();
   link.value = "";
-  fetchLink(card(nameOf(url) || "A song by its link", ""), url);
+  fetchLink(card(nameOf(url) || "Song from a link", ""), url);
 });
 
 for (const type of ["dragenter", "dragover"]) {
@@ -77,10 +79,13 @@ async function fetchLink(song, url) {
   part(".cancel").onclick = () => song.control.abort();
   part("progress").setAttribute("aria-label", `Progress of ${song.file.name}`);
   part("progress").removeAttribute("value");
-  part(".status").textContent = "Asking for it…";
+  part(".status").textContent = "Fetching…";
   song.card.scrollIntoView({ block: "nearest" });
   try {
-    song.card.dataset.job = await submitLink(url, { startSeconds: song.startSeconds, signal: song.control.signal });
+    song.card.dataset.job = await submitLink(url, {
+      startSeconds: song.startSeconds,
+      signal: song.control.signal,
+    });
     keep();
     follow(song.card);
   } catch (error) {
@@ -96,8 +101,12 @@ function queue(song) {
   part(".cancel").onclick = () => song.control.abort();
   part("progress").setAttribute("aria-label", `Upload of ${song.file.name}`);
   part("progress").value = 0;
-  if (song.file.size > mostBytes) return stopped(song, `This file is larger than ${inBytes(mostBytes)}, the most that is taken here.`);
-  part(".status").textContent = "Waiting for its turn to upload.";
+  if (song.file.size > mostBytes)
+    return stopped(
+      song,
+      `This file is larger than the limit of ${inBytes(mostBytes)}.`,
+    );
+  part(".status").textContent = "Waiting to upload.";
   waiting.push(song);
   song.control.signal.addEventListener("abort", () => {
     const at = waiting.indexOf(song);
@@ -132,7 +141,10 @@ async function upload(song) {
     const speed = (sent - already) / Math.max(0.001, performance.now() - began);
     const left = (song.file.size - sent) / Math.max(speed, 1) / 1000;
     song.sent = sent;
-    status.textContent = share >= 1 ? "Storing it…" : `Uploading, ${Math.round(100 * share)} %${left > 3 ? `, ${inSeconds(left)} left` : ""}`;
+    status.textContent =
+      share >= 1
+        ? "Processing…"
+        : `Uploading, ${Math.round(100 * share)} %${left > 3 ? `, ${inSeconds(left)} left` : ""}`;
   };
   try {
     const how = { startSeconds: song.startSeconds, onProgress, signal: song.control.signal };
@@ -174,7 +186,7 @@ function pausable(song, onResume) {
       button.textContent = "Resume";
       transfer.paused = new Promise((resolve) => (resume = resolve));
       transfer.piece?.abort();
-      const share = Math.floor(100 * (song.sent ?? 0) / song.file.size);
+      const share = Math.floor((100 * (song.sent ?? 0)) / song.file.size);
       song.card.querySelector(".status").textContent = `Paused at ${share} %.`;
       announce(`${song.file.name}: paused at ${share} %`);
     }
@@ -217,7 +229,9 @@ function keep() {
   const ids = [...songs.querySelectorAll("[data-job]")].map((card) => card.dataset.job);
   try {
     sessionStorage.setItem(KEPT, JSON.stringify(ids.slice(0, 30)));
-  } catch { /* a private window */ }
+  } catch {
+    /* a private window */
+  }
 }
 
 for (const id of kept()) {

@@ -1,0 +1,132 @@
+"""The forms of the dashboard: each changes something, then redirects to a page that says what happened."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Form, Path, Request
+from fastapi.responses import Response
+
+from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
+from api.admin.auth.flash import HOME, redirect_with_flash, safe_address
+from api.admin.auth.sessions import Sessions
+from api.admin.bulk_actions import BulkAction, BulkActions, BulkResult, JobSelection, select_jobs
+from api.admin.job_filter import JobFilter, job_filter
+from api.admin.operations import Operations
+from api.admin.pages import show
+from shared.ports.workers import WorkerCommand
+
+_DONE = {BulkAction.RETRY: "queued again", BulkAction.CANCEL: "canceled", BulkAction.DELETE: "deleted"}
+
+
+def job_forms_router(
+    bulk_actions: BulkActions, *, sessions: Sessions, authenticate: AuthenticateAdmin
+) -> APIRouter:
+    """Retry, cancel and delete jobs, with a question before."""
+    router = APIRouter(prefix="/admin", include_in_schema=False)
+    current_user = Depends(authenticate)
+    current_filter = Depends(job_filter)
+
+    @router.post("/confirm")
+    def confirm(
+        request: Request,
+        user: Annotated[AdminUser, current_user],
+        filter: Annotated[JobFilter, current_filter],
+        action: Annotated[str, Form()],
+        ids: Annotated[list[str] | None, Form()] = None,
+        back: Annotated[str, Form()] = HOME,
+    ) -> Response:
+        """Ask before an action, and say how many jobs it changes. `action`: `retry` or `retry:all`."""
+        user.require_write()
+        name, _, all_matching = action.partition(":")
+        if not all_matching and not ids:
+            return redirect_with_flash(sessions, back, "Select jobs first.")
+        selection = _selection(ids, filter, all_matching=bool(all_matching))
+        count, is_exact = bulk_actions.count(BulkAction(name), selection)
+        return show(
+            sessions,
+            request,
+            "confirm",
+            user,
+            action=BulkAction(name),
+            selection=selection,
+            count=count,
+            is_exact=is_exact,
+            all_matching=all_matching,
+            filter=filter,
+            back=safe_address(back),
+        )
+
+    @router.post("/bulk-actions")
+    def run(
+        user: Annotated[AdminUser, current_user],
+        filter: Annotated[JobFilter, current_filter],
+        action: Annotated[BulkAction, Form()],
+        ids: Annotated[list[str] | None, Form()] = None,
+        all_matching: Annotated[str, Form()] = "",
+        back: Annotated[str, Form()] = HOME,
+    ) -> Response:
+        selection = _selection(ids, filter, all_matching=bool(all_matching))
+        result = bulk_actions.run(action, selection, user=user)
+        deleted_this_page = action is BulkAction.DELETE and result.done and back.startswith("/admin/jobs/")
+        address = "/admin/jobs" if deleted_this_page else back
+        return redirect_with_flash(sessions, address, _sentence(action, result))
+
+    return router
+
+
+def operation_forms_router(
+    operations: Operations, *, sessions: Sessions, authenticate: AuthenticateAdmin
+) -> APIRouter:
+    """Pause queues, command workers, redeliver webhooks."""
+    router = APIRouter(prefix="/admin", include_in_schema=False)
+    current_user = Depends(authenticate)
+
+    @router.post("/queues/{queue}")
+    def change_queue(
+        user: Annotated[AdminUser, current_user],
+        queue: Annotated[str, Path(max_length=100)],
+        action: Annotated[Literal["pause", "resume"], Form()],
+    ) -> Response:
+        if action == "pause":
+            operations.pause(queue, user=user)
+            return redirect_with_flash(sessions, HOME, f"The queue {queue} is paused.")
+        operations.resume(queue, user=user)
+        return redirect_with_flash(sessions, HOME, f"The queue {queue} is running again.")
+
+    @router.post("/workers/{worker}")
+    def command_worker(
+        user: Annotated[AdminUser, current_user],
+        worker: Annotated[str, Path(max_length=200)],
+        action: Annotated[Literal["drain", "restart", "resume"], Form()],
+    ) -> Response:
+        command = None if action == "resume" else WorkerCommand(action)
+        operations.send_command(worker, command, user=user)
+        sentence = f"Request sent to worker {worker}. It takes effect within a few seconds."
+        return redirect_with_flash(sessions, HOME, sentence)
+
+    @router.post("/webhooks/{delivery_id}")
+    def redeliver(
+        user: Annotated[AdminUser, current_user],
+        delivery_id: Annotated[str, Path(max_length=128)],
+        back: Annotated[str, Form()] = HOME,
+    ) -> Response:
+        operations.redeliver(delivery_id, user=user)
+        return redirect_with_flash(sessions, back, "The webhook is on its way again.")
+
+    return router
+
+
+def _selection(ids: list[str] | None, filter: JobFilter, *, all_matching: bool) -> JobSelection:
+    if all_matching:
+        return select_jobs([], filter.query(), filter.q)
+    return select_jobs(ids or [], None, filter.q)
+
+
+def _sentence(action: BulkAction, result: BulkResult) -> str:
+    jobs = "1 job was" if result.done == 1 else f"{result.done:,} jobs were"
+    sentence = f"{jobs} {_DONE[action]}."
+    if result.refused:
+        unchanged = "1 job was" if len(result.refused) == 1 else f"{len(result.refused):,} jobs were"
+        sentence += f" {unchanged} not changed: {result.refused[0][1]}"
+    if result.has_more:
+        sentence += " More jobs match. Repeat the action for the rest."
+    return sentence

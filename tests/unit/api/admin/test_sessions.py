@@ -1,0 +1,48 @@
+"""Session cookies and passwords."""
+
+from api.admin.auth.sessions import Sessions
+from tests.support.fakes.admin import MemorySecretStore
+
+
+def test_a_session_ends_when_its_password_changes() -> None:
+    store = MemorySecretStore()
+    old = Sessions(store, operator_password="one", viewer_password=None)
+    cookie = old.log_in("one", name="Ann\u202e", address="a")
+    assert cookie is not None
+    session = old.read(cookie)
+    assert session is not None
+    assert (session.role, session.name) == ("operator", "Ann")
+    new = Sessions(store, operator_password="two", viewer_password=None)
+    assert new.read(cookie) is None
+
+
+def test_a_session_expires() -> None:
+    sessions = Sessions(
+        MemorySecretStore(), operator_password="one", viewer_password=None, session_seconds=-1
+    )
+    cookie = sessions.log_in("one", name="Ann", address="a")
+    assert cookie is not None
+    assert sessions.read(cookie) is None
+
+
+def test_a_viewers_cookie_never_reads_as_an_operators() -> None:
+    sessions = Sessions(MemorySecretStore(), operator_password="one", viewer_password="two")
+    cookie = sessions.log_in("two", name="operator", address="a")
+    assert cookie is not None
+    session = sessions.read(cookie)
+    assert session is not None
+    assert session.role == "viewer"
+
+
+def test_a_missing_operator_password_is_generated_and_printed_once() -> None:
+    store = MemorySecretStore()
+    printed: list[str] = []
+    for _ in range(2):
+        sessions = Sessions(store, operator_password=None, viewer_password=None, announce=printed.append)
+        sessions.prepare()
+    assert len(printed) == 1
+    password = printed[0].split(" is ")[1].split()[0]
+    assert password not in str(store.kept)
+    assert sessions.log_in(password, name="", address="a") is not None
+    assert sessions.log_in("", name="", address="a") is None
+    assert sessions.log_in("None", name="", address="a") is None

@@ -21,7 +21,7 @@ def codes_in_source() -> set[str]:
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:
-    """`code = "x"` in a class, `code="x"` in a call, and the second argument of `problem(...)`."""
+    """`code = "x"` in a class, `code="x"` in a call, and the text after a status in a call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef):
             for inner in node.body:
@@ -31,9 +31,9 @@ def _codes(tree: ast.AST) -> Iterator[str]:
             for keyword in node.keywords:
                 if keyword.arg == "code":
                     yield from _text(keyword.value)
-            name = ast.unparse(node.func).rpartition(".")[2]
-            if name in {"problem", "_refuse"} and len(node.args) > 1:
-                yield from _text(node.args[1])
+            match node.args:
+                case [ast.Constant(value=int(status)), code, *_] if 400 <= status < 600:
+                    yield from _text(code)
 
 
 def _text(node: ast.expr) -> Iterator[str]:

@@ -94,12 +94,12 @@ clean: ## Remove the environment and caches, but not your data
 
 # A stamp is newer than its lock file once the lock file is installed: a second run installs nothing.
 $(VENV)/.%-stamp: $(LOCKS)/%.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m tools.install $<
 	@ln -sf ../../cli/kammerton $(BIN)/kammerton
 	@touch $@
 
 $(VENV)/bin/python:
-	@$(find_python); $$python -m venv $(VENV) || { \
+	@$(find_python); echo "Creating $(VENV) with $$($$python --version) …" >&2; $$python -m venv $(VENV) || { \
 		rm -rf $(VENV); echo "Could not make $(VENV): on Debian and Ubuntu, apt install python3-venv." >&2; exit 1; }
 
 # Leaves the name of a Python that is new enough in $$python.

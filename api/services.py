@@ -14,11 +14,11 @@ from api.jobs.updates import JobUpdates
 from api.jobs.wait_estimate import WaitEstimate
 from api.tus.service import TusService
 from api.tus.storage import TusStorage
-from api.uploads.active_uploads import ActiveUploads
-from api.uploads.buffer_pool import BufferPool
 from api.uploads.idempotency import Idempotency
 from api.uploads.job_factory import JobFactory
 from api.uploads.presigned import PresignedUploadService
+from api.uploads.receiving.active_uploads import ActiveUploads
+from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.report_cache import ReportCache
 from api.uploads.service import UploadService
 from api.uploads.source_url import SourceUrlService

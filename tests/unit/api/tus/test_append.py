@@ -12,8 +12,8 @@ from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
 from api.tus.append import Append
 from api.tus.storage import TusStorage
-from api.uploads.buffer_pool import BufferPool, Reservation
-from api.uploads.receiver import UploadReceiver
+from api.uploads.receiving.buffer_pool import BufferPool, Reservation
+from api.uploads.receiving.receiver import UploadReceiver
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable

@@ -10,8 +10,8 @@ import pytest
 
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.buffer_pool import BufferPool
-from api.uploads.receiver import UploadReceiver, UploadTarget
+from api.uploads.receiving.buffer_pool import BufferPool
+from api.uploads.receiving.receiver import UploadReceiver, UploadTarget
 from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
 from tests.support.api_harness import MAX_BYTES, ApiHarness

@@ -1,7 +1,7 @@
 """WorkerRegistry and UploadRegistry in Redis: one key with a time to live for each, and a list of all.
 
-worker:{name}, workers    JSON; sorted set by last heartbeat
-upload:{id}, uploads      JSON; sorted set by start
+heartbeat:worker:{name}, workers    JSON; sorted set by last heartbeat
+heartbeat:upload:{id}, uploads      JSON; sorted set by start
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class RedisWorkerRegistry:
     """The workers that are alive."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
-        self._live = _LiveRecords(client, names=prefix + "workers", prefix=prefix + "worker:")
+        self._live = _LiveRecords(client, names=prefix + "workers", prefix=prefix + "heartbeat:worker:")
 
     def heartbeat(self, worker: WorkerInfo) -> None:
         """Record that a worker is alive."""
@@ -50,7 +50,7 @@ class RedisUploadRegistry:
     """The unfinished uploads that a process is working on."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
-        self._live = _LiveRecords(client, names=prefix + "uploads", prefix=prefix + "upload:")
+        self._live = _LiveRecords(client, names=prefix + "uploads", prefix=prefix + "heartbeat:upload:")
 
     def heartbeat(self, uploads: Sequence[UploadInfo]) -> None:
         """Record that uploads are alive."""

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -24,8 +25,13 @@ HEARTBEAT_SECONDS = 3.0
 _log = get_logger(__name__)
 
 
+@cache
 def worker_name() -> str:
-    """Name of the worker in this process: host and process id."""
+    """Name of the worker: host and process id of the parent process.
+
+    The watchdog calls it before the pool forks. The children inherit the answer, so their jobs carry the
+    name under which the worker reports.
+    """
     return f"{socket.gethostname()}:{os.getpid()}"
 
 

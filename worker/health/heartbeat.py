@@ -29,8 +29,8 @@ _log = get_logger(__name__)
 def worker_name() -> str:
     """Name of the worker: host and process id of the parent process.
 
-    The watchdog calls it before the pool forks. The children inherit the answer, so their jobs carry the
-    name under which the worker reports.
+    install_heartbeat calls it before the pool forks. The children inherit the answer, so their jobs carry
+    the name under which the worker reports.
     """
     return f"{socket.gethostname()}:{os.getpid()}"
 
@@ -65,6 +65,7 @@ def install_heartbeat(
 
     With every heartbeat a worker follows the command that the operator sent to it.
     """
+    worker_name()
 
     class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Forked before the pool, while this process has one thread and no child."""

@@ -30,7 +30,8 @@ from api.services import ApiServices
 from api.tus.router import tus_router
 from api.uploads.router import presigned_router, submit_router
 from api.web.api_reference import reference_router
-from api.web.pages import pages_router
+from api.web.pages import PublicPages, pages_router, shared_pages_router
+from api.web.result_links import ResultLinks
 from api.webhooks.router import webhooks_router
 from shared.ports.stores import Stores
 from shared.version import VERSION
@@ -56,9 +57,10 @@ def create_app(
     )
     add_error_handlers(app)
     redirect_to_login(app)
+    links = ResultLinks(sessions.secret_key)
     for router in (
         *_job_routers(stores, services),
-        *_page_routers(stores, config),
+        *_page_routers(stores, config, links),
         *admin_routers(
             services.overview,
             sessions=sessions,
@@ -66,6 +68,7 @@ def create_app(
             job_actions=services.actions,
             webhooks=services.webhooks,
             updates=services.updates,
+            links=links,
         ),
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
@@ -118,12 +121,15 @@ def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     yield batches_router(services.batches, reader=reader)
 
 
-def _page_routers(stores: Stores, config: ApiConfig) -> Iterator[APIRouter]:
-    yield pages_router(
+def _page_routers(stores: Stores, config: ApiConfig, links: ResultLinks) -> Iterator[APIRouter]:
+    pages = PublicPages(
         jobs=stores.jobs,
+        links=links,
         max_upload_bytes=config.job_limits.max_upload_bytes,
         anonymous=config.allow_anonymous,
     )
+    yield pages_router(pages)
+    yield shared_pages_router(pages)
     yield reference_router()
 
 

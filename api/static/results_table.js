@@ -40,7 +40,7 @@ function row(card, onOpen) {
   tr.append(heading);
   for (const [label, text] of Object.entries(cells)) {
     const cell = document.createElement("td");
-    cell.dataset.label = label;
+    if (label === "Confidence" || label === "Drift") cell.className = "only-wide";
     cell.textContent = text;
     tr.append(cell);
   }

@@ -159,7 +159,7 @@ def spectrum_chart(report: TuningReport) -> SpectrumChart | None:
             for hz in _TICKS_HZ
             if spectrum.low_hz <= hz <= spectrum.high_hz
         ),
-        levels=tuple(Level(y=round(HEIGHT * db / _MIN_DB, 1), label=f"{db} dB") for db in _LEVELS_DB),
+        levels=tuple(Level(y=round(HEIGHT * db / _MIN_DB, 1), label=f"−{-db} dB") for db in _LEVELS_DB),
         peak=peak,
         text=text,
     )

@@ -135,6 +135,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/"): public(),
     ("GET", "/jobs/{job_id}"): reads_one(),
     ("GET", "/jobs/{job_id}/card"): reads_one(),
+    ("GET", "/r/{token}"): public(404),
+    ("GET", "/r/{token}/job.json"): public(404),
     ("GET", "/openapi.json"): public(),
     ("GET", "/docs"): public(),
     ("GET", "/static"): public(404),
@@ -253,6 +255,7 @@ class Asked:
             "worker": "w:1",
             "act": "resume",
             "action": "resume",
+            "token": "none.none",
             "rest": Path("nowhere"),
         }
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.schemas.job import Timestamp, View, optional_timestamp, timestamp_of
+from shared.schemas.job import Hertz, Timestamp, View, optional_timestamp, timestamp_of
 
 _ID = "hT9rQw0nq0mM2yq4bq7nHf"
 
@@ -31,7 +31,7 @@ class ItemView(View):
     filename: str | None = Field(description="As it was when the batch was made.", examples=["midnight.mp3"])
     state: ItemState
     verdict: str | None = Field(description="432, 440, other or inconclusive.", examples=["432"])
-    a4_hz: float | None = Field(examples=[432.04])
+    a4_hz: Hertz | None = Field(examples=[432.04])
     confidence: float | None = Field(examples=[0.97])
     problem: str | None = Field(description="Code of why there is no report.", examples=[None])
 

@@ -3,13 +3,17 @@
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.domain.job import Job
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Report
 
 Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
+
+
+Hertz = Annotated[float, AfterValidator(lambda hertz: round(hertz, 3))]
+Cents = Annotated[float, AfterValidator(lambda cents: round(cents, 2))]
 
 
 class View(BaseModel):
@@ -66,23 +70,23 @@ class ReportView(View):
     temperament: str | None = Field(
         description="The unequal scale that the notes lie on; null for the equal one.", examples=[None]
     )
-    a4_hz: float | None = Field(description="The estimated reference pitch.", examples=[432.04])
-    uncertainty_cents: float | None = Field(
+    a4_hz: Hertz | None = Field(description="The estimated reference pitch.", examples=[432.04])
+    uncertainty_cents: Cents | None = Field(
         description="About 9 in 10 true values lie this close.", examples=[0.6]
     )
-    deviation_440_cents: float | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
-    deviation_432_cents: float | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
-    nearest_standard_hz: float | None = Field(examples=[432])
-    also_fits_hz: list[float] = Field(
+    deviation_440_cents: Cents | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
+    deviation_432_cents: Cents | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
+    nearest_standard_hz: Hertz | None = Field(examples=[432])
+    also_fits_hz: list[Hertz] = Field(
         description="Readings a whole semitone away: tuning is known modulo a semitone.",
         examples=[[407.8, 457.7]],
     )
-    drift_cents: list[float | None] = Field(
+    drift_cents: list[Cents | None] = Field(
         description="Tuning of every 10 s against a4_hz.", examples=[[0.1, -0.2, 0.0, 0.1, 0.0, 0.0]]
     )
-    dominant_hz: float | None = Field(description="The strongest spectral peak.", examples=[216.02])
+    dominant_hz: Hertz | None = Field(description="The strongest spectral peak.", examples=[216.02])
     dominant_note: str | None = Field(description="Its nearest note in A4 = 440 Hz.", examples=["A3"])
-    dominant_cents: float | None = Field(description="From that note.", examples=[-31.6])
+    dominant_cents: Cents | None = Field(description="From that note.", examples=[-31.6])
     histogram: list[float] = Field(
         description="100 bins of 1 cent from -50 to +50 around the A4 = 440 Hz grid, adding up to 1.",
         examples=[[0.0, 0.01]],
@@ -204,6 +208,13 @@ class JobView(View):
                 self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"
             ),
         )
+
+    def without_pictures(self) -> Self:
+        """Return the view with an empty histogram and no spectrum: they are most of its bytes."""
+        if self.report is None:
+            return self
+        report = self.report.model_copy(update={"histogram": [], "spectrum": None})
+        return self.model_copy(update={"report": report})
 
 
 def timestamp_of(at: float) -> datetime:

@@ -55,7 +55,7 @@ class WatchedFile:
 @pytest.fixture
 def sibling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WatchedFile]:
     if sys.platform != "linux":
-        pytest.skip("whether a file was opened is told by inotify, which is Linux's")
+        pytest.skip("only inotify, which Linux has, reports whether a file was opened")
     monkeypatch.chdir(tmp_path)
     watched = WatchedFile(tmp_path / "sibling.mp3")
     yield watched

@@ -12,7 +12,7 @@ LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --g
 	--no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check audit format faults fuzz bench docs licenses screenshots lock clean
+.PHONY: help install run test test-unit test-integration test-system check audit format faults fuzz bench docs licenses screenshots lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -28,8 +28,19 @@ run: $(VENV)/.run-stamp ## Start everything on this machine; stop it with Ctrl-C
 
 ##@ Test
 
+PYTEST := $(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.test-stamp ## Run all tests, with real servers; ARGS="tests/unit/api -x" selects some
-	$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-unit: $(VENV)/.test-stamp ## Run the unit tests: no server, about a minute
+	$(PYTEST) tests/unit $(ARGS)
+
+test-integration: $(VENV)/.test-stamp ## Run the contract and integration tests, with real servers
+	$(PYTEST) tests/contract tests/integration tests/deployment tests/docs $(ARGS)
+
+test-system: $(VENV)/.test-stamp ## Run the system and browser tests: everything in real processes
+	$(PYTEST) tests/system tests/browser $(ARGS)
 
 check: $(VENV)/.test-stamp ## Check format, lint, types, and import contracts
 	$(BIN)/ruff format --check .

@@ -207,7 +207,7 @@ class Asked:
     """One api, with one thing of everything that the owner has, made anew for each question."""
 
     def __init__(self, *, anonymous: bool) -> None:
-        self.api = ApiHarness(anonymous=anonymous)
+        self.api = ApiHarness(allow_anonymous=anonymous)
         self.tokens = {name: self.api.token(*scopes) for name, scopes in CALLERS.items()}
         self.tokens["wrong"] = "kam_" + "0" * 12 + "_" + "0" * 64
         self.tokens["revoked"] = self.api.token(*Scope)

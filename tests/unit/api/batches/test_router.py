@@ -11,9 +11,9 @@ import pytest
 from fastapi import Request
 
 from api.batches.reader import MAX_BODY_BYTES, BatchReader
-from api.config import Limits
+from api.config import RateLimits
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.buffer_pool import BufferPool
+from api.uploads.receiving.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
 from shared.domain.batch import MAX_ITEMS, Batch
 from shared.domain.job import AudioInput, Problem
@@ -229,7 +229,7 @@ def test_bodies_of_batches_use_the_buffer_pool_of_uploads() -> None:
 
     async def scene() -> None:
         pool = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
-        new_timeout = partial(MinRateTimeout, idle_seconds=5, least_bytes_per_second=1)
+        new_timeout = partial(MinRateTimeout, idle_seconds=5, min_bytes_per_second=1)
         reader = BatchReader(pool=pool, new_timeout=new_timeout, wait_seconds=0.01)
 
         async def receive() -> dict[str, Any]:
@@ -465,7 +465,7 @@ def test_a_batch_is_accepted_while_the_broker_is_unavailable(api: ApiHarness) ->
 
 
 def test_each_item_counts_as_a_queued_job() -> None:
-    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), rate_limits=RateLimits(max_queued_jobs_per_caller=4))
     with api.client:
         uploaded = upload(api)
         too_many = create(api, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -478,14 +478,14 @@ def test_each_item_counts_as_a_queued_job() -> None:
 
 
 def test_a_batch_that_would_overfill_the_queue_is_refused() -> None:
-    api = ApiHarness(limits=Limits(queue_most=3))
+    api = ApiHarness(rate_limits=RateLimits(max_queued_jobs=3))
     with api.client:
         assert create(api, *[{"source_url": URL}] * 4).status_code == 503
         assert create(api, *[{"source_url": URL}] * 3).status_code == 202
 
 
 def test_source_urls_of_a_batch_count_against_the_daily_bytes() -> None:
-    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), rate_limits=RateLimits(bytes_per_day=40 * 1024 * 1024))
     with api.client:
         assert create(api, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(api, *[{"source_url": URL}] * 2).status_code == 202

@@ -12,8 +12,8 @@ from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
 from api.tus.append import Append
 from api.tus.storage import TusStorage
-from api.uploads.buffer_pool import BufferPool, Reservation
-from api.uploads.receiver import UploadReceiver
+from api.uploads.receiving.buffer_pool import BufferPool, Reservation
+from api.uploads.receiving.receiver import UploadReceiver
 from shared.domain.job import AudioInput, Job
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
@@ -153,14 +153,14 @@ def test_acknowledged_bytes_stay_when_there_is_no_memory_for_the_last_bytes() ->
     api = ApiHarness()
     pool = NoMoreThan(2 * PART, part_bytes=PART)
     pool.most_bytes = 16 * 1024
-    limits = JobLimits(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+    limits = JobLimits(max_upload_bytes=PART, upload_idle_timeout_seconds=5, attempts=3, keep_seconds=60)
     song = SHORT[: pool.most_bytes + 10]
     storage = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, uploads=api.resumables)
     job = awaiting(api, len(song))
 
     async def write(lock_owner: str, data: bytes) -> None:
         before = storage.look_up(job, api.resumables.acquire("job-1", lock_owner=lock_owner))
-        timeout = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
+        timeout = MinRateTimeout(idle_seconds=5, min_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data

@@ -110,9 +110,13 @@ def test_the_report_cache_can_be_turned_off() -> None:
 
 def test_a_report_of_another_window_length_is_not_reused() -> None:
     limits = JobLimits(
-        max_upload_bytes=MAX_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
+        max_upload_bytes=MAX_BYTES,
+        upload_idle_timeout_seconds=5,
+        attempts=3,
+        keep_seconds=60,
+        window_seconds=30,
     )
-    with (api := ApiHarness(terms=limits)).client:
+    with (api := ApiHarness(job_limits=limits)).client:
         analyse(api, send(api))
         assert send(api).json()["state"] == "queued"
 

@@ -10,8 +10,8 @@ import pytest
 
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.buffer_pool import BufferPool
-from api.uploads.receiver import UploadReceiver, UploadTarget
+from api.uploads.receiving.buffer_pool import BufferPool
+from api.uploads.receiving.receiver import UploadReceiver, UploadTarget
 from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
 from tests.support.api_harness import MAX_BYTES, ApiHarness
@@ -156,7 +156,7 @@ def test_a_part_that_storage_refuses_fails_the_upload_and_leaves_nothing(api: Ap
 def make_limits(**changes: Any) -> JobLimits:
     fields: dict[str, Any] = {
         "max_upload_bytes": MAX_BYTES,
-        "upload_idle_seconds": 5,
+        "upload_idle_timeout_seconds": 5,
         "attempts": 3,
         "keep_seconds": 60,
     }
@@ -171,7 +171,7 @@ def test_a_new_upload_without_memory_is_refused_before_its_body_is_read() -> Non
         pool = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
         other = pool.reserve()
         await other.grow(audio.part_bytes, wait_seconds=0)
-        timeout = MinRateTimeout(idle_seconds=1, least_bytes_per_second=1)
+        timeout = MinRateTimeout(idle_seconds=1, min_bytes_per_second=1)
         with pytest.raises(Overloaded):
             async with UploadReceiver(pool, timeout, limits):
                 raise AssertionError("it was let in")
@@ -203,7 +203,7 @@ def test_more_uploads_than_fit_in_memory_all_finish_within_the_budget() -> None:
                 await asyncio.sleep(0)
 
         async def upload(key: str) -> None:
-            timeout = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
+            timeout = MinRateTimeout(idle_seconds=60, min_bytes_per_second=1)
             async with UploadReceiver(pool, timeout, make_limits(upload_wait_seconds=60)) as receiver:
                 target = UploadTarget(key=key, media_type="audio/flac", audio=audio)
                 async with receiver.store(chunks(), target, ignore) as pending:
@@ -233,7 +233,7 @@ def test_the_remainder_of_an_earlier_request_is_read_within_the_budget() -> None
         async def more() -> AsyncIterator[bytes]:
             yield b"more"
 
-        timeout = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
+        timeout = MinRateTimeout(idle_seconds=60, min_bytes_per_second=1)
         async with UploadReceiver(pool, timeout, make_limits(), offset=len(left)) as receiver:
             await receiver.prepend(len(left), fill)
             assert [part async for part in receiver.parts(more(), ignore)] == []

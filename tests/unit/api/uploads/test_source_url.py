@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.config import JobLimits, Limits
+from api.config import JobLimits, RateLimits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from tests.support.api_harness import MAX_BYTES, ApiHarness
@@ -60,7 +60,7 @@ def test_one_key_does_not_see_the_source_urls_of_another(api: ApiHarness) -> Non
 
 
 def test_source_urls_have_the_same_address_rules_as_webhooks() -> None:
-    api = ApiHarness(of_sources=lambda url: str(OUTBOUND.check(url)))
+    api = ApiHarness(check_source_url=lambda url: str(OUTBOUND.check(url)))
     with api.client:
         for url in HOSTILE:
             answer = submit(api, url)
@@ -130,15 +130,15 @@ def test_a_repeated_source_url_is_one_job_and_a_different_one_is_refused(api: Ap
 def test_a_source_url_counts_against_the_daily_bytes_and_the_queued_jobs() -> None:
     limits = JobLimits(
         max_upload_bytes=MAX_BYTES,
-        upload_idle_seconds=5,
+        upload_idle_timeout_seconds=5,
         attempts=3,
         keep_seconds=60,
         source_counts_as_bytes=1000,
     )
-    api = ApiHarness(limits=Limits(bytes_per_day=2500), terms=limits)
+    api = ApiHarness(rate_limits=RateLimits(bytes_per_day=2500), job_limits=limits)
     with api.client:
         assert [submit(api).status_code for _ in range(3)] == [202, 202, 429]
-    api = ApiHarness(limits=Limits(jobs_queued=2))
+    api = ApiHarness(rate_limits=RateLimits(max_queued_jobs_per_caller=2))
     with api.client:
         assert [submit(api).status_code for _ in range(3)] == [202, 202, 429]
         assert len(api.jobs.jobs) == 2

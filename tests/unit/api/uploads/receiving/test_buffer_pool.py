@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.uploads.buffer_pool import FIRST_BYTES, BufferPool
+from api.uploads.receiving.buffer_pool import FIRST_BYTES, BufferPool
 from shared.errors import Overloaded
 
 PART = 8 * FIRST_BYTES

@@ -69,7 +69,7 @@ class Attempt:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver wants no more, ever."""
+        """Whether the response was 410: the receiver wants no more."""
         return self.status == 410
 
 

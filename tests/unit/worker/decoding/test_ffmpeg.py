@@ -112,15 +112,15 @@ def test_these_tests_fail_for_a_decoder_without_our_options(
     assert sibling.was_opened()
 
 
-def test_channel_counts_that_crash_pyav_are_a_problem_of_the_file() -> None:
+@pytest.mark.parametrize("channels", [8, 9, 16, 32])
+def test_channels_that_pyav_reads_through_wild_pointers_are_decoded(channels: int) -> None:
     def task(file: BinaryIO) -> bytes:
         decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
         return b""
 
-    audio = io.BytesIO(hostile.opus_with_channels(16))
+    audio = io.BytesIO(hostile.opus_with_channels(channels))
     outcome = run_sandboxed(task, audio, limits=LIMITS, on_tick=lambda: None)
-    assert outcome.problem is not None
-    assert outcome.problem.code == "channels", outcome.detail
+    assert outcome.answer == b"", outcome.detail
 
 
 @pytest.mark.parametrize("kind", ["mp4-false-table", "compressed-moov"])

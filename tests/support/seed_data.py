@@ -124,7 +124,7 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(
-        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is away")
+        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is unavailable")
         for number in range(3)
     )
     RedisDeliveryStore(client, prefix=PREFIX).add(

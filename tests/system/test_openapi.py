@@ -130,7 +130,7 @@ def _ended(job: Job) -> Job:
         return started
     if sum(job.id.encode()) % 2:
         return started.succeed(started.attempts, make_report(), now=now)
-    problem = Problem(code="undecodable", message="This is no sound.", retryable=False)
+    problem = Problem(code="undecodable", message="This isn't audio.", retryable=False)
     return started.fail(started.attempts, problem, now=now)
 
 

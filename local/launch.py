@@ -158,5 +158,7 @@ def _start(
         supervisor.start(command, env=env)
     address = url(reachable(options.host), options.port)
     supervisor.wait_until(
-        lambda: is_ready(f"{address}/readyz"), name=f"{address}/readyz", timeout_seconds=READY_TIMEOUT_SECONDS
+        lambda: is_ready(f"{address}/readyz"),
+        name="the API and a worker",
+        timeout_seconds=READY_TIMEOUT_SECONDS,
     )

@@ -25,7 +25,7 @@ from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore, PartStore, PresignedUpload, PresignedUploadStore
 from shared.ports.jobs import JobQueue, JobStore
-from shared.schemas.job import timestamp_of
+from shared.schemas.timestamp import timestamp_of
 
 _log = get_logger(__name__)
 

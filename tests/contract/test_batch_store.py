@@ -215,7 +215,7 @@ def test_pages_go_from_new_to_old_without_gaps_or_repeats(batches: BatchStore) -
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x"])
-def test_a_foreign_cursor_is_refused(batches: BatchStore, cursor: str) -> None:
+def test_an_invented_cursor_is_refused(batches: BatchStore, cursor: str) -> None:
     with pytest.raises(BadRequest):
         batches.page("key-1", cursor=cursor, limit=2)
 

@@ -170,9 +170,10 @@ def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None
     assert ids(JobQuery(name_contains="éTUDE")) == ["b"]
 
 
-def test_a_foreign_cursor_is_refused(jobs: JobStore) -> None:
+@pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x", "-inf:x", "1e999:x", "1.0:", ":x"])
+def test_an_invented_cursor_is_refused(jobs: JobStore, cursor: str) -> None:
     with pytest.raises(BadRequest):
-        jobs.page(JobQuery(cursor="nonsense"))
+        jobs.page(JobQuery(cursor=cursor))
 
 
 def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None:

@@ -19,7 +19,8 @@ from api.uploads.receiving.receiver import too_large
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import accepted
 from shared.domain.audio_format import SNIFF_BYTES
-from shared.domain.job import AudioInput, Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Callback
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger

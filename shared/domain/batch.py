@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
 
 MAX_ITEMS = 100

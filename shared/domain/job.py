@@ -15,51 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Required, Self, TypedDict, Unpack
 
+from shared.domain.job_fields import AudioInput, Callback, Lease, Problem
 from shared.domain.job_state import JobState, StateTransition, append_transition
 from shared.domain.report import Report
 from shared.domain.source import Source
 from shared.errors import Conflict, LeaseLost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What went wrong, for the client."""
-
-    code: str
-    message: str
-    retryable: bool
-    """Whether another attempt could end differently."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioInput:
-    """What was uploaded."""
-
-    filename: str | None = None
-    media_type: str | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
-    """Lower-case hexadecimal."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
-    """A webhook for one job. Its URL and its secret must not be shown or logged."""
-
-    url: str = field(repr=False)
-    events: tuple[str, ...]
-    secret: str | None = field(default=None, repr=False)
-    """For this job only; None: its owner's secrets sign."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The exclusive right of one worker to end an attempt."""
-
-    token: int
-    """The attempt's number. Later leases have higher tokens."""
-    worker: str
-    until: float
 
 
 class NewJob(TypedDict, total=False):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
 from shared.domain.timestamps import format_timestamp
 from shared.errors import BadRequest

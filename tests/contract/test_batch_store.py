@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.domain.job import Callback, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback, Problem
 from shared.domain.job_state import JobState
 from shared.domain.webhook import EventType
 from shared.errors import BadRequest, Conflict, NotFound

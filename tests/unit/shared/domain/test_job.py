@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.job import Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import MAX_TIMELINE, JobState
 from shared.domain.source import Source
 from shared.errors import Conflict, KammertonError, LeaseLost

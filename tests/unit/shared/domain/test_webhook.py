@@ -9,7 +9,8 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.webhook import (
     DEFAULT_EVENTS,
     EventType,

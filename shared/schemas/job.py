@@ -58,8 +58,28 @@ class ReportView(View):
     """What the recording is tuned to. Cents are hundredths of an equal-tempered semitone."""
 
     verdict: str = Field(description="432, 440, other or inconclusive.", examples=["432"])
+    verdict_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that the verdict is right. Null if it is inconclusive.",
+        examples=[0.96],
+    )
+    probabilities: dict[str, float] = Field(
+        description="Probability of each pitch standard, in Hz, and of `other` (between standards, or no "
+        "tuning). Empty if there is no tuning to name.",
+        examples=[{"432": 0.96, "440": 0.0, "430": 0.01, "other": 0.03}],
+    )
+    accuracy_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that a4_hz is within 3 cents of the truth.",
+        examples=[0.97],
+    )
     confidence: float = Field(
-        ge=0, le=1, description="Of answers given 0.9, nine in ten are right.", examples=[0.97]
+        ge=0,
+        le=1,
+        description="Old name of accuracy_probability. Not the probability of the verdict.",
+        examples=[0.97],
     )
     reason: str | None = Field(description="Why the verdict is inconclusive.", examples=[None])
     remarks: list[str] = Field(description="What to know beside the verdict, as codes.", examples=[[]])
@@ -72,7 +92,7 @@ class ReportView(View):
     )
     deviation_440_cents: float | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
     deviation_432_cents: float | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
-    nearest_standard_hz: float | None = Field(examples=[432])
+    nearest_standard_hz: float | None = Field(description="Modulo a semitone.", examples=[432])
     also_fits_hz: list[float] = Field(
         description="Readings a whole semitone away: tuning is known modulo a semitone.",
         examples=[[407.8, 457.7]],

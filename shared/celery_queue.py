@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
 from shared.observability.logs import context_field
-from shared.redis.client import parse_sentinel
+from shared.redis.sentinel import parse_sentinel_url
 
 ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"
@@ -28,7 +28,7 @@ _MOST_READ = 1000
 
 def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float = 30) -> Celery:
     """The Celery app of both sides: the API sends with it, the worker adds its task to it."""
-    sentinel = parse_sentinel(redis_url)
+    sentinel = parse_sentinel_url(redis_url)
     app = Celery("kammerton", broker=sentinel.broker_url if sentinel else redis_url, set_as_current=False)
     app.conf.update(
         task_acks_late=False,  # a message that killed its worker must not come back by itself

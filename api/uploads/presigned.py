@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse
 from api.access.authentication import Caller
 from api.access.upload_quota import QuotaReservation
 from api.jobs.service import enqueue
-from api.uploads.body import audio_type, require_audio
 from api.uploads.idempotency import Idempotency
 from api.uploads.job_factory import JobFactory
 from api.uploads.options import JobOptions
-from api.uploads.receiver import too_large
+from api.uploads.receiving.body import audio_type, require_audio
+from api.uploads.receiving.receiver import too_large
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import accepted
 from shared.domain.audio_format import SNIFF_BYTES

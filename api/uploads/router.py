@@ -12,12 +12,12 @@ from api.http.problems import documented
 from api.http.request_body import JSON, is_json, read_json
 from api.http.templating import wants_page
 from api.jobs.schemas import AcceptedView
-from api.uploads.body import FORM, RAW
-from api.uploads.content_digest import CONTENT_DIGEST
 from api.uploads.idempotency import IDEMPOTENCY_KEY
 from api.uploads.options import DEFAULT_QUEUE, QUEUE, JobSource, QueryOptions
 from api.uploads.presigned import PresignedUploadService
-from api.uploads.receiver import NO_BODY_LIMIT
+from api.uploads.receiving.body import FORM, RAW
+from api.uploads.receiving.content_digest import CONTENT_DIGEST
+from api.uploads.receiving.receiver import NO_BODY_LIMIT
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import NewTimeout, UploadService
 from api.uploads.source_url import SourceUrlService

@@ -1,4 +1,4 @@
-"""Every BatchStore is all or nothing, sees what becomes of its jobs, and tells of its end once."""
+"""Every BatchStore is all or nothing, follows its jobs, and reports its end once."""
 
 import json
 import threading

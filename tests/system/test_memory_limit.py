@@ -141,7 +141,7 @@ def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Itera
 
 
 def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
-    """Store, record and ring for one file; its job's id and its kind."""
+    """Store, record and enqueue one file. Returns the ID of its job and its kind."""
     job_id = uuid.uuid4().hex
     now = time.time()
     described = AudioInput(

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.redis.client import connect_redis
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
 from tests.support.factories import make_job
 from tests.support.servers import ValkeyServer
 

@@ -1,4 +1,4 @@
-"""Batches in memory, beside jobs in memory."""
+"""Batches in memory, next to jobs in memory."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -164,7 +164,7 @@ def test_health_asks_nobody_for_a_key(private_api: ApiHarness) -> None:
 
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_the_document_says_whether_a_key_is_needed(anonymous: bool) -> None:
-    document = ApiHarness(anonymous=anonymous).client.get("/openapi.json").json()
+    document = ApiHarness(allow_anonymous=anonymous).client.get("/openapi.json").json()
     submit = document["paths"]["/v1/jobs"]["post"]
     assert ({} in submit["security"]) is anonymous
     assert {"401", "403"} <= set(submit["responses"])

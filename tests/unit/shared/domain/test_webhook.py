@@ -21,7 +21,7 @@ from shared.domain.webhook import (
     signature,
 )
 from shared.errors import BadRequest
-from shared.redis.deliveries import WebhookOutbox
+from shared.redis.webhooks.outbox import WebhookOutbox
 from shared.schemas.job import JobView
 from shared.schemas.webhook_event import job_event
 from tests.support.factories import make_job, make_report
@@ -167,7 +167,7 @@ def test_the_largest_event_stays_under_the_20_kilobytes_of_the_standard() -> Non
     job = make_job(owner="key-1", version=1, input=name)
     for number in range(40):
         job = job.start(worker="worker-with-a-long-name:12345", now=number, lease_seconds=1)
-        job = job.release(job.attempts, "storage is away", now=number, delay_seconds=0)
+        job = job.release(job.attempts, "storage is unavailable", now=number, delay_seconds=0)
     job = job.start(worker="w", now=100.0, lease_seconds=1)
     event = job_event(job, job.succeed(job.attempts, make_report(), now=101.0))
     assert event is not None

@@ -11,9 +11,9 @@ import anyio
 
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.body import require_audio
-from api.uploads.buffer_pool import FIRST_BYTES, BufferPool, Reservation
-from api.uploads.part_uploader import PartUploader, run
+from api.uploads.receiving.body import require_audio
+from api.uploads.receiving.buffer_pool import FIRST_BYTES, BufferPool, Reservation
+from api.uploads.receiving.part_uploader import PartUploader, run
 from shared.domain.audio_format import SNIFF_BYTES
 from shared.errors import BadRequest, TooLarge, Unavailable
 from shared.observability.logs import get_logger

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
-from api.uploads.buffer_pool import Reservation
+from api.uploads.receiving.buffer_pool import Reservation
 from shared.ports.audio import PartWriter
 
 

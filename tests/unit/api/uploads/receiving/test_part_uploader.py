@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from api.uploads.buffer_pool import BufferPool
-from api.uploads.part_uploader import PartUploader
+from api.uploads.receiving.buffer_pool import BufferPool
+from api.uploads.receiving.part_uploader import PartUploader
 from shared.errors import Unavailable
 from shared.ports.audio import AudioUpload
 from tests.support.fakes.jobs import MemoryAudioStore

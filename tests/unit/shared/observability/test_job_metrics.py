@@ -3,7 +3,8 @@ from dataclasses import replace
 from shared.domain.job import AudioInput, Job, Problem
 from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
-from shared.redis.metrics import JobMetrics, metrics_of_change
+from shared.observability.job_metrics import metrics_of_change
+from shared.redis.job_metrics import JobMetricsFollower
 from tests.support.factories import make_job, make_report
 
 
@@ -20,7 +21,7 @@ def started(job: Job, now: float = 4.0) -> Job:
     return job.start(worker="w", now=now, lease_seconds=15)
 
 
-def test_a_job_that_goes_well_is_counted_from_the_upload_to_the_verdict() -> None:
+def test_a_successful_job_is_counted_from_the_upload_to_the_verdict() -> None:
     job = make_job(created_at=1.0, queued_at=1.0, due_at=1.0)
     running = started(job)
     ended = running.succeed(1, make_report(), now=9.0, memory_peak_bytes=100 * counts.MIB)
@@ -42,7 +43,7 @@ def test_a_job_that_goes_well_is_counted_from_the_upload_to_the_verdict() -> Non
     }
 
 
-def test_changes_that_move_nothing_count_nothing() -> None:
+def test_changes_without_a_transition_count_nothing() -> None:
     running = started(make_job())
     renewed = running.renew_lease(1, now=5.0, lease_seconds=99)
     assert metrics_of_change(running, renewed) == {}
@@ -50,21 +51,21 @@ def test_changes_that_move_nothing_count_nothing() -> None:
     assert metrics_of_change(ended, ended.mark_audio_deleted()) == {}
 
 
-def test_an_attempt_that_is_repeated_is_no_new_job() -> None:
+def test_a_repeated_attempt_is_not_a_new_job() -> None:
     running = started(make_job())
     assert metrics_of_change(running, running.lose_attempt("x", now=9.0)) == {"kammerton_jobs_requeued": 1}
     dead = replace(make_job(), state=JobState.DEAD)
     assert metrics_of_change(dead, dead.retry(now=9.0, attempts=1)) == {}
 
 
-def test_an_upload_that_was_awaited_counts_when_it_has_come() -> None:
+def test_an_awaited_upload_counts_when_it_arrives() -> None:
     waiting = make_job(state=JobState.AWAITING_UPLOAD, input=AudioInput(), queued_at=None)
     assert metrics_of_change(None, waiting) == {}
     queued = replace(waiting, input=AudioInput(size_bytes=7)).submit(now=5.0)
     assert metrics_of_change(waiting, queued) == {"kammerton_jobs_accepted": 1, "kammerton_uploaded_bytes": 7}
 
 
-def test_a_reason_that_is_not_ours_has_no_series_of_its_own() -> None:
+def test_an_unknown_problem_code_is_counted_as_other() -> None:
     running = started(make_job())
     for code, reason in (("no_audio", "no_audio"), ("made-up-by-a-decoder|x", "other")):
         problem = Problem(code=code, message="x", retryable=False)
@@ -73,27 +74,29 @@ def test_a_reason_that_is_not_ours_has_no_series_of_its_own() -> None:
         ]
 
 
-def test_waiting_does_not_count_the_pause_before_another_attempt() -> None:
+def test_waiting_excludes_the_delay_before_another_attempt() -> None:
     again = started(make_job()).lose_attempt("x", now=10.0, delay_seconds=30)
     running = started(again, now=41.0)
     assert metrics_of_change(again, running)["kammerton_job_waiting_seconds|sum"] == 1.0
 
 
-def test_the_follower_writes_to_one_record() -> None:
-    commands = JobMetrics(prefix="p:")(None, make_job())
-    assert ["HINCRBYFLOAT", "p:counts", "kammerton_jobs_accepted", "1"] in commands
-    assert {command[1] for command in commands} == {"p:counts"}
+def test_the_follower_writes_metrics_and_every_time_range_of_the_history() -> None:
+    commands = JobMetricsFollower(prefix="p:")(None, make_job(created_at=61.0))
+    assert ["HINCRBYFLOAT", "p:counts", "kammerton_jobs_accepted", "1.0"] in commands
+    counted = [command[1] for command in commands if command[0] == "HINCRBY"]
+    assert counted == ["p:history:60:60", "p:history:900:0", "p:history:7200:0"]
+    assert {command[1] for command in commands if command[0] == "EXPIRE"} == set(counted)
 
 
 def test_a_label_cannot_break_out_of_its_field() -> None:
     assert counts.field_name("n", ["a|b\n", "/v1/{x}"]) == "n|a_b_|/v1/{x}"
 
 
-def test_a_tally_gives_everything_once() -> None:
-    tally = counts.MetricsBuffer()
-    tally.add({"a": 1, "b": 2})
-    tally.add({"a": 1})
-    taken = tally.drain()
-    assert (taken, tally.drain()) == ({"a": 2, "b": 2}, {})
-    tally.add(taken)
-    assert tally.drain() == taken
+def test_a_buffer_is_drained_once() -> None:
+    buffer = counts.MetricsBuffer()
+    buffer.add({"a": 1, "b": 2})
+    buffer.add({"a": 1})
+    taken = buffer.drain()
+    assert (taken, buffer.drain()) == ({"a": 2, "b": 2}, {})
+    buffer.add(taken)
+    assert buffer.drain() == taken

@@ -12,8 +12,8 @@ from python_multipart.multipart import parse_options_header
 
 from api.http.request_body import received
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.multipart import FormReader
 from api.uploads.options import JobOptions
+from api.uploads.receiving.multipart import FormReader
 from shared.domain.audio_format import describe_content, looks_like_audio
 from shared.errors import BadRequest, UnsupportedMedia
 

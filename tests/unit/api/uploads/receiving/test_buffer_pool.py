@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.uploads.buffer_pool import FIRST_BYTES, BufferPool
+from api.uploads.receiving.buffer_pool import FIRST_BYTES, BufferPool
 from shared.errors import Overloaded
 
 PART = 8 * FIRST_BYTES
@@ -34,7 +34,7 @@ async def one_upload(pool: BufferPool, parts: int, rng: random.Random, seen: lis
 
 
 @given(uploads=st.integers(1, 40), total_parts=st.integers(1, 6), seed=st.integers(0, 1000))
-def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts: int, seed: int) -> None:
+def test_all_uploads_finish_within_the_budget(uploads: int, total_parts: int, seed: int) -> None:
     rng = random.Random(seed)
     seen: list[int] = []
 
@@ -49,7 +49,7 @@ def test_all_uploads_get_through_and_the_budget_holds(uploads: int, total_parts:
     assert max(seen) <= total_parts * PART
 
 
-def test_who_waits_in_vain_is_told_so_and_holds_nothing() -> None:
+def test_a_wait_that_times_out_is_an_error_and_reserves_nothing() -> None:
     async def run() -> None:
         hurried = []
         pool = BufferPool(PART, part_bytes=PART)
@@ -68,7 +68,7 @@ def test_who_waits_in_vain_is_told_so_and_holds_nothing() -> None:
     asyncio.run(run())
 
 
-def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
+def test_small_buffers_leave_room_for_one_to_become_a_part() -> None:
     async def run() -> None:
         pool = BufferPool(2 * PART, part_bytes=PART)
         held = [pool.reserve() for _ in range(16)]
@@ -87,7 +87,7 @@ def test_many_small_buffers_leave_room_for_one_to_become_a_part() -> None:
     asyncio.run(run())
 
 
-def test_a_canceled_wait_leaves_no_trace() -> None:
+def test_a_canceled_wait_reserves_nothing() -> None:
     async def run() -> None:
         pool = BufferPool(PART, part_bytes=PART)
         first, second = pool.reserve(), pool.reserve()

@@ -15,14 +15,14 @@ from shared.domain.report import ANALYSIS_VERSION, Reason, Spectrum, TuningRepor
 from worker.tuning.attack_offset import estimate_attack_offset
 from worker.tuning.drift import drift_range, measure_drift
 from worker.tuning.grid_fit import GridFit, fit_grid
-from worker.tuning.harmonics import match_harmonics
-from worker.tuning.inharmonicity import estimate_inharmonicity
 from worker.tuning.note_spread import measure_note_spread
-from worker.tuning.peaks import SpectralPeaks, find_peaks
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS, PitchHistogram, make_pitch_histogram
-from worker.tuning.resample import ResampledAudio, resample
 from worker.tuning.robust_mean import wrap
 from worker.tuning.single_tone import SingleTone, find_single_tone
+from worker.tuning.spectral.harmonics import match_harmonics
+from worker.tuning.spectral.inharmonicity import estimate_inharmonicity
+from worker.tuning.spectral.peaks import SpectralPeaks, find_peaks
+from worker.tuning.spectral.resample import ResampledAudio, resample
 from worker.tuning.standards import nearest_standard
 from worker.tuning.steady_tones import cell_rayleigh, find_steady_tones
 from worker.tuning.summary import dominant_hz, nearest_note, summarize_histogram, summarize_spectrum

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 ANALYSIS_VERSION = "6"
-"""Version of the results of `worker/tuning`. Reports of other versions are not reused for the same bytes."""
+"""Version of the estimator. Reports of other versions are not reused."""
 
 
 class Verdict(StrEnum):
-    """The short answer to the question that people ask."""
+    """The tuning in one word."""
 
     A432 = "432"
     A440 = "440"
@@ -30,7 +30,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spectrum:
-    """A log-frequency magnitude spectrum for pictures, at most 512 points.
+    """A log-frequency magnitude spectrum for charts, at most 512 points.
 
     Point `i` of `n` lies at `low_hz * (high_hz / low_hz) ** (i / (n - 1))`; levels are dB below
     the strongest point (0 or negative).
@@ -64,7 +64,7 @@ class TuningReport:
     reason: Reason | None = None
     """Set if and only if the verdict is inconclusive."""
     remarks: tuple[str, ...] = ()
-    """Short codes of what a reader should know beside the verdict, such as `pure_tone`."""
+    """Short codes of further findings, such as `pure_tone`."""
     temperament: str | None = None
     """The unequal scale that the notes lie on, such as `just` or `vallotti`; None for the equal one."""
     a4_hz: float | None = None
@@ -75,7 +75,7 @@ class TuningReport:
     nearest_standard_hz: float | None = None
     also_fits_hz: tuple[float, ...] = ()
     drift_cents: tuple[float | None, ...] = ()
-    """For each 10 s of the window, its tuning relative to `a4_hz`; None where it can't be told."""
+    """For each 10 s of the window, its tuning relative to `a4_hz`; None if it is unknown."""
     dominant_hz: float | None = None
     """The strongest peak of the spectrum, interpolated."""
     dominant_note: str | None = None
@@ -90,7 +90,7 @@ class TuningReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFacts:
-    """What was listened to, and what it cost."""
+    """What was analyzed, and what it cost."""
 
     container: str
     codec: str
@@ -105,12 +105,12 @@ class AudioFacts:
     decode_seconds: float
     analysis_seconds: float
     window_seconds: float | None = None
-    """How much was to be listened to at most; None in reports from before this was noted."""
+    """The longest window that was allowed; None in old reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The whole answer for one job."""
+    """The report of one job."""
 
     tuning: TuningReport
     audio: AudioFacts

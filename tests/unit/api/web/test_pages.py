@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Verdict
 from tests.support.api_harness import ApiHarness

@@ -3,7 +3,7 @@
 import pytest
 
 from api.web import report_text
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Verdict
 from tests.support.factories import make_job, make_report

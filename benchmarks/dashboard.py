@@ -25,7 +25,8 @@ import redis
 import structlog
 from fastapi.testclient import TestClient
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.redis.audit_log import RedisAuditLog
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry

@@ -19,6 +19,7 @@ from api.web import report_text
 from api.web.charts import drift_chart, histogram_chart, spectrum_chart
 from api.web.result_links import ResultLinks
 from api.web.stage_text import LABELS, SENTENCES, stage_sentence
+from shared.domain import tuning_text
 from shared.domain.job import Job
 from shared.errors import NotFound
 from shared.ports.jobs import JobStore
@@ -151,7 +152,7 @@ def song_context(job: Job, position: int | None, *, origin: str, links: ResultLi
     tuning = job.report.tuning
     is_found = tuning.a4_hz is not None and tuning.verdict != "inconclusive"
     return context | {
-        "standard": report_text.standard(tuning),
+        "alternatives": tuning_text.alternatives(tuning) if is_found else None,
         "compare_hz": report_text.compare_hz(tuning),
         "uncertainty_hz": report_text.uncertainty_hz(tuning),
         "confidence": report_text.confidence(tuning) if is_found else None,

@@ -108,7 +108,7 @@ class ApiHarness:
         self.client = TestClient(app, raise_server_exceptions=False)
 
     def rescuer(self) -> Rescuer:
-        """Who mends what is left here."""
+        """The rescuer that cleans up what is left here."""
         return Rescuer(
             jobs=self.jobs,
             audio=self.audio,

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
 from shared.observability.job_metrics import metrics_of_change

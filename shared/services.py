@@ -19,6 +19,7 @@ from shared.redis.audit_log import RedisAuditLog
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import check_durability, connect_redis
+from shared.redis.dashboard import RedisDashboardStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
@@ -109,6 +110,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         history=RedisHistory(client, prefix=prefix),
         worker_control=RedisWorkerControl(client, prefix=prefix),
         audit_log=RedisAuditLog(client, prefix=prefix),
+        dashboard=RedisDashboardStore(client, prefix=prefix),
         secrets=RedisSecretStore(client, prefix=prefix),
         prepare=partial(audio.prepare, cors_origins=settings.s3_cors_origins),
         presigned_uploads=S3PresignedUploadStore(

@@ -33,7 +33,7 @@ def admin_routers(
 ) -> Iterator[APIRouter]:
     """The pages and the JSON."""
     authenticate = admin_user_dependency(sessions)
-    bulk_actions = BulkActions(overview=overview, job_actions=job_actions)
+    bulk_actions = BulkActions(overview=overview, job_actions=job_actions, store=overview.store)
     operations = Operations(overview=overview, webhooks=webhooks)
     api_keys = ApiKeys(keys=keys, audit=overview.audit)
     yield login_router(sessions)

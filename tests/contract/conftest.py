@@ -13,7 +13,7 @@ import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.ports.access import ApiKeyStore, RateLimiter
-from shared.ports.admin import AuditLog, JobSearch, SecretStore
+from shared.ports.admin import AuditLog, DashboardStore, JobSearch, SecretStore
 from shared.ports.audio import AudioStore, PartStore, PresignedRequest, PresignedUploadStore
 from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobQueue, JobStore, JobUpdateLog
@@ -26,6 +26,7 @@ from shared.redis.audit_log import RedisAuditLog
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import connect_redis
+from shared.redis.dashboard import RedisDashboardStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
@@ -46,6 +47,7 @@ from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
 from tests.support.fakes.admin import (
     MemoryAuditLog,
+    MemoryDashboardStore,
     MemoryHistory,
     MemoryJobSearch,
     MemorySecretStore,
@@ -114,6 +116,7 @@ def _over_the_same_jobs(
 
 controls: Callable[..., WorkerControl] = _fake_and_real(MemoryWorkerControl, RedisWorkerControl)
 audit: Callable[..., AuditLog] = _fake_and_real(MemoryAuditLog, RedisAuditLog)
+dashboard: Callable[..., DashboardStore] = _fake_and_real(MemoryDashboardStore, RedisDashboardStore)
 vault: Callable[..., SecretStore] = _fake_and_real(MemorySecretStore, RedisSecretStore)
 uploads: Callable[..., UploadRegistry] = _fake_and_real(MemoryUploadRegistry, RedisUploadRegistry)
 claims: Callable[..., IdempotencyStore] = _fake_and_real(MemoryIdempotencyStore, RedisIdempotencyStore)

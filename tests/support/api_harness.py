@@ -18,6 +18,7 @@ from shared.outbound.client import OutboundClient
 from shared.ports.stores import Stores
 from tests.support.fakes.admin import (
     MemoryAuditLog,
+    MemoryDashboardStore,
     MemoryHistory,
     MemoryJobSearch,
     MemorySecretStore,
@@ -65,6 +66,7 @@ class ApiHarness:
         self.deliveries, self.endpoints = MemoryDeliveryStore(), MemoryEndpointStore()
         self.batches = MemoryBatchStore(self.jobs, self.deliveries)
         self.controls, self.audit = MemoryWorkerControl(), MemoryAuditLog()
+        self.dashboard = MemoryDashboardStore()
         stores = Stores(
             jobs=self.jobs,
             batches=self.batches,
@@ -85,6 +87,7 @@ class ApiHarness:
             history=MemoryHistory(self.jobs),
             worker_control=self.controls,
             audit_log=self.audit,
+            dashboard=self.dashboard,
             deliveries=self.deliveries,
             endpoints=self.endpoints,
         )

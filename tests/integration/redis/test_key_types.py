@@ -8,7 +8,7 @@ from collections import defaultdict
 from shared.domain.api_key import Scope, issue_key
 from shared.domain.job_state import JobState
 from shared.ports.access import Quota
-from shared.ports.admin import AuditEntry
+from shared.ports.admin import AuditEntry, BulkOperation
 from shared.ports.uploads import UploadInfo
 from shared.ports.workers import WorkerCommand, WorkerInfo
 from shared.redis.client import connect_redis
@@ -39,6 +39,9 @@ KEY_TYPES = {
     "orders": "hash",
     "keys": "hash",
     "keys:revoked": "hash",
+    "keys:used": "hash",
+    "acknowledged": "hash",
+    "operation:*": "string",
     "counts": "hash",
     "history:*": "hash",
     "heartbeat:worker:*": "string",
@@ -89,7 +92,13 @@ def write_everything(services: Services) -> None:
     services.worker_control.send_command("host:7", WorkerCommand.DRAIN)
     key, _ = issue_key("test", scopes=frozenset({Scope.JOBS_READ}), now=NOW)
     services.api_keys.add(key)
+    services.api_keys.mark_used(key.id, now=NOW)
     services.api_keys.revoke(key.id, now=NOW)
+    services.dashboard.acknowledge("dead", 1)
+    operation = BulkOperation(
+        id="o", action="retry", selection="all", actor="a", started_at=NOW, updated_at=NOW, total=1
+    )
+    services.dashboard.save_operation(operation, ttl_seconds=60)
     services.secrets.get_or_create("session-key", "x")
     services.secrets.count_attempt("login", window_seconds=60)
     services.audit_log.add(AuditEntry(at=NOW, who="a", address="b", act="c", what="d", count=1))

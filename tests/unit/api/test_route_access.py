@@ -154,6 +154,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/admin/logout"): public(403),
     ("POST", "/admin/confirm"): lever(data={"action": "retry"}),
     ("POST", "/admin/bulk-actions"): lever(data={"action": "retry", "ids": "none"}),
+    ("GET", "/admin/operations/{operation_id}"): replace(dashboard(), viewer=404, operator=404),
+    ("POST", "/admin/dead/acknowledge"): lever(),
     ("POST", "/admin/queues/{queue}"): lever(data={"action": "resume"}),
     ("POST", "/admin/workers/{worker}"): lever(data={"action": "resume"}),
     ("POST", "/admin/webhooks/{delivery_id}"): lever(),
@@ -256,6 +258,7 @@ class Asked:
             "act": "resume",
             "action": "resume",
             "token": "none.none",
+            "operation_id": "none",
             "rest": Path("nowhere"),
         }
 

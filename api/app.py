@@ -30,7 +30,7 @@ from api.metrics import SharedMetricsCollector, metrics_router
 from api.services import ApiServices
 from api.tus.router import tus_router
 from api.uploads.router import presigned_router, submit_router
-from api.web.api_reference import reference_router
+from api.web.docs_pages import docs_router
 from api.web.pages import PublicPages, pages_router, shared_pages_router
 from api.web.result_links import ResultLinks
 from api.webhooks.router import webhooks_router
@@ -132,7 +132,7 @@ def _page_routers(stores: Stores, config: ApiConfig, links: ResultLinks) -> Iter
     )
     yield pages_router(pages)
     yield shared_pages_router(pages)
-    yield reference_router()
+    yield docs_router()
 
 
 def _monitoring_routers(

@@ -70,7 +70,8 @@ function updateRows(fresh) {
   const rows = (root) => [...root.querySelectorAll(".jobs tbody tr")];
   const known = new Map(rows(live).map((row) => [row.id, row]));
   const added = rows(fresh).filter((row) => !known.has(row.id));
-  for (const row of rows(fresh)) known.get(row.id)?.replaceChildren(...row.cloneNode(true).childNodes);
+  for (const row of rows(fresh))
+    known.get(row.id)?.replaceChildren(...row.cloneNode(true).childNodes);
   localTimes(live);
   showSelection();
   const button = document.querySelector("#new-jobs");
@@ -87,7 +88,10 @@ async function refresh() {
     if (response.redirected || response.status === 401 || response.status === 403) {
       return warn("Your session has ended. ", "Log in again", location.href);
     }
-    if (!response.ok) return warn(`The server answered with an error (${response.status}). This page may be out of date.`);
+    if (!response.ok)
+      return warn(
+        `The server answered with an error (${response.status}). This page may be out of date.`,
+      );
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const fresh = page.querySelector("[data-live]") ?? page.querySelector("#live");
     stale.hidden = true;

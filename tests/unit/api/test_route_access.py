@@ -139,6 +139,7 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/r/{token}/job.json"): public(404),
     ("GET", "/openapi.json"): public(),
     ("GET", "/docs"): public(),
+    ("GET", "/docs/{name}"): public(404),
     ("GET", "/static"): public(404),
     ("GET", "/admin"): dashboard(),
     ("GET", "/admin/history"): dashboard(),
@@ -258,6 +259,7 @@ class Asked:
             "act": "resume",
             "action": "resume",
             "token": "none.none",
+            "name": "none",
             "operation_id": "none",
             "rest": Path("nowhere"),
         }

@@ -21,7 +21,7 @@ def docs_router() -> APIRouter:
 
     @router.get("")
     def reference_page(request: Request) -> HTMLResponse:
-        response = page(request, "reference.html", {"guides": GUIDES})
+        response = page(request, "reference.html", {"guides": GUIDES, "stylesheet": "reference.css"})
         response.headers["Content-Security-Policy"] = REFERENCE_POLICY
         return response
 

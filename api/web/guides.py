@@ -47,16 +47,15 @@ def read_guide(name: str) -> Guide:
     if name not in GUIDES or not file.is_file():
         raise NotFound("This guide does not exist.")
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(file.read_text())
+    text = re.sub(r"^<!--.*?-->\n", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
+    tokens = markdown.parse(text)
     title = GUIDES[name]
     for number, token in enumerate(tokens):
         if token.type == "heading_open":
-            text = _plain_text(tokens[number + 1])
-            token.attrSet("id", _slug(text))
+            heading = _plain_text(tokens[number + 1])
+            token.attrSet("id", _slug(heading))
             if token.tag == "h1":
-                title = text
-        if token.type == "table_open":
-            token.attrSet("class", "guide-table")
+                title = heading
         for child in token.children or []:
             if child.type == "link_open":
                 child.attrSet("href", _target(str(child.attrGet("href") or "")))

@@ -104,7 +104,7 @@ def test_a_filename_is_escaped(api: ApiHarness) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.mp3" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/docs/uploads", "/jobs/job-1", "/jobs/none"])
+@pytest.mark.parametrize("path", ["/", "/docs/pagination", "/jobs/job-1", "/jobs/none"])
 def test_no_page_loads_or_runs_foreign_content(api: ApiHarness, path: str) -> None:
     api.jobs.add(make_job(**SUCCEEDED, report=make_report()))
     answer = api.client.get(path, headers=HTML)

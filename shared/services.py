@@ -1,4 +1,4 @@
-"""Settings in, connections out: the one place that picks adapters. Only main files import it."""
+"""Connects the adapters that the settings select. Only the main modules import it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,19 +47,19 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services(Stores):
-    """Everything from outside, behind its port, and what a process has of its own."""
+    """All stores behind their ports, and what one process needs in addition."""
 
     secrets: SecretStore
     metrics_recorder: MetricsRecorder
-    """What this process counts by itself; somebody must call `write`."""
+    """Counts of this process. The process must call `flush`."""
     traces: Traces
     celery: Celery
     outbound: OutboundClient
-    """For addresses that clients give us: callbacks and sources."""
+    """For URLs that clients send: callbacks, endpoints and source URLs."""
     check_durability: Callable[[], list[str]]
-    """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
+    """Warnings about settings of Redis with which accepted jobs can be lost. Raises Unavailable."""
     prepare: Callable[[], None]
-    """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
+    """Create the bucket if it is missing. Raises Unavailable."""
 
 
 def bootstrap(process: str) -> tuple[Settings, Services]:
@@ -74,7 +74,7 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
 
 
 def connect(settings: Settings, *, process: str = "tool") -> Services:
-    """Pick the adapters. Nothing is contacted yet. *process*: the kind under which errors are counted."""
+    """Create the adapters without contacting anything. Errors are counted under *process*."""
     buffer = MetricsBuffer()
 
     def failed(dependency: str) -> None:

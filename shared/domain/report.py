@@ -1,10 +1,10 @@
 """What we found in a recording. Values only: no I/O, no numpy, safe to turn into JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.domain.open_enum import OpenEnum
 
-ANALYSIS_VERSION = "5"
+ANALYSIS_VERSION = "6"
 """Version of the estimator. Reports of other versions are not reused."""
 
 
@@ -25,6 +25,8 @@ class Reason(OpenEnum):
     NOISE_LIKE = "noise_like"
     NO_STABLE_PITCH = "no_stable_pitch"
     TUNING_DRIFTS = "tuning_drifts"
+    AMBIGUOUS = "ambiguous"
+    """There is a tuning, but its interval covers several standards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,16 @@ class TuningReport:
 
     verdict: Verdict
     confidence: float
-    """0-1, calibrated: of answers given 0.9, nine in ten are within 3 cents."""
+    """Old name of `accuracy_probability`. Not the probability of the verdict."""
+    accuracy_probability: float | None = None
+    """Probability, calibrated, that `a4_hz` is within 3 cents of the truth; None in reports before version
+    6."""
+    verdict_probability: float | None = None
+    """Probability, calibrated, of the verdict; None if it is inconclusive, and in reports before version
+    6."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """Probability of each pitch standard ("415" to "466", in Hz) and of `other` (between standards, or
+    none)."""
     reason: Reason | None = None
     """Set if and only if the verdict is inconclusive."""
     remarks: tuple[str, ...] = ()

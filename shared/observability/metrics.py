@@ -1,7 +1,7 @@
 """The metrics: names, labels and buckets. Pure.
 
-All numbers are fields of one record: `name|label|label`; of a histogram `name|label|le=0.5` and
-`name|label|sum`. Every label has few values, and none that a client could make up.
+Each value is a field of one Redis hash: `name|label|label`, or for a histogram `name|label|le=0.5` and
+`name|label|sum`. Every label has few values, and none that a client can choose.
 """
 
 import re
@@ -16,18 +16,18 @@ _BYTES = tuple(float(mib * MIB) for mib in (8, 16, 32, 64, 96, 128, 160, 200, 25
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """A number that only grows."""
+    """Counts events."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     known: tuple[tuple[str, ...], ...] = ()
-    """Label values that are shown as 0 from the start, so that rate() sees the first increment."""
+    """Label values that are exported as 0 from the start, so that the first event shows as an increase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A distribution. The buckets include their upper ends; the last one has none."""
+    """Counts measurements in buckets. *buckets* are inclusive upper limits; a last bucket has none."""
 
     name: str
     help: str
@@ -63,9 +63,9 @@ _ENDS = [("succeeded", "none"), ("canceled", "none"), ("dead", "too_many_crashes
 _FAILURES = [("failed", reason) for reason in REASONS[1:]]
 PROCESSES = ("api", "worker", "rescuer", "notifier")
 
-FINISHED = Counter("kammerton_jobs_finished", "Jobs that ended.", ("state", "reason"), (*_ENDS, *_FAILURES))
-ACCEPTED = Counter("kammerton_jobs_accepted", "Jobs that were recorded.", known=((),))
-CACHED = Counter("kammerton_jobs_cached", "Jobs answered with an earlier report.", known=((),))
+FINISHED = Counter("kammerton_jobs_finished", "Finished jobs.", ("state", "reason"), (*_ENDS, *_FAILURES))
+ACCEPTED = Counter("kammerton_jobs_accepted", "Accepted jobs.", known=((),))
+CACHED = Counter("kammerton_jobs_cached", "Jobs answered from an earlier analysis.", known=((),))
 REQUEUED = Counter("kammerton_jobs_requeued", "Attempts that ended without a result.", known=((),))
 VERDICTS = Counter(
     "kammerton_verdicts",
@@ -78,7 +78,7 @@ READ = Counter("kammerton_storage_read_bytes", "Bytes fetched from storage.", kn
 FETCHED = Counter("kammerton_source_read_bytes", "Bytes fetched from source URLs.", known=((),))
 ERRORS = Counter(
     "kammerton_dependency_errors",
-    "Calls to Redis or S3 that failed, retried ones included.",
+    "Failed calls to Redis or S3, including retried ones.",
     ("process", "dependency"),
     tuple((process, dependency) for process in PROCESSES for dependency in ("redis", "s3")),
 )
@@ -95,15 +95,17 @@ MAINTENANCE_FAILURES = Counter(
     (("expiry",), ("leases",), ("enqueue",), ("audio",), ("orphans",)),
 )
 BUGS = Counter("kammerton_unexpected_errors", "Requests that failed because of a bug.", known=((),))
-REQUESTS = Counter("kammerton_http_requests", "Requests by response status.", ("method", "route", "status"))
+REQUESTS = Counter("kammerton_http_requests", "HTTP requests with a response.", ("method", "route", "status"))
 
-WAITING = Histogram("kammerton_job_waiting_seconds", "From queued to started.", _SECONDS)
-DECODING = Histogram("kammerton_job_decode_seconds", "Decoding of one window.", _SECONDS)
-ANALYSING = Histogram("kammerton_job_analysis_seconds", "Analysis of one window.", _SECONDS)
-TOTAL = Histogram("kammerton_job_total_seconds", "From the request to the end.", _SECONDS)
-MEMORY = Histogram("kammerton_job_memory_peak_bytes", "Peak memory of one attempt.", _BYTES)
+WAITING = Histogram("kammerton_job_waiting_seconds", "Time from queued to started.", _SECONDS)
+DECODING = Histogram("kammerton_job_decode_seconds", "Time to decode one window.", _SECONDS)
+ANALYSING = Histogram("kammerton_job_analysis_seconds", "Time to measure one window.", _SECONDS)
+TOTAL = Histogram("kammerton_job_total_seconds", "Time from the request to the end of the job.", _SECONDS)
+MEMORY = Histogram(
+    "kammerton_job_memory_peak_bytes", "Peak memory of one attempt, without the worker's own.", _BYTES
+)
 LATENCY = Histogram(
-    "kammerton_http_request_seconds", "From a request to the end of its response.", _SECONDS, ("route",)
+    "kammerton_http_request_seconds", "Time from a request to the end of its response.", _SECONDS, ("route",)
 )
 
 COUNTERS = (
@@ -127,18 +129,18 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")
 
 
 def field_name(name: str, labels: Sequence[str], rest: str = "") -> str:
-    """The field of a number."""
+    """The name of a field in the hash."""
     safe = (_UNSAFE.sub("_", label)[:80] for label in labels)
     return "|".join((name, *safe, *((rest,) if rest else ())))
 
 
 def increment(counter: Counter, *labels: str, amount: float = 1) -> dict[str, float]:
-    """The field of a counter, and what to add to it."""
+    """The field that an event increases, and by how much."""
     return {field_name(counter.name, labels): amount}
 
 
 def observe(histogram: Histogram, value: float, *labels: str) -> dict[str, float]:
-    """The two fields of a histogram, and what to add to them."""
+    """The two fields that a measurement increases, and by how much."""
     bucket = next((f"{upper:g}" for upper in histogram.buckets if value <= upper), "+Inf")
     return {
         field_name(histogram.name, labels, f"le={bucket}"): 1,

@@ -1,4 +1,4 @@
-"""AudioStore in any S3. The only file that knows boto3."""
+"""AudioStore on any S3."""
 
 import threading
 import time
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _CHUNK_BYTES = 64 * 1024
-"""Of an answer on its way into the caller's memory."""
+"""Size of the pieces of a response."""
 
 READ_SECONDS = 60.0
-"""Of one read. The client's own timeout is of each receive, and storage may send a byte before it is over."""
+"""Longest duration of one read. The timeout of the client applies to each receive, which can be one byte."""
 
 
 class S3AudioStore:
@@ -43,7 +43,7 @@ class S3AudioStore:
         part_bytes: int,
         read_seconds: float = READ_SECONDS,
     ) -> None:
-        """*read_seconds*: so long may one read take, and not much longer."""
+        """*read_seconds* limits the duration of one read."""
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
@@ -51,7 +51,7 @@ class S3AudioStore:
         self._read_seconds = read_seconds
 
     def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
-        """Make the bucket where it is missing; it drops unfinished uploads and takes some from browsers."""
+        """Create the bucket if it is missing, and set its lifecycle and CORS rules."""
         with translate_s3_errors():
             try:
                 self._client.head_bucket(Bucket=self._bucket)
@@ -86,7 +86,7 @@ class S3AudioStore:
         try:
             self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [rule]})
         except ClientError as error:
-            # some servers allow every origin by themselves and know no rules
+            # some servers allow every origin and do not support rules
             if _status(error) not in (400, 405, 501):
                 raise
             _log.warning("cors_not_set", status=_status(error))
@@ -116,7 +116,7 @@ class S3AudioStore:
         return cast(BinaryIO, raw)
 
     def delete(self, key: str) -> None:
-        """Remove the object, whether it is there or not."""
+        """Remove the object, if it exists."""
         with translate_s3_errors():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
@@ -142,14 +142,14 @@ class S3AudioStore:
                         )
 
     def discard(self, stored: StoredAudio) -> None:
-        """Remove one of the leftovers."""
+        """Remove an object or an unfinished upload."""
         if stored.multipart is None:
             return self.delete(stored.key)
         with translate_s3_errors():
             abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.multipart)
 
     def check(self) -> None:
-        """Raise Unavailable unless the store answers."""
+        """Raise Unavailable if the storage is unavailable."""
         try:
             with translate_s3_errors():
                 self._client.head_bucket(Bucket=self._bucket)
@@ -184,7 +184,7 @@ class _S3Upload:
         self.etags[number] = sent["ETag"]
 
     def finish(self) -> None:
-        """Make the object visible, whole."""
+        """Complete the object. Only then is it visible."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self.etags.items())]
         with translate_s3_errors():
             self.client.complete_multipart_upload(
@@ -196,7 +196,7 @@ class _S3Upload:
         self.finished = True
 
     def abort(self) -> None:
-        """Leave nothing behind, whatever an unanswered `finish` has done."""
+        """Remove everything, also if `finish` got no response but succeeded."""
         with translate_s3_errors():
             if self.upload_id is not None and not self.finished:
                 abort_multipart(self.client, self.bucket, self.name, self.upload_id)
@@ -237,16 +237,18 @@ class RangedReader(SeekableFile):
                     view[got : got + len(chunk)] = chunk
                     got += len(chunk)
                     if got < len(view) and time.monotonic() > until:
-                        raise Unavailable("The audio storage answers too slowly; try again later.")
+                        raise Unavailable(
+                            "The audio storage responds too slowly. Try again in a few seconds."
+                        )
         return got
 
     def readall(self) -> bytes:
-        """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
+        """Return the rest, with one ranged GET. The default of `io` would read 8 KiB at a time."""
         rest = bytearray(max(0, self.size_bytes - self._position))
         return bytes(memoryview(rest)[: self.readinto(rest)])
 
 
 def _as_they_come(body: StreamingBody, size_bytes: int) -> Iterator[bytes]:
-    """Chunks of a body, each from one receive: botocore's own wait until they are full, however long."""
+    """Yield the chunks of a body as they are received. Those of botocore wait until a chunk is full."""
     stream = SimpleNamespace(read=body._raw_stream.read1)  # type: ignore[attr-defined] # its stubs hide it
     return StreamingBody(cast(Any, stream), size_bytes).iter_chunks(_CHUNK_BYTES)

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.schemas.job import View
+from shared.schemas.job import Hertz, View
 from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 
 _ID = "hT9rQw0nq0mM2yq4bq7nHf"
@@ -32,7 +32,7 @@ class ItemView(View):
     filename: str | None = Field(description="When the batch was created.", examples=["midnight.mp3"])
     state: ItemState
     verdict: str | None = Field(description="432, 440, other or inconclusive.", examples=["432"])
-    a4_hz: float | None = Field(examples=[432.04])
+    a4_hz: Hertz | None = Field(examples=[432.04])
     confidence: float | None = Field(examples=[0.97])
     problem: str | None = Field(description="Its code, if there is no report.", examples=[None])
 

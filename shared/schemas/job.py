@@ -1,13 +1,16 @@
 """The public JSON of a job, in API responses, live events, and webhooks."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.domain.job import Job
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Report
 from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
+
+Hertz = Annotated[float, AfterValidator(lambda hertz: round(hertz, 3))]
+Cents = Annotated[float, AfterValidator(lambda cents: round(cents, 2))]
 
 
 class View(BaseModel):
@@ -56,31 +59,51 @@ class ReportView(View):
     """The tuning of a recording. 100 cents are an equal-tempered semitone."""
 
     verdict: str = Field(description="432, 440, other or inconclusive.", examples=["432"])
+    verdict_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that the verdict is right. Null if it is inconclusive.",
+        examples=[0.96],
+    )
+    probabilities: dict[str, float] = Field(
+        description="Probability of each pitch standard, in Hz, and of `other` (between standards, or no "
+        "tuning). Empty if there is no tuning to name.",
+        examples=[{"432": 0.96, "440": 0.0, "430": 0.01, "other": 0.03}],
+    )
+    accuracy_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that a4_hz is within 3 cents of the truth.",
+        examples=[0.97],
+    )
     confidence: float = Field(
-        ge=0, le=1, description="Nine in ten reports with 0.9 are right.", examples=[0.97]
+        ge=0,
+        le=1,
+        description="Old name of accuracy_probability. Not the probability of the verdict.",
+        examples=[0.97],
     )
     reason: str | None = Field(description="Why the verdict is inconclusive.", examples=[None])
     remarks: list[str] = Field(description="Further findings, as codes.", examples=[[]])
     temperament: str | None = Field(
         description="The unequal temperament of the notes; null for equal temperament.", examples=[None]
     )
-    a4_hz: float | None = Field(description="The estimated reference pitch.", examples=[432.04])
-    uncertainty_cents: float | None = Field(
+    a4_hz: Hertz | None = Field(description="The estimated reference pitch.", examples=[432.04])
+    uncertainty_cents: Cents | None = Field(
         description="About 9 in 10 true values are this close.", examples=[0.6]
     )
-    deviation_440_cents: float | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
-    deviation_432_cents: float | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
-    nearest_standard_hz: float | None = Field(examples=[432])
-    also_fits_hz: list[float] = Field(
+    deviation_440_cents: Cents | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
+    deviation_432_cents: Cents | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
+    nearest_standard_hz: Hertz | None = Field(description="Modulo a semitone.", examples=[432])
+    also_fits_hz: list[Hertz] = Field(
         description="The same tuning read a semitone higher or lower: tuning is known modulo a semitone.",
         examples=[[407.8, 457.7]],
     )
-    drift_cents: list[float | None] = Field(
+    drift_cents: list[Cents | None] = Field(
         description="Tuning of every 10 s relative to a4_hz.", examples=[[0.1, -0.2, 0.0, 0.1, 0.0, 0.0]]
     )
-    dominant_hz: float | None = Field(description="The strongest spectral peak.", examples=[216.02])
+    dominant_hz: Hertz | None = Field(description="The strongest spectral peak.", examples=[216.02])
     dominant_note: str | None = Field(description="Its nearest note in A4 = 440 Hz.", examples=["A3"])
-    dominant_cents: float | None = Field(description="From that note.", examples=[-31.6])
+    dominant_cents: Cents | None = Field(description="From that note.", examples=[-31.6])
     histogram: list[float] = Field(
         description="100 bins of 1 cent from -50 to +50 around the A4 = 440 Hz grid, adding up to 1.",
         examples=[[0.0, 0.01]],
@@ -202,3 +225,10 @@ class JobView(View):
                 self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"
             ),
         )
+
+    def without_pictures(self) -> Self:
+        """Return the view with an empty histogram and no spectrum: they are most of its bytes."""
+        if self.report is None:
+            return self
+        report = self.report.model_copy(update={"histogram": [], "spectrum": None})
+        return self.model_copy(update={"report": report})

@@ -12,7 +12,7 @@ LOCK := pip compile pyproject.toml --quiet --universal --python-version 3.11 --g
 	--no-header $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check audit format faults fuzz bench docs licenses screenshots lock clean
+.PHONY: help install run test test-unit test-integration test-system check audit format faults fuzz bench docs licenses screenshots lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -28,8 +28,19 @@ run: $(VENV)/.run-stamp ## Start everything on this machine; stop it with Ctrl-C
 
 ##@ Test
 
+PYTEST := $(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.test-stamp ## Run all tests, with real servers; ARGS="tests/unit/api -x" selects some
-	$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-unit: $(VENV)/.test-stamp ## Run the unit tests: no server, about a minute
+	$(PYTEST) tests/unit $(ARGS)
+
+test-integration: $(VENV)/.test-stamp ## Run the contract and integration tests, with real servers
+	$(PYTEST) tests/contract tests/integration tests/deployment tests/docs $(ARGS)
+
+test-system: $(VENV)/.test-stamp ## Run the system and browser tests: everything in real processes
+	$(PYTEST) tests/system tests/browser $(ARGS)
 
 check: $(VENV)/.test-stamp ## Check format, lint, types, and import contracts
 	$(BIN)/ruff format --check .
@@ -83,12 +94,12 @@ clean: ## Remove the environment and caches, but not your data
 
 # A stamp is newer than its lock file once the lock file is installed: a second run installs nothing.
 $(VENV)/.%-stamp: $(LOCKS)/%.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m tools.install $<
 	@ln -sf ../../cli/kammerton $(BIN)/kammerton
 	@touch $@
 
 $(VENV)/bin/python:
-	@$(find_python); $$python -m venv $(VENV) || { \
+	@$(find_python); echo "Creating $(VENV) with $$($$python --version) …" >&2; $$python -m venv $(VENV) || { \
 		rm -rf $(VENV); echo "Could not make $(VENV): on Debian and Ubuntu, apt install python3-venv." >&2; exit 1; }
 
 # Leaves the name of a Python that is new enough in $$python.

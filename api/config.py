@@ -1,84 +1,86 @@
-"""What is promised to a new job and what its upload may take, as plain numbers."""
+"""What the API is configured with, as plain values. `api/main.py` fills it from the settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Web:
-    """Who may talk to us through a browser or a proxy."""
-
-    hosts: tuple[str, ...] = ()
-    """Names that we answer to; empty: any. `*.example.org` stands for all of its subdomains."""
-    cors_origins: tuple[str, ...] = ()
-    """Origins whose pages may call the API; `*`: any. No cookie crosses origins."""
-    proxies: tuple[str, ...] = ()
-    """Addresses or networks whose X-Forwarded-For and -Proto are believed."""
-    storage_url: str | None = None
-    """Where the browser sends files that do not pass through us."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The share of each API key, or of each address without one. None: no limit."""
-
-    requests_per_minute: int | None = None
-    bytes_per_day: int | None = None
-    uploads_at_once: int | None = None
-    jobs_queued: int | None = None
-    queue_most: int = 10_000
-    """Jobs that may wait altogether."""
-    queues: tuple[str, ...] = ("interactive", "batch")
-
 
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """Which browsers, hosts and proxies may use the API."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    """Allowed Host headers. Empty: any. `*.example.org` stands for all of its subdomains."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose pages may call the API. `*`: any. Cookies are never sent across origins."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto headers are used."""
+    storage_url: str | None = None
+    """Where browsers upload files directly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimits:
+    """The limits of each API key, or of each address without one. None: no limit."""
+
+    requests_per_minute: int | None = None
+    bytes_per_day: int | None = None
+    max_concurrent_uploads: int | None = None
+    max_queued_jobs_per_caller: int | None = None
+    max_queued_jobs: int = 10_000
+    """The limit of all callers together."""
+    queues: tuple[str, ...] = ("interactive", "batch")
+    """The queues, the one with priority first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobLimits:
-    """What is promised to a new job. Sizes in bytes, times in seconds."""
+    """The limits of one upload and its job. Sizes in bytes, times in seconds."""
 
     max_upload_bytes: int
-    upload_idle_seconds: float
+    upload_idle_timeout_seconds: float
     attempts: int
     keep_seconds: float
-    upload_least_bytes_per_second: float = 1024
+    """How long a finished job is kept."""
+    upload_min_bytes_per_second: float = 1024
     upload_wait_seconds: float = 10
-    """How long a new upload waits for memory."""
+    """How long a new upload waits for buffer memory."""
     upload_buffer_bytes: int = 64 * MIB
-    """For the parts of all uploads of this process together."""
+    """The buffer memory of all uploads of this process together."""
     upload_parts_in_flight: int = 2
-    """Of one upload."""
+    """How many parts of one upload are sent to the storage at the same time."""
     direct_upload_seconds: float = 3600
+    """How long a presigned or tus upload stays open."""
     window_seconds: float = 60
-    """How much of it is listened to."""
+    """How much of the audio is analyzed."""
     source_counts_as_bytes: int = 16 * MIB
-    """Of the day's bytes, for each address to fetch from."""
+    """What a source URL counts towards the daily quota: its size is not known in advance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfig:
-    """Read from the settings, once."""
+    """The configuration of the API."""
 
-    terms: JobLimits
-    limits: Limits
-    web: Web
-    anonymous: bool
-    """Take jobs of callers without an API key."""
+    job_limits: JobLimits
+    rate_limits: RateLimits
+    http: HttpConfig
+    allow_anonymous: bool
+    """Accept jobs of callers without an API key."""
     metrics_public: bool = False
     keep_audio: bool = False
-    """After a job has ended, for as long as the job is remembered."""
+    """Keep the audio of a finished job as long as the job."""
     reuse_reports: bool = True
-    """Answer the same song again from its caller's earlier job."""
+    """Answer a file that the caller has uploaded before with the earlier report."""
 
 
 CheckUrl = Callable[[str], str]
-"""From an address to its normal form, if it may be called now. Blocking. Raises AddressRefused."""
+"""Normalizes a URL. Blocking. Raises AddressRefused if the service may not call it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Who judges them."""
+class UrlChecks:
+    """The checks of URLs that clients send."""
 
-    of_callbacks: CheckUrl
-    of_sources: CheckUrl
+    check_callback_url: CheckUrl
+    check_source_url: CheckUrl

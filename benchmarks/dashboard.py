@@ -25,16 +25,22 @@ import redis
 import structlog
 from fastapi.testclient import TestClient
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
-from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
-from shared.redis.deliveries import RedisDeliveryStore
-from shared.redis.endpoints import RedisEndpointStore
+from shared.redis.audit_log import RedisAuditLog
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
-from shared.redis.job_records import _JOB, index_entries
-from shared.redis.job_search import RedisJobSearch
-from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
-from shared.redis.metrics import RedisHistory, history_follower
+from shared.redis.history import RedisHistory
+from shared.redis.job_metrics import JobMetricsFollower
+from shared.redis.jobs.indexes import index_entries
+from shared.redis.jobs.records import _JOB
+from shared.redis.jobs.search import RedisJobSearch
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.jobs.updates import RedisJobUpdateLog
+from shared.redis.secrets import RedisSecretStore
+from shared.redis.webhooks.deliveries import RedisDeliveryStore
+from shared.redis.webhooks.endpoints import RedisEndpointStore
+from shared.redis.worker_control import RedisWorkerControl
 from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
 from tests.support.servers import running_valkey
 
@@ -169,7 +175,7 @@ def make_job(number: int, chance: random.Random, *, at: float) -> Job:
 
 def app_over(client: "redis.Redis", prefix: str) -> TestClient:
     app = ApiHarness(
-        jobs=RedisJobStore(client, prefix=prefix, followers=[history_follower(prefix)]),
+        jobs=RedisJobStore(client, prefix=prefix, followers=[JobMetricsFollower(prefix=prefix)]),
         workers=RedisWorkerRegistry(client, prefix=prefix),
         transitions=RedisJobUpdateLog(client, prefix=prefix),
         vault=RedisSecretStore(client, prefix=prefix),

@@ -48,6 +48,7 @@ def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
         default=min(os.cpu_count() or 1, 4),
         help="jobs at once (default: %(default)s)",
     )
+    parser.add_argument("--verbose", action="store_true", help="show the logs of all processes here")
     return Options(**vars(parser.parse_args(arguments)))
 
 

@@ -2,9 +2,10 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from local.private_file import write_private
 
 _NAMES = (
     "KAMMERTON_REDIS_URL",
@@ -23,11 +24,7 @@ class NotRunning(Exception):
 def write_connection(data_dir: Path, env: Mapping[str, str]) -> Path:
     """Write the settings that reach the servers, readable by this user only. Returns the file."""
     file = data_dir / "connection.json"
-    unfinished = data_dir / "connection.json.new"
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as text:
-        json.dump({name: env[name] for name in _NAMES if name in env}, text)
-    unfinished.rename(file)
+    write_private(file, json.dumps({name: env[name] for name in _NAMES if name in env}))
     return file
 
 

@@ -8,8 +8,20 @@ from pathlib import Path
 
 from local.address import check_free, is_ready, reachable, url
 from local.connection import write_connection
+from local.dashboard_password import FILE as PASSWORD_FILE
+from local.dashboard_password import dashboard_password
 from local.lifeline import Lifeline
 from local.lock import lock
+from local.log_files import LogFiles
+from local.messages import (
+    COMPILING,
+    STARTING_COMMANDS,
+    STARTING_SERVERS,
+    STOPPING,
+    compiles_first,
+    say,
+    welcome,
+)
 from local.ports import Ports
 from local.processes import CannotStart, Command, log_to_stderr
 from local.s3 import REGION, S3
@@ -29,6 +41,8 @@ class Options:
     port: int
     data_dir: Path
     workers: int
+    verbose: bool = False
+    """Whether the logs of all processes appear on the terminal."""
 
 
 LOCAL_DEFAULTS = {
@@ -37,6 +51,9 @@ LOCAL_DEFAULTS = {
     "KAMMERTON_METRICS_PUBLIC": "true",
 }
 """Settings that suit a machine with one user. The environment overrides them."""
+
+API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_VIEWER_PASSWORD"}
+"""Variables that only the API gets: a worker decodes untrusted files."""
 
 Commands = Callable[[Options], list[Command]]
 
@@ -47,36 +64,56 @@ def run(options: Options, *, commands: Commands, environ: Mapping[str, str]) -> 
     stop.install()
     try:
         with ExitStack() as stack:  # undone in reverse order
-            lock_file = lock(options.data_dir)
-            stack.callback(lock_file.close)
-            if options.port == 0:
-                free = Ports(1)
-                stack.callback(free.release)
-                options = replace(options, port=free.numbers[0])
-            check_free(options.host, options.port)
-            env = {**LOCAL_DEFAULTS, **environ, "PYTHONUNBUFFERED": "1"}
-            servers = _servers(options.data_dir, env)
-            for server in servers:
-                stack.callback(server.close)
-            lifeline = Lifeline(keep_open=(lock_file.fileno(),))
-            stack.callback(lifeline.close)
-            for server in servers:
-                for socket in server.sockets():
-                    lifeline.remove_at_exit(socket)
-            supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log_to_stderr)
-            stack.callback(supervisor.stop)
-            _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)
-            stack.callback(write_connection(options.data_dir, env).unlink, missing_ok=True)
-            sys.stdout.write(f"ready {url(options.host, options.port)}\n")
-            sys.stdout.flush()
-            supervisor.watch()
-            log_to_stderr("local", "stopping in order; Ctrl-C again stops at once")
+            _run(options, commands=commands, environ=environ, stop=stop, stack=stack)
     except StopRequested:
         log_to_stderr("local", "stopped before it was ready")
     except CannotStart as reason:
         log_to_stderr("local", str(reason))
         return 1
     return 0
+
+
+def _run(
+    options: Options, *, commands: Commands, environ: Mapping[str, str], stop: StopSignals, stack: ExitStack
+) -> None:
+    lock_file = lock(options.data_dir)
+    stack.callback(lock_file.close)
+    if options.port == 0:
+        free = Ports(1)
+        stack.callback(free.release)
+        options = replace(options, port=free.numbers[0])
+    check_free(options.host, options.port)
+    env = {**LOCAL_DEFAULTS, **environ, "PYTHONUNBUFFERED": "1"}
+    password = _dashboard_password(options.data_dir, env)
+    servers = _servers(options.data_dir, env)
+    for server in servers:
+        stack.callback(server.close)
+    lifeline = Lifeline(keep_open=(lock_file.fileno(),))
+    stack.callback(lifeline.close)
+    for server in servers:
+        for socket in server.sockets():
+            lifeline.remove_at_exit(socket)
+    log = LogFiles(options.data_dir / "logs", verbose=options.verbose)
+    stack.callback(log.close)
+    supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log)
+    stack.callback(supervisor.stop)
+    _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)
+    stack.callback(write_connection(options.data_dir, env).unlink, missing_ok=True)
+    sys.stdout.write(f"ready {url(options.host, options.port)}\n")
+    sys.stdout.flush()
+    address = url(reachable(options.host), options.port)
+    say(welcome(address, data_dir=options.data_dir, logs=log.folder, password=password))
+    supervisor.watch()
+    say(STOPPING)
+
+
+def _dashboard_password(data_dir: Path, env: dict[str, str]) -> str:
+    """Set the password of the dashboard if the environment doesn't. Returns what to show of it."""
+    if env.get("KAMMERTON_ADMIN_PASSWORD"):
+        return "KAMMERTON_ADMIN_PASSWORD"
+    env["KAMMERTON_ADMIN_PASSWORD"] = dashboard_password(data_dir)
+    shown = sys.stderr.isatty()  # not in a log file
+    return env["KAMMERTON_ADMIN_PASSWORD"] if shown else f"in {(data_dir / PASSWORD_FILE).resolve()}"
 
 
 def _servers(data_dir: Path, env: dict[str, str]) -> list[Valkey | S3]:
@@ -112,16 +149,20 @@ def _start(
     env: Mapping[str, str],
 ) -> None:
     """Start all servers, then all commands. Returns when a job can be accepted and run."""
+    say(STARTING_SERVERS)
     for server in servers:
         supervisor.start(server.command, env=env)
     for server in servers:
         supervisor.wait_until(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
+    say(COMPILING if compiles_first() else STARTING_COMMANDS)
+    without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
-        supervisor.start(command, env=env)
+        supervisor.start(command, env=env if command.name == "api" else without_passwords)
     address = url(reachable(options.host), options.port)
     supervisor.wait_until(
-        lambda: is_ready(f"{address}/readyz"), name=f"{address}/readyz", timeout_seconds=READY_TIMEOUT_SECONDS
+        lambda: is_ready(f"{address}/readyz"),
+        name="the API and a worker",
+        timeout_seconds=READY_TIMEOUT_SECONDS,
     )
-    log_to_stderr("local", f"try: curl -F file=@song.mp3 {address}/v1/jobs")

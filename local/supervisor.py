@@ -67,7 +67,7 @@ class Supervisor:
                 return
             if time.monotonic() > deadline:
                 raise CannotStart(
-                    f"{name} was not ready after {timeout_seconds:.0f} s. Read the lines above."
+                    f"{name} was not ready after {timeout_seconds:.0f} s. See its log in the data folder."
                 )
             if time.monotonic() > notice:
                 notice += NOTICE_SECONDS

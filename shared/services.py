@@ -1,4 +1,4 @@
-"""Settings in, connections out: the one place that picks adapters. Only main files import it."""
+"""Connects the adapters that the settings select. Only the main modules import it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,19 +14,27 @@ from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import OutboundClient
 from shared.ports.admin import SecretStore
 from shared.ports.stores import Stores
-from shared.redis.admin import RedisAuditLog, RedisSecretStore, RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
-from shared.redis.batches import BatchRecords, RedisBatchStore
+from shared.redis.audit_log import RedisAuditLog
+from shared.redis.batch_records import BatchRecords
+from shared.redis.batches import RedisBatchStore
 from shared.redis.client import check_durability, connect_redis
-from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
-from shared.redis.endpoints import RedisEndpointStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
+from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
-from shared.redis.job_search import RedisJobSearch, RedisReportIndex
-from shared.redis.jobs import RedisJobStore, RedisJobUpdateLog
-from shared.redis.metrics import JobMetrics, RedisHistory, RedisMetricsStore, history_follower
+from shared.redis.job_metrics import JobMetricsFollower
+from shared.redis.jobs.report_index import RedisReportIndex
+from shared.redis.jobs.search import RedisJobSearch
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.jobs.updates import RedisJobUpdateLog
+from shared.redis.metrics import RedisMetricsStore
 from shared.redis.rate_limits import RedisRateLimiter
+from shared.redis.secrets import RedisSecretStore
 from shared.redis.tus_uploads import RedisTusUploadStore
+from shared.redis.webhooks.deliveries import RedisDeliveryStore
+from shared.redis.webhooks.endpoints import RedisEndpointStore
+from shared.redis.webhooks.outbox import WebhookOutbox
+from shared.redis.worker_control import RedisWorkerControl
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
@@ -38,19 +46,19 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services(Stores):
-    """Everything from outside, behind its port, and what a process has of its own."""
+    """All stores behind their ports, and what one process needs in addition."""
 
     secrets: SecretStore
     metrics_recorder: MetricsRecorder
-    """What this process counts by itself; somebody must call `write`."""
+    """Counts of this process. The process must call `flush`."""
     traces: Traces
     celery: Celery
     outbound: OutboundClient
-    """For addresses that clients give us: callbacks and sources."""
+    """For URLs that clients send: callbacks, endpoints and source URLs."""
     check_durability: Callable[[], list[str]]
-    """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
+    """Warnings about settings of Redis with which accepted jobs can be lost. Raises Unavailable."""
     prepare: Callable[[], None]
-    """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
+    """Create the bucket if it is missing. Raises Unavailable."""
 
 
 def bootstrap(process: str) -> tuple[Settings, Services]:
@@ -65,7 +73,7 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
 
 
 def connect(settings: Settings, *, process: str = "tool") -> Services:
-    """Pick the adapters. Nothing is contacted yet. *process*: the kind under which errors are counted."""
+    """Create the adapters without contacting anything. Errors are counted under *process*."""
     tally = MetricsBuffer()
 
     def failed(dependency: str) -> None:
@@ -94,7 +102,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
     jobs = RedisJobStore(
         client,
         prefix=prefix,
-        followers=[WebhookOutbox(prefix=prefix), JobMetrics(prefix=prefix), history_follower(prefix)],
+        followers=[WebhookOutbox(prefix=prefix), JobMetricsFollower(prefix=prefix)],
         companions=[batches.change_for_job],
     )
     return Services(

@@ -16,13 +16,22 @@ from tests.support.browser import chromium_path, running_browser
 from tests.support.servers import S3Server, ValkeyServer, running_s3, running_valkey
 from tests.support.system import ALLOWED_ORIGIN, System, running_system
 
+TESTS = Path(__file__).parent
 Server = TypeVar("Server")
 JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
 
 
+MARKERS = ("unit", "contract", "integration", "system", "browser", "deployment")
+"""Each folder of tests gives its tests the marker of its name; see docs/testing.md."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: what starts last should not be what everybody waits for."""
-    items.sort(key=lambda item: "/system/" not in item.nodeid)
+    """Mark each test by its folder, and run the slow system tests first, so that no process waits for one."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder in MARKERS:
+            item.add_marker(folder)
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +70,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Not for the session: while Playwright is at work, nothing else may run an event loop."""
+    """Not for the session: while Playwright is running, nothing else may run an event loop."""
     if chromium_path() is None:
         message = "no Chromium: on Debian and Ubuntu, apt install chromium"
         if os.environ.get("CI"):

@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import CurrentCaller
 from api.access.rate_limit import subject_of
-from api.config import Limits
+from api.config import RateLimits
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, NotFound, QueueFull, Unavailable
 from shared.observability.logs import get_logger
@@ -35,7 +35,7 @@ _UNLIMITED = 1_000_000_000
 class UploadQuota:
     """Checks an upload against the quotas before it is read. Blocking."""
 
-    def __init__(self, *, limiter: RateLimiter, jobs: JobStore, limits: Limits) -> None:
+    def __init__(self, *, limiter: RateLimiter, jobs: JobStore, limits: RateLimits) -> None:
         self._limiter = limiter
         self._jobs = jobs
         self._limits = limits
@@ -46,12 +46,12 @@ class UploadQuota:
     def check_backlog(self, *, jobs: int = 1) -> None:
         """Raise QueueFull if the queues have no room for this many new jobs."""
         queued = sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues)
-        if queued + jobs > self._limits.queue_most:
+        if queued + jobs > self._limits.max_queued_jobs:
             raise QueueFull("The queue is full. Try again in a few minutes.")
 
     def check_jobs(self, subject: str, *, jobs: int = 1) -> None:
         """Raise LimitReached if the subject would have too many queued jobs with this many new ones."""
-        limit = self._limits.jobs_queued
+        limit = self._limits.max_queued_jobs_per_caller
         if limit is None:
             return
         job_ids = self._limiter.list_slots("jobs", subject)
@@ -85,7 +85,7 @@ class UploadQuota:
 
     def acquire_slot(self, subject: str, slot_id: str) -> None:
         """Start an upload. Raises LimitReached."""
-        limit = self._limits.uploads_at_once
+        limit = self._limits.max_concurrent_uploads
         if limit is None or self._limiter.acquire_slot(
             "uploads", subject, slot_id, limit=limit, ttl_seconds=_SLOT_SECONDS
         ):
@@ -98,7 +98,7 @@ class UploadQuota:
 
     def renew_slot(self, subject: str, slot_id: str, received_bytes: int) -> None:
         """Keep the slot of a running upload, and count the bytes that arrived since the last call."""
-        if self._limits.uploads_at_once is not None:
+        if self._limits.max_concurrent_uploads is not None:
             self._limiter.acquire_slot(
                 "uploads", subject, slot_id, limit=_UNLIMITED, ttl_seconds=_SLOT_SECONDS
             )
@@ -106,7 +106,7 @@ class UploadQuota:
 
     def release_slot(self, subject: str, slot_id: str, received_bytes: int) -> None:
         """End an upload, whether it succeeded or not."""
-        if self._limits.uploads_at_once is not None:
+        if self._limits.max_concurrent_uploads is not None:
             self._limiter.release_slot("uploads", subject, slot_id)
         self.count_bytes(subject, received_bytes)
 
@@ -117,7 +117,7 @@ class UploadQuota:
 
     def count_job(self, subject: str, job_id: str) -> None:
         """Count this job as queued for the subject."""
-        if self._limits.jobs_queued is not None:
+        if self._limits.max_queued_jobs_per_caller is not None:
             self._limiter.acquire_slot("jobs", subject, job_id, limit=_UNLIMITED, ttl_seconds=_DAY_SECONDS)
 
     def _is_waiting(self, job_id: str) -> bool:

@@ -6,7 +6,7 @@ from fastapi import Request
 
 from api.batches.schemas import CreateBatch
 from api.http.request_body import read_json
-from api.uploads.buffer_pool import BufferPool
+from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.service import NewTimeout
 
 MAX_BODY_BYTES = 256 * 1024

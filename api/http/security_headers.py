@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api.config import Web
+from api.config import HttpConfig
 from api.http.problems import problem
 
 _EXPOSED_HEADERS = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
@@ -33,7 +33,7 @@ _TUS_RESPONSE_HEADERS = (
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
-def add_http_middleware(app: FastAPI, config: Web) -> None:
+def add_http_middleware(app: FastAPI, config: HttpConfig) -> None:
     """Add the middleware. What is added later lies outside of it."""
     if config.cors_origins:
         app.add_middleware(
@@ -52,11 +52,11 @@ def add_http_middleware(app: FastAPI, config: Web) -> None:
             expose_headers=(*_EXPOSED_HEADERS, *_TUS_RESPONSE_HEADERS),
             max_age=3600,
         )
-    if config.hosts:
-        app.add_middleware(AllowedHosts, hosts=config.hosts)
+    if config.allowed_hosts:
+        app.add_middleware(AllowedHosts, hosts=config.allowed_hosts)
     app.add_middleware(SecurityHeaders, storage_url=config.storage_url)
-    if config.proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(config.proxies))
+    if config.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(config.trusted_proxies))
 
 
 class SecurityHeaders:

@@ -36,13 +36,13 @@ class MinRateTimeout:
     """The time budget of one client. Only the time spent waiting for the client counts."""
 
     def __init__(
-        self, *, idle_seconds: float, least_bytes_per_second: float, busy: Callable[[], bool] = lambda: False
+        self, *, idle_seconds: float, min_bytes_per_second: float, busy: Callable[[], bool] = lambda: False
     ) -> None:
         """*busy* tells whether other uploads wait for memory now."""
         contended_seconds = min(_CONTENDED_SECONDS, idle_seconds)
-        self._normal = _TimeBudget(idle_seconds, least_bytes_per_second, idle_seconds)
+        self._normal = _TimeBudget(idle_seconds, min_bytes_per_second, idle_seconds)
         self._contended = _TimeBudget(
-            contended_seconds, least_bytes_per_second * _CONTENDED_FACTOR, contended_seconds
+            contended_seconds, min_bytes_per_second * _CONTENDED_FACTOR, contended_seconds
         )
         self._busy = busy
         self._timeout: asyncio.Timeout | None = None
@@ -81,17 +81,17 @@ class MinRateTimeout:
 class BodyTimeout:
     """Middleware that responds 408 to a client that stops in the middle of a body, or sends it too slowly."""
 
-    def __init__(self, app: ASGIApp, *, idle_seconds: float, least_bytes_per_second: float) -> None:
+    def __init__(self, app: ASGIApp, *, idle_seconds: float, min_bytes_per_second: float) -> None:
         self._app = app
         self._idle_seconds = idle_seconds
-        self._min_bytes_per_second = least_bytes_per_second
+        self._min_bytes_per_second = min_bytes_per_second
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         timeout = MinRateTimeout(
-            idle_seconds=self._idle_seconds, least_bytes_per_second=self._min_bytes_per_second
+            idle_seconds=self._idle_seconds, min_bytes_per_second=self._min_bytes_per_second
         )
         ended = False
 

@@ -6,8 +6,8 @@ from functools import partial
 import anyio
 
 from api.tus.storage import StoredParts, StoredUpload, TusStorage
-from api.uploads.part_uploader import PartUploader, run
-from api.uploads.receiver import OnChunk, UploadReceiver
+from api.uploads.receiving.part_uploader import PartUploader, run
+from api.uploads.receiving.receiver import OnChunk, UploadReceiver
 from shared.errors import Unavailable, UnsupportedMedia
 from shared.observability.logs import get_logger
 

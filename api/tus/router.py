@@ -17,10 +17,10 @@ from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare
 from api.http.problems import documented
 from api.tus.service import NewTusUpload, Progress, TusService
-from api.uploads.body import audio_type
 from api.uploads.idempotency import IDEMPOTENCY_KEY, Idempotency
 from api.uploads.options import JobOptions
-from api.uploads.receiver import NO_BODY_LIMIT, too_large
+from api.uploads.receiving.body import audio_type
+from api.uploads.receiving.receiver import NO_BODY_LIMIT, too_large
 from shared.errors import BadRequest, UnsupportedMedia, UnsupportedVersion
 
 VERSION = "1.0.0"

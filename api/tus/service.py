@@ -22,15 +22,16 @@ from api.http.request_body import received
 from api.jobs.service import enqueue
 from api.tus.append import Append
 from api.tus.storage import StoredUpload, TusStorage
-from api.uploads.active_uploads import ActiveUploads
-from api.uploads.body import require_audio
-from api.uploads.buffer_pool import BufferPool
 from api.uploads.job_factory import JobFactory
 from api.uploads.options import JobOptions
 from api.uploads.presigned import GRACE_SECONDS
-from api.uploads.receiver import UploadReceiver
+from api.uploads.receiving.active_uploads import ActiveUploads
+from api.uploads.receiving.body import require_audio
+from api.uploads.receiving.buffer_pool import BufferPool
+from api.uploads.receiving.receiver import UploadReceiver
 from api.uploads.service import NewTimeout
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger

@@ -15,16 +15,17 @@ from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
 from api.jobs.schemas import accepted_view
 from api.jobs.service import enqueue
-from api.uploads.active_uploads import ActiveUploads
-from api.uploads.body import FORM, UploadBody, check_media_type, open_body
-from api.uploads.buffer_pool import BufferPool
-from api.uploads.content_digest import parse_sha256, require_match
 from api.uploads.idempotency import Idempotency, IdempotentRequest, fingerprint, key_reused
 from api.uploads.job_factory import JobFactory
 from api.uploads.options import JobOptions
-from api.uploads.receiver import UploadDigest, UploadReceiver, UploadTarget, too_large
+from api.uploads.receiving.active_uploads import ActiveUploads
+from api.uploads.receiving.body import FORM, UploadBody, check_media_type, open_body
+from api.uploads.receiving.buffer_pool import BufferPool
+from api.uploads.receiving.content_digest import parse_sha256, require_match
+from api.uploads.receiving.receiver import UploadDigest, UploadReceiver, UploadTarget, too_large
 from api.uploads.report_cache import ReportCache
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.errors import NotFound, Unavailable
 from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore

@@ -1,7 +1,7 @@
 """Counts and distributions of what became of jobs, in buckets of time. Pure.
 
-A distribution is kept as counts in bins that grow by 2^(1/8), as HDR histograms do: any percentile is
-right to within 5 %, and adding up the bins of many minutes is exact.
+A distribution is counts in bins that grow by 2^(1/8), as in HDR histograms: every percentile is right to
+within 5 %, and the bins of many minutes add up exactly.
 """
 
 import math
@@ -9,16 +9,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.domain.job import Job
-from shared.domain.job_state import JobState, StateTransition
+from shared.domain.measurements import Measured, Measurement, measure_change
 
 _BINS_PER_OCTAVE = 8
 _UNITS = {"waiting": 0.001, "running": 0.001, "memory": 1024.0}
-"""What a bin 0 begins at: seconds, seconds, bytes."""
+"""The upper end of bin 0: seconds, seconds, bytes."""
+_DISTRIBUTIONS = {
+    Measured.WAITING_SECONDS: "waiting",
+    Measured.RUNNING_SECONDS: "running",
+    Measured.MEMORY_BYTES: "memory",
+}
+_COUNTS = {
+    Measured.CREATED: "accepted",
+    Measured.SUBMITTED: "submitted",
+    Measured.CACHED: "cached",
+    Measured.STARTED: "started",
+    Measured.REQUEUED: "requeued",
+    Measured.RETRIED: "requeued",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeRange:
-    """A stretch of history: so many buckets of so many seconds."""
+    """A time range of the history, in buckets of equal length."""
 
     name: str
     bucket_seconds: int
@@ -26,7 +39,7 @@ class TimeRange:
 
     @property
     def ttl_seconds(self) -> int:
-        """How long a bucket must be remembered."""
+        """How long a bucket is kept."""
         return self.bucket_seconds * (self.buckets + 2)
 
 
@@ -49,60 +62,55 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """What happened in one stretch of time."""
+    """What happened in one period."""
 
     at: float
-    """Where it begins, UNIX seconds."""
+    """Its start, UNIX seconds."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """`accepted`, `started`, `requeued`, the final states, `cached`: answered from an earlier analysis."""
+    """`accepted`, `submitted`, `started`, `requeued`, `cached`, and the final states."""
     reasons: Mapping[str, int] = field(default_factory=dict)
-    """Of failed and dead jobs: the codes of their problems."""
+    """The problem codes of failed and dead jobs."""
     verdicts: Mapping[str, int] = field(default_factory=dict)
     bins: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
-    """By what was measured: the counts of its bins."""
+    """For each measured quantity, the counts of its bins."""
 
     def quantiles(self, measured: str) -> Quantiles | None:
-        """Percentiles of `waiting`, `running` or `memory`; None where nothing was measured."""
+        """Percentiles of `waiting`, `running` or `memory`; None if nothing was measured."""
         return quantiles(measured, self.bins.get(measured, {}))
 
 
-def counters_of_change(old: Job | None, new: Job) -> list[tuple[float, list[str]]]:
-    """What a change of a job adds to history: when, and the names of the counters to raise."""
-    if old is None:
-        at_once = [(event.at, ["count:cached", *_ended(event, new)]) for event in new.timeline if new.cached]
-        return [(new.created_at, ["count:accepted"]), *at_once]
-    known = set(old.timeline)
-    return [(event.at, _counters(event, old, new)) for event in new.timeline if event not in known]
+def counters_of_change(old: Job | None, new: Job) -> list[tuple[float, str]]:
+    """The counters that a change raises by 1, each with the time of its bucket."""
+    return [(one.at, name) for one in measure_change(old, new) for name in _counters(one)]
 
 
 def make_bucket(at: float, counters: Mapping[str, int]) -> Bucket:
     """Counters by name, as `happened` gave them, put in order."""
-    sorted_out: dict[str, dict[str, int]] = {}
+    by_kind: dict[str, dict[str, int]] = {}
     for name, number in counters.items():
         kind, _, rest = name.partition(":")
-        sorted_out.setdefault(kind, {})[rest] = number
+        by_kind.setdefault(kind, {})[rest] = number
     return Bucket(
         at=at,
-        counts=sorted_out.get("count", {}),
-        reasons=sorted_out.get("reason", {}),
-        verdicts=sorted_out.get("verdict", {}),
+        counts=by_kind.get("count", {}),
+        reasons=by_kind.get("reason", {}),
+        verdicts=by_kind.get("verdict", {}),
         bins={
-            kind: {int(number): count for number, count in sorted_out[kind].items()}
+            kind: {int(number): count for number, count in by_kind[kind].items()}
             for kind in _UNITS
-            if kind in sorted_out
+            if kind in by_kind
         },
     )
 
 
 def merge_buckets(buckets: Iterable[Bucket]) -> Bucket:
-    """All of them as one."""
+    """The sum of all buckets."""
     at = 0.0
     counters: dict[str, int] = {}
 
     def add(kind: str, counts: Mapping[str, int] | Mapping[int, int]) -> None:
         for name, number in counts.items():
-            key = f"{kind}:{name}"
-            counters[key] = counters.get(key, 0) + number
+            counters[f"{kind}:{name}"] = counters.get(f"{kind}:{name}", 0) + number
 
     for one in buckets:
         at = at or one.at
@@ -141,29 +149,13 @@ def _quantile(measured: str, bins: Mapping[int, int], rank: float) -> float:
     raise AssertionError
 
 
-def _counters(event: StateTransition, old: Job, new: Job) -> list[str]:
-    match event.state:
-        case JobState.QUEUED:
-            return ["count:requeued"] if event.attempt else ["count:submitted"]
-        case JobState.RUNNING:
-            since = max(old.queued_at or 0.0, old.due_at or 0.0) or event.at
-            return ["count:started", _measured("waiting", event.at - since)]
-    found = _ended(event, new)
-    if old.state is JobState.RUNNING and old.started_at is not None:
-        found.append(_measured("running", event.at - old.started_at))
-    return found
-
-
-def _ended(event: StateTransition, new: Job) -> list[str]:
-    found = [f"count:{event.state}"]
-    if event.memory_peak_bytes is not None:
-        found.append(_measured("memory", event.memory_peak_bytes))
-    if new.problem is not None:
-        found.append(f"reason:{new.problem.code}")
-    if new.report is not None:
-        found.append(f"verdict:{new.report.tuning.verdict}")
-    return found
-
-
-def _measured(what: str, value: float) -> str:
-    return f"{what}:{bin_of(what, value)}"
+def _counters(measurement: Measurement) -> list[str]:
+    if measurement.what is Measured.ENDED:
+        state, code = measurement.labels
+        return [f"count:{state}", *([f"reason:{code}"] if code else [])]
+    if measurement.what is Measured.VERDICT:
+        return [f"verdict:{measurement.labels[0]}"]
+    if (kind := _DISTRIBUTIONS.get(measurement.what)) is not None:
+        return [f"{kind}:{bin_of(kind, measurement.value)}"]
+    name = _COUNTS.get(measurement.what)
+    return [] if name is None else [f"count:{name}"]

@@ -1,7 +1,4 @@
-"""What we need from outside to say who may do what, how much of it, and to count it.
-
-Every method may raise Unavailable.
-"""
+"""API keys and rate limits. Every method may raise Unavailable."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,24 +7,24 @@ from shared.domain.api_key import ApiKey
 
 
 class ApiKeyStore(Protocol):
-    """Who may do what."""
+    """API keys."""
 
     def add(self, key: ApiKey) -> None:
         """Record a new key. Raises Conflict if its id is taken."""
 
     def find(self, key_id: str) -> ApiKey | None:
-        """The key of this id, revoked or not; None where there is none."""
+        """The key with this id, revoked or not; None if there is none."""
 
     def list_all(self) -> tuple[ApiKey, ...]:
-        """Every key, the newest first."""
+        """All keys, newest first."""
 
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
-        """End a key; the first revocation counts. Raises NotFound."""
+        """Revoke a key. The first revocation counts. Raises NotFound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """So much in so long, for each subject."""
+    """A limit per subject and window."""
 
     name: str
     limit: int
@@ -36,31 +33,31 @@ class Quota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What is left of a quota."""
+    """What remains of a quota."""
 
     allowed: bool
     remaining: int
     reset_seconds: int
-    """Until there is more."""
+    """Until more is available."""
 
 
 class RateLimiter(Protocol):
-    """How much everybody has had. A subject is an API key or an address."""
+    """Counts what each subject uses. A subject is an API key or an address."""
 
     def consume(self, quota: Quota, subject: str) -> Allowance:
-        """Count one if it fits."""
+        """Use one of a quota if one remains."""
 
     def charge(self, quota: Quota, subject: str, amount: int) -> None:
-        """Count what has been had already, whether it fits or not."""
+        """Add what was used already, even beyond the limit."""
 
     def peek(self, quota: Quota, subject: str) -> Allowance:
-        """What is left of a quota that is charged; `fits`: something is."""
+        """What remains of a quota that is charged; `allowed` means that something does."""
 
     def acquire_slot(self, kind: str, subject: str, slot_id: str, *, limit: int, ttl_seconds: float) -> bool:
-        """Take one of `most` places, or keep it for longer. It is free again after so many seconds."""
+        """Acquire or extend one of *limit* slots. It is released by itself after *ttl_seconds*."""
 
     def list_slots(self, kind: str, subject: str) -> tuple[str, ...]:
-        """The places that a subject holds, the oldest first."""
+        """The slots that a subject holds, the first to expire first."""
 
     def release_slot(self, kind: str, subject: str, slot_id: str) -> None:
-        """Free a place, whether it is held or not."""
+        """Release a slot if it is held."""

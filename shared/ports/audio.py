@@ -1,7 +1,4 @@
-"""Everything we need from outside for jobs, on one page. Adapters and fakes are named after the technology.
-
-Every method may raise Unavailable; callers do not retry at once but hand the work back.
-"""
+"""Storage for audio. Every method may raise Unavailable."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,55 +6,55 @@ from typing import BinaryIO, Protocol
 
 
 class PartWriter(Protocol):
-    """One object being written in parts."""
+    """Writes the parts of one object."""
 
     def write(self, part: bytes | bytearray, *, number: int) -> None:
         """Send one part, from any thread, in any order. All but the last hold `AudioStore.part_bytes`."""
 
 
 class AudioUpload(PartWriter, Protocol):
-    """One object being written in one request. Nothing is visible under its key before `finish`."""
+    """One object that is written in parts. It does not exist under its key before `finish`."""
 
     def finish(self) -> None:
-        """Make the object visible: the parts in the order of their numbers, from 1."""
+        """Create the object from the parts, in the order of their numbers from 1."""
 
     def abort(self) -> None:
-        """Leave nothing behind. May be called twice, and after a failed `finish`."""
+        """Delete all parts. May be called twice, and after a failed `finish`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAudio:
-    """One object, or one unfinished upload, in storage."""
+    """One object, or one unfinished multipart upload."""
 
     key: str
     modified_at: float
     """UNIX seconds of its last change."""
     multipart: str | None = None
-    """The store's name for an unfinished upload; None: a whole object."""
+    """The store's id of a multipart upload; None: an object."""
 
 
 class AudioStore(Protocol):
-    """Where audio lies until its job is done. Keys are job ids."""
+    """Audio until its job has ended. Keys are job ids."""
 
     part_bytes: int
 
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
-        """Write a small object at once."""
+        """Write a small object in one request."""
 
     def start_upload(self, key: str, *, media_type: str) -> AudioUpload:
-        """Start writing an object in parts. Touches storage at the first `write` at the earliest."""
+        """Start writing an object in parts. The first `write` is the first request to storage."""
 
     def open(self, key: str) -> BinaryIO:
-        """A seekable file over ranged reads. Raises AudioMissing."""
+        """A seekable file over range requests. Raises AudioMissing."""
 
     def delete(self, key: str) -> None:
-        """Remove the object, whether it is there or not."""
+        """Delete the object if it exists."""
 
     def list_older_than(self, *, before: float) -> Iterable[StoredAudio]:
-        """Objects and unfinished uploads last changed before a time, for the rescuer to judge."""
+        """Objects and multipart uploads that were last changed before a time."""
 
     def discard(self, stored: StoredAudio) -> None:
-        """Remove one of the `leftovers`."""
+        """Delete an entry of `list_older_than`."""
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
@@ -65,7 +62,7 @@ class AudioStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresignedRequest:
-    """One request that anybody may send, as it is, until it expires. Its size is part of the signature."""
+    """A signed request that anyone may send unchanged until it expires. The signature covers its size."""
 
     method: str
     url: str
@@ -75,7 +72,7 @@ class PresignedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresignedForm:
-    """The same as a form: the fields, then the file as `file`."""
+    """The same as an HTML form: the fields, then the file as `file`."""
 
     url: str
     fields: dict[str, str]
@@ -83,37 +80,37 @@ class PresignedForm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresignedUpload:
-    """How a client brings an object into the store by itself."""
+    """How a client uploads an object to storage directly."""
 
     requests: tuple[PresignedRequest, ...]
     """One, or one for each part."""
     form: PresignedForm | None = None
-    """For an object that comes in one piece."""
+    """Only for an object in one part."""
     multipart: str | None = None
-    """The store's name for an object that comes in parts."""
+    """The store's id of the multipart upload, if there is one."""
 
 
 class PresignedUploadStore(Protocol):
-    """Uploads that never pass through us. Keys are job ids."""
+    """Uploads that bypass the API. Keys are job ids."""
 
     def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
-        """Let the holder of the answer write exactly this object, for so long."""
+        """Sign requests that upload exactly this object, valid for *expires_seconds*."""
 
 
 class PartStore(Protocol):
-    """Objects that come in numbered parts over several requests. Keys are job ids."""
+    """Multipart uploads that span several requests. Keys are job ids."""
 
     def start(self, key: str, *, media_type: str) -> str:
-        """The store's name for a new object in parts."""
+        """Start a multipart upload; return the store's id of it."""
 
     def write(self, key: str, part: bytes | bytearray, *, multipart: str, number: int) -> None:
-        """Send one part; the same one again does no harm. All but the last hold `AudioStore.part_bytes`."""
+        """Write one part; repeating one is harmless. All but the last have `AudioStore.part_bytes`."""
 
     def part_sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
-        """Bytes of part 1, 2, and so on, up to the first that is missing. Raises AudioMissing."""
+        """Sizes in bytes of the parts 1, 2, … up to the first missing one. Raises AudioMissing."""
 
     def complete(self, key: str, *, multipart: str, size_bytes: int) -> None:
-        """Make one object of the parts, unless it is one. Raises Conflict where bytes are missing."""
+        """Create the object from the parts, unless it exists. Raises Conflict if bytes are missing."""
 
     def abort(self, key: str, *, multipart: str) -> None:
-        """Leave no part behind, whether there is one or not."""
+        """Delete all parts, if there are any."""

@@ -1,6 +1,6 @@
-"""Everything we need from outside for jobs, on one page. Adapters and fakes are named after the technology.
+"""The store of jobs, the stream of their updates, and the queue to the workers.
 
-Every method may raise Unavailable; callers do not retry at once but hand the work back.
+Every method may raise Unavailable.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from shared.domain.job_state import JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs to list, newest first. Fields that are None do not narrow."""
+    """Which jobs to list, newest first. A field that is None does not filter."""
 
     owner: str | None = None
     states: frozenset[JobState] = frozenset()
@@ -25,22 +25,36 @@ class JobQuery:
     reason: str | None = None
     """The code of the problem."""
     worker: str | None = None
-    """Who had the job last."""
+    """The last worker of the job."""
     cursor: str | None = None
     limit: int = 50
+
+    def matches(self, job: Job) -> bool:
+        """Whether a job passes every filter. The cursor and the limit are not looked at."""
+        name = (job.input.filename or "").casefold()
+        return (
+            (self.owner is None or job.owner == self.owner)
+            and (not self.states or job.state in self.states)
+            and (self.reason is None or (job.problem is not None and job.problem.code == self.reason))
+            and (self.worker is None or (bool(job.timeline) and job.timeline[-1].worker == self.worker))
+            and (self.created_after is None or job.created_at >= self.created_after)
+            and (self.created_before is None or job.created_at <= self.created_before)
+            and (self.name_contains is None or self.name_contains.casefold() in name)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
-    """Some jobs without their reports, and where the next page begins."""
+    """A page of jobs without their reports."""
 
     jobs: tuple[Job, ...]
     cursor: str | None
+    """Where the next page begins; None: this is the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueWork:
-    """Ids of jobs that the rescuer should look at."""
+    """Ids of jobs that maintenance must look at."""
 
     lease_expired: tuple[str, ...] = ()
     queued_due: tuple[str, ...] = ()
@@ -50,16 +64,16 @@ class DueWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """One queue as it stands."""
+    """The waiting jobs of one queue."""
 
     queue: str
     waiting: int
     oldest_queued_at: float | None
-    """UNIX seconds; None where nothing waits."""
+    """UNIX seconds; None if no job waits."""
 
 
 class JobStore(Protocol):
-    """The one record of every job."""
+    """The record of every job."""
 
     def add(self, job: Job) -> None:
         """Record a new job. Raises Conflict if its id is taken."""
@@ -68,22 +82,25 @@ class JobStore(Protocol):
         """The job as it is now. Raises NotFound."""
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
-        """Apply a pure step atomically, again if somebody was faster. Raises NotFound, and what it raises."""
+        """Apply a pure step atomically, again if another writer was faster.
+
+        Raises NotFound, and what the step raises.
+        """
 
     def remove(self, job_id: str) -> None:
-        """Forget the job, whether it is there or not."""
+        """Delete the job if it exists."""
 
     def page(self, query: JobQuery) -> JobPage:
-        """A page of jobs."""
+        """A page of jobs. Raises BadRequest for an invalid cursor."""
 
     def due_work(self, *, now: float, limit: int) -> DueWork:
-        """What is overdue at `now`, at most `limit` of each kind, and of queued jobs from each queue."""
+        """The work that is due by *now*: at most *limit* of each kind, and of queued jobs from each queue."""
 
     def queue_position(self, job: Job) -> int | None:
-        """How many jobs of its queue stand before a queued job; None if it is not queued."""
+        """How many jobs are before a queued job in its queue; None if it is not queued."""
 
     def backlog(self, queue: str) -> Backlog:
-        """How much waits in a queue, and since when."""
+        """How many jobs wait in a queue, and since when."""
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
@@ -91,30 +108,30 @@ class JobStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobUpdate:
-    """One change of a job's state, a request to cancel it, or its removal."""
+    """A change of a job's state, a request to cancel it, or its removal."""
 
     cursor: str
-    """Where it stands in the stream."""
+    """Its position in the stream."""
     job_id: str
     state: str
     """The new state, or `removed`."""
 
 
 class JobUpdateLog(Protocol):
-    """The stream of all jobs' changes, for those who wait for one. Who sleeps too long misses some."""
+    """The stream of all jobs' updates. It is bounded: a reader that is too slow misses some."""
 
     def latest_cursor(self) -> str:
-        """The cursor of what was written last."""
+        """The cursor of the newest update."""
 
     def read_after(self, cursor: str, *, wait_seconds: float) -> tuple[JobUpdate, ...]:
-        """What was written after a cursor; waits so long for the first of it."""
+        """The updates after a cursor. Waits up to *wait_seconds* for the first one."""
 
 
 class JobQueue(Protocol):
-    """Doorbells for workers. A lost or repeated one harms nobody: the record decides."""
+    """Messages that wake workers. A lost or repeated message is harmless: the record decides."""
 
     def enqueue(self, job_id: str, *, queue: str) -> None:
-        """Tell the workers of a queue that a job waits."""
+        """Send the workers of a queue a message about a job."""
 
     def enqueued_ids(self, queue: str) -> frozenset[str]:
-        """Ids of the jobs whose messages wait in the broker."""
+        """Ids of the jobs with a message in the queue."""

@@ -1,6 +1,4 @@
-"""Everything that the service remembers and reads outside of its processes, behind its ports. To hand over
-as one, never to fetch from: whoever gets it gives each of its parts to the one who needs it.
-"""
+"""All ports together, for the code that assembles a process. Other code takes the single port it needs."""
 
 from dataclasses import dataclass
 

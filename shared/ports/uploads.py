@@ -1,5 +1,4 @@
-"""What uploads need from outside: who sends now, who asked before, what was heard before, parts, and uploads
-that may pause.
+"""What uploads need: active uploads, Idempotency-Keys, cached reports, and tus uploads.
 
 Every method may raise Unavailable.
 """
@@ -13,10 +12,10 @@ from shared.domain.report import Report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadInfo:
-    """One upload on its way in."""
+    """An upload in progress."""
 
     id: str
-    """Of the job that it becomes, which is also its key in storage."""
+    """The id of its job, which is also its key in storage."""
     started_at: float
     seen_at: float
     received_bytes: int = 0
@@ -26,21 +25,21 @@ class UploadInfo:
 
 
 class UploadRegistry(Protocol):
-    """Which unfinished uploads have somebody at work on them: what storage holds besides is orphaned."""
+    """The unfinished uploads that a process is working on. Any other unfinished upload is orphaned."""
 
     def heartbeat(self, uploads: Sequence[UploadInfo]) -> None:
-        """Say that uploads are alive; forgotten half a minute after the last call."""
+        """Record that uploads are alive, for half a minute."""
 
     def deregister(self, upload_id: str) -> None:
-        """Say that an upload has ended, well or badly. After its job is recorded, never before."""
+        """Remove an upload that has ended, well or badly. Call it after its job is recorded, never before."""
 
     def list_alive(self) -> tuple[UploadInfo, ...]:
-        """Uploads that were heard of lately."""
+        """Uploads with a recent heartbeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredResponse:
-    """What a creating request was answered."""
+    """The response to a request that created something."""
 
     status: int
     headers: dict[str, str]
@@ -49,83 +48,83 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyClaim:
-    """One Idempotency-Key of one caller, and what became of it."""
+    """One Idempotency-Key of one caller, and its response."""
 
     request_fingerprint: str
-    """Fingerprint of what is known of the request before its body has come."""
+    """Of the request without its body."""
     resource_id: str
-    """Id of what the request creates: a second try after a crash creates the same."""
+    """The id of what the request creates: a retry after a crash creates the same."""
     lock_owner: str
-    """The request that is at work on it."""
+    """The request that works on it."""
     locked_until: float
-    """When the holder counts as dead."""
+    """When the lock owner counts as dead, UNIX seconds."""
     body_fingerprint: str | None = None
-    """Fingerprint of the whole request, once answered."""
+    """Of the whole request, once it is answered."""
     response: StoredResponse | None = None
 
 
 class IdempotencyStore(Protocol):
-    """Every Idempotency-Key for a day."""
+    """Idempotency-Keys, kept for a day."""
 
     def claim(self, key: str, requested: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
-        """The claim that stands: the wanted one, or one that was there before.
+        """Claim a key; return the claim that counts, this one or an earlier one.
 
-        One without an answer, of the same head, whose holder is dead goes over to the wanted holder.
+        An unanswered claim with the same fingerprint whose lock has expired gets the new lock owner.
         """
 
     def renew(self, key: str, *, lock_owner: str, locked_until: float) -> None:
-        """The holder lives."""
+        """Extend the lock."""
 
     def complete(self, key: str, *, lock_owner: str, body_fingerprint: str, response: StoredResponse) -> None:
-        """The holder has answered."""
+        """Record the response."""
 
     def release(self, key: str, *, lock_owner: str) -> None:
-        """The holder has created nothing: forget its claim."""
+        """Delete the claim: the request has created nothing."""
 
 
 class ReportIndex(Protocol):
-    """What earlier analyses have found; see shared/recall.py for the names. Written with their jobs."""
+    """Reports of earlier analyses, by the keys of shared/domain/report_cache.py."""
 
     def find(self, key: str, *, now: float) -> Report | None:
-        """What the newest analysis under this name has found; None where its job is gone or has expired."""
+        """The newest report under a key whose job has not expired; None if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remainder:
-    """The end of what has arrived of a resumable upload, too short for a part: an object of its own."""
+    """The end of an incomplete tus upload that is too short for a part: an object of its own."""
 
     key: str
     after_parts: int
-    """It follows so many parts; once there are more, it is part of them."""
+    """How many parts come before it. Once there are more, they include it."""
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TusUpload:
-    """What a resumable upload needs to go on, beside its parts and its job."""
+    """The state of a tus upload, apart from its parts and its job."""
 
     id: str
     metadata: str
-    """As the client gave it."""
+    """The Upload-Metadata header as the client sent it."""
     lock_owner: str
-    """The request that writes; an earlier one that still believes it does has lost."""
+    """The request that may write. An earlier owner has lost the lock."""
     remainder: Remainder | None = None
 
 
 class TusUploadStore(Protocol):
-    """Resumable uploads until they are whole."""
+    """tus uploads until they are complete."""
 
     def add(self, upload: TusUpload) -> None:
-        """Remember a new one; forgotten some days after the last call for it."""
+        """Record a new upload. It is deleted some days after its last use."""
 
     def get(self, upload_id: str) -> TusUpload:
         """Raises NotFound."""
 
     def acquire(self, upload_id: str, *, lock_owner: str) -> TusUpload:
-        """Make a request the only one that writes. Raises NotFound."""
+        """Make a request the lock owner. Raises NotFound."""
 
     def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
-        """Remember a new tail; False where somebody else has taken the upload."""
+        """Record the remainder; False if another request owns the lock."""
 
     def remove(self, upload_id: str) -> None:
-        """Forget one, whether it is there or not."""
+        """Delete an upload if it exists."""

@@ -1,4 +1,4 @@
-"""What webhooks need from outside, beside `ports.py`. Every method may raise Unavailable."""
+"""Webhook deliveries, endpoints, and the HTTP client. Every method may raise Unavailable."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,49 +12,49 @@ from shared.outbound.address_rules import HttpResponse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryQuery:
-    """Which deliveries to list, newest first. Exactly one of the first four is given."""
+    """Which deliveries to list, newest first. Set exactly one of the first four fields."""
 
     job_id: str | None = None
     batch_id: str | None = None
     endpoint_id: str | None = None
     owner: str | None = None
     since: float | None = None
-    """Only those made at or after a time."""
+    """Only deliveries created at or after this time."""
     limit: int = 50
 
 
 class DeliveryStore(Protocol):
-    """The outbox: events that were written with what they tell of, and the deliveries made of them."""
+    """The outbox of events, and the deliveries made from them."""
 
     def pending_events(self, *, limit: int) -> tuple[WebhookEvent, ...]:
-        """The oldest that are not spread yet."""
+        """The oldest events that have no deliveries yet."""
 
     def fan_out(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
-        """Replace an event by its deliveries, atomically, once however often it is called."""
+        """Replace an event by its deliveries, atomically. Calling it twice changes nothing."""
 
     def add(self, delivery: Delivery) -> None:
-        """Record one that follows from no event of a job."""
+        """Record a delivery that no event caused."""
 
     def get(self, delivery_id: str) -> Delivery:
         """A delivery as it is now. Raises NotFound."""
 
     def change(self, delivery_id: str, step: Callable[[Delivery], Delivery]) -> Delivery:
-        """Apply a pure step atomically. Raises NotFound, and what it raises."""
+        """Apply a pure step atomically. Raises NotFound, and what the step raises."""
 
     def due(
         self, *, now: float, max_per_server: int, excluded_servers: Collection[str], limit: int
     ) -> tuple[Delivery, ...]:
-        """What is due, from as many servers as possible, at most so many from each; none from some."""
+        """Deliveries that are due, from as many servers as possible."""
 
     def delete_all_about(self, subject_id: str) -> None:
-        """Delete every delivery about a job or a batch, and what it says, sent or not."""
+        """Delete every delivery about a job or a batch, sent or not."""
 
     def page(self, query: DeliveryQuery) -> tuple[Delivery, ...]:
         """A list of deliveries."""
 
 
 class EndpointStore(Protocol):
-    """Who hears of an API key's jobs, and what is signed with."""
+    """The webhook endpoints and signing secrets of API keys."""
 
     def add(self, endpoint: Endpoint) -> None:
         """Record a new endpoint."""
@@ -66,20 +66,20 @@ class EndpointStore(Protocol):
         """Apply a pure step atomically. Raises NotFound."""
 
     def remove(self, endpoint_id: str) -> None:
-        """Forget it, whether it is there or not."""
+        """Delete the endpoint if it exists."""
 
     def list_for_owner(self, owner: str) -> tuple[Endpoint, ...]:
         """The endpoints of one API key, the oldest first."""
 
     def list_all(self) -> tuple[Endpoint, ...]:
-        """Everybody's, for the operator."""
+        """The endpoints of all keys, the oldest first."""
 
     def secrets(self, owner: str, step: Callable[[Secrets], Secrets] = lambda secrets: secrets) -> Secrets:
-        """What the key's webhooks are signed with, after a step; made at the first look."""
+        """The signing secrets of a key, after a step. Created when they are first read."""
 
 
 class HttpSender(Protocol):
-    """Calls other people's servers, where that is allowed."""
+    """Sends HTTP requests to servers of other people, if their addresses are allowed."""
 
     def send(
         self,
@@ -92,4 +92,4 @@ class HttpSender(Protocol):
         max_bytes: int,
         allow_http: bool = False,
     ) -> HttpResponse:
-        """One request, never redirected. Raises AddressRefused, Unreachable."""
+        """Send one request and follow no redirect. Raises AddressRefused, Unreachable."""

@@ -1,7 +1,4 @@
-"""Everything we need from outside for jobs, on one page. Adapters and fakes are named after the technology.
-
-Every method may raise Unavailable; callers do not retry at once but hand the work back.
-"""
+"""The workers that are alive, and commands to them. Every method may raise Unavailable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """What a worker says about itself every few seconds."""
+    """A worker's heartbeat."""
 
     name: str
     host: str
@@ -22,53 +19,53 @@ class WorkerInfo:
     concurrency: int = 1
     jobs_done: int = 0
     progress_at: float = 0.0
-    """UNIX seconds: when it last started or ended a job, or began."""
+    """When it last started or ended a job, or started itself, UNIX seconds."""
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())
     draining: bool = False
-    """Told to take nothing new."""
+    """It starts no new jobs."""
 
 
 class WorkerRegistry(Protocol):
-    """Who is at work."""
+    """The workers that are alive."""
 
     def heartbeat(self, worker: WorkerInfo) -> None:
-        """Say that a worker is alive; forgotten some seconds after the last call."""
+        """Record that a worker is alive, for some seconds."""
 
     def deregister(self, name: str) -> None:
-        """Say that a worker stops."""
+        """Remove a worker that stops."""
 
     def list_alive(self) -> tuple[WorkerInfo, ...]:
-        """Workers that were heard of lately."""
+        """Workers with a recent heartbeat."""
 
 
 class WorkerCommand(StrEnum):
-    """What a worker is told to do."""
+    """A command to a worker."""
 
     DRAIN = "drain"
-    """Finish what it has and take nothing new, until the order is taken back."""
+    """Finish the current jobs and start no new ones until the command is cleared."""
     RESTART = "restart"
-    """Finish what it has and end; whoever supervises it starts it again."""
+    """Finish the current jobs and exit. The supervisor starts the worker again."""
 
 
 class WorkerControl(Protocol):
-    """Levers that workers and rescuers heed. They stand in the store: a restart changes nothing."""
+    """Paused queues, and commands to workers. Both outlive restarts."""
 
     def pause(self, queue: str) -> None:
-        """Let no job of a queue be started."""
+        """Stop starting jobs of a queue."""
 
     def resume(self, queue: str) -> None:
-        """Let them be started again."""
+        """Start jobs of the queue again."""
 
     def paused(self) -> frozenset[str]:
-        """The queues that are paused."""
+        """The paused queues."""
 
     def send_command(self, worker: str, command: WorkerCommand) -> None:
-        """Tell a worker what to do."""
+        """Set the command of a worker."""
 
     def clear_command(self, worker: str) -> None:
-        """Forget what a worker was told."""
+        """Delete the command of a worker."""
 
     def commands(self) -> Mapping[str, WorkerCommand]:
-        """What each worker was told."""
+        """The command of each worker that has one."""

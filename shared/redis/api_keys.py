@@ -1,4 +1,4 @@
-"""ApiKeyStore in Redis: a hash of records, and a hash of revocations, which nothing can undo.
+"""ApiKeyStore in Redis: a hash of records, and a hash of revocations, which nothing undoes.
 
 keys           id → JSON
 keys:revoked   id → UNIX seconds
@@ -15,13 +15,15 @@ from shared.domain.api_key import ApiKey
 from shared.errors import Conflict, NotFound
 from shared.redis.client import translate_redis_errors
 
-_translated = partial(translate_redis_errors, "The store of API keys does not answer; try again later.")
+_translate_errors = partial(
+    translate_redis_errors, "The API key store is unavailable. Try again in a few seconds."
+)
 
 _KEY = TypeAdapter(ApiKey)
 
 
 class RedisApiKeyStore:
-    """Who may do what."""
+    """API keys and their revocations."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
         self._client = client
@@ -30,21 +32,21 @@ class RedisApiKeyStore:
 
     def add(self, key: ApiKey) -> None:
         """Record a new key. Raises Conflict if its id is taken."""
-        with _translated():
+        with _translate_errors():
             if not self._client.hsetnx(self._records, key.id, _KEY.dump_json(key).decode()):
-                raise Conflict("This key exists already.")
+                raise Conflict("A key with this id already exists.")
 
     def find(self, key_id: str) -> ApiKey | None:
-        """The key of this id, revoked or not; None where there is none."""
-        with _translated(), self._client.pipeline(transaction=False) as pipe:
+        """The key with this id, revoked or not; None if there is none."""
+        with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.hget(self._records, key_id)
             pipe.hget(self._revoked, key_id)
             record, revoked_at = pipe.execute()
         return None if record is None else _parse(record, revoked_at)
 
     def list_all(self) -> tuple[ApiKey, ...]:
-        """Every key, the newest first."""
-        with _translated(), self._client.pipeline(transaction=False) as pipe:
+        """All keys, newest first."""
+        with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.hgetall(self._records)
             pipe.hgetall(self._revoked)
             records, revoked = pipe.execute()
@@ -52,14 +54,14 @@ class RedisApiKeyStore:
         return tuple(sorted(found, key=lambda key: (-key.created_at, key.id)))
 
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
-        """End a key; the first revocation counts. Raises NotFound."""
-        with _translated():
+        """Revoke a key. The first revocation counts. Raises NotFound."""
+        with _translate_errors():
             if not self._client.hexists(self._records, key_id):
-                raise NotFound("There is no such key.")
+                raise NotFound("The key does not exist.")
             self._client.hsetnx(self._revoked, key_id, repr(now))
         key = self.find(key_id)
         if key is None:
-            raise NotFound("There is no such key.")
+            raise NotFound("The key does not exist.")
         return key
 
 

@@ -1,90 +1,39 @@
-"""Addresses of Redis or Valkey, alone or behind Sentinels.
+"""Connects to Redis or Valkey, and translates its failures.
 
-redis://[:PASSWORD@]HOST:PORT/DB                            one server
-rediss://…                                                  the same over TLS
-sentinel://[:PASSWORD@]HOST:PORT[,HOST:PORT…]/DB?master=NAME   whichever server the Sentinels call master
+redis://[:PASSWORD@]HOST:PORT/DB   one server
+rediss://…                         the same over TLS
+sentinel://…                       the master that the Sentinels name: shared/redis/sentinel.py
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis.client import Pipeline
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.sentinel import Sentinel
 
 from shared.errors import Unavailable
+from shared.redis.sentinel import parse_sentinel_url
 
-_SENTINEL_PORT = 26379
+UNAVAILABLE = (
+    redis.ConnectionError,  # includes BusyLoadingError and authentication failures
+    redis.TimeoutError,
+    OutOfMemoryError,
+    ReadOnlyError,  # a replica, until the failover is over
+    OSError,
+)
+"""What the server or the network is to blame for. Any other RedisError is a bug of ours."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentinelAddress:
-    """What a sentinel:// address says."""
-
-    sentinels: tuple[tuple[str, int], ...]
-    master: str
-    db: int
-    password: str | None
-
-    @property
-    def broker_url(self) -> str:
-        """The same as kombu writes it."""
-        secret = f":{self.password}@" if self.password else ""
-        return ";".join(f"sentinel://{secret}{host}:{port}/{self.db}" for host, port in self.sentinels)
-
-
-def parse_sentinel(url: str) -> SentinelAddress | None:
-    """The parts of a sentinel:// address; None for any other. Raises ValueError with a sentence."""
-    scheme, _, rest = url.partition("://")
-    if scheme != "sentinel":
-        return None
-    secret, _, hosts = rest.rpartition("@")
-    parts = urlsplit(f"//{hosts}")
-    master = parse_qs(parts.query).get("master", [""])[0]
-    if not master or not parts.netloc:
-        raise ValueError("a sentinel:// address looks like sentinel://HOST:26379,HOST:26379/0?master=NAME")
-    sentinels = []
-    for one in parts.netloc.split(","):
-        host, _, port = one.partition(":")
-        sentinels.append((host, int(port or _SENTINEL_PORT)))
-    return SentinelAddress(
-        sentinels=tuple(sentinels),
-        master=master,
-        db=int(parts.path.strip("/") or 0),
-        password=unquote(secret.removeprefix(":")) or None,
-    )
-
+_UNAVAILABLE_CODES = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED", "OOM", "LOADING", "READONLY")
+"""Of a ResponseError that redis-py has no class for, or that a script has wrapped (`-OOM …`)."""
 
 OnError = Callable[[], None]
 
 
-class _Client(redis.Redis):
-    on_error: OnError = staticmethod(lambda: None)
-
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        with _reported(self.on_error):
-            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
-
-    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
-        pipe = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-        pipe.on_error = self.on_error
-        return pipe
-
-
-class _Pipeline(Pipeline):
-    on_error: OnError = staticmethod(lambda: None)
-
-    def execute(self, raise_on_error: bool = True) -> list[Any]:
-        with _reported(self.on_error):
-            return super().execute(raise_on_error)
-
-
 def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = lambda: None) -> "redis.Redis":
-    """A client for our threads to share, of one server or of whichever the Sentinels call master."""
+    """Create a client that threads can share. *on_error* is called for every failed command."""
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_timeout": timeout_seconds,
@@ -93,7 +42,7 @@ def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = l
         "health_check_interval": 15,
     }
     client: _Client
-    address = parse_sentinel(url)
+    address = parse_sentinel_url(url)
     if address is None:
         client = _Client.from_url(url, **options)  # type: ignore[assignment]  # typed as its parent
     else:
@@ -110,38 +59,71 @@ def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = l
 
 
 @contextmanager
-def _reported(on_error: OnError) -> Iterator[None]:
+def translate_redis_errors(message: str) -> Iterator[None]:
+    """Raise Unavailable with this message if Redis can't answer. Our own errors stay as they are."""
     try:
         yield
-    except NoScriptError:  # the server has not seen the script yet; the caller sends it
+    except redis.ResponseError as error:
+        if not isinstance(error, UNAVAILABLE) and not is_unavailable(error):
+            raise
+        raise Unavailable(message) from error
+    except UNAVAILABLE as error:
+        raise Unavailable(message) from error
+
+
+def is_unavailable(error: redis.ResponseError) -> bool:
+    """Whether the server refused a command because of its own state."""
+    text = str(error)
+    return text.startswith(_UNAVAILABLE_CODES) or any(f"-{code} " in text for code in _UNAVAILABLE_CODES)
+
+
+def check_durability(client: "redis.Redis") -> list[str]:
+    """List the server's settings under which accepted jobs could be lost, as sentences.
+
+    Raises Unavailable.
+    """
+    try:
+        with translate_redis_errors("Redis is unavailable. Try again in a few seconds."):
+            settings: dict[str, str] = client.config_get("appendonly", "appendfsync", "maxmemory-policy")  # type: ignore[assignment]
+    except redis.ResponseError:
+        return []  # hosted servers refuse CONFIG
+    sentences = []
+    if settings.get("appendonly") != "yes":
+        sentences.append("appendonly is off: a restart of Redis loses all jobs. Set it to yes.")
+    elif settings.get("appendfsync") == "no":
+        sentences.append("appendfsync is no: a crash may lose accepted jobs. Set it to always or everysec.")
+    if settings.get("maxmemory-policy", "noeviction") != "noeviction":
+        sentences.append("maxmemory-policy evicts keys: full memory loses jobs. Set it to noeviction.")
+    return sentences
+
+
+class _Client(redis.Redis):
+    on_error: OnError = staticmethod(lambda: None)
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        with _reporting(self.on_error):
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py's own
+
+    def pipeline(self, transaction: bool = True, shard_hint: Any = None) -> Pipeline:
+        pipe = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe.on_error = self.on_error
+        return pipe
+
+
+class _Pipeline(Pipeline):
+    on_error: OnError = staticmethod(lambda: None)
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        with _reporting(self.on_error):
+            return super().execute(raise_on_error)
+
+
+@contextmanager
+def _reporting(on_error: OnError) -> Iterator[None]:
+    try:
+        yield
+    except NoScriptError:  # the server does not have the script yet; redis-py sends it
         raise
     except (RedisError, OSError):
         on_error()
         raise
-
-
-@contextmanager
-def translate_redis_errors(sentence: str) -> Iterator[None]:
-    """Raises Unavailable, which says this *sentence* to the client."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable(sentence) from error
-
-
-def check_durability(client: "redis.Redis") -> list[str]:
-    """Sentences about settings of the server under which accepted jobs could be lost. Raises Unavailable."""
-    try:
-        settings: dict[str, str] = client.config_get("appendonly", "appendfsync", "maxmemory-policy")  # type: ignore[assignment]
-    except redis.ResponseError:
-        return []  # a hosted server that keeps its settings to itself
-    except (RedisError, OSError) as error:
-        raise Unavailable("Redis does not answer; try again later.") from error
-    sentences = []
-    if settings.get("appendonly") != "yes":
-        sentences.append("appendonly is off: jobs are forgotten when Redis restarts. Set it to yes.")
-    elif settings.get("appendfsync") == "no":
-        sentences.append("appendfsync is no: a crash may undo accepted jobs. Set it to always or everysec.")
-    if settings.get("maxmemory-policy", "noeviction") != "noeviction":
-        sentences.append("maxmemory-policy evicts: full memory would drop jobs. Set it to noeviction.")
-    return sentences

@@ -1,4 +1,8 @@
-"""WorkerRegistry in Redis: one key a worker, forgotten by time to live."""
+"""WorkerRegistry and UploadRegistry in Redis: one key with a time to live for each, and a list of all.
+
+worker:{name}, workers    JSON; sorted set by last heartbeat
+upload:{id}, uploads      JSON; sorted set by start
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,86 +15,88 @@ from shared.ports.uploads import UploadInfo
 from shared.ports.workers import WorkerInfo
 from shared.redis.client import translate_redis_errors
 
-FORGOTTEN_SECONDS = 15
+WORKER_TTL_SECONDS = 15
+UPLOAD_TTL_SECONDS = 30
 
 _WORKER = TypeAdapter(WorkerInfo)
+_UPLOAD = TypeAdapter(UploadInfo)
 
-_translated = partial(translate_redis_errors, "The worker registry does not answer.")
+_translate_errors = partial(
+    translate_redis_errors, "The registry of workers and uploads is unavailable. Try again in a few seconds."
+)
 
 
 class RedisWorkerRegistry:
-    """Who is at work."""
+    """The workers that are alive."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
+        self._live = _LiveRecords(client, names=prefix + "workers", prefix=prefix + "worker:")
 
     def heartbeat(self, worker: WorkerInfo) -> None:
-        """Say that a worker is alive."""
-        with _translated():
-            self._client.set(self._name(worker.name), _WORKER.dump_json(worker), ex=FORGOTTEN_SECONDS)
-            self._client.zadd(self._prefix + "workers", {worker.name: worker.seen_at})
+        """Record that a worker is alive."""
+        record = _WORKER.dump_json(worker)
+        self._live.write([(worker.name, record, worker.seen_at)], ttl_seconds=WORKER_TTL_SECONDS)
 
     def deregister(self, name: str) -> None:
-        """Say that a worker stops."""
-        with _translated():
-            self._client.delete(self._name(name))
-            self._client.zrem(self._prefix + "workers", name)
+        """Remove a worker that stops."""
+        self._live.remove(name)
 
     def list_alive(self) -> tuple[WorkerInfo, ...]:
-        """Workers that were heard of lately."""
-        with _translated():
-            names = cast(list[str], self._client.zrange(self._prefix + "workers", 0, -1))
-            found = self._client.mget([self._name(name) for name in names]) if names else []
-            gone = [name for name, value in zip(names, found, strict=True) if value is None]
-            if gone:
-                self._client.zrem(self._prefix + "workers", *gone)
-        return tuple(_WORKER.validate_json(value) for value in found if value is not None)
-
-    def _name(self, name: str) -> str:
-        return f"{self._prefix}worker:{name}"
-
-
-_uploads_translated = partial(translate_redis_errors, "The upload registry does not answer; try again later.")
-
-UPLOAD_FORGOTTEN_SECONDS = 30
-
-_UPLOAD = TypeAdapter(UploadInfo)
+        """Workers with a recent heartbeat."""
+        return tuple(_WORKER.validate_json(record) for record in self._live.read())
 
 
 class RedisUploadRegistry:
-    """Which unfinished uploads are alive."""
+    """The unfinished uploads that a process is working on."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
+        self._live = _LiveRecords(client, names=prefix + "uploads", prefix=prefix + "upload:")
 
     def heartbeat(self, uploads: Sequence[UploadInfo]) -> None:
-        """Say that uploads are alive."""
-        with _uploads_translated(), self._client.pipeline(transaction=False) as pipe:
-            for upload in uploads:
-                pipe.set(self._name(upload.id), _UPLOAD.dump_json(upload), ex=UPLOAD_FORGOTTEN_SECONDS)
-                pipe.zadd(self._prefix + "uploads", {upload.id: upload.started_at})
-            pipe.execute()
+        """Record that uploads are alive."""
+        entries = [(upload.id, _UPLOAD.dump_json(upload), upload.started_at) for upload in uploads]
+        self._live.write(entries, ttl_seconds=UPLOAD_TTL_SECONDS)
 
     def deregister(self, upload_id: str) -> None:
-        """Say that an upload has ended."""
-        with _uploads_translated(), self._client.pipeline(transaction=False) as pipe:
-            pipe.delete(self._name(upload_id))
-            pipe.zrem(self._prefix + "uploads", upload_id)
-            pipe.execute()
+        """Remove an upload that has ended."""
+        self._live.remove(upload_id)
 
     def list_alive(self) -> tuple[UploadInfo, ...]:
-        """Uploads that were heard of lately, the oldest first."""
-        with _uploads_translated():
-            ids = cast(list[str], self._client.zrange(self._prefix + "uploads", 0, -1))
-            found = self._client.mget([self._name(upload_id) for upload_id in ids]) if ids else []
-            known = [_UPLOAD.validate_json(value) for value in cast(list[str | None], found) if value]
-            gone = set(ids) - {upload.id for upload in known}
-            if gone:
-                # beats put a live one back, and each beat writes both
-                self._client.zrem(self._prefix + "uploads", *gone)
-        return tuple(known)
+        """Uploads with a recent heartbeat, the oldest first."""
+        return tuple(_UPLOAD.validate_json(record) for record in self._live.read())
 
-    def _name(self, upload_id: str) -> str:
-        return f"{self._prefix}upload:{upload_id}"
+
+class _LiveRecords:
+    """Records that disappear unless they are written again."""
+
+    def __init__(self, client: "redis.Redis", *, names: str, prefix: str) -> None:
+        self._client = client
+        self._names = names
+        self._prefix = prefix
+
+    def write(self, entries: Sequence[tuple[str, bytes, float]], *, ttl_seconds: int) -> None:
+        """Write records: name, JSON, and score in the list of names."""
+        with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
+            for name, record, score in entries:
+                pipe.set(self._prefix + name, record, ex=ttl_seconds)
+                pipe.zadd(self._names, {name: score})
+            pipe.execute()
+
+    def remove(self, name: str) -> None:
+        with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.delete(self._prefix + name)
+            pipe.zrem(self._names, name)
+            pipe.execute()
+
+    def read(self) -> list[str]:
+        """The live records in the order of their scores. Names without a record leave the list."""
+        with _translate_errors():
+            names = cast(list[str], self._client.zrange(self._names, 0, -1))
+            if not names:
+                return []
+            found = cast(list[str | None], self._client.mget([self._prefix + name for name in names]))
+            expired = [name for name, record in zip(names, found, strict=True) if record is None]
+            if expired:
+                # safe: a heartbeat writes both, and so puts a live one back
+                self._client.zrem(self._names, *expired)
+        return [record for record in found if record is not None]

@@ -1,4 +1,8 @@
-"""ClaimStore in Redis: one hash an Idempotency-Key, forgotten by time to live."""
+"""IdempotencyStore in Redis: one hash with a time to live for each Idempotency-Key.
+
+claim:{key}    head (request fingerprint), subject (resource id), holder (lock owner), until (locked until),
+               whole (body fingerprint), answer (response)
+"""
 
 from functools import partial
 from typing import Any
@@ -9,8 +13,8 @@ from pydantic import TypeAdapter
 from shared.ports.uploads import IdempotencyClaim, StoredResponse
 from shared.redis.client import translate_redis_errors
 
-_translated = partial(
-    translate_redis_errors, "The store of Idempotency-Keys does not answer; try again later."
+_translate_errors = partial(
+    translate_redis_errors, "The idempotency store is unavailable. Try again in a few seconds."
 )
 
 _CLAIM = """
@@ -23,35 +27,35 @@ elseif not answer and head == ARGV[3] and tonumber(until_) <= tonumber(ARGV[1]) 
 end
 return redis.call('HMGET', KEYS[1], 'head', 'subject', 'holder', 'until', 'whole', 'answer')
 """
-_IF_HOLDER = """
+_IF_LOCK_OWNER = """
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end
 return redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 """
 
-_ANSWER = TypeAdapter(StoredResponse)
+_RESPONSE = TypeAdapter(StoredResponse)
 
 
 class RedisIdempotencyStore:
-    """Every Idempotency-Key for a day."""
+    """Idempotency-Keys, kept for a day."""
 
-    def __init__(self, client: "redis.Redis", *, prefix: str, keep_seconds: int = 24 * 3600) -> None:
+    def __init__(self, client: "redis.Redis", *, prefix: str, ttl_seconds: int = 24 * 3600) -> None:
         self._prefix = prefix
-        self._keep_seconds = keep_seconds
+        self._ttl_seconds = ttl_seconds
         self._claim = client.register_script(_CLAIM)
-        self._if_holder = client.register_script(_IF_HOLDER)
+        self._if_lock_owner = client.register_script(_IF_LOCK_OWNER)
 
     def claim(self, key: str, requested: IdempotencyClaim, *, now: float) -> IdempotencyClaim:
-        """The claim that stands."""
+        """Claim a key; return the claim that counts, this one or an earlier one."""
         args: list[str | int | float] = [
             now,
-            self._keep_seconds,
+            self._ttl_seconds,
             requested.request_fingerprint,
             requested.resource_id,
             requested.lock_owner,
             requested.locked_until,
         ]
-        with _translated():
+        with _translate_errors():
             found: Any = self._claim(keys=[self._name(key)], args=args)
         head, subject, holder, until, whole, answer = found
         return IdempotencyClaim(
@@ -60,26 +64,26 @@ class RedisIdempotencyStore:
             lock_owner=holder,
             locked_until=float(until),
             body_fingerprint=whole,
-            response=_ANSWER.validate_json(answer) if answer else None,
+            response=_RESPONSE.validate_json(answer) if answer else None,
         )
 
     def renew(self, key: str, *, lock_owner: str, locked_until: float) -> None:
-        """The holder lives."""
+        """Extend the lock."""
         self._change(key, lock_owner, "until", str(locked_until))
 
     def complete(self, key: str, *, lock_owner: str, body_fingerprint: str, response: StoredResponse) -> None:
-        """The holder has answered."""
+        """Record the response."""
         self._change(
-            key, lock_owner, "whole", body_fingerprint, "answer", _ANSWER.dump_json(response).decode()
+            key, lock_owner, "whole", body_fingerprint, "answer", _RESPONSE.dump_json(response).decode()
         )
 
     def release(self, key: str, *, lock_owner: str) -> None:
-        """The holder has created nothing."""
+        """Delete the claim: the request has created nothing."""
         self._change(key, lock_owner, "")
 
     def _change(self, key: str, *args: str) -> None:
-        with _translated():
-            self._if_holder(keys=[self._name(key)], args=list(args))
+        with _translate_errors():
+            self._if_lock_owner(keys=[self._name(key)], args=list(args))
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}claim:{key}"

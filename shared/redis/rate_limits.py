@@ -1,7 +1,7 @@
-"""Limiter in Redis: windows by the `limits` library, places as sorted sets by the time they become free.
+"""RateLimiter in Redis: windows by the `limits` library, slots as sorted sets.
 
-limits/…                 windows
-places:{kind}:{subject}  place → UNIX seconds, by the server's clock
+limits/…                    windows
+places:{kind}:{subject}     slot → when it becomes free, UNIX seconds of the Redis server
 """
 
 import math
@@ -17,10 +17,12 @@ from limits.strategies import FixedWindowRateLimiter, SlidingWindowCounterRateLi
 from shared.ports.access import Allowance, Quota
 from shared.redis.client import translate_redis_errors
 
-_translated = partial(translate_redis_errors, "The counters of limits do not answer; try again later.")
+_translate_errors = partial(
+    translate_redis_errors, "The rate limits are unavailable. Try again in a few seconds."
+)
 
-# ARGV: the place, the most places, for how many seconds
-_HOLD = """
+# ARGV: slot, limit, seconds to live
+_ACQUIRE = """
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -35,7 +37,7 @@ return 1
 
 
 class RedisRateLimiter:
-    """How much everybody has had."""
+    """Counts what API keys and addresses use."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
         self._client = client
@@ -45,36 +47,36 @@ class RedisRateLimiter:
         )
         self._sliding = SlidingWindowCounterRateLimiter(storage)
         self._fixed = FixedWindowRateLimiter(storage)
-        self._hold = client.register_script(_HOLD)
+        self._acquire = client.register_script(_ACQUIRE)
 
     def consume(self, quota: Quota, subject: str) -> Allowance:
-        """Count one if it fits."""
+        """Use one of a quota if one remains."""
         item = _item(quota)
-        with _translated():
-            fits = self._sliding.hit(item, quota.name, subject)
+        with _translate_errors():
+            allowed = self._sliding.hit(item, quota.name, subject)
             stats = self._sliding.get_window_stats(item, quota.name, subject)
-        return Allowance(allowed=fits, remaining=stats.remaining, reset_seconds=_until(stats.reset_time))
+        return Allowance(allowed=allowed, remaining=stats.remaining, reset_seconds=_until(stats.reset_time))
 
     def charge(self, quota: Quota, subject: str, amount: int) -> None:
-        """Count what has been had already."""
-        with _translated():
+        """Add what was used already, even beyond the limit."""
+        with _translate_errors():
             self._fixed.hit(_item(quota), quota.name, subject, cost=amount)
 
     def peek(self, quota: Quota, subject: str) -> Allowance:
-        """What is left of a quota that is charged."""
-        with _translated():
+        """What remains of a quota that is charged."""
+        with _translate_errors():
             stats = self._fixed.get_window_stats(_item(quota), quota.name, subject)
-        left = max(0, stats.remaining)
-        return Allowance(allowed=left > 0, remaining=left, reset_seconds=_until(stats.reset_time))
+        remaining = max(0, stats.remaining)
+        return Allowance(allowed=remaining > 0, remaining=remaining, reset_seconds=_until(stats.reset_time))
 
     def acquire_slot(self, kind: str, subject: str, slot_id: str, *, limit: int, ttl_seconds: float) -> bool:
-        """Take one of `most` places, or keep it for longer."""
-        with _translated():
-            return bool(self._hold(keys=[self._name(kind, subject)], args=[slot_id, limit, ttl_seconds]))
+        """Acquire or extend one of *limit* slots."""
+        with _translate_errors():
+            return bool(self._acquire(keys=[self._name(kind, subject)], args=[slot_id, limit, ttl_seconds]))
 
     def list_slots(self, kind: str, subject: str) -> tuple[str, ...]:
-        """The places that a subject holds, the oldest first."""
-        with _translated():
+        """The slots that a subject holds, the first to expire first."""
+        with _translate_errors():
             now = self._client.time()
             found = self._client.zrange(
                 self._name(kind, subject), f"({now[0] + now[1] / 1e6!r}", "+inf", byscore=True
@@ -82,8 +84,8 @@ class RedisRateLimiter:
         return tuple(cast(list[str], found))
 
     def release_slot(self, kind: str, subject: str, slot_id: str) -> None:
-        """Free a place, whether it is held or not."""
-        with _translated():
+        """Release a slot if it is held."""
+        with _translate_errors():
             self._client.zrem(self._name(kind, subject), slot_id)
 
     def _name(self, kind: str, subject: str) -> str:

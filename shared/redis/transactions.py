@@ -1,4 +1,4 @@
-"""Records in Redis that change together, each from the version it was read at, or not at all."""
+"""Changes several records in Redis at once, each from the version it was read at, or none of them."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,12 @@ import redis
 from shared.errors import Unavailable
 from shared.redis.client import translate_redis_errors
 
-translate_errors = partial(translate_redis_errors, "The job store does not answer; try again later.")
-"""Around whatever asks for jobs or batches."""
+translate_errors = partial(
+    translate_redis_errors, "The job store is unavailable. Try again in a few seconds."
+)
+"""For commands about jobs and batches."""
 
-# One round trip, one decision. A record that is not there has the version ''.
+# One round trip decides and writes. A record that does not exist has the version ''.
 _APPLY = """
 for number, key in ipairs(KEYS) do
   if (redis.call('HGET', key, 'version') or '') ~= ARGV[number + 1] then return 0 end
@@ -23,11 +25,11 @@ end
 for _, command in ipairs(cjson.decode(ARGV[1])) do redis.call(unpack(command)) end
 return 1
 """
-_TRIES = 50
+_MAX_TRIES = 50
 
 
 class Versioned(Protocol):
-    """A record of ours: frozen, and numbered by its changes."""
+    """A frozen record with a number that every change raises."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -37,26 +39,26 @@ class Versioned(Protocol):
 
 
 Record = TypeVar("Record")
-Numbered = TypeVar("Numbered", bound=Versioned)
+VersionedRecord = TypeVar("VersionedRecord", bound=Versioned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Commands with full key names, and what must still be so when they are run."""
+    """Redis commands with full key names, and the versions at which they may run."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of records, by their keys; an empty one: the record is not there."""
+    """By key. An empty version: the record must not exist."""
     commands: Sequence[Sequence[Any]] = ()
 
     def merge(self, other: "Change") -> "Change":
-        """Both, or none of them."""
+        """Both changes, as one that happens or does not."""
         return Change(
             versions={**self.versions, **other.versions}, commands=[*self.commands, *other.commands]
         )
 
 
 class ChangeApplier:
-    """Applies changes."""
+    """Applies changes with one script."""
 
     def __init__(
         self,
@@ -65,11 +67,11 @@ class ChangeApplier:
         translate_errors: Callable[[], AbstractContextManager[None]] = translate_errors,
     ) -> None:
         self._apply = client.register_script(_APPLY)
-        self._translated = translate_errors
+        self._translate_errors = translate_errors
 
     def apply(self, change: Change) -> bool:
-        """Whether everything was still so, and is changed now. Raises Unavailable."""
-        with self._translated():
+        """Run the commands if every version still matches; return whether they ran. Raises Unavailable."""
+        with self._translate_errors():
             return bool(
                 self._apply(
                     keys=list(change.versions), args=[json.dumps(change.commands), *change.versions.values()]
@@ -77,18 +79,18 @@ class ChangeApplier:
             )
 
 
-def retry_until_written(what: str, write: Callable[[], Record | None]) -> Record:
-    """Call *write*, which reads, decides and writes, until it is not None: nobody was faster.
+def retry_until_written(subject: str, write: Callable[[], Record | None]) -> Record:
+    """Call *write*, which reads, decides and writes, until it returns a record: no other writer was faster.
 
-    Raises Unavailable, in a sentence about *what* it is that changes.
+    Raises Unavailable after 50 tries, in a sentence about *subject*.
     """
-    for _ in range(_TRIES):
+    for _ in range(_MAX_TRIES):
         written = write()
         if written is not None:
             return written
-    raise Unavailable(f"{what} too fast; try again.")
+    raise Unavailable(f"{subject} is being changed too often. Try again in a few seconds.")
 
 
-def next_version(old: Numbered, new: Numbered) -> Numbered:
-    """The new record with its number, or the old one if nothing has changed."""
+def next_version(old: VersionedRecord, new: VersionedRecord) -> VersionedRecord:
+    """The new record with its version raised, or the old one if they are equal."""
     return old if new == old else replace(new, version=old.version + 1)

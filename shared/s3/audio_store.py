@@ -1,4 +1,4 @@
-"""AudioStore in any S3. The only file that knows boto3."""
+"""AudioStore on any S3."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -43,7 +43,7 @@ class S3AudioStore:
         self._on_read = on_read
 
     def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
-        """Make the bucket where it is missing; it drops unfinished uploads and takes some from browsers."""
+        """Create the bucket if it is missing, and set its lifecycle and CORS rules."""
         with translate_s3_errors():
             try:
                 self._client.head_bucket(Bucket=self._bucket)
@@ -78,7 +78,7 @@ class S3AudioStore:
         try:
             self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [rule]})
         except ClientError as error:
-            # some servers allow every origin by themselves and know no rules
+            # some servers allow every origin and do not support rules
             if status_of(error) not in (400, 405, 501):
                 raise
             _log.warning("cors_not_set", status=status_of(error))
@@ -106,7 +106,7 @@ class S3AudioStore:
         return cast(BinaryIO, reader)
 
     def delete(self, key: str) -> None:
-        """Remove the object, whether it is there or not."""
+        """Remove the object, if it exists."""
         with translate_s3_errors():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
@@ -132,14 +132,14 @@ class S3AudioStore:
                         )
 
     def discard(self, stored: StoredAudio) -> None:
-        """Remove one of the leftovers."""
+        """Remove an object or an unfinished upload."""
         if stored.multipart is None:
             return self.delete(stored.key)
         with translate_s3_errors():
             abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.multipart)
 
     def check(self) -> None:
-        """Raise Unavailable unless the store answers."""
+        """Raise Unavailable if the storage is unavailable."""
         try:
             with translate_s3_errors():
                 self._client.head_bucket(Bucket=self._bucket)
@@ -174,7 +174,7 @@ class _S3Upload:
         self.etags[number] = sent["ETag"]
 
     def finish(self) -> None:
-        """Make the object visible, whole."""
+        """Complete the object. Only then is it visible."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self.etags.items())]
         with translate_s3_errors():
             self.client.complete_multipart_upload(
@@ -186,7 +186,7 @@ class _S3Upload:
         self.finished = True
 
     def abort(self) -> None:
-        """Leave nothing behind, whatever an unanswered `finish` has done."""
+        """Remove everything, also if `finish` got no response but succeeded."""
         with translate_s3_errors():
             if self.upload_id is not None and not self.finished:
                 abort_multipart(self.client, self.bucket, self.name, self.upload_id)

@@ -1,4 +1,4 @@
-"""AudioStore in any S3. The only file that knows boto3."""
+"""Connects to S3 and translates its errors. The only folder that imports boto3."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ def connect_s3(
     connections: int = 64,
     on_error: Callable[[], None] = lambda: None,
 ) -> "S3Client":
-    """A client that gives up after seconds rather than minutes, for our threads to share.
+    """A client that gives up after seconds rather than minutes. Threads can share it.
 
     *on_error* is called for every failed attempt.
     """
@@ -56,7 +56,7 @@ def connect_s3(
 
 
 def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) -> None:
-    """Abort an unfinished upload, whether it is there or not."""
+    """Abort an unfinished multipart upload, if it exists."""
     try:
         client.abort_multipart_upload(Bucket=bucket, Key=name, UploadId=upload_id)
     except ClientError as error:
@@ -66,15 +66,15 @@ def abort_multipart(client: "S3Client", bucket: str, name: str, upload_id: str) 
 
 @contextmanager
 def translate_s3_errors() -> Iterator[None]:
-    """What S3 says, in our words: AudioMissing, Unavailable."""
+    """Translate errors of S3 into AudioMissing and Unavailable."""
     try:
         yield
     except ClientError as error:
         if status_of(error) == 404 and error.response.get("Error", {}).get("Code") != "NoSuchBucket":
             raise AudioMissing("The audio of this job is no longer in storage.") from error
-        raise Unavailable("The audio storage refused a request; try again later.") from error
+        raise Unavailable("The audio storage refused a request. Try again in a few seconds.") from error
     except (BotoCoreError, OSError) as error:
-        raise Unavailable("The audio storage does not answer; try again later.") from error
+        raise Unavailable("The audio storage is unavailable. Try again in a few seconds.") from error
 
 
 def status_of(error: ClientError) -> int:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pytest
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.job import Callback
+from shared.domain.job_fields import Callback
 from shared.domain.webhook import WebhookEvent
 from shared.errors import Conflict, NotFound
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore
-from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.webhooks.deliveries import RedisDeliveryStore
+from shared.redis.webhooks.outbox import WebhookOutbox
 from shared.schemas.webhook_event import job_event
 from tests.contract.conftest import KINDS
 from tests.support.factories import make_job, make_report

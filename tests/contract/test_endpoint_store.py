@@ -8,7 +8,7 @@ import pytest
 from shared.domain.endpoint import Endpoint
 from shared.errors import NotFound
 from shared.ports.webhooks import EndpointStore
-from shared.redis.endpoints import RedisEndpointStore
+from shared.redis.webhooks.endpoints import RedisEndpointStore
 from tests.contract.conftest import KINDS
 from tests.support.fakes.webhooks import MemoryEndpointStore, make_endpoint
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from api.admin.auth.sessions import Sessions
 from api.app import create_app
-from api.config import Addresses, ApiConfig, JobLimits, Limits, Web
+from api.config import ApiConfig, HttpConfig, JobLimits, RateLimits, UrlChecks
 from api.http.background import BackgroundTasks
 from shared.domain.api_key import Scope, issue_key
 from shared.observability.metrics import MetricsBuffer, MetricsRecorder
@@ -45,7 +45,7 @@ from tests.support.fakes.uploads import (
 from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
 from worker.maintenance.rescuer import Rescuer
 
-Part = TypeVar("Part", Stores, ApiConfig, Addresses, BackgroundTasks)
+Part = TypeVar("Part", Stores, ApiConfig, UrlChecks, BackgroundTasks)
 
 OPERATOR_PASSWORD, VIEWER_PASSWORD = "let me work", "let me look"
 MAX_BYTES = 12 * 1024 * 1024
@@ -88,23 +88,27 @@ class ApiHarness:
             deliveries=self.deliveries,
             endpoints=self.endpoints,
         )
-        terms = JobLimits(max_upload_bytes=MAX_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60)
-        rules = ApiConfig(terms=terms, limits=Limits(), web=Web(), anonymous=True)
-        addresses = Addresses(of_callbacks=public_only, of_sources=public_only)
-        books = MetricsRecorder(counts, tally=MetricsBuffer(), process="api")
+        job_limits = JobLimits(
+            max_upload_bytes=MAX_BYTES, upload_idle_timeout_seconds=5, attempts=3, keep_seconds=60
+        )
+        config = ApiConfig(
+            job_limits=job_limits, rate_limits=RateLimits(), http=HttpConfig(), allow_anonymous=True
+        )
+        url_checks = UrlChecks(check_callback_url=public_only, check_source_url=public_only)
+        recorder = MetricsRecorder(counts, tally=MetricsBuffer(), process="api")
         vault = changes.pop("vault", MemorySecretStore())
         app = create_app(
             _changed(stores, changes),
-            rules=_changed(rules, changes),
-            addresses=_changed(addresses, changes),
+            config=_changed(config, changes),
+            url_checks=_changed(url_checks, changes),
             sessions=Sessions(vault, operator_password=OPERATOR_PASSWORD, viewer_password=VIEWER_PASSWORD),
-            background=_changed(BackgroundTasks(metrics_recorder=books, traces=NoTraces()), changes),
+            background=_changed(BackgroundTasks(metrics_recorder=recorder, traces=NoTraces()), changes),
         )
         assert not changes, "no part of an app has these"
         self.client = TestClient(app, raise_server_exceptions=False)
 
     def rescuer(self) -> Rescuer:
-        """Who mends what is left here."""
+        """The rescuer that cleans up what is left here."""
         return Rescuer(
             jobs=self.jobs,
             audio=self.audio,

@@ -20,7 +20,7 @@ from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.uploads import UploadRegistry
 from shared.redis.client import connect_redis
 from shared.redis.heartbeats import RedisUploadRegistry
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from tests.support.fakes.jobs import MemoryJobQueue

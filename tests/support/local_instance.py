@@ -22,7 +22,7 @@ SAYS_SECONDS = 30
 class LocalInstance:
     """Everything that it starts inherits a mark in its environment, by which it is found."""
 
-    def __init__(self, data_dir: Path, *, port: int, env: Mapping[str, str]) -> None:
+    def __init__(self, data_dir: Path, *, port: int, env: Mapping[str, str], verbose: bool) -> None:
         self._mark = uuid.uuid4().hex
         self._log = Path(tempfile.gettempdir()) / f"kammerton-{self._mark}.log"
         with self._log.open("w") as log:
@@ -30,6 +30,7 @@ class LocalInstance:
                 [
                     *[sys.executable, "-m", "tests.support.fake_commands"],
                     *["--port", str(port), "--data-dir", str(data_dir)],
+                    *(["--verbose"] if verbose else []),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -87,9 +88,9 @@ class LocalInstance:
 
 @contextmanager
 def local_instance(
-    data_dir: Path, *, port: int = 0, env: Mapping[str, str] | None = None
+    data_dir: Path, *, port: int = 0, env: Mapping[str, str] | None = None, verbose: bool = True
 ) -> Iterator[LocalInstance]:
-    instance = LocalInstance(data_dir, port=port, env=env or {})
+    instance = LocalInstance(data_dir, port=port, env=env or {}, verbose=verbose)
     try:
         yield instance
     finally:

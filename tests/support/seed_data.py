@@ -9,14 +9,15 @@ from dataclasses import replace
 import psutil
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhook import EventType
 from shared.redis.client import connect_redis
-from shared.redis.deliveries import RedisDeliveryStore
-from shared.redis.jobs import RedisJobStore
-from shared.redis.metrics import history_follower
+from shared.redis.job_metrics import JobMetricsFollower
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from tests.support.factories import make_report
 from tests.support.system import System
 
@@ -36,7 +37,7 @@ def job_store(system: System) -> Iterator[RedisJobStore]:
     """The job store of a running system."""
     env = psutil.Process(system.pid_of("worker maintenance")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
-    yield RedisJobStore(client, prefix=PREFIX, followers=[history_follower(PREFIX)])
+    yield RedisJobStore(client, prefix=PREFIX, followers=[JobMetricsFollower(prefix=PREFIX)])
     client.close()
 
 
@@ -124,7 +125,7 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(
-        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is away")
+        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is unavailable")
         for number in range(3)
     )
     RedisDeliveryStore(client, prefix=PREFIX).add(

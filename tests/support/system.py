@@ -72,7 +72,8 @@ def running_system(data_dir: Path, **environment: str) -> Iterator[System]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
     # most tests send a song again to see it analysed again
     settings = {"KAMMERTON_REUSE_REPORTS": "false"} | environment
-    command = [sys.executable, "-m", "local", "--port", "0", "--data-dir", str(data_dir), "--workers", "2"]
+    options = ["--port", "0", "--data-dir", str(data_dir), "--workers", "2", "--verbose"]
+    command = [sys.executable, "-m", "local", *options]
     with (
         log.open("a") as stderr,
         subprocess.Popen(

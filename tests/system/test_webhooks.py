@@ -18,15 +18,17 @@ import pytest
 import standardwebhooks
 
 from shared.domain.delivery import Delivery, DeliveryState, delivery_id
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
 from shared.domain.webhook import new_secret
 from shared.errors import Unavailable
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import connect_redis
-from shared.redis.deliveries import RedisDeliveryStore, WebhookOutbox
-from shared.redis.endpoints import RedisEndpointStore
-from shared.redis.jobs import RedisJobStore
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.webhooks.deliveries import RedisDeliveryStore
+from shared.redis.webhooks.endpoints import RedisEndpointStore
+from shared.redis.webhooks.outbox import WebhookOutbox
 from shared.schemas.webhook_event import job_event
 from tests.support.audio_files import audio_file
 from tests.support.factories import make_job, make_report

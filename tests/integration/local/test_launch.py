@@ -12,9 +12,11 @@ import psutil
 import pytest
 import redis
 
+from local.connection import NotRunning, read_connection
 from local.ports import Ports
 from tests.support.local_instance import LocalInstance, local_instance
 
+PASSWORD = "KAMMERTON_ADMIN_PASSWORD"
 OWN_SERVERS = {
     "KAMMERTON_REDIS_URL": "redis://mine",
     "KAMMERTON_S3_ENDPOINT_URL": "http://mine",
@@ -65,7 +67,7 @@ def test_it_reports_ready_once_and_leaves_no_process(tmp_path: Path) -> None:
         assert instance.living() == []
         assert instance.popen.stdout
         assert instance.popen.stdout.read() == ""
-        assert f"{address}/v1/jobs" in instance.says("try: curl")
+        assert f"{address}/v1/jobs" in instance.says("curl -F file=@song.mp3")
 
 
 def test_jobs_and_audio_survive_a_stop_and_a_kill(tmp_path: Path) -> None:
@@ -110,10 +112,16 @@ def test_a_process_that_keeps_ending_is_restarted_with_a_growing_backoff(tmp_pat
             instance.says(f"fleeting exited with status 3: started again in {pause} s")
 
 
+def seaweedfs_sockets() -> set[Path]:
+    """SeaweedFS always writes them to /tmp, so those of other instances lie there as well."""
+    return set(Path("/tmp").glob("seaweedfs-*.sock"))  # noqa: S108
+
+
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGKILL, 4), (signal.SIGTERM, 2)])
 def test_an_interrupted_start_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, times: int
 ) -> None:
+    before = seaweedfs_sockets()
     for _ in range(times):
         with local_instance(tmp_path / "data") as instance:
             time.sleep(random.uniform(0, 3))
@@ -122,7 +130,9 @@ def test_an_interrupted_start_leaves_nothing_behind(
             assert instance.gone()
     if (remembered := tmp_path / "data/s3/ports.json").exists():
         for port in json.loads(remembered.read_text()):
-            assert not list(Path("/tmp").glob(f"seaweedfs-*-{port}.sock"))  # noqa: S108 - its choice
+            assert [
+                path for path in seaweedfs_sockets() - before if path.name.endswith(f"-{port}.sock")
+            ] == []
 
 
 def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
@@ -137,7 +147,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
         instance.ready()
         instance.popen.send_signal(signal.SIGINT)
-        instance.says("stopping in order")
+        instance.says("Stopping.")
         instance.popen.send_signal(signal.SIGINT)
         assert instance.popen.wait(timeout=15) == 0
         assert instance.living() == []
@@ -209,3 +219,46 @@ def test_a_reserved_port_cannot_be_bound() -> None:
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", held.numbers[0]))
     held.release()
+
+
+def test_one_screen_says_what_a_person_needs_and_logs_go_to_files(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with local_instance(data, verbose=False) as instance:
+        address = instance.ready()
+        instance.says("press Ctrl-C")
+        lines = instance.log.splitlines()
+        assert len(lines) <= 15
+        for needed in (f"{address}/admin", f"{address}/docs", f"{data.resolve()}/logs", "dashboard-password"):
+            assert needed in instance.log
+        assert "api is up" in (data / "logs" / "api.log").read_text()
+        assert "Ready to accept connections" in (data / "logs" / "valkey.log").read_text()
+
+
+def test_the_dashboard_password_stays_the_same_and_only_the_api_gets_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    passwords = set()
+    for _ in range(2):
+        with local_instance(data, env=OWN_SERVERS) as instance:
+            instance.ready()
+            environments = [process.environ() for process in instance.living()]
+            passwords |= {env[PASSWORD] for env in environments if PASSWORD in env}
+            assert passwords.isdisjoint(instance.log.split())
+            with pytest.raises(KeyError):
+                worker_env(instance, PASSWORD)
+            instance.stop()
+    assert passwords == {(data / "dashboard-password").read_text().strip()}
+    assert (data / "dashboard-password").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_running_instance_can_be_found_and_a_killed_one_cannot(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with local_instance(data) as instance:
+        instance.ready()
+        found = read_connection(data)
+        assert found["KAMMERTON_REDIS_URL"] == worker_env(instance, "KAMMERTON_REDIS_URL")
+        assert (data / "connection.json").stat().st_mode & 0o777 == 0o600
+        instance.popen.kill()
+        instance.popen.wait()
+        assert instance.gone()
+    with pytest.raises(NotRunning):
+        read_connection(data)

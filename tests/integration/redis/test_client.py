@@ -13,19 +13,20 @@ import redis
 from local.valkey import find_binary
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.errors import Unavailable
-from shared.redis.client import check_durability, connect_redis, parse_sentinel
-from shared.redis.jobs import RedisJobStore
+from shared.redis.client import check_durability, connect_redis
+from shared.redis.jobs.store import RedisJobStore
+from shared.redis.sentinel import parse_sentinel_url
 from tests.support.factories import make_job
 from tests.support.servers import ValkeyServer
 
 
 @pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h:1/0"])
 def test_plain_addresses_name_no_sentinel(url: str) -> None:
-    assert parse_sentinel(url) is None
+    assert parse_sentinel_url(url) is None
 
 
 def test_a_sentinel_address_names_sentinels_master_and_password() -> None:
-    address = parse_sentinel("sentinel://:s%40fe@a:1,b/3?master=mine")
+    address = parse_sentinel_url("sentinel://:s%40fe@a:1,b/3?master=mine")
     assert address is not None
     assert address.sentinels == (("a", 1), ("b", 26379))
     assert (address.master, address.db, address.password) == ("mine", 3, "s@fe")
@@ -34,7 +35,7 @@ def test_a_sentinel_address_names_sentinels_master_and_password() -> None:
 @pytest.mark.parametrize("url", ["sentinel://a:1/0", "sentinel://?master=x"])
 def test_an_incomplete_sentinel_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="looks like"):
-        parse_sentinel(url)
+        parse_sentinel_url(url)
 
 
 def test_our_own_server_keeps_every_promise(valkey: ValkeyServer) -> None:

@@ -9,7 +9,7 @@ from shared.domain.job_state import JobState
 from shared.ports.admin import AuditEntry
 from shared.ports.jobs import JobQuery
 from shared.ports.workers import WorkerCommand
-from shared.redis.job_records import index_for, search_words
+from shared.redis.jobs.indexes import index_for, search_words
 from tests.support.fakes.jobs import MemoryJobStore
 
 
@@ -56,17 +56,17 @@ def _at(query: JobQuery, cursor: str | None) -> JobQuery:
 class MemoryHistory:
     store: MemoryJobStore
 
-    def read(self, span: TimeRange, *, now: float) -> tuple[Bucket, ...]:
-        last = int(now // span.bucket_seconds) * span.bucket_seconds
+    def read(self, time_range: TimeRange, *, now: float) -> tuple[Bucket, ...]:
+        last = int(now // time_range.bucket_seconds) * time_range.bucket_seconds
         counters: dict[int, dict[str, int]] = {
-            last - (span.buckets - 1 - number) * span.bucket_seconds: {} for number in range(span.buckets)
+            last - (time_range.buckets - 1 - number) * time_range.bucket_seconds: {}
+            for number in range(time_range.buckets)
         }
         for old, new in self.store.changes:
-            for at, names in counters_of_change(old, new):
-                begins = int(at // span.bucket_seconds) * span.bucket_seconds
-                for name in names:
-                    if begins in counters:
-                        counters[begins][name] = counters[begins].get(name, 0) + 1
+            for at, name in counters_of_change(old, new):
+                begins = int(at // time_range.bucket_seconds) * time_range.bucket_seconds
+                if begins in counters:
+                    counters[begins][name] = counters[begins].get(name, 0) + 1
         return tuple(make_bucket(float(at), found) for at, found in counters.items())
 
 

@@ -134,9 +134,9 @@ class MemoryJobStore:
             try:
                 at, job_id = json.loads(query.cursor)
             except ValueError:
-                raise BadRequest("This cursor is not one of ours; start again without one.") from None
+                raise BadRequest("The cursor is invalid. Start again without a cursor.") from None
             found = [job for job in found if (job.created_at, job.id) < (at, job_id)]
-        found = [job for job in found if _matches(job, query)]
+        found = [job for job in found if query.matches(job)]
         rest = found[query.limit :]
         page = tuple(replace(job, report=None) for job in found[: query.limit])
         return JobPage(jobs=page, cursor=json.dumps([page[-1].created_at, page[-1].id]) if rest else None)
@@ -189,19 +189,6 @@ class MemoryJobStore:
 
 def _waits_since(job: Job) -> float:
     return max(job.queued_at or job.created_at, job.due_at or 0.0)
-
-
-def _matches(job: Job, query: JobQuery) -> bool:
-    name = (job.input.filename or "").casefold()
-    return (
-        (query.owner is None or job.owner == query.owner)
-        and (not query.states or job.state in query.states)
-        and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
-        and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
-        and (query.created_after is None or job.created_at >= query.created_after)
-        and (query.created_before is None or job.created_at <= query.created_before)
-        and (query.name_contains is None or query.name_contains.casefold() in name)
-    )
 
 
 @dataclass

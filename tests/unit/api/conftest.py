@@ -18,6 +18,6 @@ def api() -> Iterator[ApiHarness]:
 @pytest.fixture
 def private_api() -> Iterator[ApiHarness]:
     """An API that requires an API key for everything."""
-    harness = ApiHarness(anonymous=False)
+    harness = ApiHarness(allow_anonymous=False)
     with harness.client:
         yield harness

@@ -7,9 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.domain.api_key import Scope
 from shared.errors import Unavailable
+from shared.observability.job_metrics import metrics_of_change
 from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, increment
 from shared.ports.workers import WorkerInfo
-from shared.redis.metrics import metrics_of_change
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
 from tests.support.fakes.jobs import MemoryMetricsStore

@@ -7,7 +7,7 @@ import pytest
 
 from cli.outputs import CsvOutput, JsonOutput, Output, TableOutput
 from cli.result import Result
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from tests.support import factories
 from worker.analyze_files import record_of
 from worker.jobs.analysis_result import AnalysisResult

@@ -7,7 +7,7 @@ from starlette.types import Message
 from starlette.types import Scope as Scope_
 
 from shared.domain.api_key import ApiKey, Scope
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
 from tests.support.api_harness import ApiHarness
@@ -164,7 +164,7 @@ def test_health_asks_nobody_for_a_key(private_api: ApiHarness) -> None:
 
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_the_document_says_whether_a_key_is_needed(anonymous: bool) -> None:
-    document = ApiHarness(anonymous=anonymous).client.get("/openapi.json").json()
+    document = ApiHarness(allow_anonymous=anonymous).client.get("/openapi.json").json()
     submit = document["paths"]["/v1/jobs"]["post"]
     assert ({} in submit["security"]) is anonymous
     assert {"401", "403"} <= set(submit["responses"])

@@ -7,7 +7,7 @@ import pytest
 
 from api.access.rate_limit import subject_of
 from api.access.upload_quota import UploadQuota, UploadSlot
-from api.config import Limits
+from api.config import RateLimits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, Unavailable
@@ -25,7 +25,7 @@ def limiter() -> MemoryRateLimiter:
 
 
 def limited_api(limiter: MemoryRateLimiter, **limits: Any) -> ApiHarness:
-    return ApiHarness(rate_limiter=limiter, limits=Limits(**limits))
+    return ApiHarness(rate_limiter=limiter, rate_limits=RateLimits(**limits))
 
 
 def bearing(token: str) -> dict[str, str]:
@@ -33,7 +33,7 @@ def bearing(token: str) -> dict[str, str]:
 
 
 def away(*_: Any, **__: Any) -> Any:
-    raise Unavailable("The counters are away.")
+    raise Unavailable("The counters are unavailable.")
 
 
 def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter) -> None:
@@ -75,7 +75,7 @@ def test_health_checks_are_not_counted(limiter: MemoryRateLimiter) -> None:
 
 def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryRateLimiter) -> None:
     limiter.consume = limiter.peek = limiter.acquire_slot = limiter.list_slots = away  # type: ignore[method-assign]
-    api = limited_api(limiter, requests_per_minute=1, uploads_at_once=1, bytes_per_day=10**6)
+    api = limited_api(limiter, requests_per_minute=1, max_concurrent_uploads=1, bytes_per_day=10**6)
     assert [api.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
@@ -103,14 +103,14 @@ def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryRateLimiter) -> No
 
 
 def test_places_are_given_back_however_an_upload_ends(limiter: MemoryRateLimiter) -> None:
-    api = limited_api(limiter, uploads_at_once=1)
+    api = limited_api(limiter, max_concurrent_uploads=1)
     for content, expected in ((SONG, 202), (b"", 400), (bytes(13 * 1024 * 1024), 413), (SONG, 202)):
         assert api.client.post("/v1/jobs", content=content).status_code == expected
     assert all(not held for held in limiter.held.values())
 
 
 def test_too_many_uploads_at_once_are_refused(limiter: MemoryRateLimiter) -> None:
-    api = limited_api(limiter, uploads_at_once=1)
+    api = limited_api(limiter, max_concurrent_uploads=1)
     token = api.token(*BOTH)
     limiter.acquire_slot("uploads", f"key:{token.split('_')[1]}", "another", limit=1, ttl_seconds=60)
     answer = api.client.post("/v1/jobs", content=SONG, headers=bearing(token))
@@ -123,7 +123,7 @@ def test_too_many_uploads_at_once_are_refused(limiter: MemoryRateLimiter) -> Non
 
 
 def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryRateLimiter) -> None:
-    api = limited_api(limiter, jobs_queued=2)
+    api = limited_api(limiter, max_queued_jobs_per_caller=2)
     ids = [api.client.post("/v1/jobs", content=SONG).json()["id"] for _ in range(2)]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
@@ -135,7 +135,7 @@ def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryRateLimiter) -> Non
 
 
 def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryRateLimiter) -> None:
-    api = limited_api(limiter, queue_most=2)
+    api = limited_api(limiter, max_queued_jobs=2)
     api.jobs.add(make_job("a"))
     assert api.client.post("/v1/jobs", content=SONG).status_code == 202
     answer = api.client.post("/v1/jobs", content=SONG)
@@ -148,7 +148,7 @@ def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryRateLimiter) -> Non
 
 
 def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryRateLimiter) -> None:
-    limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
+    limits = RateLimits(max_concurrent_uploads=1, bytes_per_day=10**9)
     admission = UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits)
     slot = UploadSlot(admission, "a")
 
@@ -173,7 +173,7 @@ def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryRateLi
 
 
 def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryRateLimiter) -> None:
-    limits = Limits(uploads_at_once=1, bytes_per_day=10**9)
+    limits = RateLimits(max_concurrent_uploads=1, bytes_per_day=10**9)
     slot = UploadSlot(UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
     slot.enter(0)
     limiter.acquire_slot = limiter.charge = limiter.release_slot = away  # type: ignore[method-assign]
@@ -201,7 +201,7 @@ def test_an_address_stands_for_its_owner(one: str, other: str | None, same: bool
 
 
 def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryRateLimiter) -> None:
-    api = limited_api(limiter, bytes_per_day=2500, jobs_queued=2)
+    api = limited_api(limiter, bytes_per_day=2500, max_queued_jobs_per_caller=2)
     wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
     assert [api.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]
     answer = api.client.post("/v1/uploads", json=wish)

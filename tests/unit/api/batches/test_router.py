@@ -11,12 +11,12 @@ import pytest
 from fastapi import Request
 
 from api.batches.reader import MAX_BODY_BYTES, BatchReader
-from api.config import Limits
+from api.config import RateLimits
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.buffer_pool import BufferPool
+from api.uploads.receiving.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
 from shared.domain.batch import MAX_ITEMS, Batch
-from shared.domain.job import AudioInput, Problem
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
 from tests.support.api_harness import ApiHarness
@@ -34,16 +34,16 @@ def bearing(token: str | None) -> dict[str, str]:
 
 
 def upload(api: ApiHarness, *, token: str | None = None, arrive: bool = True, body: bytes = SONG) -> str:
-    wish = {"bytes": len(body), "media_type": "audio/flac", "filename": "up.flac"}
-    offer = api.client.post("/v1/uploads", json=wish, headers=bearing(token)).json()
+    options = {"bytes": len(body), "media_type": "audio/flac", "filename": "up.flac"}
+    presigned = api.client.post("/v1/uploads", json=options, headers=bearing(token)).json()
     if arrive:
-        api.direct.put(offer["requests"][0]["url"], body)
-    return str(offer["upload_id"])
+        api.direct.put(presigned["requests"][0]["url"], body)
+    return str(presigned["upload_id"])
 
 
-def create(api: ApiHarness, *items: dict[str, Any], token: str | None = None, **wish: Any) -> Any:
-    headers = bearing(token) | wish.pop("headers", {})
-    return api.client.post("/v1/batches", json={"items": list(items), **wish}, headers=headers)
+def create(api: ApiHarness, *items: dict[str, Any], token: str | None = None, **options: Any) -> Any:
+    headers = bearing(token) | options.pop("headers", {})
+    return api.client.post("/v1/batches", json={"items": list(items), **options}, headers=headers)
 
 
 def end(api: ApiHarness, job_id: str, *, well: bool = True) -> None:
@@ -65,7 +65,7 @@ def only_batch(api: ApiHarness) -> Batch:
     return batch
 
 
-def test_uploads_and_addresses_become_jobs_of_one_batch(api: ApiHarness) -> None:
+def test_uploads_and_source_urls_become_jobs_of_one_batch(api: ApiHarness) -> None:
     first = upload(api)
     answer = create(
         api,
@@ -95,7 +95,7 @@ def test_uploads_and_addresses_become_jobs_of_one_batch(api: ApiHarness) -> None
     assert "t0psecret" not in answer.text
 
 
-def test_a_job_names_its_batch_unless_that_would_hand_out_the_permission_to_it(api: ApiHarness) -> None:
+def test_a_job_of_an_anonymous_caller_does_not_name_its_batch(api: ApiHarness) -> None:
     mine = api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
     batch = create(api, {"source_url": URL}, token=mine).json()
     job = api.client.get(f"/v1/jobs/{batch['items'][0]['job_id']}", headers=bearing(mine)).json()
@@ -106,7 +106,7 @@ def test_a_job_names_its_batch_unless_that_would_hand_out_the_permission_to_it(a
     assert batch["id"] not in job.text
 
 
-def test_one_status_for_all(api: ApiHarness) -> None:
+def test_a_batch_shows_the_state_of_each_item(api: ApiHarness) -> None:
     location = create(api, *[{"source_url": URL}] * 4).headers["location"]
     ids = [item.job_id for item in only_batch(api).items]
     end(api, ids[0])
@@ -149,7 +149,7 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_one_bad_item_is_named_and_nothing_is_created(api: ApiHarness, case: str) -> None:
+def test_the_error_names_the_invalid_item_and_nothing_is_created(api: ApiHarness, case: str) -> None:
     good = upload(api)
     answer = create(api, {"upload_id": good}, {"source_url": URL}, BAD[case])
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_item")
@@ -165,7 +165,7 @@ def nothing_was_made(api: ApiHarness, *uploads: str) -> None:
     assert api.queue.messages == {}
 
 
-def test_uploads_that_can_not_be_jobs_are_named(api: ApiHarness) -> None:
+def test_the_error_names_an_upload_that_cannot_be_a_job(api: ApiHarness) -> None:
     good, late, twice = upload(api), upload(api, arrive=False), upload(api)
     canceled, foreign = upload(api), upload(api, token=api.token(Scope.JOBS_WRITE))
     api.client.post(f"/v1/jobs/{canceled}/cancel")
@@ -177,7 +177,7 @@ def test_uploads_that_can_not_be_jobs_are_named(api: ApiHarness) -> None:
     assert api.jobs.get(good).state is JobState.AWAITING_UPLOAD
 
 
-def test_what_is_no_sound_is_named_and_removed(api: ApiHarness) -> None:
+def test_the_error_names_an_upload_that_is_not_audio_and_it_is_deleted(api: ApiHarness) -> None:
     good, picture = upload(api), upload(api, body=b"\x89PNG\r\n\x1a\n" + bytes(100))
     answer = create(api, {"upload_id": good}, {"upload_id": picture})
     assert (answer.status_code, answer.json()["item"]) == (422, 1)
@@ -185,7 +185,7 @@ def test_what_is_no_sound_is_named_and_removed(api: ApiHarness) -> None:
     assert set(api.audio.objects) == {good}
 
 
-def test_an_upload_that_changes_while_it_is_judged_is_judged_again(api: ApiHarness) -> None:
+def test_an_upload_that_changes_while_it_is_checked_is_checked_again(api: ApiHarness) -> None:
     one, create_batch = upload(api), api.batches.create
 
     def too_late(batch: Any, steps: Any) -> None:
@@ -200,7 +200,7 @@ def test_an_upload_that_changes_while_it_is_judged_is_judged_again(api: ApiHarne
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "options",
     [
         {"items": []},
         {"items": [{"source_url": URL}] * (MAX_ITEMS + 1)},
@@ -211,25 +211,25 @@ def test_an_upload_that_changes_while_it_is_judged_is_judged_again(api: ApiHarne
         {},
     ],
 )
-def test_a_malformed_batch_is_refused(api: ApiHarness, wish: Any) -> None:
-    answer = api.client.post("/v1/batches", json=wish)
+def test_a_malformed_batch_is_refused(api: ApiHarness, options: Any) -> None:
+    answer = api.client.post("/v1/batches", json=options)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     nothing_was_made(api)
 
 
-def test_a_body_that_is_too_long_or_no_json_is_refused(api: ApiHarness) -> None:
+def test_a_body_that_is_too_long_or_not_json_is_refused(api: ApiHarness) -> None:
     headers = {"Content-Type": "application/json"}
     assert api.client.post("/v1/batches", content=b"[" * 300_000, headers=headers).status_code == 413
     assert api.client.post("/v1/batches", content=b"nonsense", headers=headers).status_code == 400
 
 
-def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
+def test_bodies_of_batches_use_the_buffer_pool_of_uploads() -> None:
     body = json.dumps({"items": [{"source_url": URL}]}).encode()
     held: list[int] = []
 
     async def scene() -> None:
         pool = BufferPool(1024 * 1024, part_bytes=1024 * 1024)
-        new_timeout = partial(MinRateTimeout, idle_seconds=5, least_bytes_per_second=1)
+        new_timeout = partial(MinRateTimeout, idle_seconds=5, min_bytes_per_second=1)
         reader = BatchReader(pool=pool, new_timeout=new_timeout, wait_seconds=0.01)
 
         async def receive() -> dict[str, Any]:
@@ -243,19 +243,19 @@ def test_bodies_share_the_memory_of_uploads_while_they_come() -> None:
             await reader.read(request)
         assert held == []
         other.release()
-        wish, raw = await reader.read(request)
-        assert (len(wish.items), raw, held, pool.used_bytes) == (1, body, [MAX_BODY_BYTES], 0)
+        options, raw = await reader.read(request)
+        assert (len(options.items), raw, held, pool.used_bytes) == (1, body, [MAX_BODY_BYTES], 0)
 
     asyncio.run(scene())
 
 
-def test_the_most_items_are_taken(api: ApiHarness) -> None:
+def test_a_batch_can_have_the_maximum_of_items(api: ApiHarness) -> None:
     answer = create(api, *[{"source_url": URL}] * MAX_ITEMS)
     assert answer.status_code == 202
     assert len(api.jobs.jobs) == MAX_ITEMS
 
 
-def test_the_end_is_told_once_to_whom_it_concerns(api: ApiHarness) -> None:
+def test_a_batch_sends_batch_completed_once(api: ApiHarness) -> None:
     answer = create(api, {"source_url": URL}, {"source_url": URL}, callback_url=HOOK)
     secret = answer.json()["callback_secret"]
     assert secret.startswith("whsec_")
@@ -283,7 +283,7 @@ def test_the_end_is_told_once_to_whom_it_concerns(api: ApiHarness) -> None:
     assert len(api.deliveries.outbox) == 1
 
 
-def test_events_of_jobs_make_each_job_call_back(api: ApiHarness) -> None:
+def test_with_events_of_jobs_each_job_calls_back(api: ApiHarness) -> None:
     uploaded = upload(api)
     answer = create(
         api,
@@ -300,29 +300,29 @@ def test_events_of_jobs_make_each_job_call_back(api: ApiHarness) -> None:
 
 
 def test_an_upload_keeps_its_own_callback(api: ApiHarness) -> None:
-    wish = {"bytes": len(SONG), "callback_url": HOOK}
-    offer = api.client.post("/v1/uploads", json=wish).json()
-    api.direct.put(offer["requests"][0]["url"], SONG)
-    assert create(api, {"upload_id": offer["upload_id"]}).status_code == 202
-    callback = api.jobs.get(offer["upload_id"]).callback
+    options = {"bytes": len(SONG), "callback_url": HOOK}
+    presigned = api.client.post("/v1/uploads", json=options).json()
+    api.direct.put(presigned["requests"][0]["url"], SONG)
+    assert create(api, {"upload_id": presigned["upload_id"]}).status_code == 202
+    callback = api.jobs.get(presigned["upload_id"]).callback
     assert callback is not None
-    assert callback.secret == offer["callback_secret"]
+    assert callback.secret == presigned["callback_secret"]
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "options",
     [
         {"callback_url": "https://127.0.0.1/"},
         {"callback_url": HOOK, "events": ["job.exploded"]},
         {"events": ["batch.completed"]},
     ],
 )
-def test_a_callback_that_can_not_be_is_refused(api: ApiHarness, wish: Any) -> None:
-    assert create(api, {"source_url": URL}, **wish).status_code == 400
+def test_an_invalid_callback_is_refused(api: ApiHarness, options: Any) -> None:
+    assert create(api, {"source_url": URL}, **options).status_code == 400
     nothing_was_made(api)
 
 
-def test_its_deliveries_are_shown_and_go_with_it(api: ApiHarness) -> None:
+def test_deliveries_of_a_batch_are_shown_and_deleted_with_it(api: ApiHarness) -> None:
     location = create(api, {"source_url": URL}, callback_url=HOOK).headers["location"]
     batch_id = location.rpartition("/")[2]
     api.deliveries.add(make_delivery(job_id=None, batch_id=batch_id, url=HOOK, type="batch.completed"))
@@ -332,7 +332,7 @@ def test_its_deliveries_are_shown_and_go_with_it(api: ApiHarness) -> None:
     assert api.deliveries.deliveries == {}
 
 
-def test_a_batch_is_canceled_as_a_whole(api: ApiHarness) -> None:
+def test_canceling_a_batch_cancels_all_its_jobs(api: ApiHarness) -> None:
     waiting = upload(api)
     location = create(api, {"upload_id": waiting}, {"source_url": URL}, {"source_url": URL}).headers[
         "location"
@@ -350,7 +350,7 @@ def test_a_batch_is_canceled_as_a_whole(api: ApiHarness) -> None:
     assert api.client.post(f"{location}/cancel").status_code == 409
 
 
-def test_a_deleted_batch_leaves_nothing_and_tells_nobody(api: ApiHarness) -> None:
+def test_deleting_a_batch_leaves_nothing_and_sends_no_webhook(api: ApiHarness) -> None:
     uploaded = upload(api)
     location = create(api, {"upload_id": uploaded}, {"source_url": URL}, callback_url=HOOK).headers[
         "location"
@@ -362,23 +362,23 @@ def test_a_deleted_batch_leaves_nothing_and_tells_nobody(api: ApiHarness) -> Non
     assert api.client.delete(location).status_code == 404
 
 
-def test_a_deletion_that_broke_off_can_be_asked_for_again(api: ApiHarness) -> None:
+def test_a_failed_deletion_can_be_repeated(api: ApiHarness) -> None:
     location = create(api, {"source_url": URL}, {"source_url": URL}, callback_url=HOOK).headers["location"]
     remove, second = api.jobs.remove, only_batch(api).items[1].job_id
 
-    def away(job_id: str) -> None:
+    def unavailable(job_id: str) -> None:
         if job_id == second:
             raise Unavailable("The job store does not answer; try again later.")
         remove(job_id)
 
-    api.jobs.remove = away  # type: ignore[method-assign]
+    api.jobs.remove = unavailable  # type: ignore[method-assign]
     assert api.client.delete(location).status_code == 503
     api.jobs.remove = remove  # type: ignore[method-assign]
     assert api.client.delete(location).status_code == 204
     assert (api.jobs.jobs, api.deliveries.outbox) == ({}, {})
 
 
-def test_keys_see_and_list_their_own(api: ApiHarness) -> None:
+def test_api_keys_see_and_list_their_own_batches(api: ApiHarness) -> None:
     mine, other = (api.token(Scope.JOBS_READ, Scope.JOBS_WRITE) for _ in range(2))
     locations = [create(api, {"source_url": URL}, token=mine).headers["location"] for _ in range(3)]
     create(api, {"source_url": URL}, token=other)
@@ -395,13 +395,13 @@ def test_keys_see_and_list_their_own(api: ApiHarness) -> None:
     assert wrong.status_code == 400
 
 
-def test_the_uploads_of_another_are_nobodys(api: ApiHarness) -> None:
+def test_a_batch_cannot_have_the_uploads_of_another_key(api: ApiHarness) -> None:
     operator = api.token(Scope.ADMIN_WRITE, Scope.ADMIN_READ)
     uploaded = upload(api, token=api.token(Scope.JOBS_WRITE))
     assert create(api, {"upload_id": uploaded}, token=operator).status_code == 422
 
 
-def test_the_same_request_again_gets_the_same_batch(api: ApiHarness) -> None:
+def test_a_repeated_request_gets_the_same_batch(api: ApiHarness) -> None:
     uploaded = upload(api)
     key = {"Idempotency-Key": "k"}
     first = create(api, {"upload_id": uploaded}, headers=key)
@@ -413,7 +413,7 @@ def test_the_same_request_again_gets_the_same_batch(api: ApiHarness) -> None:
     assert only_batch(api).id == first.json()["id"]
 
 
-def test_a_batch_recorded_by_a_killed_process_is_found_again(api: ApiHarness) -> None:
+def test_a_batch_recorded_by_a_killed_process_is_returned(api: ApiHarness) -> None:
     uploaded = upload(api)
     key = {"Idempotency-Key": "k"}
     first = create(api, {"upload_id": uploaded}, headers=key)
@@ -430,24 +430,24 @@ def test_a_batch_recorded_by_a_killed_process_is_found_again(api: ApiHarness) ->
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
 
 
-def test_a_store_that_goes_away_creates_nothing_and_a_lost_answer_is_no_loss(api: ApiHarness) -> None:
+def test_a_store_failure_creates_nothing_and_a_lost_reply_loses_nothing(api: ApiHarness) -> None:
     uploaded, create_batch = upload(api), api.batches.create
 
-    def away(*_: Any) -> None:
+    def unavailable(*_: Any) -> None:
         raise Unavailable("The job store does not answer; try again later.")
 
     def recorded_but_unanswered(*given: Any) -> None:
         create_batch(*given)
-        away()
+        unavailable()
 
-    api.batches.create = away  # type: ignore[method-assign, assignment]
+    api.batches.create = unavailable  # type: ignore[method-assign, assignment]
     assert create(api, {"upload_id": uploaded}).status_code == 503
     nothing_was_made(api, uploaded)
     api.batches.create = recorded_but_unanswered  # type: ignore[method-assign, assignment]
     assert create(api, {"upload_id": uploaded}).status_code == 202
 
 
-def test_a_batch_that_is_refused_for_a_conflict_again_and_again_says_so(api: ApiHarness) -> None:
+def test_a_batch_whose_uploads_keep_changing_is_a_conflict(api: ApiHarness) -> None:
 
     def never(*_: Any) -> None:
         raise Conflict("This batch exists already, or one of its uploads was just used or removed.")
@@ -456,7 +456,7 @@ def test_a_batch_that_is_refused_for_a_conflict_again_and_again_says_so(api: Api
     assert create(api, {"source_url": URL}).status_code == 409
 
 
-def test_a_broken_bell_is_no_failure(api: ApiHarness) -> None:
+def test_a_batch_is_accepted_while_the_broker_is_unavailable(api: ApiHarness) -> None:
     def broken(job_id: str, *, queue: str) -> None:
         raise Unavailable("The broker does not answer.")
 
@@ -464,8 +464,8 @@ def test_a_broken_bell_is_no_failure(api: ApiHarness) -> None:
     assert create(api, *[{"source_url": URL}] * 3).status_code == 202
 
 
-def test_each_item_counts_as_a_job_that_waits() -> None:
-    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(jobs_queued=4))
+def test_each_item_counts_as_a_queued_job() -> None:
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), rate_limits=RateLimits(max_queued_jobs_per_caller=4))
     with api.client:
         uploaded = upload(api)
         too_many = create(api, {"upload_id": uploaded}, *[{"source_url": URL}] * 4)
@@ -477,21 +477,21 @@ def test_each_item_counts_as_a_job_that_waits() -> None:
         assert create(api, {"source_url": URL}).status_code == 202
 
 
-def test_a_batch_that_would_fill_the_queue_is_not_taken() -> None:
-    api = ApiHarness(limits=Limits(queue_most=3))
+def test_a_batch_that_would_overfill_the_queue_is_refused() -> None:
+    api = ApiHarness(rate_limits=RateLimits(max_queued_jobs=3))
     with api.client:
         assert create(api, *[{"source_url": URL}] * 4).status_code == 503
         assert create(api, *[{"source_url": URL}] * 3).status_code == 202
 
 
-def test_addresses_count_against_the_bytes_of_a_day() -> None:
-    api = ApiHarness(rate_limiter=MemoryRateLimiter(), limits=Limits(bytes_per_day=40 * 1024 * 1024))
+def test_source_urls_of_a_batch_count_against_the_daily_bytes() -> None:
+    api = ApiHarness(rate_limiter=MemoryRateLimiter(), rate_limits=RateLimits(bytes_per_day=40 * 1024 * 1024))
     with api.client:
         assert create(api, *[{"source_url": URL}] * 3).json()["code"] == "too_many_bytes"
         assert create(api, *[{"source_url": URL}] * 2).status_code == 202
 
 
-def test_the_names_in_a_batch_are_those_of_its_jobs(api: ApiHarness) -> None:
+def test_items_have_the_file_names_of_their_jobs(api: ApiHarness) -> None:
     uploaded = upload(api)
     answer = create(api, {"upload_id": uploaded}, {"source_url": URL})
     assert [item["filename"] for item in answer.json()["items"]] == ["up.flac", None]

@@ -33,7 +33,7 @@ def answer_to(receive: Callable[[], Awaitable[dict[str, Any]]]) -> list[dict[str
     async def send(message: Any) -> None:
         sent.append(message)
 
-    timely = BodyTimeout(app, idle_seconds=IDLE_SECONDS, least_bytes_per_second=1)
+    timely = BodyTimeout(app, idle_seconds=IDLE_SECONDS, min_bytes_per_second=1)
     asyncio.run(timely(scope, receive, send))
     return sent
 
@@ -66,7 +66,7 @@ def test_once_the_body_is_there_the_client_may_wait_as_long_as_it_likes() -> Non
         await asyncio.sleep(3 * IDLE_SECONDS)
         return {"type": "http.disconnect"}
 
-    timely = BodyTimeout(app, idle_seconds=IDLE_SECONDS, least_bytes_per_second=1)
+    timely = BodyTimeout(app, idle_seconds=IDLE_SECONDS, min_bytes_per_second=1)
     asyncio.run(timely({"type": "http"}, receive, _nowhere))
     assert [message["type"] for message in heard] == ["http.request", "http.disconnect"]
 

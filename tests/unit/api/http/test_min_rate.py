@@ -48,7 +48,7 @@ async def client_sends(pace: MinRateTimeout, size_bytes: int, *, every: float, t
 def test_silence_is_waited_out_for_the_idle_time_and_no_longer() -> None:
     async def scene() -> tuple[int, int]:
         def pace() -> MinRateTimeout:
-            return MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000)
+            return MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000)
 
         return (
             await client_sends(pace(), 10**6, every=29, times=3),
@@ -61,7 +61,7 @@ def test_silence_is_waited_out_for_the_idle_time_and_no_longer() -> None:
 def test_a_byte_a_second_is_no_upload() -> None:
     async def scene() -> int:
         return await client_sends(
-            MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000), 1, every=1, times=1000
+            MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000), 1, every=1, times=1000
         )
 
     assert 29 <= run(scene) <= 31
@@ -70,7 +70,7 @@ def test_a_byte_a_second_is_no_upload() -> None:
 def test_the_least_rate_may_last_for_ever() -> None:
     async def scene() -> int:
         return await client_sends(
-            MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000), 1001, every=1, times=5000
+            MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000), 1001, every=1, times=5000
         )
 
     assert run(scene) == 5000
@@ -81,11 +81,11 @@ def test_while_others_wait_more_is_asked() -> None:
 
     async def scene() -> tuple[int, int, int]:
         nonlocal busy
-        pace = MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000, busy=lambda: busy)
+        pace = MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000, busy=lambda: busy)
         calm = await client_sends(pace, 2000, every=1, times=100)
         busy = True
         slow = await client_sends(pace, 2000, every=1, times=100)
-        brisk = MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000, busy=lambda: True)
+        brisk = MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000, busy=lambda: True)
         return calm, slow, await client_sends(brisk, 9000, every=1, times=100)
 
     calm, slow, brisk = run(scene)
@@ -96,7 +96,7 @@ def test_while_others_wait_more_is_asked() -> None:
 def test_who_is_being_waited_for_has_less_time_from_when_others_begin_to_wait() -> None:
     async def scene() -> float:
         loop = asyncio.get_running_loop()
-        pace = MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000)
+        pace = MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000)
         loop.call_later(10, pace.hurry)
         with pytest.raises(UploadStalled):
             async with pace.waiting():
@@ -108,7 +108,7 @@ def test_who_is_being_waited_for_has_less_time_from_when_others_begin_to_wait() 
 
 def test_our_own_slowness_is_not_the_clients() -> None:
     async def scene() -> int:
-        pace = MinRateTimeout(idle_seconds=30, least_bytes_per_second=1000)
+        pace = MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000)
         for _ in range(100):
             await asyncio.sleep(1000)
             if await client_sends(pace, 1, every=0.1, times=1) == 0:

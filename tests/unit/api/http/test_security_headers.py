@@ -2,14 +2,14 @@ import pytest
 from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
-from api.config import Web
+from api.config import HttpConfig
 from tests.support.api_harness import ApiHarness
 
 SONG = b"RIFF" + bytes(100)
 
 
-def with_page(web: Web) -> TestClient:
-    client = ApiHarness(web=web).client
+def with_page(web: HttpConfig) -> TestClient:
+    client = ApiHarness(http=web).client
 
     async def page(_: object) -> HTMLResponse:
         return HTMLResponse("<p>hello")
@@ -26,7 +26,7 @@ def test_data_may_load_nothing_and_be_framed_nowhere(api: ApiHarness) -> None:
 
 
 def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
-    client = with_page(Web(storage_url="http://s3.test:9000/bucket"))
+    client = with_page(HttpConfig(storage_url="http://s3.test:9000/bucket"))
     headers = client.get("/page").headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'self'"
@@ -54,7 +54,7 @@ def test_the_api_docs_load_nothing_from_elsewhere(api: ApiHarness) -> None:
     ],
 )
 def test_only_known_names_are_answered(host: str, status: int) -> None:
-    client = with_page(Web(hosts=("kammerton.test", "*.example.org")))
+    client = with_page(HttpConfig(allowed_hosts=("kammerton.test", "*.example.org")))
     answer = client.get("/page", headers={"Host": host})
     assert answer.status_code == status
     if status == 400:
@@ -65,7 +65,7 @@ def test_only_known_names_are_answered(host: str, status: int) -> None:
 def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> None:
     origin = {"Origin": "https://app.test"}
     assert "Access-Control-Allow-Origin" not in api.client.get("/v1/jobs/x", headers=origin).headers
-    client = ApiHarness(web=Web(cors_origins=("https://app.test",))).client
+    client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
     allowed = client.get("/v1/jobs/x", headers=origin).headers
     assert allowed["Access-Control-Allow-Origin"] == "https://app.test"
     assert "Access-Control-Allow-Credentials" not in allowed
@@ -82,7 +82,7 @@ def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
 def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
-    client = ApiHarness(web=Web(cors_origins=("https://app.test",))).client
+    client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
     asked = {
         "Origin": "https://app.test",
         "Access-Control-Request-Method": method,
@@ -95,11 +95,11 @@ def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
 
 def test_a_proxy_is_believed_by_setting_alone() -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
-    believed = TestClient(with_page(Web(proxies=("192.0.2.1",))).app, client=("192.0.2.1", 5))
+    believed = TestClient(with_page(HttpConfig(trusted_proxies=("192.0.2.1",))).app, client=("192.0.2.1", 5))
     assert "Strict-Transport-Security" in believed.get("/page", headers=forwarded).headers
-    stranger = TestClient(with_page(Web(proxies=("192.0.2.1",))).app, client=("192.0.2.2", 5))
+    stranger = TestClient(with_page(HttpConfig(trusted_proxies=("192.0.2.1",))).app, client=("192.0.2.2", 5))
     assert "Strict-Transport-Security" not in stranger.get("/page", headers=forwarded).headers
-    unset = TestClient(with_page(Web()).app, client=("192.0.2.1", 5))
+    unset = TestClient(with_page(HttpConfig()).app, client=("192.0.2.1", 5))
     assert "Strict-Transport-Security" not in unset.get("/page", headers=forwarded).headers
 
 

@@ -12,9 +12,10 @@ from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
 from api.tus.append import Append
 from api.tus.storage import TusStorage
-from api.uploads.buffer_pool import BufferPool, Reservation
-from api.uploads.receiver import UploadReceiver
-from shared.domain.job import AudioInput, Job
+from api.uploads.receiving.buffer_pool import BufferPool, Reservation
+from api.uploads.receiving.receiver import UploadReceiver
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
 from shared.ports.uploads import TusUpload
@@ -28,7 +29,7 @@ LONG = b"fLaC" + random.Random(2).randbytes(2 * PART + 300_000)
 
 
 def fails_once(call: Callable[..., Any], when: Callable[..., bool] = lambda *_, **__: True) -> Any:
-    """What storage does that is away for a moment."""
+    """What storage does that fails once."""
     left = iter([True])
 
     def failing(*args: Any, **named: Any) -> Any:
@@ -55,7 +56,7 @@ def first_part_fails(api: ApiHarness, job_id: str) -> None:
 @pytest.mark.parametrize(
     ("song", "fail"), [(SHORT, put_fails), (LONG, last_part_fails), (LONG, first_part_fails)]
 )
-def test_a_last_write_that_fails_costs_nothing_of_what_was_acknowledged(
+def test_a_last_write_that_fails_keeps_all_acknowledged_bytes(
     api: ApiHarness, song: bytes, fail: Callable[[ApiHarness, str], None], sent_before: int
 ) -> None:
     url = begin(api, len(song)).headers["location"]
@@ -111,7 +112,9 @@ ENDS = {"hung up": ({"type": "http.disconnect"}, 400), "one byte too many": (pie
 
 @pytest.mark.parametrize("song", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("end", ENDS)
-def test_all_bytes_and_then_no_proper_end_costs_one_byte(api: ApiHarness, song: bytes, end: str) -> None:
+def test_a_request_that_breaks_after_the_last_byte_loses_one_byte(
+    api: ApiHarness, song: bytes, end: str
+) -> None:
     message, status = ENDS[end]
     url = begin(api, len(song)).headers["location"]
     assert raw_patch(api, url, iter([piece(song[:4000]), piece(song[4000:]), message])) == status
@@ -147,18 +150,18 @@ class NoMoreThan(BufferPool):
         await super()._grow(reservation, size_bytes, wait_seconds)
 
 
-def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_stay() -> None:
+def test_acknowledged_bytes_stay_when_there_is_no_memory_for_the_last_bytes() -> None:
     api = ApiHarness()
     pool = NoMoreThan(2 * PART, part_bytes=PART)
     pool.most_bytes = 16 * 1024
-    terms = JobLimits(max_upload_bytes=PART, upload_idle_seconds=5, attempts=3, keep_seconds=60)
+    limits = JobLimits(max_upload_bytes=PART, upload_idle_timeout_seconds=5, attempts=3, keep_seconds=60)
     song = SHORT[: pool.most_bytes + 10]
     storage = TusStorage(jobs=api.jobs, audio=api.audio, parts=api.parts, uploads=api.resumables)
     job = awaiting(api, len(song))
 
-    async def write(holder: str, data: bytes) -> None:
-        before = storage.look_up(job, api.resumables.acquire("job-1", lock_owner=holder))
-        pace = MinRateTimeout(idle_seconds=5, least_bytes_per_second=1)
+    async def write(lock_owner: str, data: bytes) -> None:
+        before = storage.look_up(job, api.resumables.acquire("job-1", lock_owner=lock_owner))
+        timeout = MinRateTimeout(idle_seconds=5, min_bytes_per_second=1)
 
         async def chunks() -> AsyncIterator[bytes]:
             yield data
@@ -166,8 +169,8 @@ def test_where_no_memory_becomes_free_for_the_last_bytes_the_acknowledged_ones_s
         async def ignore(_: int) -> None:
             pass
 
-        async with UploadReceiver(pool, pace, terms, offset=before.offset) as receiver:
-            append = Append(before, receiver, storage, lock_owner=holder, parts_in_flight=1)
+        async with UploadReceiver(pool, timeout, limits, offset=before.offset) as receiver:
+            append = Append(before, receiver, storage, lock_owner=lock_owner, parts_in_flight=1)
             await append.write(chunks(), ignore)
 
     asyncio.run(write("a", song[:-10]))

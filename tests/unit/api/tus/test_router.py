@@ -47,7 +47,7 @@ def parts_of(api: ApiHarness) -> MemoryPartStore:
     return api.parts
 
 
-def test_what_the_server_can_do_is_told_without_a_key(private_api: ApiHarness) -> None:
+def test_options_needs_no_api_key(private_api: ApiHarness) -> None:
     answer = private_api.client.options("/v1/tus")
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == answer.headers["tus-resumable"] == "1.0.0"
@@ -86,7 +86,7 @@ def test_a_file_in_chunks_of_any_size_becomes_a_job(api: ApiHarness, song: bytes
 
 
 @pytest.mark.parametrize("at", [5000, PART - 1, PART, PART + 1, 2 * PART + 3])
-def test_what_came_before_a_break_is_kept(api: ApiHarness, at: int) -> None:
+def test_bytes_before_a_broken_connection_are_kept(api: ApiHarness, at: int) -> None:
     """A body that goes beyond its upload's length breaks off where it does."""
     url = begin(api, len(LONG)).headers["location"]
 
@@ -106,7 +106,7 @@ def test_what_came_before_a_break_is_kept(api: ApiHarness, at: int) -> None:
     assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
-def test_a_part_that_storage_refuses_costs_what_came_after_it_and_no_more(api: ApiHarness) -> None:
+def test_a_part_that_storage_refuses_loses_only_the_bytes_from_it_on(api: ApiHarness) -> None:
     url = begin(api, len(LONG)).headers["location"]
     parts = parts_of(api)
     write = parts.write
@@ -124,7 +124,7 @@ def test_a_part_that_storage_refuses_costs_what_came_after_it_and_no_more(api: A
     assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
-def test_a_wrong_offset_is_told_the_right_one(api: ApiHarness) -> None:
+def test_the_error_for_a_wrong_offset_has_the_right_one(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
     assert patch(api, url, 0, SONG[:5000]).status_code == 204
     for wrong in (0, 4999, 5001):
@@ -134,7 +134,7 @@ def test_a_wrong_offset_is_told_the_right_one(api: ApiHarness) -> None:
     assert offset_of(api, url) == 5000
 
 
-def test_a_newer_request_takes_the_upload_over(api: ApiHarness) -> None:
+def test_a_newer_request_takes_over_the_upload(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
     put = api.audio.put
 
@@ -150,7 +150,7 @@ def test_a_newer_request_takes_the_upload_over(api: ApiHarness) -> None:
     assert offset_of(api, url) == 0
 
 
-def test_what_is_no_sound_is_refused_at_its_first_bytes_and_removed(api: ApiHarness) -> None:
+def test_a_file_that_is_not_audio_is_refused_at_its_first_bytes_and_deleted(api: ApiHarness) -> None:
     url = begin(api, 50_000).headers["location"]
     assert patch(api, url, 0, b"%PDF" + bytes(10_000)).status_code == 415
     assert (api.jobs.jobs, api.audio.objects, api.resumables.resumables) == ({}, {}, {})
@@ -160,7 +160,7 @@ def test_what_is_no_sound_is_refused_at_its_first_bytes_and_removed(api: ApiHarn
     assert (api.jobs.jobs, api.audio.objects, api.resumables.resumables) == ({}, {}, {})
 
 
-def test_given_up_everything_is_gone(api: ApiHarness) -> None:
+def test_termination_deletes_everything(api: ApiHarness) -> None:
     url = begin(api, len(LONG)).headers["location"]
     assert patch(api, url, 0, LONG[: PART + 100]).status_code == 204
     assert api.audio.uploads
@@ -172,7 +172,7 @@ def test_given_up_everything_is_gone(api: ApiHarness) -> None:
     assert patch(api, url, 0, SONG).status_code == 404
 
 
-def test_a_whole_upload_takes_no_more_and_is_deleted_as_a_job(api: ApiHarness) -> None:
+def test_a_complete_upload_is_deleted_as_a_job(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
     assert patch(api, url, 0, SONG).status_code == 204
     for offset, data, status in ((0, SONG, 409), (len(SONG), b"x", 413), (len(SONG) + 1, b"", 409)):
@@ -181,7 +181,7 @@ def test_a_whole_upload_takes_no_more_and_is_deleted_as_a_job(api: ApiHarness) -
     assert api.queue.messages == {"interactive": [url.rpartition("/")[2]]}
 
 
-def test_nothing_more_at_the_end_of_a_whole_upload_is_no_error(api: ApiHarness) -> None:
+def test_an_empty_patch_at_the_end_of_a_complete_upload_succeeds(api: ApiHarness) -> None:
     """Clients whose last answer was lost send just that, as tuspy does."""
     url = begin(api, len(SONG)).headers["location"]
     assert patch(api, url, 0, SONG).status_code == 204
@@ -191,7 +191,7 @@ def test_nothing_more_at_the_end_of_a_whole_upload_is_no_error(api: ApiHarness) 
     assert api.queue.messages == {"interactive": [url.rpartition("/")[2]]}
 
 
-def test_a_canceled_upload_takes_nothing(api: ApiHarness) -> None:
+def test_a_canceled_upload_takes_no_more_bytes(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
     assert patch(api, url, 0, SONG[:5000]).status_code == 204
     assert api.client.post(f"/v1/jobs/{url.rpartition('/')[2]}/cancel").status_code == 200
@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[dict[str, str], int]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_beginning_is_a_problem_and_no_record(api: ApiHarness, case: str) -> None:
+def test_an_invalid_creation_is_refused_and_records_nothing(api: ApiHarness, case: str) -> None:
     headers, status = REFUSED[case]
     answer = api.client.post("/v1/tus", headers=headers)
     assert answer.status_code == status
@@ -225,7 +225,7 @@ def test_a_bad_beginning_is_a_problem_and_no_record(api: ApiHarness, case: str) 
     assert api.jobs.jobs == {}
 
 
-def test_a_bad_chunk_is_refused(api: ApiHarness) -> None:
+def test_an_invalid_patch_is_refused(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
     assert patch(api, url, 0, SONG, **{"Content-Type": "audio/flac"}).status_code == 415
     assert patch(api, url, 0, SONG, **{"Tus-Resumable": "2"}).status_code == 412
@@ -234,7 +234,7 @@ def test_a_bad_chunk_is_refused(api: ApiHarness) -> None:
     assert offset_of(api, url) == 0
 
 
-def test_methods_may_be_sent_as_post(api: ApiHarness) -> None:
+def test_methods_can_be_overridden_in_a_post(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
 
     def post(method: str, content: bytes = b"", **headers: str) -> Any:
@@ -247,7 +247,7 @@ def test_methods_may_be_sent_as_post(api: ApiHarness) -> None:
     assert post("TRACE").status_code == 405
 
 
-def test_an_upload_is_its_keys_own(api: ApiHarness) -> None:
+def test_an_upload_belongs_to_its_api_key(api: ApiHarness) -> None:
     mine, yours = (
         {"Authorization": f"Bearer {api.token(Scope.JOBS_WRITE, Scope.JOBS_READ)}"} for _ in range(2)
     )
@@ -259,7 +259,7 @@ def test_an_upload_is_its_keys_own(api: ApiHarness) -> None:
     assert patch(api, url, 0, SONG, **mine).status_code == 204
 
 
-def test_the_same_beginning_under_the_same_key_is_one_upload(api: ApiHarness) -> None:
+def test_a_repeated_creation_is_one_upload(api: ApiHarness) -> None:
     key = {"Idempotency-Key": "k"}
     first, again = begin(api, 100, **key), begin(api, 100, **key)
     assert first.headers["location"] == again.headers["location"]
@@ -268,7 +268,7 @@ def test_the_same_beginning_under_the_same_key_is_one_upload(api: ApiHarness) ->
     assert len(api.jobs.jobs) == 1
 
 
-def test_a_process_killed_between_the_last_byte_and_the_job_is_made_good_by_the_next_question(
+def test_the_next_head_finishes_an_upload_whose_process_was_killed_after_the_last_byte(
     api: ApiHarness,
 ) -> None:
     url = begin(api, len(LONG)).headers["location"]
@@ -288,7 +288,7 @@ def test_a_process_killed_between_the_last_byte_and_the_job_is_made_good_by_the_
     assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
-def test_while_an_upload_may_go_on_its_pieces_are_no_orphans_and_later_they_are(api: ApiHarness) -> None:
+def test_parts_of_an_upload_are_orphans_only_after_it_expires(api: ApiHarness) -> None:
     url = begin(api, len(LONG)).headers["location"]
     assert patch(api, url, 0, LONG[: PART + 100]).status_code == 204
     rescuer = api.rescuer()

@@ -20,7 +20,9 @@ def send(api: ApiHarness, body: bytes = SONG, *, key: str = "k-1", form: bool = 
 
 
 @pytest.mark.parametrize("form", [True, False])
-def test_the_same_request_again_gets_the_same_answer_and_no_second_job(api: ApiHarness, form: bool) -> None:
+def test_a_repeated_request_gets_the_same_response_and_creates_no_second_job(
+    api: ApiHarness, form: bool
+) -> None:
     first = send(api, form=form)
     again = send(api, form=form)
     assert (again.status_code, again.content) == (first.status_code, first.content) == (202, first.content)
@@ -40,14 +42,14 @@ OTHER: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", OTHER)
-def test_another_request_under_the_same_key_is_refused(api: ApiHarness, case: str) -> None:
+def test_a_different_request_with_the_same_key_is_refused(api: ApiHarness, case: str) -> None:
     assert send(api).status_code == 202
     answer = send(api, **OTHER[case])
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
     assert len(api.jobs.jobs) == len(api.audio.objects) == 1
 
 
-def test_a_key_whose_request_is_at_work_is_in_conflict(api: ApiHarness) -> None:
+def test_a_key_whose_request_is_still_running_is_a_conflict(api: ApiHarness) -> None:
     put = api.audio.put
     inner: list[Any] = []
 
@@ -62,28 +64,28 @@ def test_a_key_whose_request_is_at_work_is_in_conflict(api: ApiHarness) -> None:
     assert len(api.jobs.jobs) == 1
 
 
-def test_a_refused_request_gives_its_key_back(api: ApiHarness) -> None:
+def test_a_refused_request_releases_its_key(api: ApiHarness) -> None:
     assert send(api, b"%PDF").status_code == 415
     assert send(api).status_code == 202
 
 
-def test_a_request_that_failed_on_our_side_gives_its_key_back(api: ApiHarness) -> None:
+def test_a_request_that_failed_with_a_server_error_releases_its_key(api: ApiHarness) -> None:
     put = api.audio.put
 
-    def away(*_: Any, **__: Any) -> None:
+    def unavailable(*_: Any, **__: Any) -> None:
         raise Unavailable("The audio storage does not answer; try again later.")
 
-    api.audio.put = away  # type: ignore[method-assign]
+    api.audio.put = unavailable  # type: ignore[method-assign]
     assert send(api).status_code == 503
     api.audio.put = put  # type: ignore[method-assign]
     assert send(api).status_code == 202
 
 
-def test_without_the_store_of_keys_nothing_is_created_under_a_key(api: ApiHarness) -> None:
-    def away(*_: Any, **__: Any) -> None:
+def test_nothing_is_created_with_a_key_while_the_idempotency_store_is_unavailable(api: ApiHarness) -> None:
+    def unavailable(*_: Any, **__: Any) -> None:
         raise Unavailable("The store does not answer; try again later.")
 
-    api.claims.claim = away  # type: ignore[method-assign,assignment]
+    api.claims.claim = unavailable  # type: ignore[method-assign,assignment]
     assert send(api).status_code == 503
     assert not api.jobs.jobs
     assert api.client.post("/v1/jobs", content=SONG).status_code == 202
@@ -99,7 +101,7 @@ def killed_after_recording(api: ApiHarness) -> Any:
     return first
 
 
-def test_a_job_recorded_by_a_killed_process_is_found_again(api: ApiHarness) -> None:
+def test_a_job_recorded_by_a_killed_process_is_returned(api: ApiHarness) -> None:
     first = killed_after_recording(api)
     again = send(api)
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
@@ -107,12 +109,12 @@ def test_a_job_recorded_by_a_killed_process_is_found_again(api: ApiHarness) -> N
     assert send(api).headers["idempotent-replayed"] == "true"
 
 
-def test_another_upload_after_a_killed_process_is_still_another(api: ApiHarness) -> None:
+def test_a_different_upload_after_a_killed_process_is_refused(api: ApiHarness) -> None:
     killed_after_recording(api)
     assert send(api, SONG + b"x").status_code == 422
 
 
-def test_an_upload_that_a_killed_process_never_recorded_is_taken_under_its_first_id(api: ApiHarness) -> None:
+def test_an_upload_that_a_killed_process_did_not_record_keeps_its_id(api: ApiHarness) -> None:
     first = killed_after_recording(api)
     api.jobs.jobs.clear()
     again = send(api)
@@ -120,7 +122,7 @@ def test_an_upload_that_a_killed_process_never_recorded_is_taken_under_its_first
     assert set(api.jobs.jobs) == set(api.audio.objects)
 
 
-def test_keys_are_each_callers_own(api: ApiHarness) -> None:
+def test_idempotency_keys_belong_to_one_caller(api: ApiHarness) -> None:
     tokens = [api.token(Scope.JOBS_WRITE), api.token(Scope.JOBS_WRITE)]
     ids = {send(api, headers={"Authorization": f"Bearer {token}"}).json()["id"] for token in tokens}
     ids.add(send(api).json()["id"])
@@ -128,6 +130,6 @@ def test_keys_are_each_callers_own(api: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-def test_a_key_that_is_none_is_refused(api: ApiHarness, key: str) -> None:
+def test_a_malformed_idempotency_key_is_refused(api: ApiHarness, key: str) -> None:
     answer = send(api, key=key)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")

@@ -14,80 +14,80 @@ LONG = b"fLaC" + bytes(2 * MemoryAudioStore.part_bytes)
 
 
 def ask(api: ApiHarness, song: bytes = SONG, **more: Any) -> Any:
-    wish = {
+    options = {
         "filename": "sub/söng.flac",
         "bytes": len(song),
         "media_type": "audio/flac",
-        **more.pop("wish", {}),
+        **more.pop("options", {}),
     }
-    return api.client.post("/v1/uploads", json=wish, **more)
+    return api.client.post("/v1/uploads", json=options, **more)
 
 
-def send(api: ApiHarness, offer: Any, song: bytes) -> None:
-    for request in offer["requests"]:
+def send(api: ApiHarness, presigned: Any, song: bytes) -> None:
+    for request in presigned["requests"]:
         first = request["first_byte"]
         api.direct.put(request["url"], song[first : first + request["bytes"]])
 
 
-def submit(api: ApiHarness, offer: Any, **more: Any) -> Any:
-    return api.client.post("/v1/jobs", json={"upload_id": offer["upload_id"]}, **more)
+def submit(api: ApiHarness, presigned: Any, **more: Any) -> Any:
+    return api.client.post("/v1/jobs", json={"upload_id": presigned["upload_id"]}, **more)
 
 
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["one piece", "parts"])
-def test_what_was_uploaded_directly_becomes_a_job(api: ApiHarness, song: bytes) -> None:
-    answer = ask(api, song, wish={"start_seconds": 3})
-    offer = answer.json()
+def test_a_presigned_upload_becomes_a_job(api: ApiHarness, song: bytes) -> None:
+    answer = ask(api, song, options={"start_seconds": 3})
+    presigned = answer.json()
     assert answer.status_code == 201
-    assert answer.headers["location"] == f"/v1/jobs/{offer['upload_id']}"
-    assert sum(request["bytes"] for request in offer["requests"]) == len(song)
-    assert (offer["form"] is None) == (song is LONG)
+    assert answer.headers["location"] == f"/v1/jobs/{presigned['upload_id']}"
+    assert sum(request["bytes"] for request in presigned["requests"]) == len(song)
+    assert (presigned["form"] is None) == (song is LONG)
     waiting = api.client.get(answer.headers["location"]).json()
     assert (waiting["state"], waiting["input"]["filename"]) == ("awaiting_upload", "söng.flac")
     assert not api.queue.messages
-    send(api, offer, song)
-    submitted = submit(api, offer)
+    send(api, presigned, song)
+    submitted = submit(api, presigned)
     assert submitted.status_code == 202
     job = submitted.json()
-    assert (job["id"], job["state"]) == (offer["upload_id"], "queued")
+    assert (job["id"], job["state"]) == (presigned["upload_id"], "queued")
     assert job["input"]["bytes"] == len(song)
     assert job["expires_at"] is None
     assert api.audio.objects[job["id"]][0] == song
     assert api.jobs.jobs[job["id"]].start_seconds == 3
     assert api.queue.messages == {"interactive": [job["id"]]}
-    again = submit(api, offer)
+    again = submit(api, presigned)
     assert (again.status_code, again.json()["id"]) == (202, job["id"])
     assert api.queue.messages == {"interactive": [job["id"]]}
 
 
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["one piece", "parts"])
-def test_what_has_not_arrived_can_not_be_submitted_yet(api: ApiHarness, song: bytes) -> None:
-    offer = ask(api, song).json()
-    answer = submit(api, offer)
+def test_an_incomplete_presigned_upload_cannot_be_submitted(api: ApiHarness, song: bytes) -> None:
+    presigned = ask(api, song).json()
+    answer = submit(api, presigned)
     assert (answer.status_code, answer.json()["code"]) == (409, "upload_unfinished")
-    send(api, offer, song)
-    assert submit(api, offer).status_code == 202
+    send(api, presigned, song)
+    assert submit(api, presigned).status_code == 202
 
 
-def test_a_missing_part_is_counted(api: ApiHarness) -> None:
-    offer = ask(api, LONG).json()
-    send(api, offer | {"requests": offer["requests"][1:]}, LONG)
-    answer = submit(api, offer)
+def test_the_error_for_a_missing_part_counts_the_bytes(api: ApiHarness) -> None:
+    presigned = ask(api, LONG).json()
+    send(api, presigned | {"requests": presigned["requests"][1:]}, LONG)
+    answer = submit(api, presigned)
     assert (answer.status_code, answer.json()["code"]) == (409, "upload_unfinished")
     assert f"{len(LONG):,}" in answer.json()["detail"]
 
 
-def test_what_is_no_sound_is_refused_and_removed(api: ApiHarness) -> None:
+def test_a_presigned_upload_that_is_not_audio_is_refused_and_deleted(api: ApiHarness) -> None:
     picture = b"\x89PNG" + bytes(100)
-    offer = ask(api, picture).json()
-    send(api, offer, picture)
-    answer = submit(api, offer)
+    presigned = ask(api, picture).json()
+    send(api, presigned, picture)
+    answer = submit(api, presigned)
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media")
     assert not api.jobs.jobs
     assert not api.audio.objects
 
 
 @pytest.mark.parametrize(
-    ("wish", "status", "code"),
+    ("options", "status", "code"),
     [
         ({"bytes": MAX_BYTES + 1}, 413, "too_large"),
         ({"bytes": 0}, 422, "invalid_parameter"),
@@ -97,15 +97,15 @@ def test_what_is_no_sound_is_refused_and_removed(api: ApiHarness) -> None:
         ({"surprise": 1}, 422, "invalid_parameter"),
     ],
 )
-def test_a_bad_wish_gets_a_problem_and_no_record(
-    api: ApiHarness, wish: dict[str, Any], status: int, code: str
+def test_invalid_options_are_refused_and_record_nothing(
+    api: ApiHarness, options: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = ask(api, wish=wish)
+    answer = ask(api, options=options)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert not api.jobs.jobs
 
 
-def test_json_that_is_none_is_refused(api: ApiHarness) -> None:
+def test_invalid_json_is_refused(api: ApiHarness) -> None:
     for path in ("/v1/uploads", "/v1/jobs"):
         headers = {"Content-Type": "application/json"}
         answer = api.client.post(path, content=b"{nonsense", headers=headers)
@@ -114,48 +114,48 @@ def test_json_that_is_none_is_refused(api: ApiHarness) -> None:
         assert api.client.post(path, json={"no": "field"}).status_code == 422
 
 
-def test_one_key_can_not_submit_what_another_uploads(api: ApiHarness) -> None:
+def test_one_key_cannot_submit_the_upload_of_another(api: ApiHarness) -> None:
     mine, yours = (
         {"Authorization": f"Bearer {api.token(Scope.JOBS_WRITE, Scope.JOBS_READ)}"} for _ in range(2)
     )
-    offer = ask(api, headers=mine).json()
-    send(api, offer, SONG)
-    assert submit(api, offer, headers=yours).status_code == 404
-    assert submit(api, offer).status_code == 404
-    assert submit(api, offer, headers=mine).status_code == 202
+    presigned = ask(api, headers=mine).json()
+    send(api, presigned, SONG)
+    assert submit(api, presigned, headers=yours).status_code == 404
+    assert submit(api, presigned).status_code == 404
+    assert submit(api, presigned, headers=mine).status_code == 202
 
 
-def test_an_unknown_or_canceled_or_late_upload_is_no_job(api: ApiHarness) -> None:
+def test_an_unknown_canceled_or_expired_upload_cannot_be_submitted(api: ApiHarness) -> None:
     assert submit(api, {"upload_id": "nobody"}).status_code == 404
-    offer = ask(api).json()
-    send(api, offer, SONG)
-    api.client.post(f"/v1/jobs/{offer['upload_id']}/cancel")
-    assert submit(api, offer).status_code == 409
-    offer = ask(api).json()
-    send(api, offer, SONG)
-    api.jobs.change(offer["upload_id"], lambda job: replace(job, expires_at=time.time() + 30))
-    assert submit(api, offer).status_code == 404
+    presigned = ask(api).json()
+    send(api, presigned, SONG)
+    api.client.post(f"/v1/jobs/{presigned['upload_id']}/cancel")
+    assert submit(api, presigned).status_code == 409
+    presigned = ask(api).json()
+    send(api, presigned, SONG)
+    api.jobs.change(presigned["upload_id"], lambda job: replace(job, expires_at=time.time() + 30))
+    assert submit(api, presigned).status_code == 404
 
 
-def test_the_same_wish_under_the_same_key_gets_the_same_offer(api: ApiHarness) -> None:
+def test_a_repeated_request_gets_the_same_presigned_upload(api: ApiHarness) -> None:
     key = {"Idempotency-Key": "k"}
     first, again = ask(api, headers=key), ask(api, headers=key)
     assert first.content == again.content
     assert len(api.jobs.jobs) == 1
-    assert ask(api, headers=key, wish={"bytes": 7}).status_code == 422
+    assert ask(api, headers=key, options={"bytes": 7}).status_code == 422
 
 
 @pytest.mark.parametrize("sent", [True, False])
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["one piece", "parts"])
-def test_what_is_never_submitted_is_forgotten_with_all_its_bytes(
+def test_an_upload_that_is_never_submitted_is_deleted_with_its_bytes(
     api: ApiHarness, song: bytes, sent: bool
 ) -> None:
-    offer = ask(api, song).json()
+    presigned = ask(api, song).json()
     if sent:
-        send(api, offer, song)
+        send(api, presigned, song)
     rescuer = api.rescuer()
     rescuer.run_once(now=time.time() + 1800)
-    assert api.jobs.jobs[offer["upload_id"]].state is JobState.AWAITING_UPLOAD
+    assert api.jobs.jobs[presigned["upload_id"]].state is JobState.AWAITING_UPLOAD
     assert bool(api.audio.objects or api.audio.uploads) == (sent or song is LONG)
     rescuer.run_once(now=time.time() + 3700)
     assert not api.jobs.jobs

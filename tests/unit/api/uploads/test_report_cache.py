@@ -12,7 +12,7 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.errors import Unavailable
-from shared.redis.metrics import metrics_of_change
+from shared.observability.job_metrics import metrics_of_change
 from shared.schemas.webhook_event import job_event
 from tests.support.api_harness import MAX_BYTES, ApiHarness
 from tests.support.factories import make_report
@@ -39,7 +39,7 @@ def analyse(api: ApiHarness, answer: Any, **changes: Any) -> Report:
 
 
 @pytest.mark.parametrize("body", [SONG, LARGE], ids=["small", "in parts"])
-def test_the_same_bytes_are_answered_at_once_and_not_stored(api: ApiHarness, body: bytes) -> None:
+def test_the_same_bytes_get_the_earlier_report_and_are_not_stored(api: ApiHarness, body: bytes) -> None:
     first = send(api, body)
     report = analyse(api, first)
     api.queue.messages.clear()
@@ -61,19 +61,19 @@ def test_the_same_bytes_are_answered_at_once_and_not_stored(api: ApiHarness, bod
     assert api.client.get(first.headers["location"]).json()["cached"] is False
 
 
-def test_a_song_that_is_still_waiting_answers_nothing(api: ApiHarness) -> None:
+def test_a_queued_job_has_no_report_to_reuse(api: ApiHarness) -> None:
     send(api)
     assert send(api).json()["state"] == "queued"
 
 
-def test_another_window_is_analysed_also_where_it_is_named_after_the_file(api: ApiHarness) -> None:
+def test_another_window_is_analyzed_also_if_its_form_field_comes_after_the_file(api: ApiHarness) -> None:
     analyse(api, send(api))
     form: Any = [("file", ("a.flac", SONG, "audio/flac")), ("start_seconds", (None, "30"))]
     assert api.client.post("/v1/jobs", files=form).json()["state"] == "queued"
     assert api.client.post("/v1/jobs", files=form[:1]).json()["cached"] is True
 
 
-def test_keys_never_share_a_report(api: ApiHarness) -> None:
+def test_api_keys_never_share_a_report(api: ApiHarness) -> None:
     mine, other = (api.token(Scope.JOBS_READ, Scope.JOBS_WRITE) for _ in range(2))
     analyse(api, send(api, token=mine))
     assert send(api, token=other).json()["cached"] is False
@@ -81,7 +81,7 @@ def test_keys_never_share_a_report(api: ApiHarness) -> None:
     assert send(api, token=mine).json()["cached"] is True
 
 
-def test_the_anonymous_learn_nothing_of_each_other_but_what_the_bytes_say(api: ApiHarness) -> None:
+def test_anonymous_callers_learn_nothing_about_each_other(api: ApiHarness) -> None:
     first = send(api, params={"filename": "secret name.flac"})
     analyse(api, first)
     again = send(api)
@@ -90,44 +90,48 @@ def test_the_anonymous_learn_nothing_of_each_other_but_what_the_bytes_say(api: A
     assert "secret name" not in again.text
 
 
-def test_a_deleted_job_answers_no_more(api: ApiHarness) -> None:
+def test_the_report_of_a_deleted_job_is_not_reused(api: ApiHarness) -> None:
     first = send(api)
     analyse(api, first)
     assert api.client.delete(first.headers["location"]).status_code == 204
     assert send(api).json()["state"] == "queued"
 
 
-def test_a_report_of_another_version_is_made_anew(api: ApiHarness) -> None:
+def test_the_report_of_another_analysis_version_is_not_reused(api: ApiHarness) -> None:
     analyse(api, send(api), analysis_version="before")
     assert send(api).json()["state"] == "queued"
 
 
-def test_it_can_be_turned_off() -> None:
+def test_the_report_cache_can_be_turned_off() -> None:
     with (api := ApiHarness(reuse_reports=False)).client:
         analyse(api, send(api))
         assert send(api).json()["state"] == "queued"
 
 
-def test_another_window_of_ours_is_another_question() -> None:
-    terms = JobLimits(
-        max_upload_bytes=MAX_BYTES, upload_idle_seconds=5, attempts=3, keep_seconds=60, window_seconds=30
+def test_a_report_of_another_window_length_is_not_reused() -> None:
+    limits = JobLimits(
+        max_upload_bytes=MAX_BYTES,
+        upload_idle_timeout_seconds=5,
+        attempts=3,
+        keep_seconds=60,
+        window_seconds=30,
     )
-    with (api := ApiHarness(terms=terms)).client:
+    with (api := ApiHarness(job_limits=limits)).client:
         analyse(api, send(api))
         assert send(api).json()["state"] == "queued"
 
 
-def test_without_the_index_the_song_is_analysed() -> None:
-    class Away:
+def test_an_upload_is_analyzed_while_the_report_index_is_unavailable() -> None:
+    class UnavailableIndex:
         def find(self, key: str, *, now: float) -> Report | None:
             raise Unavailable("The job store does not answer; try again later.")
 
-    with (api := ApiHarness(report_index=Away())).client:
+    with (api := ApiHarness(report_index=UnavailableIndex())).client:
         analyse(api, send(api))
         assert send(api).json()["state"] == "queued"
 
 
-def test_a_webhook_is_sent_as_for_any_success(api: ApiHarness) -> None:
+def test_a_cached_report_sends_a_webhook_like_any_success(api: ApiHarness) -> None:
     analyse(api, send(api))
     for name in ("query", "form"):
         if name == "query":
@@ -144,7 +148,7 @@ def test_a_webhook_is_sent_as_for_any_success(api: ApiHarness) -> None:
         assert '"cached":true' in event.body
 
 
-def test_a_bad_callback_is_still_refused_and_leaves_nothing(api: ApiHarness) -> None:
+def test_an_invalid_callback_is_refused_also_with_a_cached_report(api: ApiHarness) -> None:
     analyse(api, send(api))
     file: Any = ("file", ("a.flac", SONG, "audio/flac"))
     bad: Any = ("callback_url", (None, "https://127.0.0.1/"))
@@ -154,14 +158,14 @@ def test_a_bad_callback_is_still_refused_and_leaves_nothing(api: ApiHarness) -> 
     assert api.audio.objects == {}
 
 
-def test_the_same_request_again_is_still_the_same_job(api: ApiHarness) -> None:
+def test_a_repeated_request_with_a_cached_report_is_the_same_job(api: ApiHarness) -> None:
     analyse(api, send(api))
     answers = [send(api, headers={"Idempotency-Key": "k"}) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert len(api.jobs.jobs) == 2
 
 
-def test_the_numbers_say_that_nothing_was_analysed(api: ApiHarness) -> None:
+def test_metrics_count_a_cached_report_but_no_analysis(api: ApiHarness) -> None:
     analyse(api, send(api))
     send(api)
     job: Job
@@ -177,5 +181,5 @@ def test_the_numbers_say_that_nothing_was_analysed(api: ApiHarness) -> None:
         "kammerton_job_total_seconds",
         "kammerton_job_total_seconds|sum",
     }
-    counters = [counter for _, counters in counters_of_change(None, job) for counter in counters]
+    counters = [counter for _, counter in counters_of_change(None, job)]
     assert counters == ["count:accepted", "count:cached", "count:succeeded", "verdict:432"]

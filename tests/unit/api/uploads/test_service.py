@@ -10,8 +10,8 @@ import pytest
 
 from api.config import JobLimits
 from api.http.slow_clients import MinRateTimeout
-from api.uploads.buffer_pool import BufferPool
-from api.uploads.receiver import UploadReceiver, UploadTarget
+from api.uploads.receiving.buffer_pool import BufferPool
+from api.uploads.receiving.receiver import UploadReceiver, UploadTarget
 from shared.domain.job import Job
 from shared.errors import Overloaded, Unavailable
 from tests.support.api_harness import MAX_BYTES, ApiHarness
@@ -54,7 +54,7 @@ class Untouchable(MemoryAudioStore):
         (SONG, {"Content-Digest": "sha-256=:nonsense:"}, 400),
     ],
 )
-def test_what_can_be_refused_early_never_touches_storage(
+def test_an_upload_that_is_refused_early_never_touches_storage(
     content: bytes, headers: dict[str, str], status: int
 ) -> None:
     api = ApiHarness(audio=Untouchable())
@@ -64,19 +64,19 @@ def test_what_can_be_refused_early_never_touches_storage(
     assert stays_clean(api)
 
 
-def test_a_refused_size_names_the_limit(api: ApiHarness) -> None:
+def test_the_error_for_a_large_upload_has_the_limit(api: ApiHarness) -> None:
     answer = api.client.post("/v1/jobs", content=SONG, headers={"Content-Length": str(10**12)})
     assert answer.json()["limit_bytes"] == MAX_BYTES
     assert f"{MAX_BYTES:,}" in answer.json()["detail"]
 
 
-def test_what_came_instead_of_sound_is_named(api: ApiHarness) -> None:
+def test_the_error_for_a_file_that_is_not_audio_names_its_format(api: ApiHarness) -> None:
     answer = api.client.post("/v1/jobs", files={"file": ("song.mp3", b"PK\x03\x04" + SONG, "audio/mpeg")})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media")
     assert "ZIP" in answer.json()["detail"]
 
 
-def test_a_true_digest_is_accepted_and_a_false_one_leaves_nothing(api: ApiHarness) -> None:
+def test_a_matching_digest_is_accepted_and_a_wrong_one_stores_nothing(api: ApiHarness) -> None:
     good = api.client.post("/v1/jobs", content=SONG, headers={"Content-Digest": digest_of(SONG)})
     assert good.status_code == 202
     api.client.delete(good.headers["location"])
@@ -87,7 +87,7 @@ def test_a_true_digest_is_accepted_and_a_false_one_leaves_nothing(api: ApiHarnes
         assert stays_clean(api)
 
 
-def test_a_forms_digest_is_of_the_whole_form(api: ApiHarness) -> None:
+def test_the_digest_of_a_form_covers_the_whole_form(api: ApiHarness) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + SONG + b"\r\n--b--\r\n"
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     good = api.client.post("/v1/jobs", content=body, headers=headers | {"Content-Digest": digest_of(body)})
@@ -95,7 +95,7 @@ def test_a_forms_digest_is_of_the_whole_form(api: ApiHarness) -> None:
     assert (good.status_code, bad.status_code) == (202, 400)
 
 
-def test_digests_of_other_kinds_are_not_ours_to_check(api: ApiHarness) -> None:
+def test_digests_of_other_algorithms_are_ignored(api: ApiHarness) -> None:
     headers = {"Content-Digest": f"sha-512=:AAAA:, {digest_of(SONG)}"}
     assert api.client.post("/v1/jobs", content=SONG, headers=headers).status_code == 202
     assert (
@@ -103,7 +103,7 @@ def test_digests_of_other_kinds_are_not_ours_to_check(api: ApiHarness) -> None:
     )
 
 
-def test_an_upload_is_registered_while_it_lasts_and_no_longer(api: ApiHarness) -> None:
+def test_an_upload_is_registered_only_while_it_runs(api: ApiHarness) -> None:
     put = api.audio.put
 
     def put_and_look(key: str, *args: Any, **named: Any) -> None:
@@ -123,16 +123,16 @@ def test_a_job_that_may_have_been_recorded_keeps_its_audio(api: ApiHarness) -> N
         add(job)
         raise Unavailable("The job store does not answer; try again later.")
 
-    def away(job_id: str) -> None:
+    def unavailable(job_id: str) -> None:
         raise Unavailable("The job store does not answer; try again later.")
 
     api.jobs.add = recorded_but_unanswered  # type: ignore[method-assign]
-    api.jobs.remove = away  # type: ignore[method-assign]
+    api.jobs.remove = unavailable  # type: ignore[method-assign]
     assert api.client.post("/v1/jobs", content=SONG).status_code == 503
     assert set(api.jobs.jobs) == set(api.audio.objects)
 
 
-def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(api: ApiHarness) -> None:
+def test_a_part_that_storage_refuses_fails_the_upload_and_leaves_nothing(api: ApiHarness) -> None:
     begin = api.audio.start_upload
 
     def failing(key: str, *, media_type: str) -> Any:
@@ -153,30 +153,30 @@ def test_a_part_that_storage_refuses_ends_the_upload_and_leaves_nothing(api: Api
     assert stays_clean(api)
 
 
-def terms(**changes: Any) -> JobLimits:
+def make_limits(**changes: Any) -> JobLimits:
     fields: dict[str, Any] = {
         "max_upload_bytes": MAX_BYTES,
-        "upload_idle_seconds": 5,
+        "upload_idle_timeout_seconds": 5,
         "attempts": 3,
         "keep_seconds": 60,
     }
     return JobLimits(**fields | changes)
 
 
-def test_without_memory_a_new_upload_is_told_to_come_back_before_its_body_is_asked_for() -> None:
+def test_a_new_upload_without_memory_is_refused_before_its_body_is_read() -> None:
     audio = MemoryAudioStore()
-    limits = terms(upload_wait_seconds=0.01)
+    limits = make_limits(upload_wait_seconds=0.01)
 
     async def scene() -> None:
         pool = BufferPool(audio.part_bytes, part_bytes=audio.part_bytes)
         other = pool.reserve()
         await other.grow(audio.part_bytes, wait_seconds=0)
-        pace = MinRateTimeout(idle_seconds=1, least_bytes_per_second=1)
+        timeout = MinRateTimeout(idle_seconds=1, min_bytes_per_second=1)
         with pytest.raises(Overloaded):
-            async with UploadReceiver(pool, pace, limits):
+            async with UploadReceiver(pool, timeout, limits):
                 raise AssertionError("it was let in")
         other.release()
-        async with UploadReceiver(pool, pace, limits):
+        async with UploadReceiver(pool, timeout, limits):
             assert pool.used_bytes > 0
         assert pool.used_bytes == 0
 
@@ -187,7 +187,7 @@ async def ignore(_: int) -> None:
     pass
 
 
-def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed() -> None:
+def test_more_uploads_than_fit_in_memory_all_finish_within_the_budget() -> None:
     audio = MemoryAudioStore()
     body = b"fLaC" + bytes(2 * audio.part_bytes + 7)
     most_held = 0
@@ -203,8 +203,8 @@ def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed
                 await asyncio.sleep(0)
 
         async def upload(key: str) -> None:
-            pace = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
-            async with UploadReceiver(pool, pace, terms(upload_wait_seconds=60)) as receiver:
+            timeout = MinRateTimeout(idle_seconds=60, min_bytes_per_second=1)
+            async with UploadReceiver(pool, timeout, make_limits(upload_wait_seconds=60)) as receiver:
                 target = UploadTarget(key=key, media_type="audio/flac", audio=audio)
                 async with receiver.store(chunks(), target, ignore) as pending:
                     await pending.commit()
@@ -218,7 +218,7 @@ def test_more_uploads_than_memory_all_get_through_and_the_budget_is_never_passed
     assert audio.part_bytes <= most_held <= 2 * audio.part_bytes
 
 
-def test_what_an_earlier_request_left_is_read_back_within_the_budget() -> None:
+def test_the_remainder_of_an_earlier_request_is_read_within_the_budget() -> None:
     audio = MemoryAudioStore()
     left = bytes(range(256)) * 1000
     held: list[int] = []
@@ -233,8 +233,8 @@ def test_what_an_earlier_request_left_is_read_back_within_the_budget() -> None:
         async def more() -> AsyncIterator[bytes]:
             yield b"more"
 
-        pace = MinRateTimeout(idle_seconds=60, least_bytes_per_second=1)
-        async with UploadReceiver(pool, pace, terms(), offset=len(left)) as receiver:
+        timeout = MinRateTimeout(idle_seconds=60, min_bytes_per_second=1)
+        async with UploadReceiver(pool, timeout, make_limits(), offset=len(left)) as receiver:
             await receiver.prepend(len(left), fill)
             assert [part async for part in receiver.parts(more(), ignore)] == []
             return bytes(receiver.rest)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.config import JobLimits, Limits
+from api.config import JobLimits, RateLimits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from tests.support.api_harness import MAX_BYTES, ApiHarness
@@ -25,7 +25,7 @@ def only_job(api: ApiHarness) -> Any:
     return job
 
 
-def test_an_address_becomes_a_job_without_stored_audio(api: ApiHarness) -> None:
+def test_a_source_url_becomes_a_job_without_stored_audio(api: ApiHarness) -> None:
     answer = submit(api, filename="sub/söng.flac", start_seconds=3, queue="batch")
     assert answer.status_code == 202, answer.text
     job = only_job(api)
@@ -37,7 +37,7 @@ def test_an_address_becomes_a_job_without_stored_audio(api: ApiHarness) -> None:
     assert api.audio.objects == {}
 
 
-def test_views_show_the_server_and_never_path_or_query(api: ApiHarness) -> None:
+def test_views_show_the_server_of_a_source_url_but_not_its_path_or_query(api: ApiHarness) -> None:
     with capture_logs() as logged:
         answer = submit(api)
         read = api.client.get(answer.headers["location"])
@@ -49,7 +49,7 @@ def test_views_show_the_server_and_never_path_or_query(api: ApiHarness) -> None:
     assert logged.events("job_accepted")[0]["source"] == "https://files.example"
 
 
-def test_one_key_does_not_see_what_another_fetches(api: ApiHarness) -> None:
+def test_one_key_does_not_see_the_source_urls_of_another(api: ApiHarness) -> None:
     mine, theirs = (
         {"Authorization": f"Bearer {api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)}"} for _ in range(2)
     )
@@ -59,8 +59,8 @@ def test_one_key_does_not_see_what_another_fetches(api: ApiHarness) -> None:
     assert api.client.post(f"{location}/retry", headers=theirs).status_code == 404
 
 
-def test_what_webhooks_do_not_call_is_not_fetched_from_either() -> None:
-    api = ApiHarness(of_sources=lambda url: str(OUTBOUND.check(url)))
+def test_source_urls_have_the_same_address_rules_as_webhooks() -> None:
+    api = ApiHarness(check_source_url=lambda url: str(OUTBOUND.check(url)))
     with api.client:
         for url in HOSTILE:
             answer = submit(api, url)
@@ -91,7 +91,9 @@ def test_what_webhooks_do_not_call_is_not_fetched_from_either() -> None:
         ({"source_url": ""}, 400),
     ],
 )
-def test_a_bad_wish_gets_a_problem_and_no_record(api: ApiHarness, body: dict[str, Any], status: int) -> None:
+def test_an_invalid_source_url_request_is_refused_and_records_nothing(
+    api: ApiHarness, body: dict[str, Any], status: int
+) -> None:
     answer = api.client.post("/v1/jobs", json=body)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -100,14 +102,14 @@ def test_a_bad_wish_gets_a_problem_and_no_record(api: ApiHarness, body: dict[str
     assert api.queue.messages == {}
 
 
-def test_a_callback_goes_with_an_address(api: ApiHarness) -> None:
+def test_a_source_url_can_have_a_callback(api: ApiHarness) -> None:
     answer = submit(api, callback_url=HOOK, events=["job.failed"])
     callback = only_job(api).callback
     assert (callback.url, callback.events) == (HOOK, ("job.failed",))
     assert answer.json()["callback_secret"] == callback.secret is not None
 
 
-def test_the_query_says_what_the_body_leaves_open(api: ApiHarness) -> None:
+def test_the_query_fills_in_options_that_the_body_leaves_out(api: ApiHarness) -> None:
     query = {"filename": "query.mp3", "queue": "batch", "start_seconds": 7, "callback_url": HOOK}
     assert submit(api, params=query, filename="body.mp3").status_code == 202
     job = only_job(api)
@@ -115,7 +117,7 @@ def test_the_query_says_what_the_body_leaves_open(api: ApiHarness) -> None:
     assert job.callback.url == HOOK
 
 
-def test_a_repeated_request_is_one_job_and_another_one_is_refused(api: ApiHarness) -> None:
+def test_a_repeated_source_url_is_one_job_and_a_different_one_is_refused(api: ApiHarness) -> None:
     key = {"Idempotency-Key": "one"}
     first, again = submit(api, headers=key), submit(api, headers=key)
     assert (first.status_code, again.status_code) == (202, 202)
@@ -125,37 +127,39 @@ def test_a_repeated_request_is_one_job_and_another_one_is_refused(api: ApiHarnes
     assert len(api.jobs.jobs) == 1
 
 
-def test_an_address_counts_against_the_days_bytes_and_the_jobs_that_wait() -> None:
-    terms = JobLimits(
+def test_a_source_url_counts_against_the_daily_bytes_and_the_queued_jobs() -> None:
+    limits = JobLimits(
         max_upload_bytes=MAX_BYTES,
-        upload_idle_seconds=5,
+        upload_idle_timeout_seconds=5,
         attempts=3,
         keep_seconds=60,
         source_counts_as_bytes=1000,
     )
-    api = ApiHarness(limits=Limits(bytes_per_day=2500), terms=terms)
+    api = ApiHarness(rate_limits=RateLimits(bytes_per_day=2500), job_limits=limits)
     with api.client:
         assert [submit(api).status_code for _ in range(3)] == [202, 202, 429]
-    api = ApiHarness(limits=Limits(jobs_queued=2))
+    api = ApiHarness(rate_limits=RateLimits(max_queued_jobs_per_caller=2))
     with api.client:
         assert [submit(api).status_code for _ in range(3)] == [202, 202, 429]
         assert len(api.jobs.jobs) == 2
 
 
-def test_a_canceled_job_forgets_its_address(api: ApiHarness) -> None:
+def test_a_canceled_job_forgets_its_source_url(api: ApiHarness) -> None:
     location = submit(api).headers["location"]
     assert api.client.post(f"{location}/cancel").json()["state"] == "canceled"
     assert only_job(api).source.url is None
     assert api.client.get(location).json()["input"]["source"] == "https://files.example"
 
 
-def make_presigned_upload(api: ApiHarness, **wish: Any) -> str:
-    offer = api.client.post("/v1/uploads", json={"bytes": 8, "media_type": "audio/mpeg", **wish}).json()
-    api.direct.put(offer["requests"][0]["url"], b"ID3 song")
-    return str(offer["upload_id"])
+def make_presigned_upload(api: ApiHarness, **options: Any) -> str:
+    presigned = api.client.post(
+        "/v1/uploads", json={"bytes": 8, "media_type": "audio/mpeg", **options}
+    ).json()
+    api.direct.put(presigned["requests"][0]["url"], b"ID3 song")
+    return str(presigned["upload_id"])
 
 
-def test_an_upload_takes_the_same_wishes_when_it_is_submitted(api: ApiHarness) -> None:
+def test_an_upload_can_be_submitted_again_with_the_same_options_only(api: ApiHarness) -> None:
     upload_id = make_presigned_upload(api, filename="before.mp3", start_seconds=1)
     wishes = {"filename": "after.mp3", "start_seconds": 2, "queue": "batch", "callback_url": HOOK}
     answer = api.client.post("/v1/jobs", json={"upload_id": upload_id, **wishes})
@@ -172,7 +176,7 @@ def test_an_upload_takes_the_same_wishes_when_it_is_submitted(api: ApiHarness) -
     assert only_job(api) == job
 
 
-def test_an_upload_keeps_the_wishes_of_its_offer_where_nothing_else_is_said(api: ApiHarness) -> None:
+def test_an_upload_keeps_the_options_that_its_submission_leaves_out(api: ApiHarness) -> None:
     upload_id = make_presigned_upload(
         api, filename="before.mp3", start_seconds=1, queue="batch", callback_url=HOOK
     )

@@ -23,7 +23,7 @@ def only_job(api: ApiHarness) -> Any:
     return job
 
 
-def test_a_caller_without_a_key_gets_a_secret_for_this_job_once(api: ApiHarness) -> None:
+def test_a_caller_without_a_key_gets_the_jobs_secret_once(api: ApiHarness) -> None:
     answer = submit(api, params={"callback_url": HOOK})
     assert answer.status_code == 202
     secret = answer.json()["callback_secret"]
@@ -41,14 +41,14 @@ def test_two_jobs_have_two_secrets(api: ApiHarness) -> None:
     assert len(secrets) == 2
 
 
-def test_a_key_signs_with_its_own_secret(api: ApiHarness) -> None:
+def test_the_callback_of_an_api_key_is_signed_with_its_secret(api: ApiHarness) -> None:
     token = api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
     answer = submit(api, params={"callback_url": HOOK}, Authorization=f"Bearer {token}")
     assert answer.json()["callback_secret"] is None
     assert only_job(api).callback.secret is None
 
 
-def test_without_a_callback_there_is_none(api: ApiHarness) -> None:
+def test_a_job_has_no_callback_by_default(api: ApiHarness) -> None:
     answer = submit(api)
     assert answer.json()["callback_secret"] is None
     assert only_job(api).callback is None
@@ -58,13 +58,15 @@ def test_without_a_callback_there_is_none(api: ApiHarness) -> None:
 @pytest.mark.parametrize(
     "events", [["job.started,job.failed"], ["job.failed", "job.started"], ["job.failed, job.started", ""]]
 )
-def test_events_are_chosen_in_the_query(api: ApiHarness, events: list[str]) -> None:
+def test_the_query_can_choose_events(api: ApiHarness, events: list[str]) -> None:
     assert submit(api, params={"callback_url": HOOK, "events": events}).status_code == 202
     assert only_job(api).callback.events == ("job.started", "job.failed")
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_form_names_its_callback_before_or_after_the_file(api: ApiHarness, after: bool) -> None:
+def test_the_callback_fields_of_a_form_can_come_before_or_after_the_file(
+    api: ApiHarness, after: bool
+) -> None:
     fields = [("callback_url", (None, HOOK)), ("events", (None, "job.failed"))]
     file = [("file", ("a.mp3", b"ID3 song", "audio/mpeg"))]
     answer = api.client.post("/v1/jobs", files=[*file, *fields] if after else [*fields, *file])
@@ -89,7 +91,7 @@ def test_a_form_names_its_callback_before_or_after_the_file(api: ApiHarness, aft
     ],
 )
 @pytest.mark.parametrize("as_form", [False, True])
-def test_a_callback_that_can_not_be_is_refused_and_nothing_is_stored(
+def test_an_invalid_callback_is_refused_and_nothing_is_stored(
     api: ApiHarness, params: dict[str, Any], as_form: bool
 ) -> None:
     if as_form:
@@ -107,7 +109,7 @@ def test_a_callback_that_can_not_be_is_refused_and_nothing_is_stored(
     assert api.audio.objects == {}
 
 
-def test_the_job_shows_every_attempt_but_neither_address_nor_answer(api: ApiHarness) -> None:
+def test_a_job_shows_every_attempt_but_no_address_or_response(api: ApiHarness) -> None:
     location = submit(api, params={"callback_url": HOOK}).headers["location"]
     attempt = Attempt(
         at=5.0, milliseconds=84, status=503, error="It answered 503.", response="internal words"
@@ -118,22 +120,22 @@ def test_the_job_shows_every_attempt_but_neither_address_nor_answer(api: ApiHarn
     (delivery,) = answer.json()["deliveries"]
     assert delivery["to"] == "https://hooks.example"
     assert delivery["state"] == "pending"
-    assert delivery["next_attempt_at"] == "1970-01-01T00:00:10Z"
+    assert delivery["next_attempt_at"] == "1970-01-01T00:00:10.000Z"
     assert delivery["attempts"] == [
-        {"at": "1970-01-01T00:00:05Z", "milliseconds": 84, "status": 503, "error": "It answered 503."}
+        {"at": "1970-01-01T00:00:05.000Z", "milliseconds": 84, "status": 503, "error": "It answered 503."}
     ]
     assert "secret words" not in answer.text
     assert "t0psecret" not in answer.text
 
 
-def test_an_attempt_changes_the_etag_of_the_job(api: ApiHarness) -> None:
+def test_a_delivery_attempt_changes_the_etag_of_its_job(api: ApiHarness) -> None:
     location = submit(api, params={"callback_url": HOOK}).headers["location"]
     before = api.client.get(location).headers["etag"]
     api.deliveries.add(make_delivery(job_id=location.rpartition("/")[2]))
     assert api.client.get(location, headers={"If-None-Match": before}).status_code == 200
 
 
-def test_whoever_has_the_job_can_send_its_webhook_again(api: ApiHarness) -> None:
+def test_a_caller_who_may_change_a_job_can_redeliver_its_webhook(api: ApiHarness) -> None:
     location = submit(api, params={"callback_url": HOOK}).headers["location"]
     done = make_delivery(job_id=location.rpartition("/")[2], state="failed", due_at=None)
     api.deliveries.add(done)
@@ -143,7 +145,7 @@ def test_whoever_has_the_job_can_send_its_webhook_again(api: ApiHarness) -> None
     assert api.deliveries.get(done.id).due_at is not None
 
 
-def test_a_delivery_of_another_job_can_not_be_sent_again_by_this_one(api: ApiHarness) -> None:
+def test_a_delivery_cannot_be_redelivered_through_another_job(api: ApiHarness) -> None:
     location = submit(api, params={"callback_url": HOOK}).headers["location"]
     api.deliveries.add(make_delivery(job_id="another"))
     answer = api.client.post(f"{location}/deliveries/msg_1/redeliver")
@@ -155,32 +157,32 @@ def test_a_delivery_of_another_job_can_not_be_sent_again_by_this_one(api: ApiHar
     assert foreign.status_code == 404
 
 
-def test_what_is_being_sent_can_not_be_sent_again(api: ApiHarness) -> None:
+def test_a_delivery_that_is_being_sent_cannot_be_redelivered(api: ApiHarness) -> None:
     location = submit(api, params={"callback_url": HOOK}).headers["location"]
     api.deliveries.add(make_delivery(job_id=location.rpartition("/")[2], leased=True))
     assert api.client.post(f"{location}/deliveries/msg_1/redeliver").status_code == 409
 
 
-def test_a_direct_upload_names_its_callback_when_it_is_asked_for(api: ApiHarness) -> None:
-    wish = {"bytes": 11, "media_type": "audio/mpeg", "callback_url": HOOK, "events": ["job.failed"]}
-    offer = api.client.post("/v1/uploads", json=wish).json()
+def test_a_presigned_upload_can_have_a_callback(api: ApiHarness) -> None:
+    options = {"bytes": 11, "media_type": "audio/mpeg", "callback_url": HOOK, "events": ["job.failed"]}
+    presigned = api.client.post("/v1/uploads", json=options).json()
     callback = only_job(api).callback
     assert (callback.url, callback.events) == (HOOK, ("job.failed",))
-    assert offer["callback_secret"] == callback.secret
-    api.direct.put(offer["requests"][0]["url"], b"ID3 song...")
-    submitted = api.client.post("/v1/jobs", json={"upload_id": offer["upload_id"]})
+    assert presigned["callback_secret"] == callback.secret
+    api.direct.put(presigned["requests"][0]["url"], b"ID3 song...")
+    submitted = api.client.post("/v1/jobs", json={"upload_id": presigned["upload_id"]})
     assert submitted.status_code == 202, submitted.text
     assert submitted.json()["callback_secret"] is None
 
 
-def test_a_direct_upload_with_a_callback_that_can_not_be_is_refused(api: ApiHarness) -> None:
-    wish = {"bytes": 11, "callback_url": "https://169.254.169.254/"}
-    answer = api.client.post("/v1/uploads", json=wish)
+def test_a_presigned_upload_with_an_invalid_callback_is_refused(api: ApiHarness) -> None:
+    options = {"bytes": 11, "callback_url": "https://169.254.169.254/"}
+    answer = api.client.post("/v1/uploads", json=options)
     assert (answer.status_code, answer.json()["code"]) == (400, "address_refused")
     assert api.jobs.jobs == {}
 
 
-def test_a_repeated_request_gets_the_same_secret_and_another_callback_is_another_request(
+def test_a_repeated_request_gets_the_same_secret_and_another_callback_is_refused(
     api: ApiHarness,
 ) -> None:
     form: list[Any] = [("file", ("a.mp3", b"ID3 song", "audio/mpeg")), ("callback_url", (None, HOOK))]
@@ -193,7 +195,7 @@ def test_a_repeated_request_gets_the_same_secret_and_another_callback_is_another
     assert len(api.jobs.jobs) == 1
 
 
-def test_a_deleted_job_takes_its_webhooks_with_it(api: ApiHarness) -> None:
+def test_deleting_a_job_deletes_its_deliveries(api: ApiHarness) -> None:
     location = submit(api, params={"callback_url": HOOK}).headers["location"]
     api.deliveries.add(make_delivery(job_id=location.rpartition("/")[2]))
     assert api.client.delete(location).status_code == 204

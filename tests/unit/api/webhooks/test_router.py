@@ -37,7 +37,7 @@ def ask(api: ApiHarness) -> Client:
 
 
 @pytest.fixture
-def stranger(api: ApiHarness) -> Client:
+def other_key(api: ApiHarness) -> Client:
     return Client(api, api.token(Scope.JOBS_READ, Scope.JOBS_WRITE))
 
 
@@ -47,7 +47,7 @@ def registered(ask: Client, **changes: Any) -> str:
     return str(answer.json()["id"])
 
 
-def test_an_address_is_registered_listed_changed_and_deleted(ask: Client) -> None:
+def test_an_endpoint_can_be_registered_listed_updated_and_deleted(ask: Client) -> None:
     answer = ask("POST", "", json={"url": "https://HOOKS.example/songs", "description": "  the  shop "})
     made = answer.json()
     assert answer.headers["location"] == f"/v1/webhooks/{made['id']}"
@@ -68,7 +68,7 @@ def test_an_address_is_registered_listed_changed_and_deleted(ask: Client) -> Non
     assert ask("GET", f"/{made['id']}").status_code == 404
 
 
-def test_a_disabled_address_is_enabled_again_by_hand(ask: Client) -> None:
+def test_a_disabled_endpoint_can_be_enabled_again(ask: Client) -> None:
     made = registered(ask)
     disabled = ask("PATCH", f"/{made}", json={"enabled": False}).json()
     assert disabled["disabled_why"] == "It was disabled by hand."
@@ -87,7 +87,7 @@ def test_a_disabled_address_is_enabled_again_by_hand(ask: Client) -> None:
         ({"url": HOOK, "events": "job.failed"}, 422),
     ],
 )
-def test_what_can_not_be_registered_is_a_problem(ask: Client, body: dict[str, Any], status: int) -> None:
+def test_an_invalid_endpoint_is_refused(ask: Client, body: dict[str, Any], status: int) -> None:
     answer = ask("POST", "", json=body)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -97,7 +97,7 @@ def test_what_can_not_be_registered_is_a_problem(ask: Client, body: dict[str, An
         assert ask("PATCH", f"/{made}", json=body).status_code == status
 
 
-def test_a_key_has_a_bounded_number_of_addresses(ask: Client) -> None:
+def test_an_api_key_has_a_limited_number_of_endpoints(ask: Client) -> None:
     for _ in range(20):
         registered(ask)
     assert ask("POST", "", json={"url": HOOK}).status_code == 409
@@ -119,7 +119,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES)
-def test_a_caller_without_a_key_is_told_to_send_one(
+def test_webhooks_need_an_api_key(
     api: ApiHarness, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     answer = api.client.request(method, f"/v1/webhooks{path}", json=body)
@@ -130,24 +130,24 @@ def test_a_caller_without_a_key_is_told_to_send_one(
 @pytest.mark.parametrize(
     ("method", "path", "body"), [route for route in ROUTES if "ep_1" in route[1] or "msg_1" in route[1]]
 )
-def test_another_keys_webhooks_do_not_exist(
-    ask: Client, stranger: Client, method: str, path: str, body: dict[str, Any] | None
+def test_the_webhooks_of_another_key_are_not_found(
+    ask: Client, other_key: Client, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     made = registered(ask)
     ask.api.deliveries.add(make_delivery(owner=ask.key_id, endpoint_id=made))
-    assert stranger(method, path.replace("ep_1", made), json=body).status_code == 404
-    assert stranger("GET", "/deliveries", params={"endpoint_id": made}).status_code == 404
-    assert stranger("GET", "/deliveries").json() == {"deliveries": []}
+    assert other_key(method, path.replace("ep_1", made), json=body).status_code == 404
+    assert other_key("GET", "/deliveries", params={"endpoint_id": made}).status_code == 404
+    assert other_key("GET", "/deliveries").json() == {"deliveries": []}
     since = {"since": "1970-01-01T00:00:00Z", "endpoint_id": made}
-    assert stranger("POST", "/redeliver", json=since).status_code == 404
+    assert other_key("POST", "/redeliver", json=since).status_code == 404
     assert ask("GET", f"/{made}").status_code == 200
 
 
-def test_a_key_has_its_own_secret_and_rotates_it_with_an_overlap(ask: Client, stranger: Client) -> None:
+def test_an_api_key_can_rotate_its_secret_with_an_overlap(ask: Client, other_key: Client) -> None:
     first = ask("GET", "/secret")
     assert first.headers["cache-control"] == "no-store"
     assert ask("GET", "/secret").json() == first.json()
-    assert stranger("GET", "/secret").json()["secret"] != first.json()["secret"]
+    assert other_key("GET", "/secret").json()["secret"] != first.json()["secret"]
     second = ask("POST", "/secret/rotate", json={"overlap_seconds": 60}).json()
     assert second["secret"] != first.json()["secret"]
     assert len(second["old"]) == 1
@@ -158,7 +158,7 @@ def test_a_key_has_its_own_secret_and_rotates_it_with_an_overlap(ask: Client, st
     assert ask.api.endpoints.secrets(ask.key_id).current == third["secret"]
 
 
-def test_a_key_that_may_only_read_rotates_nothing(api: ApiHarness) -> None:
+def test_a_key_with_read_scope_cannot_rotate_the_secret(api: ApiHarness) -> None:
     reader = Client(api, api.token(Scope.JOBS_READ))
     assert reader("GET", "/secret").status_code == 200
     assert reader("POST", "/secret/rotate").status_code == 403
@@ -176,7 +176,7 @@ def test_a_test_event_is_due_at_once(ask: Client) -> None:
     assert delivery.due_at == delivery.created_at
 
 
-def test_the_log_shows_the_owner_every_attempt_with_the_public_receivers_words(ask: Client) -> None:
+def test_the_owner_sees_every_attempt_with_the_response_of_public_receivers(ask: Client) -> None:
     made = registered(ask)
     public = Attempt(at=5.0, milliseconds=84, status=500, error="It answered 500.", response="words")
     internal = Attempt(at=6.0, milliseconds=8, status=500, response="internal words", is_internal=True)
@@ -195,7 +195,7 @@ def test_the_log_shows_the_owner_every_attempt_with_the_public_receivers_words(a
     assert [one["id"] for one in late] == ["msg_2"]
 
 
-def test_one_delivery_is_sent_again_under_its_id(ask: Client) -> None:
+def test_a_redelivery_keeps_its_id(ask: Client) -> None:
     made = registered(ask)
     done = make_delivery(
         owner=ask.key_id, endpoint_id=made, state=DeliveryState.DELIVERED, due_at=None, tries=3
@@ -207,7 +207,7 @@ def test_one_delivery_is_sent_again_under_its_id(ask: Client) -> None:
     assert ask.api.deliveries.get(done.id).tries == 0
 
 
-def test_all_that_failed_since_a_time_is_sent_again(ask: Client) -> None:
+def test_all_deliveries_that_failed_since_a_time_can_be_redelivered(ask: Client) -> None:
     made = registered(ask)
     for number, state in ((1, "failed"), (2, "failed"), (3, "delivered"), (4, "failed")):
         ask.api.deliveries.add(

@@ -24,7 +24,7 @@ def test_percentiles_are_right_to_five_percent() -> None:
     assert found.p99 == pytest.approx(values[4949], rel=0.05)
 
 
-def test_the_smallest_and_the_impossible_fall_into_the_first_bin() -> None:
+def test_values_below_the_unit_fall_into_the_first_bin() -> None:
     assert bin_of("waiting", 0.0) == bin_of("waiting", -3.0) == 0
 
 
@@ -32,14 +32,14 @@ def test_a_lost_attempt_that_starts_again_counts_as_both() -> None:
     queued = make_job(queued_at=0.0)
     running: Job = queued.start(worker="w", now=10.0, lease_seconds=5)
     again: Job = running.start(worker="v", now=20.0, lease_seconds=5)
-    counted = [names for _, names in counters_of_change(running, again)]
-    assert [names[0] for names in counted] == ["count:requeued", "count:started"]
+    counted = [name for _, name in counters_of_change(running, again)]
+    assert counted == ["count:requeued", "count:started", "waiting:0"]
 
 
-def test_nothing_measured_has_no_percentiles() -> None:
+def test_no_measurements_have_no_percentiles() -> None:
     assert quantiles("memory", {}) is None
 
 
-def test_a_change_without_a_new_line_is_no_news() -> None:
+def test_a_change_without_a_transition_counts_nothing() -> None:
     done: Job = make_job().start(worker="w", now=1.0, lease_seconds=5).succeed(1, make_report(), now=2.0)
     assert counters_of_change(done, done.mark_audio_deleted()) == []

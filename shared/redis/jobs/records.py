@@ -1,0 +1,87 @@
+"""How jobs are recorded in Redis. Pure.
+
+job:{id}       hash: version, record (JSON without the report), report (JSON)
+transitions    stream of state changes
+queues         set of queue names
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from shared.domain.job import Job
+from shared.domain.report import Report
+from shared.errors import NotFound
+from shared.redis.jobs.indexes import index_entries
+from shared.redis.transactions import Change
+
+_MAX_UPDATES = 10_000
+
+_JOB = TypeAdapter(Job)
+_REPORT = TypeAdapter(Report)
+
+Follower = Callable[[Job | None, Job], list[list[str]]]
+"""From a job before and after a change to Redis commands (full key names) that run in the same transaction.
+Pure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecords:
+    """Turns changes of jobs into Redis commands."""
+
+    prefix: str
+    followers: Sequence[Follower] = ()
+
+    def name(self, job_id: str) -> str:
+        """The key of a job's record."""
+        return f"{self.prefix}job:{job_id}"
+
+    def changed(self, old: Job | None, new: Job) -> Change:
+        """Write a new or changed job."""
+        name = self.name(new.id)
+        commands: list[list[Any]] = [["HSET", name, "version", str(new.version), "record", dump_job(new)]]
+        if new.report is None:
+            commands.append(["HDEL", name, "report"])
+        elif old is None or new.report != old.report:
+            commands.append(["HSET", name, "report", _REPORT.dump_json(new.report).decode()])
+        before = index_entries(old) if old else {}
+        after = index_entries(new)
+        commands += [["ZREM", self.prefix + entry[0], entry[1]] for entry in before if entry not in after]
+        commands += [
+            ["ZADD", self.prefix + entry[0], repr(score), entry[1]]
+            for entry, score in after.items()
+            if before.get(entry) != score
+        ]
+        if old is None or new.state is not old.state or new.cancel_requested != old.cancel_requested:
+            commands.append(self._update(new.id, new.state))
+        if old is None or old.queue != new.queue:
+            commands.append(["SADD", self.prefix + "queues", new.queue])
+        for follower in self.followers:
+            commands += follower(old, new)
+        return Change(versions={name: str(old.version) if old else ""}, commands=commands)
+
+    def removed(self, job: Job) -> Change:
+        """Delete a job."""
+        commands = [["DEL", self.name(job.id)]]
+        commands += [["ZREM", self.prefix + index, member] for index, member in index_entries(job)]
+        commands.append(self._update(job.id, "removed"))
+        return Change(versions={self.name(job.id): str(job.version)}, commands=commands)
+
+    def _update(self, job_id: str, state: str) -> list[str]:
+        stream = self.prefix + "transitions"
+        return ["XADD", stream, "MAXLEN", "~", str(_MAX_UPDATES), "*", "id", job_id, "state", state]
+
+
+def dump_job(job: Job) -> str:
+    """The JSON of a job without its report."""
+    return _JOB.dump_json(replace(job, report=None)).decode()
+
+
+def parse_job(record: str | None, report: str | None = None) -> Job:
+    """The job of a record. Raises NotFound if there is none."""
+    if record is None:
+        raise NotFound("The job does not exist. It may have expired.")
+    job = _JOB.validate_json(record)
+    return replace(job, report=_REPORT.validate_json(report)) if report else job

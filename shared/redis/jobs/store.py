@@ -1,0 +1,181 @@
+"""JobStore in Redis: one hash for each job, sorted sets as indexes, one script for every change.
+
+shared/redis/jobs/records.py and shared/redis/batch_records.py say what a change writes.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, cast
+
+import redis
+
+from shared.domain.job import Job
+from shared.errors import Conflict, NotFound
+from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery
+from shared.redis.cursors import format_cursor, parse_cursor
+from shared.redis.jobs.indexes import index_for
+from shared.redis.jobs.records import Follower, JobRecords, parse_job
+from shared.redis.transactions import (
+    Change,
+    ChangeApplier,
+    next_version,
+    retry_until_written,
+    translate_errors,
+)
+
+_SCAN_BATCH = 200
+_MAX_SCANNED = 5000
+_EXTRA = 5
+"""Entries read beyond a page's end: jobs created at the cursor's own time come again."""
+
+Companion = Callable[[Job | None, Job | None], Change | None]
+"""From a job before and after a change (None: it is removed) to a change of another record in the same
+transaction. It may read, and is called again if another writer was faster."""
+
+
+class RedisJobStore:
+    """The record of every job."""
+
+    def __init__(
+        self,
+        client: "redis.Redis",
+        *,
+        prefix: str,
+        followers: Sequence[Follower] = (),
+        companions: Sequence[Companion] = (),
+    ) -> None:
+        self._client = client
+        self._prefix = prefix
+        self.records = JobRecords(prefix=prefix, followers=followers)
+        self._companions = companions
+        self._applier = ChangeApplier(client)
+
+    def add(self, job: Job) -> None:
+        """Record a new job. Raises Conflict if its id is taken."""
+        if not self._save(None, replace(job, version=1)):
+            raise Conflict("A job with this id already exists.")
+
+    def get(self, job_id: str) -> Job:
+        """The job as it is now. Raises NotFound."""
+        with translate_errors():
+            record, report = cast(
+                list[str | None], self._client.hmget(self.records.name(job_id), "record", "report")
+            )
+        return parse_job(record, report)
+
+    def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
+        """Apply a pure step atomically, again if another writer was faster."""
+
+        def write() -> Job | None:
+            old = self.get(job_id)
+            new = next_version(old, step(old))
+            return new if new is old or self._save(old, new) else None
+
+        return retry_until_written("The job", write)
+
+    def remove(self, job_id: str) -> None:
+        """Delete the job if it exists."""
+
+        def write() -> Job | None:
+            job = self.get(job_id)
+            return job if self._apply(self.records.removed(job), job, None) else None
+
+        with suppress(NotFound):
+            retry_until_written("The job", write)
+
+    def page(self, query: JobQuery) -> JobPage:
+        """A page of jobs, newest first. A page may be short although more follow: then it has a cursor."""
+        found: list[Job] = []
+        cursor = query.cursor
+        for _ in range(_MAX_SCANNED // _SCAN_BATCH):
+            batch = self._read_batch(query, cursor)
+            for job in batch:
+                cursor = format_cursor(job.created_at, job.id)
+                if query.matches(job):
+                    found.append(job)
+                    if len(found) == query.limit:
+                        return JobPage(jobs=tuple(found), cursor=cursor)
+            if len(batch) == 0:
+                return JobPage(jobs=tuple(found), cursor=None)
+        return JobPage(jobs=tuple(found), cursor=cursor)
+
+    def due_work(self, *, now: float, limit: int) -> DueWork:
+        """The ids of jobs that maintenance must look at, by *now*."""
+        with translate_errors():
+            queues = cast(set[str], self._client.smembers(self._prefix + "queues"))
+            indexes = ["leases", "unwanted", "expiry", *(f"due:{queue}" for queue in sorted(queues))]
+            with self._client.pipeline(transaction=False) as pipe:
+                for index in indexes:
+                    pipe.zrange(self._prefix + index, "-inf", now, byscore=True, offset=0, num=limit)
+                leases, unwanted, expiry, *due = pipe.execute()
+        return DueWork(
+            lease_expired=tuple(leases),
+            queued_due=tuple(job_id for queue in due for job_id in queue),
+            audio_to_delete=tuple(unwanted),
+            expired=tuple(expiry),
+        )
+
+    def queue_position(self, job: Job) -> int | None:
+        """How many jobs are before a queued job in its queue."""
+        with translate_errors():
+            rank = self._client.zrank(self._prefix + f"waiting:{job.queue}", job.id)
+        return None if rank is None else int(cast(int, rank))
+
+    def backlog(self, queue: str) -> Backlog:
+        """How many jobs wait in a queue, and since when."""
+        name = self._prefix + f"waiting:{queue}"
+        with translate_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.zcard(name)
+            pipe.zrange(name, 0, 0, withscores=True)
+            waiting, oldest = pipe.execute()
+        return Backlog(queue=queue, waiting=waiting, oldest_queued_at=oldest[0][1] if oldest else None)
+
+    def check(self) -> None:
+        """Raise Unavailable unless Redis answers."""
+        with translate_errors():
+            self._client.ping()
+
+    def _save(self, old: Job | None, new: Job) -> bool:
+        return self._apply(self.records.changed(old, new), old, new)
+
+    def _apply(self, change: Change, old: Job | None, new: Job | None) -> bool:
+        for companion in self._companions:
+            other = companion(old, new)
+            change = change if other is None else change.merge(other)
+        return self._applier.apply(change)
+
+    def _read_batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
+        """The next jobs of the narrowest index, strictly after the cursor."""
+        name, exact = index_for(query)
+        newest: float | str = query.created_before if query.created_before is not None else "+inf"
+        after: tuple[float, str] | None = None
+        if cursor is not None:
+            after = parse_cursor(cursor)
+            newest = after[0]
+        oldest = query.created_after if query.created_after is not None else "-inf"
+        skip = 0
+        while True:
+            with translate_errors():
+                rows: Any = self._client.zrange(
+                    self._prefix + name,
+                    newest,
+                    oldest,
+                    desc=True,
+                    byscore=True,
+                    withscores=True,
+                    offset=skip,
+                    num=min(_SCAN_BATCH, query.limit + _EXTRA) if exact else _SCAN_BATCH,
+                )
+            fresh = [job_id for job_id, score in rows if after is None or (score, job_id) < after]
+            jobs = self._read(fresh)
+            if jobs or not rows:
+                return jobs
+            skip += len(rows)
+
+    def _read(self, job_ids: list[str]) -> list[Job]:
+        with translate_errors(), self._client.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hget(self.records.name(job_id), "record")
+            records = pipe.execute()
+        return [parse_job(record) for record in records if record is not None]

@@ -1,0 +1,62 @@
+"""Private interfaces of libraries that we use. Their versions have upper bounds in pyproject.toml.
+
+When you raise a bound and a test here fails, look for the public way first.
+"""
+
+import inspect
+import tomllib
+from pathlib import Path
+
+import pytest
+import urllib3
+from botocore.response import StreamingBody
+from fastapi import APIRouter, FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.http.connection import Connection
+
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+@pytest.mark.parametrize("name", ["boto3", "fastapi", "uvicorn[standard]"])
+def test_libraries_whose_private_interfaces_we_use_have_upper_bounds(name: str) -> None:
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    requirements = project["dependencies"] + project["optional-dependencies"]["api"]
+    (requirement,) = [line for line in requirements if line.startswith(f"{name}>=")]
+    assert ",<" in requirement
+
+
+def test_uvicorn_has_the_protocol_that_api_http_connection_extends() -> None:
+    overridden = {name for name, _ in inspect.getmembers(Connection, inspect.isfunction)} & vars(
+        Connection
+    ).keys()
+    theirs = {name for name in overridden if not name.startswith("_")}
+    assert theirs == {
+        "connection_made",
+        "connection_lost",
+        "data_received",
+        "on_message_begin",
+        "on_headers_complete",
+        "on_body",
+        "on_message_complete",
+        "on_response_complete",
+        "pause_writing",
+        "resume_writing",
+        "send_400_response",
+    }
+    assert {name for name in theirs if not hasattr(HttpToolsProtocol, name)} == set()
+    source = inspect.getsource(HttpToolsProtocol)
+    assert {name for name in ("self.cycle", "self.transport", "self.loop") if name not in source} == set()
+
+
+def test_fastapi_names_the_router_that_a_route_was_included_from() -> None:
+    router = APIRouter()
+    router.add_api_route("/x", lambda: None)
+    app = FastAPI()
+    app.include_router(router)
+    assert [route for route in app.routes if getattr(route, "original_router", None) is router]
+
+
+def test_botocore_streams_over_urllib3_which_reads_what_has_arrived() -> None:
+    assert "_raw_stream" in inspect.getsource(StreamingBody.__init__)
+    assert callable(urllib3.HTTPResponse.read1)

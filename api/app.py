@@ -155,4 +155,4 @@ def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, backgrou
         min_bytes_per_second=config.job_limits.upload_min_bytes_per_second,
     )
     add_http_middleware(app, config.http)
-    app.add_middleware(RequestLog, tally=background.metrics_recorder.tally, traces=background.traces)
+    app.add_middleware(RequestLog, buffer=background.metrics_recorder.buffer, traces=background.traces)

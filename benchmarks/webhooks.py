@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from shared.domain.job import Callback
+from shared.domain.job_fields import Callback
 from shared.domain.webhook import new_secret
 from shared.redis.client import connect_redis
 from shared.redis.jobs.store import RedisJobStore

@@ -9,7 +9,8 @@ from dataclasses import replace
 import psutil
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhook import EventType

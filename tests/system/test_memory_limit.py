@@ -15,7 +15,8 @@ import pytest
 
 from local.lifeline import Lifeline
 from local.processes import Command
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.services import Services, connect
 from shared.settings import read_settings
 from tests.support.audio_files import audio_file

@@ -18,7 +18,8 @@ import pytest
 
 from local.ports import Ports
 from shared.domain.api_key import Scope
-from shared.domain.job import Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, LeaseLost, NotFound
 from shared.ports.jobs import JobQuery

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Mount
 
 from api.admin import api as admin_api
 from shared.domain.api_key import Scope
-from shared.domain.job import AudioInput, Problem
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.ports.uploads import TusUpload
 from shared.ports.workers import WorkerInfo

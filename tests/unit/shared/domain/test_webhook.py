@@ -9,7 +9,8 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.webhook import (
     DEFAULT_EVENTS,
     EventType,
@@ -155,7 +156,7 @@ def test_an_event_shows_the_job_as_the_api_does() -> None:
     assert body == {
         "type": "job.succeeded",
         "version": "1",
-        "timestamp": "1970-01-01T00:00:03.250000Z",
+        "timestamp": "1970-01-01T00:00:03.250Z",
         "data": data,
     }
     assert body["data"]["report"]["verdict"] == "432"

@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
 from shared.errors import Crashed, SourceRefused, SourceUnavailable, TooComplex, Unavailable, Undecodable

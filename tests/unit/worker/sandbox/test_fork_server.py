@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,6 +176,16 @@ def test_no_secret_of_the_worker_is_in_the_memory_of_a_child(monkeypatch: pytest
     assert secret.encode() in memory_of(os.getpid())
     assert len(held) == 3
     assert found == {"secret": False, "control": True}
+
+
+def test_a_worker_loads_no_decoder() -> None:
+    script = (
+        "import sys, worker.jobs.run_attempt, worker.jobs.sandboxed_analysis, worker.remote.audio_file\n"
+        "import worker.health.heartbeat, worker.sandbox.fork_client, worker.trace_spans\n"
+        "print({'av', 'librosa', 'numpy', 'scipy', 'soundfile'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from api.http.security_headers import add_http_middleware
 from api.http.slow_clients import BodyTimeout
 from api.http.templating import assets
 from api.jobs.events import events_router
+from api.jobs.reader import JobReader
 from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.updates import close_on_signals
 from api.metrics import SharedMetricsCollector, metrics_router
@@ -105,19 +106,20 @@ def _new_app(services: ApiServices, *, sessions: Sessions, background: Backgroun
 def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     uploads, webhooks, updates = services.uploads, services.webhooks, services.updates
     direct = uploads.direct
-    yield submit_router(direct, presigned=uploads.presigned, source_urls=uploads.source_urls)
-    yield jobs_router(
+    reader = JobReader(
         jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=services.wait_estimate
     )
+    yield submit_router(direct, presigned=uploads.presigned, source_urls=uploads.source_urls, reader=reader)
+    yield jobs_router(reader)
     yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(uploads.tus, idempotency=direct.idempotency)
     yield events_router(jobs=stores.jobs, updates=updates)
     yield job_actions_router(services.actions)
-    reader = BatchReader(
+    batch_reader = BatchReader(
         pool=direct.pool, new_timeout=direct.new_timeout, wait_seconds=direct.limits.upload_wait_seconds
     )
-    yield batches_router(services.batches, reader=reader)
+    yield batches_router(services.batches, reader=batch_reader)
 
 
 def _page_routers(stores: Stores, config: ApiConfig) -> Iterator[APIRouter]:
@@ -156,4 +158,4 @@ def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, backgrou
         min_bytes_per_second=config.job_limits.upload_min_bytes_per_second,
     )
     add_http_middleware(app, config.http)
-    app.add_middleware(RequestLog, tally=background.metrics_recorder.tally, traces=background.traces)
+    app.add_middleware(RequestLog, buffer=background.metrics_recorder.buffer, traces=background.traces)

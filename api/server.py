@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
         http=Connection,
         ws="none",
         proxy_headers=False,  # api.headers believes those that KAMMERTON_TRUSTED_PROXIES names, and no others
-        access_log=False,  # api.request_log tells of requests, without their query strings
+        access_log=False,  # RequestLog logs requests without their query strings
     )
 
 

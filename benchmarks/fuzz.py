@@ -72,7 +72,7 @@ def fuzz(kind: str, *, seed: int, count: int) -> tuple[Counter[str], list[str]]:
                 run(kind, seed=seed, numbers=range(n, n + 1), limits=SINGLE_FILE_LIMITS) for n in numbers
             ]
         for number, outcome in zip(numbers, outcomes, strict=False):
-            if isinstance(outcome.problem, Unanalysable):
+            if isinstance(outcome.problem, Unanalysable) and "SIG" not in outcome.detail:
                 ends[f"{outcome.problem.code} (stopped)"] += 1
             elif outcome.answer is None:
                 ends["CRASH"] += 1

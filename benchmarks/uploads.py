@@ -139,7 +139,7 @@ def stalled(api: Api) -> None:
         seconds = time.perf_counter() - began
     stop.set()
     good = statuses.count(202)
-    print(f"20 honest clients beside 200 that stall: {good} of 20 succeeded, {seconds:.1f} s,", end=" ")
+    print(f"20 honest clients next to 200 that stall: {good} of 20 succeeded, {seconds:.1f} s,", end=" ")
     print(f"memory +{rise[0] / MIB:.1f} MiB")
     assert good == 20
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from shared.domain.job import Callback
+from shared.domain.job_fields import Callback
 from shared.domain.webhook import new_secret
 from shared.redis.client import connect_redis
 from shared.redis.jobs.store import RedisJobStore
@@ -32,17 +32,17 @@ APART_SECONDS = 0.02
 
 def main() -> None:
     """Print one line for each round, and the ratio of the medians."""
-    alone, beside = [], []
+    alone, mixed = [], []
     for _ in range(ROUNDS):
         alone += round_of(bad=False)
-        beside += round_of(bad=True)
-    for name, delays in (("alone", alone), ("beside bad ones", beside)):
+        mixed += round_of(bad=True)
+    for name, delays in (("alone", alone), ("next to bad ones", mixed)):
         print(
             f"{name:>16}: median {1000 * statistics.median(delays):.0f} ms, worst {1000 * max(delays):.0f} ms"
         )
     print(
-        f"ratio of medians {statistics.median(beside) / statistics.median(alone):.2f},"
-        f" of the worst {max(beside) / max(alone):.2f}"
+        f"ratio of medians {statistics.median(mixed) / statistics.median(alone):.2f},"
+        f" of the worst {max(mixed) / max(alone):.2f}"
     )
 
 
@@ -95,7 +95,7 @@ def wait_for(receivers: list[WebhookReceiver], *, requests: int) -> None:
 
 
 def byte_by_byte(connected: Any) -> None:
-    """Answer for ever."""
+    """Answer forever."""
     connected.recv(65536)
     with contextlib.suppress(OSError):
         trickle(connected)

@@ -6,7 +6,7 @@ import click
 
 from cli.recordings import Recording
 from cli.result import Result
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from shared.errors import KammertonError
 from worker.analyze_files import analyze_file, prepare, record_of
 from worker.plot import plot as draw

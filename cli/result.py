@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from shared.domain.report import Report
 
 

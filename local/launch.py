@@ -52,6 +52,9 @@ LOCAL_DEFAULTS = {
 }
 """Settings that suit a machine with one user. The environment overrides them."""
 
+API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_VIEWER_PASSWORD"}
+"""Variables that only the API gets: a worker decodes untrusted files."""
+
 Commands = Callable[[Options], list[Command]]
 
 
@@ -154,9 +157,12 @@ def _start(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
     say(COMPILING if compiles_first() else STARTING_COMMANDS)
+    without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
-        supervisor.start(command, env=env)
+        supervisor.start(command, env=env if command.name == "api" else without_passwords)
     address = url(reachable(options.host), options.port)
     supervisor.wait_until(
-        lambda: is_ready(f"{address}/readyz"), name=f"{address}/readyz", timeout_seconds=READY_TIMEOUT_SECONDS
+        lambda: is_ready(f"{address}/readyz"),
+        name="the API and a worker",
+        timeout_seconds=READY_TIMEOUT_SECONDS,
     )

@@ -1,21 +1,22 @@
-"""Everything that can go wrong, branched by what to do about it.
+"""Every error, grouped by what to do about it.
 
     KammertonError
-    ├── Rejected        the client's turn: change the request
+    ├── Rejected        the client must change the request
     │   ├── BadRequest (AddressRefused)  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
     │   ├── UploadStalled  ├── UploadAborted  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
     │   ├── IdempotencyKeyReused  ├── InvalidItem  └── UnsupportedVersion
-    ├── Unanalysable    the job fails, another try can't help
+    ├── Unanalysable    the job fails; another attempt can't help
     │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
-    ├── Crashed         this attempt failed, another may not
-    ├── Unavailable     a dependency is away, or full: try again later
+    ├── Crashed         this attempt failed; another one may succeed
+    ├── Unavailable     a dependency is unavailable, or full: try again later
     │   ├── QueueFull
-    │   └── Overloaded  so are we ourselves, with other uploads
-    ├── Unreachable     somebody else's server does not answer as agreed: theirs to mend
-    │   └── SourceUnavailable  ask it again later, some times
-    └── LeaseLost       somebody else has the job now: stop, write nothing
+    │   └── Overloaded  this process has no memory for another upload
+    ├── Unreachable     another server does not respond as it should
+    │   └── SourceUnavailable  retry some times, later
+    ├── UnreadableRecord  a record in Redis is damaged: an operator must look at it
+    └── LeaseLost       another worker has the job now: stop and write nothing
 
-Messages are sentences for the client: no path, address or traceback in them.
+Messages are sentences for the client, without paths, addresses or tracebacks.
 """
 
 
@@ -43,19 +44,19 @@ class BadRequest(Rejected):
 
 
 class NotFound(Rejected):
-    """Raised when there is no such job for this caller."""
+    """Raised when something does not exist for this caller."""
 
     code = "not_found"
 
 
 class Conflict(Rejected):
-    """Raised when the job's state does not allow what was asked."""
+    """Raised when the state of something does not allow the request."""
 
     code = "conflict"
 
 
 class TooLarge(Rejected):
-    """Raised when an upload passes the size limit, declared or counted."""
+    """Raised when an upload exceeds the size limit, declared or counted."""
 
     code = "too_large"
 
@@ -65,7 +66,7 @@ class TooLarge(Rejected):
 
 
 class UnsupportedMedia(Rejected):
-    """Raised when an upload is no audio by its media type or its first bytes."""
+    """Raised when the media type or the first bytes of an upload are not audio."""
 
     code = "unsupported_media"
 
@@ -77,37 +78,37 @@ class UploadStalled(Rejected):
 
 
 class UploadAborted(Rejected):
-    """Raised when a client hangs up before the end of its upload."""
+    """Raised when a client disconnects before the end of its upload."""
 
     code = "upload_gone"
 
 
 class AddressRefused(BadRequest):
-    """Raised when a web address is none that we call for anybody."""
+    """Raised when a URL is not allowed for outbound requests."""
 
     code = "address_refused"
 
 
 class Unauthenticated(Rejected):
-    """Raised when a request needs an API key and has none that is valid."""
+    """Raised when a request has no valid API key."""
 
     code = "unauthenticated"
 
 
 class Forbidden(Rejected):
-    """Raised when the caller's key does not allow what was asked."""
+    """Raised when the caller's API key lacks the scope."""
 
     code = "forbidden"
 
 
 class IdempotencyKeyReused(Rejected):
-    """Raised when an Idempotency-Key comes with another request than before."""
+    """Raised when an Idempotency-Key is used for a different request."""
 
     code = "idempotency_key_reused"
 
 
 class LimitReached(Rejected):
-    """Raised when a caller asks for more than its share. `retry_after_seconds`: when there is more."""
+    """Raised when a caller reaches a limit. `retry_after_seconds`: when more is available."""
 
     code = "limit_reached"
 
@@ -117,35 +118,35 @@ class LimitReached(Rejected):
 
 
 class InvalidItem(Rejected):
-    """Raised when one item of a batch can't be a job. `item`: its place in the request, from 0."""
+    """Raised when an item of a batch is invalid. `item`: its index in the request, from 0."""
 
     code = "bad_item"
 
-    def __init__(self, item: int, why: Rejected) -> None:
-        super().__init__(f"items[{item}]: {why.message}")
+    def __init__(self, item: int, error: Rejected) -> None:
+        super().__init__(f"items[{item}]: {error.message}")
         self.item = item
 
 
 class UnsupportedVersion(Rejected):
-    """Raised when a client speaks another version of a protocol."""
+    """Raised when a client uses an unsupported version of a protocol."""
 
     code = "wrong_version"
 
 
 class Unanalysable(KammertonError):
-    """The recording itself is the reason that there is no report."""
+    """The recording itself is the reason for the failure."""
 
     code = "unanalysable"
 
 
 class Undecodable(Unanalysable):
-    """Raised when no decoder gets audio out of the bytes."""
+    """Raised when no decoder can read the file."""
 
     code = "undecodable"
 
 
 class TooComplex(Unanalysable):
-    """Raised when a file needs more time or memory than one job may take."""
+    """Raised when a file needs more time or memory than one job may use."""
 
     code = "too_complex"
 
@@ -157,7 +158,7 @@ class AudioMissing(Unanalysable):
 
 
 class SourceRefused(Unanalysable):
-    """Raised when an address gives no audio. `retryable`: a person may find that it does, later."""
+    """Raised when a URL gives no audio. `retryable`: it may do so later."""
 
     code = "source_refused"
 
@@ -167,31 +168,31 @@ class SourceRefused(Unanalysable):
 
 
 class Crashed(KammertonError):
-    """Raised when a decoder died under a file, which is one failed attempt."""
+    """Raised when the decoder process died, which is one failed attempt."""
 
     code = "crashed"
 
 
 class Unavailable(KammertonError):
-    """Raised when storage or Redis does not answer, or answers that it can't."""
+    """Raised when storage or Redis does not answer, or refuses the request."""
 
     code = "unavailable"
 
 
 class QueueFull(Unavailable):
-    """Raised when more jobs wait than can be analysed in a reasonable time."""
+    """Raised when too many jobs are queued."""
 
     code = "queue_full"
 
 
 class Unreachable(KammertonError):
-    """Raised when somebody else's server can't be reached, is too slow, or does not speak HTTP."""
+    """Raised when another server can't be reached, is too slow, or sends invalid HTTP."""
 
     code = "unreachable"
 
 
 class SourceUnavailable(Unreachable):
-    """Raised when the server of a job's audio is away. `retry_after_seconds`: what it asks for."""
+    """Raised when the source server is unavailable. `retry_after_seconds`: what it asks for."""
 
     code = "source_away"
 
@@ -201,12 +202,18 @@ class SourceUnavailable(Unreachable):
 
 
 class Overloaded(Unavailable):
-    """Raised when memory for uploads did not become free in time."""
+    """Raised when no memory for an upload became free in time."""
 
     code = "overloaded"
 
 
+class UnreadableRecord(KammertonError):
+    """Raised when a record in Redis is damaged, or its format is unknown."""
+
+    code = "unreadable_record"
+
+
 class LeaseLost(KammertonError):
-    """Raised when a worker acts on a job that another one has, or nobody."""
+    """Raised when a worker changes a job whose lease it does not hold."""
 
     code = "lost_lease"

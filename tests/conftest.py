@@ -70,7 +70,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Not for the session: while Playwright is at work, nothing else may run an event loop."""
+    """Not for the session: while Playwright is running, nothing else may run an event loop."""
     if chromium_path() is None:
         message = "no Chromium: on Debian and Ubuntu, apt install chromium"
         if os.environ.get("CI"):

@@ -6,9 +6,9 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from shared.domain.api_key import ApiKey, Scope, issue_key
+from shared.domain.timestamps import format_timestamp
 from shared.errors import BadRequest
 from shared.ports.access import ApiKeyStore
 
@@ -91,7 +91,7 @@ def _fields(key: ApiKey, *, now: float) -> dict[str, object]:
 
 
 def _time(timestamp: float | None) -> str | None:
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")
+    return None if timestamp is None else format_timestamp(timestamp)
 
 
 def _seconds(text: str) -> float:

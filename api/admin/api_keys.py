@@ -18,7 +18,8 @@ from api.http.problems import documented
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.ports.access import ApiKeyStore
 from shared.ports.admin import AuditLog
-from shared.schemas.job import Timestamp, View
+from shared.schemas.job import View
+from shared.schemas.timestamp import Timestamp
 
 _DAY_SECONDS = 86_400
 _PROBLEMS = documented(400, 401, 403, 404, 422, 503)

@@ -7,7 +7,8 @@ from pydantic.config import JsonDict
 
 from shared.domain.history import Bucket, Quantiles
 from shared.ports.admin import AuditEntry
-from shared.schemas.job import Timestamp, View
+from shared.schemas.job import View
+from shared.schemas.timestamp import Timestamp
 
 DEPRECATED: JsonDict = {"deprecated": True}
 

@@ -10,7 +10,7 @@ from api.batches.schemas import CreateBatch, CreateBatchItem
 from api.uploads.idempotency import new_id
 from api.uploads.presigned import PresignedUploadService, submitted
 from api.uploads.source_url import SourceUrlService
-from shared.domain.job import Callback
+from shared.domain.job_fields import Callback
 from shared.errors import Conflict, InvalidItem, NotFound, Rejected
 from shared.ports.batches import JobChange
 

@@ -18,7 +18,8 @@ from api.uploads.idempotency import Idempotency, fingerprint, key_reused
 from api.webhooks.callback import create_callback
 from api.webhooks.service import WebhookService
 from shared.domain.batch import Batch, BatchItem, ItemState
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.domain.webhook import ALL_EVENTS, EventType, parse_events
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.observability.logs import get_logger

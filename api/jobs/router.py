@@ -1,6 +1,5 @@
 """Read, list, cancel, retry and delete jobs: the routes under /v1/jobs, except those that create a job."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -8,36 +7,22 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller, CurrentCaller
 from api.http.etag import POLLED, polled
+from api.http.prefer import MAX_WAIT_SECONDS
 from api.http.problems import documented
 from api.http.schemas import JobId, Moment
-from api.jobs.schemas import JobDetailView, JobPageView
+from api.jobs.reader import JobReader
+from api.jobs.schemas import PICTURES, JobDetailView, JobPageView
 from api.jobs.service import JobActions
-from api.jobs.updates import JobUpdates
-from api.jobs.wait_estimate import WaitEstimate
-from api.webhooks.service import WebhookService
 from shared.domain.api_key import Scope
-from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Unauthenticated
-from shared.ports.jobs import JobQuery, JobStore
+from shared.ports.jobs import JobQuery
 from shared.schemas.job import JobView
 
-_MAX_WAIT_SECONDS = 30
-_REREAD_SECONDS = 5.0
-"""How often a waiting request reads the job, although no update arrived: the connection may have lost it."""
 
-
-def jobs_router(
-    *, jobs: JobStore, updates: JobUpdates, webhooks: WebhookService, wait_estimate: WaitEstimate
-) -> APIRouter:
+def jobs_router(reader: JobReader) -> APIRouter:
     """The route that reads one job."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-    def detail_view(job: Job) -> JobDetailView:
-        position = jobs.queue_position(job) if job.state is JobState.QUEUED else None
-        wait_seconds = wait_estimate.wait_seconds(job, position)
-        view = JobView.of(job, queue_position=position, queue_wait_seconds=wait_seconds)
-        return JobDetailView.with_deliveries(view, webhooks.deliveries_of_job(job))
 
     @router.get(
         "/{job_id}",
@@ -52,32 +37,21 @@ def jobs_router(
             float,
             Query(
                 ge=0,
-                le=_MAX_WAIT_SECONDS,
+                le=MAX_WAIT_SECONDS,
                 description="Respond when the job is final, or after this many seconds.",
             ),
         ] = 0,
+        pictures: Annotated[bool, Query(description=PICTURES)] = True,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """The job's state, and its report once it has succeeded."""
-        caller.check_sees(await run_in_threadpool(jobs.get, job_id))
-        job = await _wait_until_final(job_id, jobs=jobs, updates=updates, seconds=wait)
-        view = await run_in_threadpool(detail_view, job)
+        caller.check_sees(await run_in_threadpool(reader.jobs.get, job_id))
+        job = await reader.wait_until_final(job_id, seconds=wait)
+        view = await run_in_threadpool(reader.detail, job, pictures=pictures)
         retry_seconds = None if job.state.is_final else 1 + (view.queue_wait_seconds or 0)
         return polled(view, if_none_match, again_seconds=retry_seconds)
 
     return router
-
-
-async def _wait_until_final(job_id: str, *, jobs: JobStore, updates: JobUpdates, seconds: float) -> Job:
-    deadline = time.monotonic() + seconds
-    with updates.subscribe(job_id) as subscription:
-        while True:
-            subscription.clear()
-            job = await run_in_threadpool(jobs.get, job_id)
-            remaining = deadline - time.monotonic()
-            if job.state.is_final or remaining <= 0 or subscription.closing:
-                return job
-            await subscription.wait(min(_REREAD_SECONDS, remaining))
 
 
 def job_actions_router(actions: JobActions) -> APIRouter:

@@ -10,6 +10,8 @@ from shared.domain.job import Job
 from shared.ports.jobs import JobPage
 from shared.schemas.job import JobView, View
 
+PICTURES = "`false`: leave the histogram empty and the spectrum null."
+
 
 class JobPageView(View):
     """One page of jobs, newest first."""

@@ -38,7 +38,7 @@ async function refresh() {
     const fresh = page.querySelector("[data-live]") ?? page.querySelector("#live");
     if (fresh && fresh.innerHTML !== live.innerHTML) swap(live, fresh);
   } catch {
-    /* the network is away: the next event tries again */
+    /* the network is unavailable: the next event tries again */
   } finally {
     busy = false;
   }

@@ -117,7 +117,7 @@ async function refresh() {
     const answer = await fetch(`/admin/api/history?span=${charts.dataset.span}`);
     if (answer.ok) draw(await answer.json());
   } catch {
-    /* the network is away */
+    /* the network is unavailable */
   }
 }
 

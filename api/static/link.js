@@ -18,7 +18,7 @@ export async function submitLink(url, { startSeconds, signal }) {
   return told.id;
 }
 
-// What stands at the end of its path, where that looks like a file's name.
+// The end of the path, if it looks like a file name.
 export function nameOf(url) {
   try {
     const last = decodeURIComponent(new URL(url).pathname.split("/").pop());

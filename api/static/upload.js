@@ -109,13 +109,13 @@ export async function sendResumable(file, upload, { url, startSeconds, onProgres
         upload.interrupted = true;
         continue;
       }
-      const hopeless =
+      const permanent =
         error instanceof Refused &&
         error.status < 500 &&
         error.status !== 408 &&
         error.status !== 409;
       failures += 1;
-      if (hopeless || failures >= TRIES) throw error;
+      if (permanent || failures >= TRIES) throw error;
       await new Promise((resolve) => setTimeout(resolve, 500 * 2 ** failures));
     }
   }

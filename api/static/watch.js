@@ -72,7 +72,7 @@ export function watch(id, told) {
         told.onProgress(sentence(stage, job.queue_position, job.attempts), stage);
       }
     } catch {
-      /* the network is away: ask again */
+      /* the network is unavailable: ask again */
     }
     if (!over) timer = setTimeout(poll, POLL_MS);
   };

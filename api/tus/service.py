@@ -30,7 +30,8 @@ from api.uploads.receiving.body import require_audio
 from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.receiving.receiver import UploadReceiver
 from api.uploads.service import NewTimeout
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, TooLarge, Unavailable, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger

@@ -7,7 +7,8 @@ from api.access.authentication import Caller
 from api.config import CheckUrl
 from api.uploads.options import DEFAULT_QUEUE, JobOptions
 from api.webhooks.callback import create_callback
-from shared.domain.job import AudioInput, Callback, Job, NewJob
+from shared.domain.job import Job, NewJob
+from shared.domain.job_fields import AudioInput, Callback
 from shared.domain.source import Source
 from shared.observability.logs import context_field
 

@@ -20,7 +20,8 @@ from pydantic_core import PydanticCustomError
 
 from api.uploads.filenames import clean_filename
 from api.webhooks.callback import CALLBACK_URL, EVENTS
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.errors import BadRequest
 from shared.outbound.address_rules import MAX_URL_LENGTH
 

@@ -19,13 +19,14 @@ from api.uploads.receiving.receiver import too_large
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import accepted
 from shared.domain.audio_format import SNIFF_BYTES
-from shared.domain.job import AudioInput, Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Callback
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, Conflict, NotFound, UnsupportedMedia
 from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore, PartStore, PresignedUpload, PresignedUploadStore
 from shared.ports.jobs import JobQueue, JobStore
-from shared.schemas.job import timestamp_of
+from shared.schemas.timestamp import timestamp_of
 
 _log = get_logger(__name__)
 

@@ -8,12 +8,14 @@ from fastapi.responses import RedirectResponse
 
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare, CurrentUpload
+from api.http.prefer import PREFER, Preferences
 from api.http.problems import documented
 from api.http.request_body import JSON, is_json, read_json
 from api.http.templating import wants_page
+from api.jobs.reader import JobReader
 from api.jobs.schemas import AcceptedView
 from api.uploads.idempotency import IDEMPOTENCY_KEY
-from api.uploads.options import DEFAULT_QUEUE, QUEUE, JobSource, QueryOptions
+from api.uploads.options import DEFAULT_QUEUE, QUEUE, JobSource
 from api.uploads.presigned import PresignedUploadService
 from api.uploads.receiving.body import FORM, RAW
 from api.uploads.receiving.content_digest import CONTENT_DIGEST
@@ -21,6 +23,7 @@ from api.uploads.receiving.receiver import NO_BODY_LIMIT
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import NewTimeout, UploadService
 from api.uploads.source_url import SourceUrlService
+from api.uploads.waiting import SubmitQuery, finished
 from api.webhooks.callback import FORM_FIELDS
 
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
@@ -44,7 +47,7 @@ _FORM_SCHEMA = {
     },
 }
 _SUBMIT = {
-    "parameters": [IDEMPOTENCY_KEY, CONTENT_DIGEST],
+    "parameters": [IDEMPOTENCY_KEY, CONTENT_DIGEST, PREFER],
     "requestBody": {
         "required": True,
         "content": {
@@ -85,7 +88,11 @@ def presigned_router(presigned: PresignedUploadService, *, new_timeout: NewTimeo
 
 
 def submit_router(
-    uploads: UploadService, *, presigned: PresignedUploadService, source_urls: SourceUrlService
+    uploads: UploadService,
+    *,
+    presigned: PresignedUploadService,
+    source_urls: SourceUrlService,
+    reader: JobReader,
 ) -> APIRouter:
     """POST /v1/jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -98,6 +105,7 @@ def submit_router(
         response_model=AcceptedView,
         max_body_size=NO_BODY_LIMIT,
         responses={
+            200: {"description": "The finished job, for a request that waits.", "model": AcceptedView},
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             303: {"description": "The page of the result, for a form that a browser sends."},
             **documented(400, 404, 408, 409, 413, 415, 422, 503),
@@ -108,23 +116,28 @@ def submit_router(
         caller: CurrentCaller,
         slot: CurrentUpload,
         quota: CurrentShare,
-        query: Annotated[QueryOptions, Query()],
+        query: Annotated[SubmitQuery, Query()],
     ) -> Response:
         """Send the audio as the `file` field of a form, or as the body itself. Or send JSON with an
         `upload_id`, or with a `source_url` for a worker to fetch.
 
-        The response comes as soon as the job is recorded. Follow its `Location`.
+        The response comes as soon as the job is recorded. Follow its `Location`, or use `wait` to get the
+        finished job in this response.
         """
         if is_json(request):
             options, raw = await read_json(request, JobSource, pace=uploads.new_timeout())
             options.require_one_source()
             options = options.over(query)
             if options.upload_id is not None:
-                return await run_in_threadpool(presigned.submit, options.upload_id, caller, options)
-            return await source_urls.submit(request, caller, options, raw, quota)
-        response = await uploads.upload(request, caller, query, slot)
+                response = await run_in_threadpool(presigned.submit, options.upload_id, caller, options)
+            else:
+                response = await source_urls.submit(request, caller, options, raw, quota)
+        else:
+            response = await uploads.upload(request, caller, query, slot)
         if wants_page(request):
             return RedirectResponse(response.headers["location"].removeprefix("/v1"), status_code=303)
-        return response
+        await slot.leave()  # a waiting request is not an upload anymore
+        preferences = Preferences.parse(request.headers.getlist("prefer"))
+        return await finished(response, reader, query, preferences)
 
     return router

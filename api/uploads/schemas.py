@@ -9,7 +9,8 @@ from pydantic import Field
 from api.uploads.options import JobOptions
 from shared.domain.job import Job
 from shared.ports.audio import PresignedUpload
-from shared.schemas.job import Timestamp, View
+from shared.schemas.job import View
+from shared.schemas.timestamp import Timestamp
 
 
 class CreateUpload(JobOptions):

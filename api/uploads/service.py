@@ -24,7 +24,8 @@ from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.receiving.content_digest import parse_sha256, require_match
 from api.uploads.receiving.receiver import UploadDigest, UploadReceiver, UploadTarget, too_large
 from api.uploads.report_cache import ReportCache
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.errors import NotFound, Unavailable
 from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore

@@ -16,7 +16,7 @@ _OTHER = "other"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """Something that a caller may send beside the body."""
+    """Something that a caller can send in addition to the body."""
 
     name: str
     place: str

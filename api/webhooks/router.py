@@ -32,7 +32,7 @@ def webhooks_router(webhooks: WebhookService, *, jobs: JobStore) -> APIRouter:
     """All routes about webhooks."""
     router = APIRouter(tags=["webhooks"])
     for part in (_secret_router(webhooks), _delivery_router(webhooks), _endpoint_router(webhooks)):
-        router.include_router(part, prefix="/v1/webhooks", responses=documented(401, 422, 503))
+        router.include_router(part)
 
     @router.post(
         "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver",
@@ -49,7 +49,7 @@ def webhooks_router(webhooks: WebhookService, *, jobs: JobStore) -> APIRouter:
 
 
 def _endpoint_router(webhooks: WebhookService) -> APIRouter:
-    router = APIRouter()
+    router = _new_router("/v1/webhooks")
 
     @router.post("", status_code=201, summary="Register a webhook", responses=documented(400, 409))
     def create(new: CreateEndpoint, caller: CurrentCaller, response: Response) -> EndpointView:
@@ -91,7 +91,7 @@ def _endpoint_router(webhooks: WebhookService) -> APIRouter:
 
 
 def _secret_router(webhooks: WebhookService) -> APIRouter:
-    router = APIRouter(prefix="/secret")
+    router = _new_router("/v1/webhooks/secret")
 
     @router.get("", summary="Read the signing secret")
     def secret(caller: CurrentCaller, response: Response) -> SecretView:
@@ -110,7 +110,7 @@ def _secret_router(webhooks: WebhookService) -> APIRouter:
 
 
 def _delivery_router(webhooks: WebhookService) -> APIRouter:
-    router = APIRouter()
+    router = _new_router("/v1/webhooks")
 
     @router.get("/deliveries", summary="List deliveries", responses=documented(404))
     def list_deliveries(
@@ -151,3 +151,7 @@ def _delivery_router(webhooks: WebhookService) -> APIRouter:
         return DeliveryDetailView.of(webhooks.redeliver(delivery_id, owner=owner_of(caller)))
 
     return router
+
+
+def _new_router(prefix: str) -> APIRouter:
+    return APIRouter(prefix=prefix, responses=documented(401, 422, 503))

@@ -9,7 +9,8 @@ from api.http.schemas import Moment
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import ALL_EVENTS, EventType, Secrets
-from shared.schemas.job import Timestamp, View, optional_timestamp, timestamp_of
+from shared.schemas.job import View
+from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 
 _DAY = 24 * 3600
 _EVENTS = Field(

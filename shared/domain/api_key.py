@@ -1,33 +1,33 @@
-"""API keys: what one looks like, what it allows, and whether a token is one. Pure: no store, no clock.
+"""API keys: their format, their scopes, and the check of a token. Pure.
 
-A token is `kam_<id>_<secret>`. The id finds the record; only the SHA-256 of the secret is recorded, which
-is enough for 256 random bits: there is nothing to guess that a slow hash would make slower.
+A token is `kam_<id>_<secret>`. The id finds the record, which has only the SHA-256 of the secret. A slow
+hash would add nothing: nobody can guess 256 random bits.
 """
 
 import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import Self
 
+from shared.domain.open_enum import OpenEnum
 from shared.errors import BadRequest, Unauthenticated
 
 _TOKEN = re.compile(r"kam_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
 _NO_HASH = "0" * 64
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 
 
-class Scope(StrEnum):
-    """What an API key may be allowed."""
+class Scope(OpenEnum):
+    """What an API key allows."""
 
     JOBS_WRITE = "jobs:write"
     JOBS_READ = "jobs:read"
     ADMIN_READ = "admin:read"
-    """See everybody's jobs, and the dashboard."""
+    """See all jobs, and the dashboard."""
     ADMIN_WRITE = "admin:write"
-    """Change everybody's jobs, pause queues, make and revoke keys."""
+    """Change all jobs, pause queues, create and revoke keys."""
 
 
 _INCLUDES = {Scope.ADMIN_READ: Scope.JOBS_READ, Scope.ADMIN_WRITE: Scope.JOBS_WRITE}
@@ -35,20 +35,22 @@ _INCLUDES = {Scope.ADMIN_READ: Scope.JOBS_READ, Scope.ADMIN_WRITE: Scope.JOBS_WR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is recorded: everything but its secret."""
+    """A key as it is recorded, without its secret."""
 
     id: str
     name: str
-    """For people: who has it, what for."""
+    """For people: who uses it, and for what."""
     secret_hash: str
     """SHA-256 of the secret, lower-case hexadecimal."""
     scopes: frozenset[Scope]
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def revoke(self, *, now: float) -> Self:
-        """End it; the first revocation counts."""
+        """Revoke it. The first revocation counts."""
         return self if self.revoked_at is not None else replace(self, revoked_at=now)
 
     def is_usable(self, *, now: float) -> bool:
@@ -59,14 +61,14 @@ class ApiKey:
 def issue_key(
     name: str, *, scopes: frozenset[Scope], now: float, expires_at: float | None = None
 ) -> tuple[ApiKey, str]:
-    """Make a key: its record, and the token, which nobody can show a second time. Raises BadRequest."""
+    """Create a key: its record, and the token, which can't be shown again. Raises BadRequest."""
     name = " ".join(name.split())
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise BadRequest(f"Give the key a printable name of at most {_LONGEST_NAME} characters.")
+    if not name or len(name) > _MAX_NAME_LENGTH or not name.isprintable():
+        raise BadRequest(f"Give the key a printable name of at most {_MAX_NAME_LENGTH} characters.")
     if not scopes:
         raise BadRequest("Give the key at least one scope: " + ", ".join(Scope) + ".")
     if expires_at is not None and expires_at <= now:
-        raise BadRequest("The key would be expired already.")
+        raise BadRequest("The expiry must be in the future.")
     key_id, secret = secrets.token_hex(6), secrets.token_hex(32)
     key = ApiKey(
         id=key_id,
@@ -80,36 +82,36 @@ def issue_key(
 
 
 def key_id_of(token: str) -> str:
-    """Under which id to look for the record of a token. Raises Unauthenticated."""
+    """The id of the key of a token. Raises Unauthenticated."""
     return _parts(token)[0]
 
 
 def check_token(token: str, key: ApiKey | None, *, now: float) -> ApiKey:
-    """The key, if this is its token and it may still be used. Raises Unauthenticated.
+    """Return the key if the token is right and the key is usable. Raises Unauthenticated.
 
-    Takes as long for an unknown id as for a wrong secret. Only the holder of the right secret is told
-    that the key was revoked or has expired.
+    An unknown id takes as long as a wrong secret. Only the right secret reveals that the key was revoked or
+    has expired.
     """
     _, secret = _parts(token)
     right = hmac.compare_digest(_hash(secret), key.secret_hash if key else _NO_HASH)
     if key is None or not right:
-        raise Unauthenticated("This API key is not one of ours.")
+        raise Unauthenticated("The API key is invalid.")
     if key.revoked_at is not None:
-        raise Unauthenticated("This API key was revoked; ask the operator for a new one.")
+        raise Unauthenticated("The API key was revoked. Ask the operator for a new one.")
     if not key.is_usable(now=now):
-        raise Unauthenticated("This API key has expired; ask the operator for a new one.")
+        raise Unauthenticated("The API key has expired. Ask the operator for a new one.")
     return key
 
 
 def with_included(scopes: frozenset[Scope]) -> frozenset[Scope]:
-    """The scopes and what they imply: an operator's key is also one for jobs."""
+    """The scopes and those they include: an operator's key also works for jobs."""
     return scopes | {_INCLUDES[scope] for scope in scopes if scope in _INCLUDES}
 
 
 def _parts(token: str) -> tuple[str, str]:
     found = _TOKEN.fullmatch(token)
     if found is None:
-        raise Unauthenticated("This is no API key; one looks like kam_<12 digits>_<64 digits>.")
+        raise Unauthenticated("The API key is invalid. A key looks like kam_<12 digits>_<64 digits>.")
     return found[1], found[2]
 
 

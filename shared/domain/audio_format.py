@@ -1,10 +1,11 @@
-"""Do the first bytes of a file look like sound? Pure. Refuses what is plainly something else.
+"""Sniffs audio formats from the first bytes of a file. Pure.
 
-The decoder has the last word: this only spares a client the upload of a picture.
+It refuses only what is clearly something else, so that a client need not upload a picture first. The decoder
+decides in the end.
 """
 
 SNIFF_BYTES = 4096
-"""As many bytes as there are, up to this, make the best judgement."""
+"""How many bytes to sniff, if there are so many."""
 
 _AT_START = (
     b"fLaC",
@@ -53,19 +54,30 @@ _AT_START = (
     b"2BIT",
     b"TWIN",
 )
-_NO_SOUND_IN_RIFF = {b"WEBP", b"ACON", b"RMID", b"sfbk"}
-_NO_SOUND_IN_MP4 = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"crx "}
+_RIFF_WITHOUT_AUDIO = {b"WEBP", b"ACON", b"RMID", b"sfbk"}
+_MP4_WITHOUT_AUDIO = {
+    b"avif",
+    b"avis",
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"mif1",
+    b"msf1",
+    b"crx ",
+}
 _MP4_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp"}
 _TRANSPORT_PACKET = 188
 
-_ELSE = (
+_OTHER_FORMATS = (
     (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive; unpack it and send one file"),
-    (b"Rar!", "a RAR archive; unpack it and send one file"),
-    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it and send one file"),
-    (b"\x1f\x8b", "a gzip archive; unpack it and send one file"),
-    (b"BZh", "a bzip2 archive; unpack it and send one file"),
-    (b"\xfd7zXZ", "an xz archive; unpack it and send one file"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf", "a 7-Zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ", "an xz archive"),
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF8", "a GIF picture"),
@@ -80,11 +92,11 @@ _ELSE = (
 
 
 def looks_like_audio(head: bytes) -> bool:
-    """Whether these first bytes begin, as far as we know, a file with sound in it."""
+    """Whether the first bytes could begin a file with audio."""
     if head[:4] in (b"RIFF", b"RIFX"):
-        return head[8:12] not in _NO_SOUND_IN_RIFF
+        return head[8:12] not in _RIFF_WITHOUT_AUDIO
     if head[4:8] == b"ftyp":
-        return head[8:12] not in _NO_SOUND_IN_MP4
+        return head[8:12] not in _MP4_WITHOUT_AUDIO
     return (
         head.startswith(_AT_START)
         or head[4:8] in _MP4_BOXES
@@ -94,17 +106,17 @@ def looks_like_audio(head: bytes) -> bool:
 
 
 def describe_content(head: bytes) -> str:
-    """A few words on what came instead, for the client."""
-    for start, words in _ELSE:
+    """What the file is instead, in a few words for the client."""
+    for start, words in _OTHER_FORMATS:
         if head.lstrip()[: len(start)] == start:
             return words
     if head[:4] == b"RIFF" or head[4:8] == b"ftyp":
-        return "a picture, or sound in no form that we know"
+        return "a picture, or audio in an unknown format"
     try:
         head[:512].decode("ascii")
     except UnicodeDecodeError:
-        return "no audio or video format that we know"
-    return "text" if b"\0" not in head else "no audio or video format that we know"
+        return "an unknown format"
+    return "text" if b"\0" not in head else "an unknown format"
 
 
 def _is_transport_stream(head: bytes) -> bool:
@@ -121,9 +133,9 @@ def _has_mpeg_frames(head: bytes) -> bool:
     while 0 <= at < len(head) - 6:
         length = _frame_bytes(head[at : at + 6])
         if length is not None:
-            next_one = head[at + length : at + length + 6]
-            # the last frame of a head has nobody to vouch for it: then it must stand at the very beginning
-            if _frame_bytes(next_one) is not None or (at == 0 and len(next_one) < 6):
+            following = head[at + length : at + length + 6]
+            # no frame after it confirms the last one: then it must be at the very beginning
+            if _frame_bytes(following) is not None or (at == 0 and len(following) < 6):
                 return True
         at = head.find(b"\xff", at + 1)
     return False
@@ -143,11 +155,11 @@ _KBITS_V2 = {
 
 
 def _frame_bytes(header: bytes) -> int | None:
-    """Length of the frame that this header begins; None where it is none."""
+    """Length of the frame that this header begins; None if it is not a frame header."""
     if len(header) < 6 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
-    if layer == 0:  # AAC in ADTS: its length is written down
+    if layer == 0:  # AAC in ADTS: the header has the length
         if header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
             return None
         length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5

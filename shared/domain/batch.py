@@ -1,33 +1,34 @@
-"""Several jobs that somebody wants done as one, and what became of each. Pure: time comes in as an argument.
+"""A batch of jobs, and the result of each. Pure: time is an argument.
 
     running ──last job ends──> completed ──a failed job is retried──> running ──> completed
 
-It is completed for the first time once; later completions are told to nobody. All times are UNIX seconds.
+Only the first completion sends a webhook. All times are UNIX seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import Self
 
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
+from shared.domain.open_enum import OpenEnum, reading_records
 
 MAX_ITEMS = 100
-"""They are recorded in one script that holds everybody up, and each one's storage is looked at before."""
+"""One script records them, during which Redis does nothing else, and storage is checked for each."""
 
 
-class BatchState(StrEnum):
-    """Where a batch stands."""
+class BatchState(OpenEnum):
+    """The state of a batch."""
 
     RUNNING = "running"
-    """Some job waits or runs."""
+    """At least one job is queued or running."""
     COMPLETED = "completed"
-    """Every job has ended, or is gone."""
+    """Every job has ended or was deleted."""
 
 
-class ItemState(StrEnum):
-    """Where a batch's item stands: as its job does."""
+class ItemState(OpenEnum):
+    """The state of an item: that of its job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -36,7 +37,7 @@ class ItemState(StrEnum):
     DEAD = "dead"
     CANCELED = "canceled"
     GONE = "gone"
-    """Its job was deleted, or has expired; what it found is forgotten with it."""
+    """Its job was deleted or has expired, with its result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ class BatchItem:
     job_id: str
     filename: str | None = None
     outcome: ItemOutcome | None = None
-    """None: the job waits or runs."""
+    """None: the job is queued or running."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,23 +70,25 @@ class Batch:
     created_at: float
     items: tuple[BatchItem, ...]
     keep_seconds: float
-    """How long after its end the batch is remembered."""
+    """How long the batch is kept after its end."""
     owner: str | None = None
     name: str | None = None
     callback: Callback | None = None
     fingerprint: str | None = None
-    """Of the request that made it."""
+    """Of the request that created it."""
     version: int = 0
-    """Raised by the store on every change; a change of an old version is refused."""
+    """Raised by the store on every change. A change of an old version is refused."""
     completed_at: float | None = None
     """When all jobs had ended for the first time."""
     settled_at: float | None = None
-    """When all jobs had ended, if they have."""
+    """When all jobs had ended; None while one is queued or running."""
     deleting: bool = False
-    """Whether nobody wants to hear of it any more."""
+    """Whether it is being deleted: no webhook is sent any more."""
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def record_job(self, job_id: str, job: Job | None, *, now: float) -> Self:
-        """One of its jobs is so now, or is gone."""
+        """Record the new state of one of its jobs; None: the job was deleted."""
         outcome = ItemOutcome(state=ItemState.GONE) if job is None else _outcome(job)
         items = tuple(
             replace(item, outcome=outcome) if item.job_id == job_id else item for item in self.items
@@ -100,26 +103,26 @@ class Batch:
         )
 
     def mark_deleting(self) -> Self:
-        """Its jobs are being deleted: say nothing of them any more."""
+        """Mark the batch as being deleted: no webhook is sent any more."""
         return replace(self, deleting=True)
 
     @property
     def state(self) -> BatchState:
-        """Where it stands now; `completed_at` stays through retries."""
+        """The state now. `completed_at` keeps the time of the first completion."""
         return BatchState.RUNNING if self.settled_at is None else BatchState.COMPLETED
 
     @property
     def expires_at(self) -> float | None:
-        """When it is forgotten; None while a job waits or runs."""
+        """When it is deleted; None while a job is queued or running."""
         return None if self.settled_at is None else self.settled_at + self.keep_seconds
 
     @property
     def open_ids(self) -> tuple[str, ...]:
-        """Of the jobs that wait or run."""
+        """Ids of the jobs that are queued or running."""
         return tuple(item.job_id for item in self.items if item.outcome is None)
 
     def states(self, live: Mapping[str, ItemState]) -> tuple[ItemState, ...]:
-        """Of the items, in their order, where those that are open stand as *live* says."""
+        """The states of all items in order. *live* has the states of the open ones."""
         return tuple(
             item.outcome.state if item.outcome else live.get(item.job_id, ItemState.QUEUED)
             for item in self.items
@@ -127,12 +130,15 @@ class Batch:
 
 
 def item_state_of(job: Job) -> ItemState:
-    """Where a job's item stands."""
-    return ItemState.QUEUED if job.state is JobState.AWAITING_UPLOAD else ItemState(job.state.value)
+    """The item state of a job."""
+    if job.state is JobState.AWAITING_UPLOAD:
+        return ItemState.QUEUED
+    with reading_records():  # a newer version may know more states
+        return ItemState(job.state.value)
 
 
 def affected_batch_id(old: Job | None, new: Job | None) -> str | None:
-    """The batch that a change of a job makes a difference to, if there is one."""
+    """The batch that a change of a job affects, if any."""
     before, after = (one is not None and one.state.is_final for one in (old, new))
     job = new or old
     return job.batch_id if job is not None and (new is None or before != after) else None

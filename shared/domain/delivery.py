@@ -1,18 +1,18 @@
-"""One webhook on its way to one address, and every attempt at it. Pure: time and chance are arguments.
+"""The delivery of one webhook to one URL, with all attempts. Pure: time and jitter are arguments.
 
     pending ──claim──> pending, leased ──record──> delivered | failed | pending, due later
     delivered, failed ──redeliver──> pending
 
-An attempt is counted when it begins, so that one that kills its sender counts as well. A lease that ran out
-makes the delivery due again: whatever happens to a sender, its delivery comes, perhaps twice, with one id.
+An attempt counts when it begins, so that one that kills its sender counts as well. An expired lease makes the
+delivery due again: each event is delivered at least once, always with the same id.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Self
 
+from shared.domain.open_enum import OpenEnum
 from shared.domain.webhook import EventType
 from shared.errors import Conflict, LeaseLost
 
@@ -29,60 +29,60 @@ RETRY_DELAYS_SECONDS = (
     20 * HOUR,
     20 * HOUR,
 )
-"""Pauses after the first, second… failed attempt: eleven attempts over three days."""
+"""Delays after the first, second… failed attempt: eleven attempts over three days."""
 JITTER = 0.1
-"""A pause is up to so much longer, as a share: receivers that came back are not all called at once."""
+"""A delay is longer by up to this share, so that not all deliveries to a recovered receiver come at once."""
 MAX_DELAY_SECONDS = 24 * HOUR
 RESPONSE_BYTES = 1024
-_MOST_ATTEMPTS_KEPT = 30
+_MAX_ATTEMPTS_KEPT = 30
 
 
-class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+class DeliveryState(OpenEnum):
+    """The state of a delivery."""
 
     PENDING = "pending"
-    """Entered when it is made, and by a redelivery; left by its receiver's yes, or by the last failure."""
+    """Entered at creation, and by a redelivery; left by a 2xx response, or by the last failure."""
     DELIVERED = "delivered"
-    """Entered by an answer of 2xx."""
+    """Entered by a 2xx response."""
     FAILED = "failed"
-    """Entered when no attempt is left, when the receiver answers 410, or its endpoint is no more."""
+    """Entered when no attempt is left, the receiver responds 410, or the endpoint was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try, as it went."""
+    """One attempt and its result."""
 
     at: float
     milliseconds: int
     status: int | None = None
-    """None: no answer came."""
+    """None: no response."""
     error: str | None = None
     response: str | None = None
-    """The answer's first 1024 bytes."""
+    """The first 1024 bytes of the response."""
     is_internal: bool = False
-    """Whether an allowed network answered: its words are for the operator alone."""
+    """Whether an allowed private network responded: then only the operator may see the response."""
 
     @property
     def accepted(self) -> bool:
-        """Whether the receiver has it."""
+        """Whether the response was 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver wants no more, ever."""
+        """Whether the response was 410: the receiver wants no more."""
         return self.status == 410
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What is to be sent, where to, and what became of it."""
+    """What to send, where to, and the result."""
 
     id: str
     """The `webhook-id`, over all attempts."""
     type: EventType
     url: str = field(repr=False)
     server: str
-    """Host and port: what is bounded and waited for as one."""
+    """Host and port: the unit of concurrency limits."""
     body: str = field(repr=False)
     created_at: float
     owner: str | None = None
@@ -91,25 +91,27 @@ class Delivery:
     endpoint_id: str | None = None
     """None: the callback of one job."""
     secret: str | None = field(default=None, repr=False)
-    """Of a caller without a key; None: the owner's secrets, as they are at each attempt."""
+    """Of a caller without a key; None: the owner's secrets at each attempt."""
     version: int = 0
     state: DeliveryState = DeliveryState.PENDING
     tries: int = 0
-    """Since it was made or redelivered."""
+    """Since creation or redelivery."""
     claims: int = 0
-    """Ever: the fencing token of the lease."""
+    """In total: the fencing token of the lease."""
     due_at: float | None = None
-    """When pending: not to be tried before. While leased: when the lease ends."""
+    """When pending: the earliest attempt. While leased: the end of the lease."""
     leased: bool = False
     ended_at: float | None = None
     why: str | None = None
-    """Why it failed for good."""
+    """Why it failed finally."""
     attempts: tuple[Attempt, ...] = ()
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def claim(self, *, now: float, lease_seconds: float) -> Self:
-        """Begin an attempt. Raises Conflict if it is not due, or somebody else's."""
+        """Begin an attempt. Raises Conflict if it is not due, or leased."""
         if self.state is not DeliveryState.PENDING or self.due_at is None or self.due_at > now:
-            raise Conflict("This delivery is not due.")
+            raise Conflict("The delivery is not due.")
         return replace(
             self, tries=self.tries + 1, claims=self.claims + 1, leased=True, due_at=now + lease_seconds
         )
@@ -126,14 +128,14 @@ class Delivery:
     ) -> Self:
         """End an attempt. `chance` from 0 to 1 spreads the next ones. Raises LeaseLost."""
         held = self._held(token)
-        attempts = (*held.attempts, attempt)[-_MOST_ATTEMPTS_KEPT:]
+        attempts = (*held.attempts, attempt)[-_MAX_ATTEMPTS_KEPT:]
         held = replace(held, attempts=attempts, leased=False)
         if attempt.accepted:
             return replace(held, state=DeliveryState.DELIVERED, due_at=None, ended_at=now)
         if attempt.is_gone:
-            return held._fail("The receiver answered 410: it wants no more.", now)
+            return held._fail("The receiver responded 410 (Gone).", now)
         if held.tries > len(delays_seconds):
-            return held._fail(f"No attempt of {held.tries} was answered with 2xx.", now)
+            return held._fail(f"None of {held.tries} attempts got a 2xx response.", now)
         pause = delays_seconds[held.tries - 1] * (1 + JITTER * jitter)
         return replace(held, due_at=now + min(max(pause, retry_after_seconds), MAX_DELAY_SECONDS))
 
@@ -142,9 +144,9 @@ class Delivery:
         return replace(self._held(token), leased=False)._fail(reason, now)
 
     def redeliver(self, *, now: float) -> Self:
-        """Send again, with all attempts anew. Raises Conflict while it is on its way."""
+        """Send again, with all attempts. Raises Conflict while it is being sent."""
         if self.leased:
-            raise Conflict("This delivery is being sent right now.")
+            raise Conflict("The delivery is being sent. Try again in a few seconds.")
         return replace(self, state=DeliveryState.PENDING, tries=0, due_at=now, ended_at=None, why=None)
 
     def _fail(self, why: str, now: float) -> Self:
@@ -152,10 +154,10 @@ class Delivery:
 
     def _held(self, token: int) -> Self:
         if not self.leased or self.claims != token:
-            raise LeaseLost("The delivery is no longer this sender's.")
+            raise LeaseLost("Another notifier has this delivery now.")
         return self
 
 
 def delivery_id(event_id: str, receiver: str) -> str:
-    """The same for the same event and receiver, so that an event spread twice is delivered once."""
+    """The same id for the same event and receiver, so that fanning out twice delivers once."""
     return "msg_" + hashlib.sha256(f"{event_id} {receiver}".encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""An address that hears of all jobs and batches of an API key, until it fails for too long. Pure."""
+"""A webhook endpoint of an API key, which is disabled after failing for too long. Pure."""
 
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -6,12 +6,12 @@ from typing import Self
 from shared.domain.webhook import ALL_ENDS, EventType
 
 DISABLED_AFTER_SECONDS = 3 * 24 * 3600.0
-"""Of failures without one success between them."""
+"""Of failures without a success in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A receiver, and how it fares."""
+    """A receiver and its health."""
 
     id: str
     owner: str
@@ -23,13 +23,15 @@ class Endpoint:
     failing_since: float | None = None
     disabled_at: float | None = None
     disabled_why: str | None = None
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def record_success(self) -> Self:
-        """An attempt went well."""
+        """Record a successful attempt."""
         return replace(self, failing_since=None)
 
     def record_failure(self, *, now: float) -> Self:
-        """An attempt did not go well; after three days of that there will be no more."""
+        """Record a failed attempt. Three days of failures disable the endpoint."""
         since = self.failing_since if self.failing_since is not None else now
         failing = replace(self, failing_since=since)
         if now - since >= DISABLED_AFTER_SECONDS:
@@ -37,15 +39,15 @@ class Endpoint:
         return failing
 
     def record_gone(self, *, now: float) -> Self:
-        """It answered 410."""
-        return self.disable("It answered 410: it wants no more.", now=now)
+        """Record a 410 response, which disables the endpoint."""
+        return self.disable("It responded 410 (Gone).", now=now)
 
     def disable(self, reason: str, *, now: float) -> Self:
-        """Send nothing more there."""
+        """Stop sending to it."""
         if self.disabled_at is not None:
             return self
         return replace(self, disabled_at=now, disabled_why=reason)
 
     def enable(self) -> Self:
-        """Try it again."""
+        """Send to it again."""
         return replace(self, failing_since=None, disabled_at=None, disabled_why=None)

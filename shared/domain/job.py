@@ -1,4 +1,4 @@
-"""One request for analysis and every change it may go through. Pure: time comes in as an argument.
+"""A job, and every change of its state. Pure: time is an argument.
 
     awaiting_upload ──submit──> queued ──start──> running ──succeed──> succeeded
                                   ^  ^              │  ├──fail──────> failed
@@ -6,7 +6,7 @@
                                   │     lose_attempt┤  └──cancel────> canceled
                                   │     postpone────┘
                                   └──retry── failed, dead
-    queued ──answer──> succeeded, before it is recorded: the same bytes were analysed before
+    queued ──succeed_from_cache──> succeeded, before it is recorded: the same bytes were analyzed before
 
 All times are UNIX seconds. `attempts` only ever grows: it is the retry counter and the fencing token.
 """
@@ -15,51 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Required, Self, TypedDict, Unpack
 
+from shared.domain.job_fields import AudioInput, Callback, Lease, Problem
 from shared.domain.job_state import JobState, StateTransition, append_transition
 from shared.domain.report import Report
 from shared.domain.source import Source
 from shared.errors import Conflict, LeaseLost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """What went wrong, for the client."""
-
-    code: str
-    message: str
-    retryable: bool
-    """Whether another attempt could end differently."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioInput:
-    """What was uploaded."""
-
-    filename: str | None = None
-    media_type: str | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
-    """Lower-case hexadecimal."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
-    """Whom to tell what about a job. Neither its address nor its secret is for views or logs."""
-
-    url: str = field(repr=False)
-    events: tuple[str, ...]
-    secret: str | None = field(default=None, repr=False)
-    """Made for this job alone; None: its owner's secrets sign."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The right of one worker to end this attempt."""
-
-    token: int
-    """The attempt's number. Later leases have greater tokens."""
-    worker: str
-    until: float
 
 
 class NewJob(TypedDict, total=False):
@@ -80,7 +40,7 @@ class NewJob(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it is recorded. Changes return a new one and refuse what the drawing above has not."""
+    """A job as it is recorded. Methods return a changed job, and refuse what the diagram lacks."""
 
     id: str
     state: JobState
@@ -88,39 +48,41 @@ class Job:
     created_at: float
     input: AudioInput = field(default_factory=AudioInput)
     start_seconds: float | None = None
-    """Where the window begins; None: the first 60 s, with a second look where those are inconclusive."""
+    """Where the window begins; None: the first 60 s, and another window if those are inconclusive."""
     owner: str | None = None
     batch_id: str | None = None
     callback: Callback | None = None
     request_id: str | None = None
     traceparent: str | None = None
-    """The span of the request that made the job, where traces are on: the W3C's header."""
+    """The W3C trace context of the request that created the job, if traces are on."""
     version: int = 0
-    """Raised by the store on every change; a change of an old version is refused."""
+    """Raised by the store on every change. A change of an old version is refused."""
     attempts: int = 0
     attempts_allowed: int
     keep_seconds: float
-    """How long after its end the job is remembered."""
+    """How long the job is kept after its end."""
     due_at: float | None = None
-    """When queued: not to be started before."""
+    """When queued: the earliest start."""
     queued_at: float | None = None
     started_at: float | None = None
     finished_at: float | None = None
     expires_at: float | None = None
-    """When the job is forgotten: set while nothing is going to happen to it, None while it waits or runs."""
+    """When the job is deleted; None while it is queued or running."""
     lease: Lease | None = None
     cancel_requested: bool = False
     has_audio: bool = True
-    """Whether it lies in our storage."""
+    """Whether its audio is in our storage."""
     source: Source | None = None
-    """Whose server has the audio instead."""
+    """The URL of the audio, if it is not in our storage."""
     multipart: str | None = None
-    """While the upload is awaited: the store's name for it, where it comes in parts."""
+    """The store's id of the awaited multipart upload, if it is one."""
     report: Report | None = None
     cached: bool = False
     """Whether the report is that of an earlier analysis of the same bytes."""
     problem: Problem | None = None
     timeline: tuple[StateTransition, ...] = ()
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     @classmethod
     def queued(cls, *, now: float, **fields: Unpack[NewJob]) -> Self:
@@ -152,30 +114,30 @@ class Job:
         return self._enter(JobState.QUEUED, now, queued_at=now, due_at=now, has_audio=True, multipart=None)
 
     def succeed_from_cache(self, report: Report, *, now: float) -> Self:
-        """End a new job with what an earlier analysis of the same bytes has found; no audio is kept."""
+        """End a new job with the report of an earlier analysis of the same bytes. No audio is kept."""
         self._require(JobState.QUEUED, verb="answered")
         unseen = replace(self, timeline=(), queued_at=None, due_at=None)
-        why = "answered from an earlier analysis of the same bytes"
+        why = "report of an earlier analysis of the same bytes"
         return unseen._enter(JobState.SUCCEEDED, now, why=why, report=report, cached=True, has_audio=False)
 
     def set_multipart(self, multipart: str) -> Self:
-        """The store calls the awaited upload so."""
+        """Set the store's id of the awaited multipart upload."""
         self._require(JobState.AWAITING_UPLOAD, verb="uploaded in parts")
         return replace(self, multipart=multipart)
 
     def extend_upload(self, expires_at: float) -> Self:
-        """Wait longer for an upload that goes on."""
+        """Wait longer for an upload that makes progress."""
         awaiting = self.state is JobState.AWAITING_UPLOAD
         return replace(self, expires_at=expires_at) if awaiting else self
 
     def start(self, *, worker: str, now: float, lease_seconds: float) -> Self:
-        """Take the lease and raise the attempt counter, or end as dead where no attempt is left.
+        """Take the lease and raise the attempt counter, or end as dead if no attempt is left.
 
         Raises:
             Conflict: the job is final, not due yet, or another worker's lease on it is alive.
         """
         if self.state is JobState.RUNNING and self.lease and self.lease.until <= now:
-            return self.lose_attempt("the worker vanished", now=now).start(
+            return self.lose_attempt("lease expired", now=now).start(
                 worker=worker, now=now, lease_seconds=lease_seconds
             )
         if self.state is JobState.DEAD:
@@ -190,11 +152,11 @@ class Job:
         )
 
     def renew_lease(self, token: int, *, now: float, lease_seconds: float) -> Self:
-        """Keep the lease a while longer. Raises LeaseLost where it is somebody else's."""
+        """Extend the lease. Raises LeaseLost if another worker holds it."""
         return replace(self, lease=replace(self._held(token), until=now + lease_seconds))
 
     def set_size(self, size_bytes: int | None) -> Self:
-        """Its source said how large the file is."""
+        """Set the size that the source server reported."""
         return replace(self, input=replace(self.input, size_bytes=size_bytes)) if size_bytes else self
 
     def succeed(
@@ -215,7 +177,7 @@ class Job:
         memory_peak_bytes: int | None = None,
         reason: str | None = None,
     ) -> Self:
-        """End with a problem of the recording itself. `why` is for the operator's eyes."""
+        """End with a problem of the recording itself. `reason` is for the operator only."""
         self._held(token)
         return self._enter(
             JobState.FAILED,
@@ -226,7 +188,7 @@ class Job:
         )
 
     def release(self, token: int, reason: str, *, now: float, delay_seconds: float) -> Self:
-        """Queue again without the attempt counting: not the job's fault. A canceled one ends here."""
+        """Queue again without counting the attempt. A job with a cancel request ends instead."""
         self._held(token)
         if self.cancel_requested:
             return self._enter(JobState.CANCELED, now, why=reason)
@@ -241,8 +203,9 @@ class Job:
         delays_seconds: Sequence[float],
         min_delay_seconds: float = 0.0,
     ) -> Self:
-        """The audio's server is away: queue again without the attempt counting, once for each of the pauses;
-        then fail.
+        """Queue again without counting the attempt, because the source server is unavailable.
+
+        Fails after one attempt for each of the delays.
         """
         self._held(token)
         if self.cancel_requested:
@@ -258,12 +221,12 @@ class Job:
         )
 
     def crash(self, token: int, reason: str, *, now: float, delay_seconds: float) -> Self:
-        """The lease holder saw its decoder die: queue again, or end as dead."""
+        """End an attempt whose decoder died: queue again, or end as dead."""
         self._held(token)
         return self.lose_attempt(reason, now=now, delay_seconds=delay_seconds)
 
     def lose_attempt(self, reason: str, *, now: float, delay_seconds: float = 0.0) -> Self:
-        """An attempt is over without a result: queue again while attempts are left, else end as dead."""
+        """End an attempt without a result: queue again, or end as dead if no attempt is left."""
         self._require(JobState.RUNNING, verb="requeued")
         if self.cancel_requested:
             return self._enter(JobState.CANCELED, now, why=reason)
@@ -271,30 +234,30 @@ class Job:
             return self._queue_again(reason, now, delay_seconds)
         problem = Problem(
             code="too_many_crashes",
-            message=f"The analysis of this file crashed {self.attempts} times; it was given up.",
+            message=f"The analysis crashed {self.attempts} times and was stopped.",
             retryable=True,
         )
         return self._enter(JobState.DEAD, now, why=reason, problem=problem)
 
     def cancel(self, *, now: float) -> Self:
-        """Cancel at once, or ask the worker to."""
+        """Cancel at once, or ask the worker to cancel."""
         if self.state is JobState.RUNNING:
             return replace(self, cancel_requested=True)
         self._require(JobState.AWAITING_UPLOAD, JobState.QUEUED, verb="canceled")
         return self._enter(JobState.CANCELED, now, cancel_requested=True)
 
     def confirm_cancel(self, token: int, *, now: float) -> Self:
-        """The lease holder stopped because it was asked to."""
+        """End as canceled: the lease holder has stopped."""
         self._held(token)
         return self._enter(JobState.CANCELED, now)
 
     def retry(self, *, now: float, attempts: int, reason: str = "retried by hand") -> Self:
-        """Queue a failed or dead job again, with so many further attempts."""
+        """Queue a failed or dead job again, with *attempts* more attempts."""
         self._require(JobState.FAILED, JobState.DEAD, verb="retried")
         if not self.audio_available:
             if self.source is not None:
-                raise Conflict("The address of this job was forgotten; send it again, as a new job.")
-            raise Conflict("The audio of this job was deleted; upload the file again.")
+                raise Conflict("The source URL of this job was deleted. Send it again as a new job.")
+            raise Conflict("The audio of this job was deleted. Upload the file again.")
         return self._queue_again(
             reason,
             now,
@@ -307,17 +270,17 @@ class Job:
         )
 
     def mark_audio_deleted(self) -> Self:
-        """The audio is no longer in storage."""
+        """Record that the audio is no longer in storage."""
         return replace(self, has_audio=False)
 
     @property
     def audio_available(self) -> bool:
-        """Whether its audio is still to be had: from storage, or from an address that is remembered."""
+        """Whether its audio is in storage, or its source URL is known."""
         return self.has_audio or (self.source is not None and self.source.url is not None)
 
     @property
     def audio_unneeded(self) -> bool:
-        """Whether no further attempt, automatic or by hand, can need the audio."""
+        """Whether no further attempt, automatic or manual, can need the audio."""
         if self.state in {JobState.SUCCEEDED, JobState.CANCELED}:
             return True
         return self.state is JobState.FAILED and not (self.problem and self.problem.retryable)
@@ -354,7 +317,7 @@ class Job:
 
     def _held(self, token: int) -> Lease:
         if self.state is not JobState.RUNNING or self.lease is None or self.lease.token != token:
-            raise LeaseLost("The job is no longer this worker's.")
+            raise LeaseLost("Another worker has this job now.")
         return self.lease
 
     def _require(self, *states: JobState, verb: str) -> None:

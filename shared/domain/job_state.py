@@ -1,18 +1,19 @@
-"""Where a job stands, and how it came there. Which moves there are: shared/job.py. Pure."""
+"""The states of a job and its timeline. shared/domain/job.py has the transitions. Pure."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from shared.domain.open_enum import OpenEnum
 
 MAX_TIMELINE = 64
 
 
-class JobState(StrEnum):
-    """Where a job stands."""
+class JobState(OpenEnum):
+    """The state of a job."""
 
     AWAITING_UPLOAD = "awaiting_upload"
-    """Made by POST /v1/uploads; left when its audio has arrived, or by expiry."""
+    """Created by POST /v1/uploads; left when its audio arrives, or by expiry."""
     QUEUED = "queued"
-    """Entered by submit, retry, or an attempt that is to be repeated; left when a worker starts it."""
+    """Entered by submit, retry, or an attempt without a result; left when a worker starts it."""
     RUNNING = "running"
     """Entered by a worker that took the lease; left by that worker, or by the rescuer when it expires."""
     SUCCEEDED = "succeeded"
@@ -22,11 +23,11 @@ class JobState(StrEnum):
     CANCELED = "canceled"
     """Entered by the client; at once if queued, by the lease holder if running."""
     DEAD = "dead"
-    """Entered when an attempt is over and no more are allowed: the job killed its worker too often."""
+    """Entered when the last allowed attempt ended without a result."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing but a manual retry changes the job any more."""
+        """Whether only a retry can change the job."""
         return self in _FINAL
 
 
@@ -48,5 +49,5 @@ class StateTransition:
 def append_transition(
     timeline: tuple[StateTransition, ...], event: StateTransition
 ) -> tuple[StateTransition, ...]:
-    """With one line more: of too many, the first and the latest are kept."""
+    """Append a transition. If there are too many, the first and the latest are kept."""
     return (*timeline[:1], *timeline[1:][-(MAX_TIMELINE - 2) :], event)

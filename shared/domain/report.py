@@ -1,14 +1,15 @@
 """What we found in a recording. Values only: no I/O, no numpy, safe to turn into JSON."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
-ANALYSIS_VERSION = "5"
-"""Of what `worker/tuning.py` answers: reports of another version are no answer to the same bytes."""
+from shared.domain.open_enum import OpenEnum
+
+ANALYSIS_VERSION = "6"
+"""Version of the estimator. Reports of other versions are not reused."""
 
 
-class Verdict(StrEnum):
-    """The short answer to the question that people ask."""
+class Verdict(OpenEnum):
+    """The tuning in one word."""
 
     A432 = "432"
     A440 = "440"
@@ -16,7 +17,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Reason(StrEnum):
+class Reason(OpenEnum):
     """Why a recording has no verdict."""
 
     SILENT = "silent"
@@ -24,11 +25,13 @@ class Reason(StrEnum):
     NOISE_LIKE = "noise_like"
     NO_STABLE_PITCH = "no_stable_pitch"
     TUNING_DRIFTS = "tuning_drifts"
+    AMBIGUOUS = "ambiguous"
+    """There is a tuning, but its interval covers several standards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spectrum:
-    """A log-frequency magnitude spectrum for pictures, at most 512 points.
+    """A log-frequency magnitude spectrum for charts, at most 512 points.
 
     Point `i` of `n` lies at `low_hz * (high_hz / low_hz) ** (i / (n - 1))`; levels are dB below
     the strongest point (0 or negative).
@@ -49,11 +52,20 @@ class TuningReport:
 
     verdict: Verdict
     confidence: float
-    """0-1, calibrated: of answers given 0.9, nine in ten are within 3 cents."""
+    """Old name of `accuracy_probability`. Not the probability of the verdict."""
+    accuracy_probability: float | None = None
+    """Probability, calibrated, that `a4_hz` is within 3 cents of the truth; None in reports before version
+    6."""
+    verdict_probability: float | None = None
+    """Probability, calibrated, of the verdict; None if it is inconclusive, and in reports before version
+    6."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """Probability of each pitch standard ("415" to "466", in Hz) and of `other` (between standards, or
+    none)."""
     reason: Reason | None = None
     """Set if and only if the verdict is inconclusive."""
     remarks: tuple[str, ...] = ()
-    """Short codes of what a reader should know beside the verdict, such as `pure_tone`."""
+    """Short codes of further findings, such as `pure_tone`."""
     temperament: str | None = None
     """The unequal scale that the notes lie on, such as `just` or `vallotti`; None for the equal one."""
     a4_hz: float | None = None
@@ -64,7 +76,7 @@ class TuningReport:
     nearest_standard_hz: float | None = None
     also_fits_hz: tuple[float, ...] = ()
     drift_cents: tuple[float | None, ...] = ()
-    """For each 10 s of the window, its tuning relative to `a4_hz`; None where it can't be told."""
+    """For each 10 s of the window, its tuning relative to `a4_hz`; None if it is unknown."""
     dominant_hz: float | None = None
     """The strongest peak of the spectrum, interpolated."""
     dominant_note: str | None = None
@@ -79,7 +91,7 @@ class TuningReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFacts:
-    """What was listened to, and what it cost."""
+    """What was analyzed, and what it cost."""
 
     container: str
     codec: str
@@ -94,12 +106,12 @@ class AudioFacts:
     decode_seconds: float
     analysis_seconds: float
     window_seconds: float | None = None
-    """How much was to be listened to at most; None in reports from before this was noted."""
+    """The longest window that was allowed; None in old reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The whole answer for one job."""
+    """The report of one job."""
 
     tuning: TuningReport
     audio: AudioFacts

@@ -1,6 +1,6 @@
-"""When two recordings are the same to us: the same bytes of one caller, listened to in the same way. Pure.
+"""The key under which a report can be reused: the same bytes of one caller, analyzed in the same way. Pure.
 
-Callers without an API key count as one: what a report says follows from the bytes alone.
+All callers without an API key count as one: the report depends on the bytes only.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from shared.domain.report import ANALYSIS_VERSION
 
 
 def report_cache_key(job: Job, *, window_seconds: float) -> str | None:
-    """Under which name an earlier analysis would answer this job; None: under none."""
+    """The key of a report that could answer this job; None: no report can."""
     return _key(job, ANALYSIS_VERSION, window_seconds)
 
 
 def cache_key_of_report(job: Job) -> str | None:
-    """Under which name a job's report may answer others; None: under none, as long as it has none."""
+    """The key under which a job's report can answer others; None: it has no reusable report."""
     if job.state is not JobState.SUCCEEDED or job.cached or job.report is None:
         return None
     window_seconds = job.report.audio.window_seconds

@@ -1,6 +1,6 @@
-"""Where the audio of a job lies that we do not store: on somebody else's server. Pure.
+"""The URL of audio that is not in our storage. Pure.
 
-The address may hold secrets. It is for the worker that fetches, and for no view and no log.
+The URL may contain secrets. Only the worker that fetches it may see it: it must not be shown or logged.
 """
 
 from dataclasses import dataclass, field, replace
@@ -10,29 +10,29 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An address that a client gave."""
+    """A source URL from a client."""
 
     server: str
     """Scheme, host and port: what may be shown."""
     url: str | None = field(repr=False)
-    """None: forgotten, since nobody is going to fetch from it again."""
+    """None: deleted, because no attempt needs it any more."""
     misses: int = 0
-    """How often its server was away when an attempt wanted it."""
+    """How many attempts found its server unavailable."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """The source at a checked address."""
+        """The source of a checked URL."""
         parts = urlsplit(url)
         return cls(server=f"{parts.scheme}://{parts.netloc}", url=url)
 
     def count_unavailable(self) -> Self:
-        """Its server was away once more."""
+        """Count an attempt that found the server unavailable."""
         return replace(self, misses=self.misses + 1)
 
     def reset_unavailable(self) -> Self:
-        """Count anew how often its server is away."""
+        """Start the count of unavailable attempts again at 0."""
         return replace(self, misses=0)
 
     def forget_url(self) -> Self:
-        """The same without its address."""
+        """The same without its URL."""
         return replace(self, url=None)

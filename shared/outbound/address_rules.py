@@ -1,7 +1,7 @@
-"""Which addresses of other people we call, and which never. Pure: names are resolved elsewhere.
+"""Which URLs and IP addresses may be requested. Pure: names are resolved elsewhere.
 
-One rule for webhooks and for source addresses. It refuses whatever is not plainly public: a caller must not
-be able to make us speak to ourselves, to our neighbours, or to the cloud's metadata service.
+The same rules hold for webhooks and for source URLs. Whatever is not clearly public is refused, so that no
+caller can reach this machine, its network, or the cloud's metadata service (SSRF).
 """
 
 import re
@@ -18,14 +18,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 PORTS = frozenset({80, 443, 8080, 8443})
-"""What a public receiver may listen on; an allowed network may use any port."""
+"""The ports of public servers. Allowed networks may use any port."""
 MAX_URL_LENGTH = 2048
 
-NOT_PUBLIC = "Its host has no public address that may be called from here."
-"""One sentence whether a name is unknown, private or both: it must not tell which names exist inside."""
+NOT_PUBLIC = "The host has no public IP address."
+"""The same message for unknown and for private names, so that it does not reveal internal names."""
 
-# The registries of special addresses at IANA, and what hides an IPv4 address inside an IPv6 one. Written out,
-# because `is_global` changed its mind about several of them between patch releases of Python.
+# IANA's registries of special addresses, and IPv6 forms that contain IPv4 addresses. Written out, because
+# `is_global` differs between patch releases of Python.
 _SPECIAL = tuple(
     ip_network(text)
     for text in (
@@ -51,19 +51,21 @@ _SPECIAL = tuple(
         "3fff::/20",  # documentation
     )
 )
-# Outside of it lie loopback, v4-mapped, NAT64, unique-local, link-local, SRv6 and multicast.
+# Outside: loopback, v4-mapped, NAT64, unique-local, link-local, SRv6 and multicast.
 _IPV6_UNICAST = ip_network("2000::/3")
 _ISATAP = {0x0000_5EFE, 0x0200_5EFE}
 
-_URL = re.compile(r"(?P<scheme>[a-z]+)://(?P<place>[^/?#]*)(?P<path>[^#]*)(?P<fragment>#.*)?", re.I | re.S)
-_PLACE = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
+_URL = re.compile(
+    r"(?P<scheme>[a-z]+)://(?P<authority>[^/?#]*)(?P<path>[^#]*)(?P<fragment>#.*)?", re.I | re.S
+)
+_AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetUrl:
-    """A web address that is worth resolving."""
+    """A valid URL whose host has not been resolved yet."""
 
     scheme: str
     host: str
@@ -74,14 +76,14 @@ class TargetUrl:
 
     @property
     def authority(self) -> str:
-        """Host and port as a Host header has them."""
+        """Host and port, as in a Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         usual = {"http": 80, "https": 443}[self.scheme]
         return host if self.port == usual else f"{host}:{self.port}"
 
     @property
     def literal(self) -> Address | None:
-        """The address that stands in place of a name."""
+        """The IP address, if the host is one."""
         try:
             return ip_address(self.host)
         except ValueError:
@@ -93,20 +95,20 @@ class TargetUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundRules:
-    """What an operator decides."""
+    """The operator's rules."""
 
     networks: tuple[Network, ...] = ()
-    """Not public, and yet allowed, on any port."""
+    """Private networks that are allowed, on any port."""
 
     def parse(self, url: str, *, allow_http: bool = False) -> TargetUrl:
-        """Read an address strictly: what two parsers could read differently is refused.
+        """Parse a URL strictly: what two parsers could read differently is refused.
 
         Raises:
-            AddressRefused: with a sentence that says what to change.
+            AddressRefused: the URL is not allowed. The message says what to change.
         """
         target = _parse(url)
         if target.scheme == "http" and not allow_http:
-            raise AddressRefused("Its scheme must be https.")
+            raise AddressRefused("The URL must use https.")
         literal = target.literal
         if literal is not None:
             self.check_addresses([literal], port=target.port)
@@ -115,34 +117,34 @@ class OutboundRules:
         return target
 
     def check_addresses(self, addresses: Iterable[Address], *, port: int) -> tuple[Address, ...]:
-        """The addresses, if every one of them may be called. Raises AddressRefused."""
-        judged = tuple(addresses)
-        if not judged or not all(self.is_allowed(address) or is_public(address) for address in judged):
+        """Return the addresses if all of them are allowed. Raises AddressRefused."""
+        checked = tuple(addresses)
+        if not checked or not all(self.is_allowed(address) or is_public(address) for address in checked):
             raise AddressRefused(NOT_PUBLIC)
-        if port not in PORTS and not all(self.is_allowed(address) for address in judged):
+        if port not in PORTS and not all(self.is_allowed(address) for address in checked):
             raise AddressRefused(_WRONG_PORT)
-        return judged
+        return checked
 
     def is_allowed(self, address: Address) -> bool:
-        """Whether the operator has named its network."""
+        """Whether its network is on the operator's list."""
         return any(address in network for network in self.networks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
-    """What came back. 3xx comes back as it is: nothing is followed."""
+    """A response. Redirects are returned, not followed."""
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case; of repeated ones the last."""
+    """Names in lower case; of repeated headers the last."""
     body: bytes
-    """Its beginning, at most as many bytes as asked for, with no content-encoding undone."""
+    """The first bytes, up to the limit, without decoding any Content-Encoding."""
     is_internal: bool
-    """Whether an allowed network answered, which is not for every tenant's eyes."""
+    """Whether an allowed private network responded. Then only the operator may see the response."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether anybody on the internet means the same host by it."""
+    """Whether it is a public unicast address."""
     if isinstance(address, IPv6Address) and (
         address not in _IPV6_UNICAST or address.scope_id or int(address) >> 32 & 0xFFFF_FFFF in _ISATAP
     ):
@@ -155,52 +157,52 @@ def parse_networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
-_WRONG_PORT = f"Its port must be one of {', '.join(str(port) for port in sorted(PORTS))}."
+_WRONG_PORT = f"The port must be one of {', '.join(str(port) for port in sorted(PORTS))}."
 
 
 def _parse(url: str) -> TargetUrl:
     if len(url) > MAX_URL_LENGTH:
-        raise AddressRefused(f"The address is longer than {MAX_URL_LENGTH} characters.")
+        raise AddressRefused(f"The URL is longer than {MAX_URL_LENGTH} characters.")
     if not url.isprintable() or " " in url or "\\" in url:
-        raise AddressRefused("The address holds a space, a backslash or a control character.")
+        raise AddressRefused("The URL contains a space, a backslash or a control character.")
     found = _URL.fullmatch(url)
     if found is None or found["scheme"].lower() not in {"http", "https"}:
-        raise AddressRefused("The address must begin with https://.")
-    if "@" in found["place"]:
-        raise AddressRefused("The address must not hold a user name or a password.")
+        raise AddressRefused("The URL must begin with https://.")
+    if "@" in found["authority"]:
+        raise AddressRefused("The URL must not contain a user name or a password.")
     if found["fragment"] is not None:
-        raise AddressRefused("The address must not have a fragment (#…).")
-    place = _PLACE.fullmatch(found["place"])
-    if place is None:
-        raise AddressRefused("Its host and port can't be understood.")
+        raise AddressRefused("The URL must not have a fragment (#…).")
+    authority = _AUTHORITY.fullmatch(found["authority"])
+    if authority is None:
+        raise AddressRefused("The host and port are invalid.")
     scheme = found["scheme"].lower()
-    port = int(place["port"]) if place["port"] else {"http": 80, "https": 443}[scheme]
+    port = int(authority["port"]) if authority["port"] else {"http": 80, "https": 443}[scheme]
     if not 0 < port < 65536:
         raise AddressRefused(_WRONG_PORT)
     path = quote(found["path"], safe="/?:@!$&'()*+,;=%-._~[]")
     if not path.startswith("/"):
         path = "/" + path
-    return TargetUrl(scheme=scheme, host=_host(place["host"]), port=port, path=path)
+    return TargetUrl(scheme=scheme, host=_host(authority["host"]), port=port, path=path)
 
 
-def _host(given: str) -> str:
-    if given.startswith("["):
+def _host(raw: str) -> str:
+    if raw.startswith("["):
         try:
-            return str(IPv6Address(given[1:-1]))
+            return str(IPv6Address(raw[1:-1]))
         except ValueError:
-            raise AddressRefused("Its host is no IPv6 address.") from None
+            raise AddressRefused("The IPv6 address is invalid.") from None
     try:
-        host = idna.encode(given, uts46=True).decode() if not given.isascii() else given
+        host = idna.encode(raw, uts46=True).decode() if not raw.isascii() else raw
     except (idna.IDNAError, UnicodeError):
-        raise AddressRefused("Its host is no name that the internet knows.") from None
+        raise AddressRefused("The host name is invalid.") from None
     host = host.lower().removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise AddressRefused("Its host is no name that the internet knows.")
+        raise AddressRefused("The host name is invalid.")
     if _NUMBER.fullmatch(labels[-1]):
         # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to some resolvers and something else to others
         try:
             return str(IPv4Address(host))
         except ValueError:
-            raise AddressRefused("Write its IPv4 address as four decimal numbers.") from None
+            raise AddressRefused("Write the IPv4 address as four decimal numbers.") from None
     return host

@@ -1,6 +1,6 @@
-"""One HTTP request to somebody else's server: bounded in time and in bytes, and never redirected.
+"""HTTP requests to URLs from clients: limited in time and in bytes, without redirects.
 
-The only file that sends HTTP to addresses given by others. For webhooks and for source addresses.
+Webhooks and source URLs both use it. No other file sends requests to such URLs.
 """
 
 import ssl
@@ -21,17 +21,17 @@ _CHECK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseStream:
-    """An answer whose body is still on its way."""
+    """A response whose body is still being received."""
 
     status: int
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
-    """At most as many bytes as asked for, then the end. Raises Unreachable."""
+    """Ends after the byte limit. Raises Unreachable."""
     is_internal: bool
 
 
 class OutboundClient:
-    """Calls other people's servers. Safe to share between threads; keeps no connection."""
+    """Sends HTTP requests. Threads can share it; it keeps no connections."""
 
     def __init__(
         self,
@@ -41,14 +41,14 @@ class OutboundClient:
         resolver: Resolver = system_resolver,
         trust: ssl.SSLContext | None = None,
     ) -> None:
-        """`proxy`: http://[user:password@]host:port, which tunnels to the judged address."""
+        """*proxy*: http://[user:password@]host:port, which tunnels to the checked address."""
         self._rules = rules
         self._proxy = proxy
         self._resolver = resolver
         self._trust = trust or ssl.create_default_context()
 
     def check(self, url: str, *, allow_http: bool = False) -> TargetUrl:
-        """The address, if it may be called as things are now. Raises AddressRefused, Unreachable."""
+        """Resolve the host now, and return the URL if it is allowed. Raises AddressRefused, Unreachable."""
         target = self._rules.parse(url, allow_http=allow_http)
         resolve(
             target.host,
@@ -70,11 +70,11 @@ class OutboundClient:
         max_bytes: int,
         allow_http: bool = False,
     ) -> HttpResponse:
-        """Send one request and read the answer's beginning.
+        """Send one request and read the first bytes of the response.
 
         Raises:
-            AddressRefused: the address is none that we call.
-            Unreachable: no whole answer came before the deadline.
+            AddressRefused: the URL is not allowed.
+            Unreachable: no complete response came before the deadline.
         """
         with self.stream(
             method,
@@ -84,12 +84,12 @@ class OutboundClient:
             timeout_seconds=timeout_seconds,
             max_bytes=max_bytes,
             allow_http=allow_http,
-        ) as incoming:
+        ) as response:
             return HttpResponse(
-                status=incoming.status,
-                headers=incoming.headers,
-                body=b"".join(incoming.chunks),
-                is_internal=incoming.is_internal,
+                status=response.status,
+                headers=response.headers,
+                body=b"".join(response.chunks),
+                is_internal=response.is_internal,
             )
 
     @contextmanager
@@ -105,12 +105,12 @@ class OutboundClient:
         allow_http: bool = False,
         on_wait: Callable[[], None] | None = None,
     ) -> Iterator[ResponseStream]:
-        """Like `send`, with the body in chunks. The deadline holds from the name to the last byte.
+        """Like `send`, with the body in chunks. The deadline covers everything from DNS to the last byte.
 
         *pulse* is called several times a second while we wait; what it raises ends the request.
         """
         target = self._rules.parse(url, allow_http=allow_http)
-        dialer = CheckedNetworkBackend(
+        backend = CheckedNetworkBackend(
             rules=self._rules,
             resolver=self._resolver,
             proxy=self._proxy,
@@ -123,8 +123,10 @@ class OutboundClient:
         request = httpcore2.Request(
             method, address, headers=list({**sent, **headers}.items()), content=content
         )
-        connection = httpcore2.HTTPConnection(address.origin, ssl_context=self._trust, network_backend=dialer)
-        with closing(connection), _translated():
+        connection = httpcore2.HTTPConnection(
+            address.origin, ssl_context=self._trust, network_backend=backend
+        )
+        with closing(connection), _translate_errors():
             response = connection.handle_request(request)
             with closing(response):
                 yield ResponseStream(
@@ -134,23 +136,23 @@ class OutboundClient:
                         for name, value in response.headers
                     },
                     chunks=_first(max_bytes, response),
-                    is_internal=dialer.address is not None and self._rules.is_allowed(dialer.address),
+                    is_internal=backend.address is not None and self._rules.is_allowed(backend.address),
                 )
 
 
 def _first(max_bytes: int, response: httpcore2.Response) -> Iterator[bytes]:
-    left = max_bytes
-    with _translated():
+    remaining = max_bytes
+    with _translate_errors():
         for chunk in response.iter_stream():
-            yield chunk[:left]
-            left -= len(chunk)
-            if left <= 0:
+            yield chunk[:remaining]
+            remaining -= len(chunk)
+            if remaining <= 0:
                 return
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except (httpcore2.ProtocolError, httpcore2.NetworkError) as error:
-        raise Unreachable("What it answered is no HTTP.", code="bad_answer") from error
+        raise Unreachable("The server sent an invalid HTTP response.", code="bad_answer") from error

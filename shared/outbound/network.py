@@ -1,7 +1,8 @@
-"""Connect to somebody else's server at an address that was judged, before one deadline for everything.
+"""Connects to a checked IP address, with one deadline for everything.
 
-Names are resolved once, every address of a name is judged, and one of exactly these is connected to: a name
-that changes between the check and the connection changes nothing. Environment proxies are not looked at.
+A name is resolved once, all its addresses are checked, and one of exactly these is connected to. A name that
+changes between the check and the connection therefore changes nothing. Proxy variables of the environment are
+ignored.
 """
 
 import base64
@@ -24,56 +25,59 @@ from shared.errors import AddressRefused, Unreachable
 from shared.outbound.address_rules import NOT_PUBLIC, Address, OutboundRules
 
 Resolver = Callable[[str, int], Sequence[str]]
-"""From a host and a port to all of its addresses. Raises OSError."""
+"""From a host and a port to all IP addresses. Raises OSError."""
 
-_MOST_TRIED = 4
+_MAX_ADDRESSES_TRIED = 4
 _CONNECT_SECONDS = 5.0
-_PULSE_SECONDS = 0.25
-_LONGEST_PROXY_ANSWER_BYTES = 8 * 1024
+_TICK_SECONDS = 0.25
+_MAX_PROXY_RESPONSE_BYTES = 8 * 1024
 
 
 def system_resolver(host: str, port: int) -> Sequence[str]:
-    """What the operating system knows."""
+    """Resolve with the operating system."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The end of everything, on the monotonic clock."""
+    """The end of a request, on the monotonic clock."""
 
     at: float
     on_wait: Callable[[], None] | None = None
-    """Called several times a second while we wait; what it raises ends the waiting."""
+    """Called several times a second while waiting; an exception from it ends the wait."""
 
     @classmethod
     def in_seconds(cls, seconds: float, *, on_wait: Callable[[], None] | None = None) -> "Deadline":
-        """So many seconds from now."""
+        """A deadline so many seconds from now."""
         return cls(time.monotonic() + seconds, on_wait)
 
     def within(self, seconds: float) -> "Deadline":
-        """The same, or an earlier one."""
+        """This deadline, or an earlier one."""
         return Deadline(min(self.at, time.monotonic() + seconds), self.on_wait)
 
     def next_wait_seconds(self) -> float:
-        """Seconds to wait at once: to the deadline, or to the next pulse. Raises as `left` and the pulse."""
+        """How long to wait: until the deadline, or the next tick.
+
+        Raises Unreachable, and what *on_wait* raises.
+        """
         if self.on_wait is None:
             return self.remaining_seconds()
         self.on_wait()
-        return min(self.remaining_seconds(), _PULSE_SECONDS)
+        return min(self.remaining_seconds(), _TICK_SECONDS)
 
     def remaining_seconds(self) -> float:
-        """Seconds, more than none. Raises Unreachable when it has passed."""
+        """Seconds until the deadline, more than 0. Raises Unreachable when it has passed."""
         left = self.at - time.monotonic()
         if left <= 0:
-            raise Unreachable("It did not answer in time.", code="timeout")
+            raise Unreachable("The server did not respond in time.", code="timeout")
         return left
 
 
 def resolve(
     host: str, port: int, *, rules: OutboundRules, resolver: Resolver, deadline: Deadline
 ) -> tuple[Address, ...]:
-    """All addresses of a host, every one of them allowed. Raises AddressRefused, Unreachable."""
+    """Resolve a host; return its addresses if all are allowed. Raises AddressRefused, Unreachable."""
     found: list[Sequence[str]] = []
 
     def ask() -> None:
@@ -82,16 +86,16 @@ def resolve(
         except (OSError, UnicodeError):
             found.append([])
 
-    # getaddrinfo knows no time limit; a thread that it keeps ends by itself, with nobody listening
+    # getaddrinfo has no timeout; its thread ends by itself, later
     thread = threading.Thread(target=ask, name="resolve", daemon=True)
     thread.start()
     try:
         while thread.is_alive():
             thread.join(deadline.next_wait_seconds())
     except Unreachable:
-        pass  # as below
+        pass  # reported below
     if not found:
-        raise Unreachable("Its name was not resolved in time.", code="timeout")
+        raise Unreachable("The host name was not resolved in time.", code="timeout")
     try:
         addresses = [ip_address(text) for text in found[0]]
     except ValueError:
@@ -100,7 +104,7 @@ def resolve(
 
 
 class CheckedNetworkBackend(httpcore2.NetworkBackend):
-    """The network of one request. `address` tells where it was connected to."""
+    """The network of one request. `address` is the address it connected to."""
 
     def __init__(
         self, *, rules: OutboundRules, resolver: Resolver, proxy: str | None, deadline: Deadline
@@ -119,10 +123,10 @@ class CheckedNetworkBackend(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.NetworkStream:
-        """Connect to the first of the judged addresses that answers."""
+        """Connect to the first checked address that accepts."""
         addresses = resolve(host, port, rules=self._rules, resolver=self._resolver, deadline=self._deadline)
         failure: OSError | None = None
-        for address in addresses[:_MOST_TRIED]:
+        for address in addresses[:_MAX_ADDRESSES_TRIED]:
             try:
                 connected = self._connect(address, port)
             except OSError as error:
@@ -132,8 +136,8 @@ class CheckedNetworkBackend(httpcore2.NetworkBackend):
                 return _Stream(connected, self._deadline)
         self._deadline.remaining_seconds()
         if isinstance(failure, TimeoutError):
-            raise Unreachable("No connection was made in time.", code="timeout")
-        raise Unreachable("No connection could be made.", code="connect_failed")
+            raise Unreachable("The connection timed out.", code="timeout")
+        raise Unreachable("The connection failed.", code="connect_failed")
 
     def _connect(self, address: Address, port: int) -> socket.socket:
         if self._proxy is None:
@@ -142,7 +146,7 @@ class CheckedNetworkBackend(httpcore2.NetworkBackend):
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A socket whose every wait ends at the deadline. Timeouts of the caller are not looked at."""
+    """A socket with the deadline of the request. The caller's timeouts are ignored."""
 
     def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
         self._socket = connected
@@ -154,7 +158,7 @@ class _Stream(httpcore2.NetworkStream):
             try:
                 return self._socket.recv(max_bytes)
             except TimeoutError:
-                continue  # the deadline decides whether there is another wait
+                continue  # the deadline decides whether to wait again
             except OSError as error:
                 raise _failure(error) from error
 
@@ -165,7 +169,7 @@ class _Stream(httpcore2.NetworkStream):
         except TimeoutError as error:
             raise _failure(error) from error
         except OSError as error:
-            raise httpcore2.WriteError(str(error)) from error  # an answer may be there already
+            raise httpcore2.WriteError(str(error)) from error  # the response may be here already
 
     def close(self) -> None:
         self._socket.close()
@@ -192,11 +196,11 @@ def _shake_hands(wrapped: ssl.SSLSocket, deadline: Deadline) -> None:
         try:
             return wrapped.do_handshake()
         except TimeoutError:
-            continue  # it goes on where it stood
+            continue  # the handshake continues where it stopped
 
 
 def _connected(address: Address, port: int, deadline: Deadline) -> socket.socket:
-    """A connection. Raises OSError, also TimeoutError; what the deadline's pulse raises comes through."""
+    """Connect. Raises OSError, also TimeoutError, and what the deadline's *on_wait* raises."""
     connected = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
     try:
         connected.setblocking(False)
@@ -224,37 +228,39 @@ def _wait_to_connect(deadline: Deadline) -> float:
 
 def _failure(error: OSError) -> Unreachable:
     if isinstance(error, TimeoutError):
-        return Unreachable("It did not answer in time.", code="timeout")
+        return Unreachable("The server did not respond in time.", code="timeout")
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Unreachable(f"Its certificate is not valid: {error.verify_message}.", code="tls_failed")
+        return Unreachable(f"The TLS certificate is invalid: {error.verify_message}.", code="tls_failed")
     if isinstance(error, ssl.SSLError):
-        return Unreachable("It does not speak TLS as we do.", code="tls_failed")
-    return Unreachable("The connection was broken off.", code="broken_off")
+        return Unreachable("The TLS handshake failed.", code="tls_failed")
+    return Unreachable("The connection was closed early.", code="broken_off")
 
 
 def _through(proxy: str, address: Address, port: int, deadline: Deadline) -> socket.socket:
-    """A tunnel to the judged address: the proxy, too, gets no name that could change its meaning."""
-    way = urlsplit(proxy)
+    """Open a tunnel to the checked address. The proxy gets no name, which it could resolve differently."""
+    proxy_url = urlsplit(proxy)
     host = f"[{address}]" if address.version == 6 else str(address)
     lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
-    if way.username is not None:
-        pair = f"{unquote(way.username)}:{unquote(way.password or '')}"
+    if proxy_url.username is not None:
+        pair = f"{unquote(proxy_url.username)}:{unquote(proxy_url.password or '')}"
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
-    connected = socket.create_connection((way.hostname or "", way.port or 3128), deadline.remaining_seconds())
+    connected = socket.create_connection(
+        (proxy_url.hostname or "", proxy_url.port or 3128), deadline.remaining_seconds()
+    )
     stream = _Stream(connected, deadline)
     try:
         connected.settimeout(deadline.remaining_seconds())
         connected.sendall("\r\n".join([*lines, "", ""]).encode())
-        answer = b""
-        # byte by byte: what follows the answer belongs to the tunnel
-        while not answer.endswith(b"\r\n\r\n"):
+        response = b""
+        # byte by byte: what follows the response belongs to the tunnel
+        while not response.endswith(b"\r\n\r\n"):
             byte = stream.read(1)
-            answer += byte
-            if not byte or len(answer) > _LONGEST_PROXY_ANSWER_BYTES:
-                raise ConnectionError("no answer of a proxy")
-        status = answer.split(b"\r\n", 1)[0].split(b" ")
+            response += byte
+            if not byte or len(response) > _MAX_PROXY_RESPONSE_BYTES:
+                raise ConnectionError("invalid response of the proxy")
+        status = response.split(b"\r\n", 1)[0].split(b" ")
         if len(status) < 2 or not status[1].startswith(b"2"):
-            raise Unreachable("The egress proxy does not let us call it.", code="proxy_refused")
+            raise Unreachable("The egress proxy refused the connection.", code="proxy_refused")
     except BaseException:
         connected.close()
         raise

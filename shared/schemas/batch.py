@@ -1,4 +1,4 @@
-"""A batch as others see it: the API's answers and its webhook show this one rendering."""
+"""The public JSON of a batch, in API responses and webhooks."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -6,13 +6,14 @@ from typing import Any, Self
 from pydantic import Field
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.schemas.job import Timestamp, View, optional_timestamp, timestamp_of
+from shared.schemas.job import Hertz, View
+from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 
 _ID = "hT9rQw0nq0mM2yq4bq7nHf"
 
 
 class CountsView(View):
-    """How many jobs stand where; together they are all."""
+    """How many jobs are in each state."""
 
     queued: int = Field(default=0, examples=[3])
     running: int = Field(default=0, examples=[1])
@@ -24,20 +25,20 @@ class CountsView(View):
 
 
 class ItemView(View):
-    """One job of a batch, in short."""
+    """One job of a batch."""
 
-    index: int = Field(description="Its place in the request, from 0.", examples=[0])
+    index: int = Field(description="Its index in the request, from 0.", examples=[0])
     job_id: str = Field(examples=["kT3Zs0nq0mM2yq4bq7nHfA"])
-    filename: str | None = Field(description="As it was when the batch was made.", examples=["midnight.mp3"])
+    filename: str | None = Field(description="When the batch was created.", examples=["midnight.mp3"])
     state: ItemState
     verdict: str | None = Field(description="432, 440, other or inconclusive.", examples=["432"])
-    a4_hz: float | None = Field(examples=[432.04])
+    a4_hz: Hertz | None = Field(examples=[432.04])
     confidence: float | None = Field(examples=[0.97])
-    problem: str | None = Field(description="Code of why there is no report.", examples=[None])
+    problem: str | None = Field(description="Its code, if there is no report.", examples=[None])
 
 
 class BatchLinksView(View):
-    """Where to go from here."""
+    """Related URLs."""
 
     self: str = Field(examples=[f"/v1/batches/{_ID}"])
 
@@ -47,34 +48,34 @@ class BatchLineView(View):
 
     id: str = Field(description="128 random bits.", examples=[_ID])
     name: str | None = Field(examples=["Spring catalogue"])
-    state: BatchState = Field(description="`running` while any job waits or runs.")
+    state: BatchState = Field(description="`running` while any job is queued or running.")
     created_at: Timestamp
     completed_at: Timestamp | None = Field(
-        description="When all jobs had ended for the first time; a retry later does not change it."
+        description="When all jobs had ended for the first time. A later retry does not change it."
     )
     expires_at: Timestamp | None = Field(
-        description="When the batch is forgotten; null while any job waits or runs."
+        description="When the batch is deleted; null while any job is queued or running."
     )
     total: int = Field(examples=[12])
-    done: int = Field(description="Jobs that have ended, or are gone.", examples=[8])
-    progress: float = Field(description="`done` of `total`, from 0 to 1.", examples=[0.667])
+    done: int = Field(description="Jobs that have ended or were deleted.", examples=[8])
+    progress: float = Field(description="`done` / `total`, from 0 to 1.", examples=[0.667])
     links: BatchLinksView
 
     @classmethod
     def of(cls, batch: Batch) -> Self:
-        """The line of a batch in a list."""
+        """The view of a batch in a list."""
         return cls(**_line(batch))
 
 
 class BatchView(BatchLineView):
-    """A batch: how far it is, and what became of each item."""
+    """A batch: its progress, and the result of each item."""
 
     counts: CountsView
     items: list[ItemView] = Field(description="In the order of the request; their jobs hold the reports.")
 
     @classmethod
     def of(cls, batch: Batch, live: Mapping[str, ItemState] | None = None) -> Self:
-        """The view of a batch whose open jobs stand as *live* says."""
+        """The view of a batch. *live* has the states of its open jobs."""
         states = batch.states(live or {})
         items = [
             ItemView(

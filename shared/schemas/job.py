@@ -1,25 +1,26 @@
-"""A job as others see it: the API's answers, its live events and the webhooks show this one rendering."""
+"""The public JSON of a job, in API responses, live events, and webhooks."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.domain.job import Job
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Report
+from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 
-Timestamp = Annotated[datetime, Field(examples=["2026-11-22T00:03:12.501Z"])]
+Hertz = Annotated[float, AfterValidator(lambda hertz: round(hertz, 3))]
+Cents = Annotated[float, AfterValidator(lambda cents: round(cents, 2))]
 
 
 class View(BaseModel):
-    """Common to all views."""
+    """Base of all views."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class InputView(View):
-    """What was uploaded, or is fetched."""
+    """The uploaded or fetched file."""
 
     filename: str | None = Field(examples=["midnight.mp3"])
     media_type: str | None = Field(examples=["audio/mpeg"])
@@ -27,7 +28,7 @@ class InputView(View):
     sha256: str | None = Field(description="Lower-case hexadecimal.", examples=["9f86d081884c7d65…"])
     source: str | None = Field(
         default=None,
-        description="The server that it is fetched from, without path and query; null for an upload.",
+        description="The server of the source URL, without path and query; null for an upload.",
         examples=["https://files.example.com"],
     )
 
@@ -41,48 +42,68 @@ class SpectrumView(View):
 
 
 class AudioView(View):
-    """What was listened to, and what it cost."""
+    """What was analyzed, and what it cost."""
 
     container: str = Field(examples=["MP3"])
     codec: str = Field(examples=["MPEG_LAYER_III"])
     sample_rate: int = Field(description="Hz, as stored in the file.", examples=[44_100])
     channels: int = Field(examples=[2])
-    start_seconds: float = Field(description="Where the analysed window begins.", examples=[0.0])
+    start_seconds: float = Field(description="Where the analyzed window begins.", examples=[0.0])
     analysed_seconds: float = Field(examples=[60.0])
-    bytes_read: int = Field(description="Of the file, by the decoder.", examples=[1_441_792])
+    bytes_read: int = Field(description="Bytes of the file that the decoder read.", examples=[1_441_792])
     decode_seconds: float = Field(examples=[0.42])
     analysis_seconds: float = Field(examples=[0.31])
 
 
 class ReportView(View):
-    """What the recording is tuned to. Cents are hundredths of an equal-tempered semitone."""
+    """The tuning of a recording. 100 cents are an equal-tempered semitone."""
 
     verdict: str = Field(description="432, 440, other or inconclusive.", examples=["432"])
+    verdict_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that the verdict is right. Null if it is inconclusive.",
+        examples=[0.96],
+    )
+    probabilities: dict[str, float] = Field(
+        description="Probability of each pitch standard, in Hz, and of `other` (between standards, or no "
+        "tuning). Empty if there is no tuning to name.",
+        examples=[{"432": 0.96, "440": 0.0, "430": 0.01, "other": 0.03}],
+    )
+    accuracy_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that a4_hz is within 3 cents of the truth.",
+        examples=[0.97],
+    )
     confidence: float = Field(
-        ge=0, le=1, description="Of answers given 0.9, nine in ten are right.", examples=[0.97]
+        ge=0,
+        le=1,
+        description="Old name of accuracy_probability. Not the probability of the verdict.",
+        examples=[0.97],
     )
     reason: str | None = Field(description="Why the verdict is inconclusive.", examples=[None])
-    remarks: list[str] = Field(description="What to know beside the verdict, as codes.", examples=[[]])
+    remarks: list[str] = Field(description="Further findings, as codes.", examples=[[]])
     temperament: str | None = Field(
-        description="The unequal scale that the notes lie on; null for the equal one.", examples=[None]
+        description="The unequal temperament of the notes; null for equal temperament.", examples=[None]
     )
-    a4_hz: float | None = Field(description="The estimated reference pitch.", examples=[432.04])
-    uncertainty_cents: float | None = Field(
-        description="About 9 in 10 true values lie this close.", examples=[0.6]
+    a4_hz: Hertz | None = Field(description="The estimated reference pitch.", examples=[432.04])
+    uncertainty_cents: Cents | None = Field(
+        description="About 9 in 10 true values are this close.", examples=[0.6]
     )
-    deviation_440_cents: float | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
-    deviation_432_cents: float | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
-    nearest_standard_hz: float | None = Field(examples=[432])
-    also_fits_hz: list[float] = Field(
-        description="Readings a whole semitone away: tuning is known modulo a semitone.",
+    deviation_440_cents: Cents | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
+    deviation_432_cents: Cents | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
+    nearest_standard_hz: Hertz | None = Field(description="Modulo a semitone.", examples=[432])
+    also_fits_hz: list[Hertz] = Field(
+        description="The same tuning read a semitone higher or lower: tuning is known modulo a semitone.",
         examples=[[407.8, 457.7]],
     )
-    drift_cents: list[float | None] = Field(
-        description="Tuning of every 10 s against a4_hz.", examples=[[0.1, -0.2, 0.0, 0.1, 0.0, 0.0]]
+    drift_cents: list[Cents | None] = Field(
+        description="Tuning of every 10 s relative to a4_hz.", examples=[[0.1, -0.2, 0.0, 0.1, 0.0, 0.0]]
     )
-    dominant_hz: float | None = Field(description="The strongest spectral peak.", examples=[216.02])
+    dominant_hz: Hertz | None = Field(description="The strongest spectral peak.", examples=[216.02])
     dominant_note: str | None = Field(description="Its nearest note in A4 = 440 Hz.", examples=["A3"])
-    dominant_cents: float | None = Field(description="From that note.", examples=[-31.6])
+    dominant_cents: Cents | None = Field(description="From that note.", examples=[-31.6])
     histogram: list[float] = Field(
         description="100 bins of 1 cent from -50 to +50 around the A4 = 440 Hz grid, adding up to 1.",
         examples=[[0.0, 0.01]],
@@ -103,11 +124,11 @@ class JobProblemView(View):
 
     code: str = Field(examples=["undecodable"])
     message: str = Field(examples=["No decoder finds audio in this file."])
-    retryable: bool = Field(description="Whether another try could end differently.", examples=[False])
+    retryable: bool = Field(description="Whether a retry could succeed.", examples=[False])
 
 
 class EventView(View):
-    """One line of a job's timeline."""
+    """One state change in a job's timeline."""
 
     at: Timestamp
     state: JobState
@@ -118,7 +139,7 @@ class EventView(View):
 
     @classmethod
     def of(cls, event: StateTransition) -> Self:
-        """The view of one line."""
+        """The view of one state change."""
         return cls(
             at=timestamp_of(event.at),
             state=event.state,
@@ -130,7 +151,7 @@ class EventView(View):
 
 
 class LinksView(View):
-    """Where to go from here."""
+    """Related URLs."""
 
     self: str = Field(examples=["/v1/jobs/kT3Zs0nq0mM2yq4bq7nHfA"])
     events: str = Field(
@@ -140,7 +161,7 @@ class LinksView(View):
 
 
 class JobView(View):
-    """A job: where it stands, and in the end its report or its problem."""
+    """A job: its state, and in the end its report or its problem."""
 
     id: str = Field(description="128 random bits.", examples=["kT3Zs0nq0mM2yq4bq7nHfA"])
     state: JobState
@@ -148,7 +169,7 @@ class JobView(View):
     started_at: Timestamp | None
     finished_at: Timestamp | None
     expires_at: Timestamp | None = Field(
-        description="When the job is forgotten; null while it waits or runs."
+        description="When the job is deleted; null while it is queued or running."
     )
     attempts: int = Field(examples=[1])
     queue_position: int | None = Field(
@@ -156,18 +177,18 @@ class JobView(View):
     )
     queue_wait_seconds: float | None = Field(
         default=None,
-        description="How long it will probably still wait; null where that can't be told.",
+        description="The estimated wait; null if it is unknown.",
         examples=[0.4],
     )
     input: InputView
     report: ReportView | None
     problem: JobProblemView | None
     cached: bool = Field(
-        description="Whether the report is that of an earlier analysis of the same bytes.", examples=[False]
+        description="Whether the report is from an earlier analysis of the same bytes.", examples=[False]
     )
     batch_id: str | None = Field(
-        description="The batch that it came with. Null also for a caller without an API key: there its id is "
-        "the permission to the whole batch.",
+        description="The job's batch. Null without an API key, because the id is the permission to the whole "
+        "batch.",
         examples=[None],
     )
     timeline: list[EventView]
@@ -205,12 +226,9 @@ class JobView(View):
             ),
         )
 
-
-def timestamp_of(at: float) -> datetime:
-    """UNIX seconds as a time to show, to the millisecond."""
-    return datetime.fromtimestamp(round(at, 3), UTC)
-
-
-def optional_timestamp(at: float | None) -> datetime | None:
-    """The same of what may not have happened yet."""
-    return None if at is None else timestamp_of(at)
+    def without_pictures(self) -> Self:
+        """Return the view with an empty histogram and no spectrum: they are most of its bytes."""
+        if self.report is None:
+            return self
+        report = self.report.model_copy(update={"histogram": [], "spectrum": None})
+        return self.model_copy(update={"report": report})

@@ -1,9 +1,7 @@
-"""From a change of a batch to the event that tells of its end, at most one for each batch. Pure."""
+"""Makes the webhook event of a change of a job or a batch. Pure."""
 
 import hashlib
 from typing import Any
-
-from pydantic import TypeAdapter
 
 from shared.domain.batch import Batch
 from shared.domain.job import Job
@@ -11,41 +9,39 @@ from shared.domain.webhook import EventType, WebhookEvent, event_body, event_for
 from shared.schemas.batch import BatchView
 from shared.schemas.job import JobView
 
-_LEFT_OUT: dict[str, Any] = {"items": {"__all__": {"filename"}}}
-"""A hundred long names would be most of the body."""
+_EXCLUDED_FROM_BATCH: dict[str, Any] = {"items": {"__all__": {"filename"}}}
+"""A hundred long filenames would be most of the body."""
 
 
 def batch_event(old: Batch, new: Batch) -> WebhookEvent | None:
-    """What somebody may want to hear of; nothing of a batch that is being deleted."""
+    """The event of a batch's first completion; None while it is being deleted, or without a receiver."""
     if old.completed_at is not None or new.completed_at is None or new.deleting:
         return None
-    wanted = new.callback is not None and EventType.BATCH_COMPLETED in new.callback.events
-    if not wanted and new.owner is None:
+    subscribed = new.callback is not None and EventType.BATCH_COMPLETED in new.callback.events
+    if not subscribed and new.owner is None:
         return None
-    data = BatchView.of(new).model_dump(mode="json", exclude=_LEFT_OUT)
+    data = BatchView.of(new).model_dump(mode="json", exclude=_EXCLUDED_FROM_BATCH)
     return WebhookEvent(
         id="evt_" + hashlib.sha256(f"batch {new.id} completed".encode()).hexdigest()[:32],
         type=EventType.BATCH_COMPLETED,
         at=new.completed_at,
         batch_id=new.id,
         owner=new.owner,
-        callback=new.callback if wanted else None,
+        callback=new.callback if subscribed else None,
         body=event_body(EventType.BATCH_COMPLETED, data, at=new.completed_at),
     )
 
 
-_LEFT_OUT_OF_JOB: dict[str, Any] = {
+_EXCLUDED_FROM_JOB: dict[str, Any] = {
     "report": {"spectrum", "histogram"},
     "queue_position": True,
     "queue_wait_seconds": True,
 }
-"""What is for drawing, and would be most of the body: `links.self` has it."""
-
-EVENT = TypeAdapter(WebhookEvent)
+"""The charts' data would be most of the body. `links.self` has it."""
 
 
 def job_event(old: Job | None, new: Job) -> WebhookEvent | None:
-    """What somebody may want to hear of."""
+    """The event of a change of state; None without a receiver."""
     kind = event_for_change(old, new)
     if kind is None:
         return None
@@ -60,5 +56,5 @@ def job_event(old: Job | None, new: Job) -> WebhookEvent | None:
         job_id=new.id,
         owner=new.owner,
         callback=callback,
-        body=event_body(kind, JobView.of(new).model_dump(mode="json", exclude=_LEFT_OUT_OF_JOB), at=at),
+        body=event_body(kind, JobView.of(new).model_dump(mode="json", exclude=_EXCLUDED_FROM_JOB), at=at),
     )

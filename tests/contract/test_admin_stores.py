@@ -3,7 +3,8 @@
 import pytest
 
 from shared.domain.history import TIME_RANGES, merge_buckets
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.ports.admin import AuditEntry, AuditLog, JobSearch, SecretStore
 from shared.ports.jobs import JobQuery, JobStore

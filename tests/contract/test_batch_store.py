@@ -1,4 +1,4 @@
-"""Every BatchStore is all or nothing, sees what becomes of its jobs, and tells of its end once."""
+"""Every BatchStore is all or nothing, follows its jobs, and reports its end once."""
 
 import json
 import threading
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from shared.domain.batch import Batch, BatchState, ItemState
-from shared.domain.job import Callback, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback, Problem
 from shared.domain.job_state import JobState
 from shared.domain.webhook import EventType
 from shared.errors import BadRequest, Conflict, NotFound
@@ -215,7 +216,7 @@ def test_pages_go_from_new_to_old_without_gaps_or_repeats(batches: BatchStore) -
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x"])
-def test_a_foreign_cursor_is_refused(batches: BatchStore, cursor: str) -> None:
+def test_an_invented_cursor_is_refused(batches: BatchStore, cursor: str) -> None:
     with pytest.raises(BadRequest):
         batches.page("key-1", cursor=cursor, limit=2)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.job import Callback
+from shared.domain.job_fields import Callback
 from shared.domain.webhook import WebhookEvent
 from shared.errors import Conflict, NotFound
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
 from shared.errors import BadRequest, Conflict, NotFound
@@ -170,9 +171,10 @@ def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None
     assert ids(JobQuery(name_contains="éTUDE")) == ["b"]
 
 
-def test_a_foreign_cursor_is_refused(jobs: JobStore) -> None:
+@pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x", "-inf:x", "1e999:x", "1.0:", ":x"])
+def test_an_invented_cursor_is_refused(jobs: JobStore, cursor: str) -> None:
     with pytest.raises(BadRequest):
-        jobs.page(JobQuery(cursor="nonsense"))
+        jobs.page(JobQuery(cursor=cursor))
 
 
 def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None:

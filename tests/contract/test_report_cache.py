@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.report import ANALYSIS_VERSION, Report
 from shared.domain.report_cache import report_cache_key
 from shared.ports.jobs import JobStore

@@ -14,7 +14,7 @@ from api.app import create_app
 from api.config import ApiConfig, HttpConfig, JobLimits, RateLimits, UrlChecks
 from api.http.background import BackgroundTasks
 from shared.domain.api_key import Scope, issue_key
-from shared.observability.metrics import MetricsBuffer, MetricsRecorder
+from shared.observability.recorder import MetricsBuffer, MetricsRecorder
 from shared.observability.traces import NoTraces
 from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import OutboundClient
@@ -102,7 +102,7 @@ class ApiHarness:
             job_limits=job_limits, rate_limits=RateLimits(), http=HttpConfig(), allow_anonymous=True
         )
         url_checks = UrlChecks(check_callback_url=public_only, check_source_url=public_only)
-        recorder = MetricsRecorder(counts, tally=MetricsBuffer(), process="api")
+        recorder = MetricsRecorder(counts, buffer=MetricsBuffer(), process="api")
         vault = changes.pop("vault", None) or make(MemorySecretStore)
         self._app = create_app(
             _changed(stores, changes),
@@ -129,7 +129,7 @@ class ApiHarness:
         return fake
 
     def rescuer(self) -> Rescuer:
-        """Who mends what is left here."""
+        """The rescuer that cleans up what is left here."""
         return Rescuer(
             jobs=self.jobs,
             audio=self.audio,

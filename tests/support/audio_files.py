@@ -45,6 +45,19 @@ _FFMPEG: dict[str, tuple[str, dict[str, str], str, int, str]] = {
     "wavpack": ("wv", {}, "wavpack", 44_100, "stereo"),
     "tta": ("tta", {}, "tta", 44_100, "stereo"),
 }
+_MULTICHANNEL: dict[str, tuple[str, dict[str, str], str, int, str]] = {
+    "aac-m4a": ("ipod", {}, "aac", 44_100, "7.1"),
+    "aac-mka": ("matroska", {}, "aac", 44_100, "7.1"),
+    "aac-ts": ("mpegts", {}, "aac", 44_100, "7.1"),
+    "alac-m4a": ("ipod", {}, "alac", 44_100, "7.1"),
+    "opus-webm": ("webm", {}, "libopus", 48_000, "7.1"),
+    "pcm-avi": ("avi", {}, "pcm_s16le", 44_100, "7.1"),
+    "pcm-caf": ("caf", {}, "pcm_s16be", 44_100, "7.1"),
+    "pcm-mov": ("mov", {}, "pcm_s16le", 44_100, "7.1"),
+    "tta": ("tta", {}, "tta", 44_100, "7.1"),
+    "wavpack": ("wv", {}, "wavpack", 44_100, "7.1"),
+}
+MULTICHANNEL_KINDS = tuple(_MULTICHANNEL)
 
 LIBSNDFILE_KINDS = (*LIBSNDFILE, "mp3-id3")
 FFMPEG_KINDS = tuple(_FFMPEG)
@@ -132,8 +145,14 @@ def video() -> bytes:
     return file.getvalue()
 
 
-def _ffmpeg_bytes(kind: str, sound: NDArray[np.float32], *, rate: int) -> bytes:
-    muxer, options, encoder, its_rate, layout = _FFMPEG[kind]
+def multichannel_file(kind: str, layout: str, *, seconds: float = 1.0) -> bytes:
+    """Return a file of one of `MULTICHANNEL_KINDS` with `TONE_HZ` in one channel of *layout*."""
+    return _ffmpeg_bytes(kind, tone(seconds, channels=1), rate=44_100, layout=layout)
+
+
+def _ffmpeg_bytes(kind: str, sound: NDArray[np.float32], *, rate: int, layout: str | None = None) -> bytes:
+    muxer, options, encoder, its_rate, usual_layout = (_FFMPEG | _MULTICHANNEL)[kind]
+    layout = layout or usual_layout
     # A real file, because FFmpeg moves an index to the front by reading what it wrote.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "audio")

@@ -34,9 +34,16 @@ def run(
     *,
     within: ChildLimits | None = None,
     on_tick: Callable[[], None] = lambda: None,
+    cautious_task: wire.Task | None = None,
 ) -> ChildOutcome:
     """Run *task* over `BYTES` or other audio."""
-    return run_sandboxed(task, audio or io.BytesIO(BYTES), limits=within or limits(), on_tick=on_tick)
+    return run_sandboxed(
+        task,
+        audio or io.BytesIO(BYTES),
+        limits=within or limits(),
+        on_tick=on_tick,
+        cautious_task=cautious_task,
+    )
 
 
 def hang_in_c(_: BinaryIO) -> bytes:

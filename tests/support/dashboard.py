@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from shared.domain.job import Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.ports.workers import WorkerInfo
 from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness

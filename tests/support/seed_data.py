@@ -9,7 +9,8 @@ from dataclasses import replace
 import psutil
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhook import EventType
@@ -124,7 +125,7 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(
-        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is away")
+        Attempt(at=now - 300 + 60 * number, milliseconds=120, status=503, response="upstream is unavailable")
         for number in range(3)
     )
     RedisDeliveryStore(client, prefix=PREFIX).add(

@@ -127,7 +127,7 @@ def tom(*, seed: int, seconds: float = 15.0, rate: int = RATE) -> Samples:
 
 
 def clang(*, seconds: float = 40.0, rate: int = RATE, per_second: int = 24) -> Samples:
-    """Random strokes on metal: four modes at random frequencies that ring for a quarter of a second."""
+    """Random strokes on metal: four modes at random frequencies that sound for a quarter of a second."""
     random = np.random.default_rng(1)
     out = np.zeros(int(seconds * rate))
     time = np.arange(int(0.5 * rate)) / rate

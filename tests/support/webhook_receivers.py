@@ -1,4 +1,4 @@
-"""Servers of other people: they keep what they get and answer as they are told, if at all."""
+"""Servers of other people: they record what they receive and answer as a test configures, if at all."""
 
 import http.server
 import socket
@@ -123,7 +123,7 @@ def hang(connected: socket.socket) -> None:
 
 
 def trickle(connected: socket.socket) -> None:
-    """One byte of an answer at a time, for ever."""
+    """One byte of an answer at a time, forever."""
     connected.sendall(b"HTTP/1.1 200 OK\r\nX: ")
     while True:
         connected.sendall(b"x")

@@ -1,4 +1,4 @@
-"""What schemathesis has to be told of our API, else it never meets a job: it loads this file itself."""
+"""What schemathesis needs to know of our API to find a job. It loads this file itself."""
 
 import os
 from typing import Any

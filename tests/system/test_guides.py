@@ -11,11 +11,13 @@ from shared.version import VERSION
 from tests.support.audio_files import audio_file
 from tests.support.system import running_system
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 HOME = "http://127.0.0.1:8000"
-PAGES = ("quickstart.md", "authentication.md", "pagination.md", "limits.md", "versions.md")
+PAGES = ("command-line.md", "quickstart.md", "authentication.md", "pagination.md", "limits.md", "versions.md")
 OPERATOR = "an operator of the test"
 EXPECTED = {
+    "command-line.md": "Confidence",
     "quickstart.md": '"verdict": "',
     "authentication.md": '"',
     "pagination.md": "\n",
@@ -62,7 +64,7 @@ def test_the_commands_of_a_guide_work(page: str, service: tuple[str, str], tmp_p
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin", "KEY": key},
+        env={"PATH": f"{ROOT / 'cli'}:/usr/bin:/bin", "KEY": key},
         capture_output=True,
         text=True,
         timeout=120,

@@ -15,7 +15,8 @@ import pytest
 
 from local.lifeline import Lifeline
 from local.processes import Command
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.services import Services, connect
 from shared.settings import read_settings
 from tests.support.audio_files import audio_file
@@ -141,7 +142,7 @@ def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Itera
 
 
 def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
-    """Store, record and ring for one file; its job's id and its kind."""
+    """Store, record and enqueue one file. Returns the ID of its job and its kind."""
     job_id = uuid.uuid4().hex
     now = time.time()
     described = AudioInput(

@@ -18,7 +18,8 @@ import pytest
 
 from local.ports import Ports
 from shared.domain.api_key import Scope
-from shared.domain.job import Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, LeaseLost, NotFound
 from shared.ports.jobs import JobQuery
@@ -130,7 +131,7 @@ def _ended(job: Job) -> Job:
         return started
     if sum(job.id.encode()) % 2:
         return started.succeed(started.attempts, make_report(), now=now)
-    problem = Problem(code="undecodable", message="This is no sound.", retryable=False)
+    problem = Problem(code="undecodable", message="This isn't audio.", retryable=False)
     return started.fail(started.attempts, problem, now=now)
 
 

@@ -175,7 +175,7 @@ def test_a_person_never_waits_behind_a_batch(system: System) -> None:
     person = system.finished(submit("interactive"))
     started = [system.finished(location)["started_at"] for location in batch]
     behind = [at for at in started if at > person["started_at"]]
-    # those at work already, and what each of the two slots may have taken up meanwhile, went before
+    # those that were running already, and what each of the two slots may have taken up meanwhile, went before
     before_submitting = [at for at in started if at <= person["created_at"]]
     assert len(batch) - len(behind) <= len(before_submitting) + 2
     assert behind, "the batch was through before anybody came: too small to tell anything"

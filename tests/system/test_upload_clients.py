@@ -49,7 +49,7 @@ def home(system: System) -> str:
 
 
 def is_432(system: System, said: str, *, sent: Path | None = None) -> None:
-    """The job that a client was told of succeeds; where the API could see the bytes, they are the song's."""
+    """The job that a client created succeeds; where the API could see the bytes, they are the song's."""
     found = re.findall(r"/v1/jobs/[\w-]+", said)
     assert found, said
     job = system.finished(found[-1])

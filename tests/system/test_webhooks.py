@@ -18,7 +18,8 @@ import pytest
 import standardwebhooks
 
 from shared.domain.delivery import Delivery, DeliveryState, delivery_id
-from shared.domain.job import Callback, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
 from shared.domain.webhook import new_secret
 from shared.errors import Unavailable

@@ -1,6 +1,7 @@
 """Decodes audio file objects to mono samples with libsndfile or FFmpeg. Only this module imports librosa.
 
-Takes no path and no name, so that decoders can open nothing but the bytes they are given.
+Takes no path and no name, so that decoders can open nothing but the bytes they are given. Which files the API
+accepts at all is in shared/domain/audio_format.py.
 """
 
 import os
@@ -11,9 +12,10 @@ from librosa import stream
 
 from shared.errors import KammertonError, TooComplex, Undecodable
 from worker.decoding.byte_source import ByteSource
+from worker.decoding.downmix import Downmix
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
-from worker.decoding.window import Recording, Window, check_format, mix_down
+from worker.decoding.window import Recording, Window, check_format
 
 __all__ = ["Recording", "decode"]
 
@@ -32,8 +34,13 @@ _CODECS = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_I": "mp1
 _MAX_DECLARED_FRAMES = 1 << 62
 
 
-def decode(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> Recording:
+def decode(
+    audio: BinaryIO, *, start_seconds: float, window_seconds: float, cautious: bool = False
+) -> Recording:
     """Decode up to *window_seconds* of *audio*, starting at *start_seconds*.
+
+    If libsndfile finds less than that, FFmpeg is asked as well, and the longer recording counts. With
+    *cautious*, any recording of libsndfile counts: FFmpeg could crash on the file.
 
     Raises:
         Undecodable: the code is `undecodable`, `no_audio`, `bad_samples`, `channels` or `sample_rate`.
@@ -42,7 +49,7 @@ def decode(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> R
     """
     source = ByteSource(audio)
     try:
-        return _decode(source, start_seconds=start_seconds, window_seconds=window_seconds)
+        return _decode(source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious)
     except Undecodable as error:
         if source.read_limit_reached:
             raise TooComplex(
@@ -59,7 +66,7 @@ def decode(audio: BinaryIO, *, start_seconds: float, window_seconds: float) -> R
         source.raise_read_error()
 
 
-def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float) -> Recording:
+def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, cautious: bool) -> Recording:
     """Try libsndfile, then FFmpeg. Raises as `decode` does, and MemoryError."""
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
@@ -72,8 +79,10 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float) 
             recording = _decode_with_libsndfile(source, start_seconds=start_seconds, window=window)
         except soundfile.LibsndfileError:
             source.raise_read_error()
-    if recording is not None and (recording.seconds >= window_seconds or not source.has_unread_bytes):
-        return recording
+    if recording is not None:
+        is_complete = recording.seconds >= window_seconds or not source.has_unread_bytes
+        if is_complete or cautious:
+            return recording
     # libsndfile stops at the length a header declares or at a damaged frame, even if audio follows.
     # FFmpeg fails on tags of more than a megabyte, such as large pictures, so it gets the file without.
     source.skip_first_bytes(tags_end)
@@ -109,6 +118,7 @@ def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window:
         if position >= file.frames:
             return None
         block_frames = _BLOCK_SAMPLES // file.channels
+        downmix = Downmix()
         try:
             for block in stream(
                 file,
@@ -124,7 +134,10 @@ def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window:
                 decoded = file.tell() - position
                 if decoded <= 0:
                     break
-                window.add(mix_down(block[..., :decoded]), sample_rate=file.samplerate)
+                window.add(
+                    downmix.mix(block[..., :decoded], sample_rate=file.samplerate),
+                    sample_rate=file.samplerate,
+                )
                 position += decoded
         except soundfile.LibsndfileError:
             if position == first_frame:

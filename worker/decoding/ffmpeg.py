@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import av
-import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard
-from numpy.typing import NDArray
 
 from shared.errors import TooComplex, Undecodable
-from worker.decoding.window import NO_AUDIO, Recording, Window, check_format, mix_down
+from worker.decoding.downmix import Downmix
+from worker.decoding.pyav_frames import FrameReader, replace_custom_layout
+from worker.decoding.window import NO_AUDIO, Recording, Window, check_format
 
 # Without these options a playlist under any name makes FFmpeg fetch URLs and open local files.
 # Measured: they suffice on their own, and cost 3 of 1,084 decodable real files.
@@ -30,10 +30,6 @@ OPTIONS = {
 MAX_PACKETS = 200_000
 MAX_PACKETS_WITHOUT_AUDIO = 10_000
 MAX_DECODE_ERRORS = 500
-
-_MAX_PLANES = 8
-
-_FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 
 
 def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window) -> Recording:
@@ -52,19 +48,23 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window)
             if other is not stream:
                 other.discard = Discard.all
         stream.codec_context.thread_count = 1
+        replace_custom_layout(stream.codec_context)
+        reader, downmix = FrameReader(), Downmix()
         _seek(container, stream, start_seconds)
         first: AudioFrame | None = None
         started = 0.0
-        for frame, position in _frames(container, stream):
+        for frame, position in _frames(container, stream, reader):
             check_format(channels=frame.layout.nb_channels, sample_rate=frame.sample_rate)
-            _check_planes(frame)
             skip = 0
             if first is None:
                 skip = max(0, round((start_seconds - position) * frame.sample_rate))
                 if skip >= frame.samples:
                     continue
                 first, started = frame, position + skip / frame.sample_rate
-            window.add(_mono(frame)[skip:], sample_rate=frame.sample_rate)
+            for block in reader.samples(frame):
+                mono = downmix.mix(block, sample_rate=frame.sample_rate)
+                window.add(mono[skip:], sample_rate=frame.sample_rate)
+                skip = max(0, skip - len(mono))
             if window.is_full:
                 break
         if first is None:
@@ -91,13 +91,15 @@ def _seek(container: InputContainer, stream: AudioStream, start_seconds: float) 
         container.seek(0)
 
 
-def _frames(container: InputContainer, stream: AudioStream) -> Iterator[tuple[AudioFrame, float]]:
+def _frames(
+    container: InputContainer, stream: AudioStream, reader: FrameReader
+) -> Iterator[tuple[AudioFrame, float]]:
     """Yield frames and their start in seconds, within limits on packets and errors."""
     packets_without_audio = errors = 0
     position = 0.0
     for count, packet in enumerate(_packets(container, stream), start=1):
         try:
-            frames = packet.decode()
+            frames = reader.keep_layouts(packet.decode())
         except MemoryError:  # PyAV's is an FFmpegError too
             raise
         except av.FFmpegError:
@@ -127,26 +129,6 @@ def _packets(container: InputContainer, stream: AudioStream) -> "Iterator[Packet
         raise
     except av.FFmpegError:
         return
-
-
-def _check_planes(frame: AudioFrame) -> None:
-    """Refuse planar frames of more than 8 channels, which PyAV 18.1 reads through wild pointers."""
-    if frame.format.is_planar and frame.layout.nb_channels > _MAX_PLANES:
-        raise Undecodable(
-            f"The file has {frame.layout.nb_channels} channels; up to {_MAX_PLANES} are supported here."
-            " Mix it down to stereo.",
-            code="channels",
-        )
-
-
-def _mono(frame: AudioFrame) -> NDArray[np.float32]:
-    """Mix a frame down to one channel with full scale at 1."""
-    kind = frame.format.name.removesuffix("p")
-    values = frame.to_ndarray()
-    if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    middle = 128 if kind == "u8" else 0
-    return (mix_down(values) - np.float32(middle)) / np.float32(_FULL_SCALE[kind])
 
 
 def _duration_seconds(container: InputContainer, stream: AudioStream) -> float | None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import soxr  # type: ignore[import-untyped] # ships no types
 from numpy.typing import NDArray
 
 from shared.errors import Undecodable
+from worker.decoding.downmix import MAX_SAMPLE
 
 NO_AUDIO = (
     "The file has no audio, or none in the analysed part. Upload a file with sound or choose another start."
@@ -19,11 +19,12 @@ MIN_STORED_RATE_HZ = 4_000
 MAX_STORED_RATE_HZ = 768_000
 MAX_CHANNELS = 32
 
-# 32-bit integers stored as floats have the largest valid samples.
-_MAX_SAMPLE = 2.0**31
 # Far below the noise of any converter. Denormal numbers make an FFT a hundred times slower.
 _MIN_SAMPLE = 1e-20
 _MAX_BAD_SHARE = 0.01
+# Fewer samples than this, far above all others, are glitches and do not set the level.
+_MAX_GLITCH_SHARE = 1e-5
+_MIN_GLITCH_SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +64,6 @@ def check_format(*, channels: int, sample_rate: int) -> None:
             f" {MIN_STORED_RATE_HZ} to {MAX_STORED_RATE_HZ} Hz are supported. Resample it to 44100 Hz.",
             code="sample_rate",
         )
-
-
-def mix_down(block: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the mean over channels, shape (frames,), of a block of shape (channels, frames) or (frames,)."""
-    if block.ndim == 1:
-        return block.astype(np.float32, copy=False)
-    with np.errstate(over="ignore", invalid="ignore"):  # `Window` deals with NaN and infinity
-        return np.asarray(block.mean(axis=0, dtype=np.float64), np.float32)
 
 
 class Window:
@@ -121,7 +114,9 @@ class Window:
         samples = self._samples[: self._count]
         peak = max(float(samples.max()), -float(samples.min()))
         if peak > 1.0:
-            samples /= np.float32(peak)
+            limit = np.float32(_peak_without_glitches(samples, peak))
+            np.clip(samples, -limit, limit, out=samples)
+            samples /= max(limit, np.float32(1.0))
         return samples, self._rate
 
     def _change_rate(self, sample_rate: int) -> None:
@@ -142,7 +137,7 @@ class Window:
     def _clean(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         """Replace invalid samples by zero and count them: a glitch must not cost the whole recording."""
         loudness = np.abs(block)
-        is_valid = loudness <= _MAX_SAMPLE  # False for NaN too
+        is_valid = loudness <= MAX_SAMPLE  # False for NaN too
         if not is_valid.all():
             self._bad += int(np.count_nonzero(~is_valid))
         return np.where(is_valid & (loudness >= _MIN_SAMPLE), block, np.float32(0))
@@ -151,3 +146,13 @@ class Window:
         fitting = block[: len(self._samples) - self._count]
         self._samples[self._count : self._count + len(fitting)] = fitting
         self._count += len(fitting)
+
+
+def _peak_without_glitches(samples: NDArray[np.float32], peak: float) -> float:
+    """Halve *peak* until more than `_MAX_GLITCH_SHARE` of the samples are louder, then step back."""
+    while peak > 1.0:
+        louder = sum(int(np.count_nonzero(np.abs(part) > peak / 2)) for part in np.array_split(samples, 64))
+        if louder > max(_MIN_GLITCH_SAMPLES, _MAX_GLITCH_SHARE * len(samples)):
+            break
+        peak /= 2
+    return peak

@@ -6,6 +6,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import BinaryIO
 
 from pydantic import TypeAdapter
@@ -46,12 +47,15 @@ def analyze_in_sandbox(
         Unanalysable, Crashed: see worker.sandbox.parent.
     """
 
-    def task(file: BinaryIO) -> bytes:
-        return _REPORT.dump_json(
-            analyze_audio(file, start_seconds=start_seconds, window_seconds=window_seconds)
+    def task(file: BinaryIO, *, cautious: bool = False) -> bytes:
+        report = analyze_audio(
+            file, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
         )
+        return _REPORT.dump_json(report)
 
-    outcome = run_sandboxed(task, audio, limits=limits, on_tick=on_tick)
+    outcome = run_sandboxed(
+        task, audio, limits=limits, on_tick=on_tick, cautious_task=partial(task, cautious=True)
+    )
     if outcome.detail:
         _log.warning("child_failed", detail=outcome.detail)
     report = _REPORT.validate_json(outcome.unwrap())
@@ -59,14 +63,19 @@ def analyze_in_sandbox(
     return AnalysisResult(report=replace(report, audio=facts), memory_peak_bytes=outcome.memory_peak_bytes)
 
 
-def analyze_audio(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> Report:
+def analyze_audio(
+    audio: BinaryIO, *, start_seconds: float | None, window_seconds: float, cautious: bool = False
+) -> Report:
     """Analyze the first window, or a later one if the first is inconclusive.
+
+    With *cautious*, no decoder runs that could lose a report that is there already.
 
     Raises:
         Unanalysable: the file has no audio, or no decoder can read it.
     """
-    report, recording = _analyze_window(audio, start_seconds or 0.0, window_seconds)
-    if report.tuning.verdict is not Verdict.INCONCLUSIVE or start_seconds is not None:
+    decode_window = partial(decode, window_seconds=window_seconds, cautious=cautious)
+    report, recording = _analyze_window(decode_window, audio, start_seconds or 0.0, window_seconds)
+    if report.tuning.verdict is not Verdict.INCONCLUSIVE or start_seconds is not None or cautious:
         return report
     # A file that ends within its first window has no later window, whatever its header claims.
     if recording.seconds < 0.99 * window_seconds:
@@ -77,15 +86,17 @@ def analyze_audio(audio: BinaryIO, *, start_seconds: float | None, window_second
     del recording
     try:
         audio.seek(0)
-        second, _ = _analyze_window(audio, later_start, window_seconds)
+        second, _ = _analyze_window(decode_window, audio, later_start, window_seconds)
     except Unanalysable:
         return report
     return report if second.tuning.verdict is Verdict.INCONCLUSIVE else second
 
 
-def _analyze_window(audio: BinaryIO, start_seconds: float, window_seconds: float) -> tuple[Report, Recording]:
+def _analyze_window(
+    decode_window: Callable[..., Recording], audio: BinaryIO, start_seconds: float, window_seconds: float
+) -> tuple[Report, Recording]:
     began = time.perf_counter()
-    recording = decode(audio, start_seconds=start_seconds, window_seconds=window_seconds)
+    recording = decode_window(audio, start_seconds=start_seconds)
     decoded = time.perf_counter()
     tuning = estimate_tuning(recording.samples, recording.sample_rate)
     facts = AudioFacts(

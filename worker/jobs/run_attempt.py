@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from shared.audio_deletion import discard_audio
-from shared.domain.job import Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Problem
 from shared.errors import (
     AudioMissing,
     Conflict,

@@ -28,7 +28,7 @@ FRAME = struct.Struct("!cQQ")
 """Message of a child: its kind, then offset and size for READ, otherwise the payload's size and 0."""
 LENGTH = struct.Struct("!I")
 """Header of the parent's response to READ: how many bytes follow."""
-READ, ANSWER, PROBLEM, NO_MEMORY, BUG = b"R", b"A", b"P", b"M", b"B"
+READ, ANSWER, PROBLEM, NO_MEMORY, DECODER_ERROR, BUG = b"R", b"A", b"P", b"M", b"D", b"B"
 
 BUFFER_BYTES = 256 * 1024
 MAX_READ_BYTES = 1 << 20
@@ -95,7 +95,14 @@ def _run(task: Task, size: int) -> tuple[bytes, bytes]:
         fields = {"type": type(error).__name__, "code": error.code, "message": error.message}
         return PROBLEM, json.dumps(fields | {"detail": _traceback(error)}).encode()
     except BaseException as error:  # no exception may reach the inherited frames
-        return BUG, _traceback(error).encode(errors="replace")
+        kind = DECODER_ERROR if _is_caused_by_file(error) else BUG
+        return kind, _traceback(error).encode(errors="replace")
+
+
+def _is_caused_by_file(error: BaseException) -> bool:
+    """Whether odd bytes can raise *error*. The others mean a wrong call or a wrong installation."""
+    ours = (TypeError, AttributeError, NameError, ImportError, AssertionError, OSError)
+    return isinstance(error, Exception) and not isinstance(error, ours)
 
 
 def _traceback(error: BaseException) -> str:

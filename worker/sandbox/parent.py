@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, NoReturn
 
 from shared.errors import AudioMissing, Crashed, KammertonError, TooComplex, Unanalysable, Undecodable
@@ -34,12 +34,18 @@ _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 _TOO_MUCH_TIME = "The file takes too long to decode. Convert it to FLAC or WAV, then try again."
 _TOO_MUCH_MEMORY = "The file takes too much memory to decode. Convert it to FLAC or WAV, then try again."
 _TOO_MUCH_READING = "The decoder needs more of the file than one job can read. Cut the file, then try again."
-_CRASHED = "The decoder crashed on the file."
+_CRASHED = "The decoder crashed on the file. Convert it to FLAC or WAV, then try again."
+_BUG = "The analysis failed because of an error in this service. It is tried again."
+# A decoder doesn't send itself these. The out-of-memory killer sends SIGKILL.
+_SIGNALS_FROM_OUTSIDE = {"SIGKILL", "SIGTERM"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildOutcome:
-    """How a child ended and what it used."""
+    """How a child ended and what it used.
+
+    Its problem is an `Unanalysable` if the file caused it, and `Crashed` if the machine or Kammerton did.
+    """
 
     answer: bytes | None
     """The task's return value. None if and only if there is a problem."""
@@ -56,6 +62,8 @@ class ChildOutcome:
     storage_seconds: float
     """The part of *wall_seconds* that the child waited for reads."""
     bytes_read: int
+    has_crashed: bool = False
+    """True if the child died or broke the protocol."""
 
     def unwrap(self) -> bytes:
         """Return the answer or raise the problem (Unanalysable or Crashed)."""
@@ -65,13 +73,41 @@ class ChildOutcome:
 
 
 def run_sandboxed(
-    task: wire.Task, audio: BinaryIO, *, limits: ChildLimits, on_tick: Callable[[], None]
+    task: wire.Task,
+    audio: BinaryIO,
+    *,
+    limits: ChildLimits,
+    on_tick: Callable[[], None],
+    cautious_task: wire.Task | None = None,
 ) -> ChildOutcome:
     """Run *task* over *audio* in a forked child, which requests each range from this process.
+
+    If the decoder kills the child, runs *cautious_task* (by default *task* again) in a second child. If
+    that one dies of the same, the file is the cause.
 
     Calls *on_tick* a few times a second, between reads. Whatever *on_tick* or *audio* raises stops the
     child and is raised here. The calling process must not have other threads.
     """
+    first = _run_once(task, audio, limits=limits, on_tick=on_tick)
+    if not first.has_crashed or first.detail in _SIGNALS_FROM_OUTSIDE:
+        return first
+    second = _run_once(cautious_task or task, audio, limits=limits, on_tick=on_tick)
+    is_repeated = second.has_crashed and second.detail == first.detail
+    return replace(
+        second,
+        problem=Undecodable(_CRASHED) if is_repeated else second.problem,
+        detail=second.detail or f"the first child died: {first.detail}",
+        memory_peak_bytes=max(first.memory_peak_bytes, second.memory_peak_bytes),
+        cpu_seconds=first.cpu_seconds + second.cpu_seconds,
+        wall_seconds=first.wall_seconds + second.wall_seconds,
+        storage_seconds=first.storage_seconds + second.storage_seconds,
+        bytes_read=first.bytes_read + second.bytes_read,
+    )
+
+
+def _run_once(
+    task: wire.Task, audio: BinaryIO, *, limits: ChildLimits, on_tick: Callable[[], None]
+) -> ChildOutcome:
     size = audio.seek(0, os.SEEK_END)
     parent_socket, child_socket = socket.socketpair()
     with parent_socket, _Child(parent_socket, limits=limits, on_tick=on_tick) as child:
@@ -145,7 +181,7 @@ class _Child:
                 self._final_message(kind, size=first)
             if second > wire.MAX_READ_BYTES:
                 raise _ChildEnded(
-                    problem=Crashed(_CRASHED), detail="it requested a read above the protocol's limit"
+                    problem=Undecodable(_CRASHED), detail="it requested a read above the protocol's limit"
                 )
             data = self._read(audio, offset=first, size=second)
             self._send(wire.LENGTH.pack(len(data)) + data)
@@ -164,19 +200,22 @@ class _Child:
             wall_seconds=time.monotonic() - self._started,
             storage_seconds=self._storage_seconds,
             bytes_read=self._bytes_read,
+            has_crashed=died and isinstance(problem, Crashed),
         )
 
     def _final_message(self, kind: bytes, *, size: int) -> NoReturn:
         if kind == wire.NO_MEMORY:
             raise _ChildEnded(problem=TooComplex(_TOO_MUCH_MEMORY))
         max_bytes = self._limits.answer_bytes if kind == wire.ANSWER else _MAX_FAILURE_BYTES
-        if kind not in (wire.ANSWER, wire.PROBLEM, wire.BUG) or size > max_bytes:
-            raise _ChildEnded(problem=Crashed(_CRASHED), detail=f"it sent {kind!r} with {size} bytes")
+        if kind not in (wire.ANSWER, wire.PROBLEM, wire.DECODER_ERROR, wire.BUG) or size > max_bytes:
+            raise _ChildEnded(problem=Undecodable(_CRASHED), detail=f"it sent {kind!r} with {size} bytes")
         payload = self._receive(size)
         if kind == wire.ANSWER:
             raise _ChildEnded(answer=payload)
         if kind == wire.BUG:
-            raise _ChildEnded(problem=Crashed(_CRASHED), detail=payload.decode(errors="replace"))
+            raise _ChildEnded(problem=Crashed(_BUG), detail=payload.decode(errors="replace"))
+        if kind == wire.DECODER_ERROR:
+            raise _ChildEnded(problem=Undecodable(_CRASHED), detail=payload.decode(errors="replace"))
         try:
             fields = json.loads(payload)
             error = _ERROR_TYPES[fields["type"]]
@@ -184,7 +223,7 @@ class _Child:
             raise _ChildEnded(problem=problem, detail=str(fields["detail"]))
         except (ValueError, KeyError, TypeError) as error:
             raise _ChildEnded(
-                problem=Crashed(_CRASHED), detail=f"its final message is invalid: {error}"
+                problem=Undecodable(_CRASHED), detail=f"its final message is invalid: {error}"
             ) from error
 
     def _read(self, audio: BinaryIO, *, offset: int, size: int) -> bytes:

@@ -15,14 +15,15 @@ from shared.domain.report import ANALYSIS_VERSION, Reason, Spectrum, TuningRepor
 from worker.tuning.attack_offset import estimate_attack_offset
 from worker.tuning.drift import drift_range, measure_drift
 from worker.tuning.grid_fit import GridFit, fit_grid
-from worker.tuning.harmonics import match_harmonics
-from worker.tuning.inharmonicity import estimate_inharmonicity
 from worker.tuning.note_spread import measure_note_spread
-from worker.tuning.peaks import SpectralPeaks, find_peaks
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS, PitchHistogram, make_pitch_histogram
-from worker.tuning.resample import ResampledAudio, resample
 from worker.tuning.robust_mean import wrap
 from worker.tuning.single_tone import SingleTone, find_single_tone
+from worker.tuning.spectral.harmonics import match_harmonics
+from worker.tuning.spectral.inharmonicity import estimate_inharmonicity
+from worker.tuning.spectral.peaks import SpectralPeaks, find_peaks
+from worker.tuning.spectral.resample import ResampledAudio, resample
+from worker.tuning.standards import nearest_standard
 from worker.tuning.steady_tones import cell_rayleigh, find_steady_tones
 from worker.tuning.summary import dominant_hz, nearest_note, summarize_histogram, summarize_spectrum
 from worker.tuning.temperaments import find_temperament, retune_to_equal
@@ -36,7 +37,6 @@ from worker.tuning.verdict import (
     decide,
     decide_single_tone,
     name_verdict,
-    nearest_standard,
 )
 
 WINDOWS_SECONDS = (0.37, 0.74)
@@ -101,11 +101,15 @@ def _report(
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)
     decision = estimate.decision
+    named = name_verdict(estimate.cents, decision)
     remarks = {"clipped": audio.clipped} | estimate.remarks
     return TuningReport(
-        verdict=Verdict.INCONCLUSIVE if decision.reason else name_verdict(a4_hz, decision.uncertainty_cents),
+        verdict=named.verdict,
+        verdict_probability=named.probability,
+        probabilities=named.probabilities,
         confidence=decision.confidence,
-        reason=decision.reason,
+        accuracy_probability=decision.confidence,
+        reason=named.reason,
         remarks=tuple(code for code, applies in remarks.items() if applies),
         temperament=estimate.temperament,
         a4_hz=a4_hz,

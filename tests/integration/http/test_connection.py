@@ -85,7 +85,7 @@ def everything(connected: socket.socket) -> bytes:
 
 
 def drip(connected: socket.socket, byte: bytes) -> bytes:
-    """A byte now and then, for ever; what came until it was enough for the server."""
+    """Send a byte now and then, forever. Returns what came until the server gave up."""
     connected.settimeout(0.02)
     found = b""
     with suppress(ConnectionError):

@@ -16,6 +16,7 @@ from local.connection import NotRunning, read_connection
 from local.ports import Ports
 from tests.support.local_instance import LocalInstance, local_instance
 
+PASSWORD = "KAMMERTON_ADMIN_PASSWORD"
 OWN_SERVERS = {
     "KAMMERTON_REDIS_URL": "redis://mine",
     "KAMMERTON_S3_ENDPOINT_URL": "http://mine",
@@ -233,14 +234,17 @@ def test_one_screen_says_what_a_person_needs_and_logs_go_to_files(tmp_path: Path
         assert "Ready to accept connections" in (data / "logs" / "valkey.log").read_text()
 
 
-def test_the_dashboard_password_is_the_same_at_every_start(tmp_path: Path) -> None:
+def test_the_dashboard_password_stays_the_same_and_only_the_api_gets_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     passwords = set()
     for _ in range(2):
         with local_instance(data, env=OWN_SERVERS) as instance:
             instance.ready()
-            passwords.add(worker_env(instance, "KAMMERTON_ADMIN_PASSWORD"))
+            environments = [process.environ() for process in instance.living()]
+            passwords |= {env[PASSWORD] for env in environments if PASSWORD in env}
             assert passwords.isdisjoint(instance.log.split())
+            with pytest.raises(KeyError):
+                worker_env(instance, PASSWORD)
             instance.stop()
     assert passwords == {(data / "dashboard-password").read_text().strip()}
     assert (data / "dashboard-password").stat().st_mode & 0o777 == 0o600

@@ -3,40 +3,75 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from shared.errors import Unavailable
-from shared.redis.client import connect_redis
+from shared.redis.client import connect_redis, translate_redis_errors
 from shared.redis.jobs.store import RedisJobStore
 from tests.support.factories import make_job
-from tests.support.servers import ValkeyServer
+from tests.support.servers import ValkeyServer, running_valkey
 
 
 @pytest.fixture
-def nobody() -> Iterator[int]:
-    """A port where nobody listens."""
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
 
 
-def test_calls_to_a_redis_that_is_away_are_told(nobody: int) -> None:
-    told: list[str] = []
-    client = connect_redis(f"redis://127.0.0.1:{nobody}/0", on_error=lambda: told.append("x"))
+@pytest.fixture
+def own_valkey() -> Iterator[str]:
+    """A server whose settings a test may change."""
+    with running_valkey() as server:
+        yield server.url
+
+
+def test_failed_commands_are_reported(closed_port: int) -> None:
+    reported: list[str] = []
+    client = connect_redis(f"redis://127.0.0.1:{closed_port}/0", on_error=lambda: reported.append("x"))
     jobs = RedisJobStore(client, prefix="x:")
     for call in (jobs.check, lambda: jobs.backlog("interactive"), lambda: jobs.add(make_job())):
         with pytest.raises(Unavailable):
             call()
-    assert len(told) == 3
+    assert len(reported) == 3
     client.close()
 
 
-def test_calls_that_go_well_are_not(valkey: ValkeyServer) -> None:
-    told: list[str] = []
-    client = connect_redis(valkey.url, on_error=lambda: told.append("x"))
+def test_successful_commands_are_not_reported(valkey: ValkeyServer) -> None:
+    reported: list[str] = []
+    client = connect_redis(valkey.url, on_error=lambda: reported.append("x"))
     client.script_flush()
     jobs = RedisJobStore(client, prefix=f"t{uuid.uuid4().hex[:8]}:")
     jobs.add(make_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=1))
     jobs.remove("job-1")
-    assert told == []
+    assert reported == []
     client.close()
+
+
+def test_an_invalid_command_is_an_error_of_ours(valkey: ValkeyServer) -> None:
+    with connect_redis(valkey.url) as client:
+        client.set("text", "x")
+        with (
+            pytest.raises(redis.ResponseError, match="WRONGTYPE"),
+            translate_redis_errors("Redis is unavailable."),
+        ):
+            client.hget("text", "field")
+
+
+@pytest.mark.parametrize(
+    "command", [("SET", "key", "x"), ("EVAL", "return redis.call('SET', KEYS[1], ARGV[1])", 1, "key", "x")]
+)
+def test_a_full_redis_is_unavailable(own_valkey: str, command: tuple[str | int, ...]) -> None:
+    with connect_redis(own_valkey) as client:
+        client.config_set("maxmemory", "1")
+        with pytest.raises(Unavailable), translate_redis_errors("Redis is unavailable."):
+            client.execute_command(*command)
+
+
+def test_a_read_only_replica_is_unavailable(own_valkey: str) -> None:
+    with connect_redis(own_valkey) as client:
+        client.replicaof("127.0.0.1", "1")
+        with pytest.raises(Unavailable), translate_redis_errors("Redis is unavailable."):
+            client.set("key", "x")

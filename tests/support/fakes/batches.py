@@ -1,4 +1,4 @@
-"""Batches in memory, beside jobs in memory."""
+"""Batches in memory, next to jobs in memory."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +63,7 @@ class MemoryBatchStore:
             try:
                 at, batch_id = json.loads(cursor)
             except ValueError:
-                raise BadRequest("This cursor is not one of ours; start again without one.") from None
+                raise BadRequest("The cursor is invalid. Start again without a cursor.") from None
             found = [batch for batch in found if (batch.created_at, batch.id) < (at, batch_id)]
         page, last = tuple(found[:limit]), found[:limit][-1:]
         more = json.dumps([last[0].created_at, last[0].id]) if len(found) > limit else None

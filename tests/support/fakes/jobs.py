@@ -134,7 +134,7 @@ class MemoryJobStore:
             try:
                 at, job_id = json.loads(query.cursor)
             except ValueError:
-                raise BadRequest("This cursor is not one of ours; start again without one.") from None
+                raise BadRequest("The cursor is invalid. Start again without a cursor.") from None
             found = [job for job in found if (job.created_at, job.id) < (at, job_id)]
         found = [job for job in found if query.matches(job)]
         rest = found[query.limit :]

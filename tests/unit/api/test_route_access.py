@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount
 
 from api.admin import api as admin_api
 from shared.domain.api_key import Scope
-from shared.domain.job import AudioInput, Problem
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.ports.uploads import TusUpload
 from shared.ports.workers import WorkerInfo
@@ -33,7 +33,7 @@ CALLERS: dict[str, tuple[Scope, ...]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One route: how it is asked, and what each caller is told."""
+    """One route: how to call it, and the status that each caller gets."""
 
     ask: dict[str, Any]
     owner: int
@@ -42,7 +42,7 @@ class Row:
     viewer: int
     operator: int
     nobody: int = 401
-    """Who brings no key, where one is needed. A wrong, a revoked and an expired key are told 401."""
+    """Who brings no key, where one is needed. A wrong, a revoked and an expired key get 401."""
     bad_key: int = 401
     anonymous: int | None = None
     """Who brings no key, where none is needed; None: the same as the stranger to a job, `other`."""
@@ -210,7 +210,7 @@ class Path(str):
 
 
 class Asked:
-    """One api, with one thing of everything that the owner has, made anew for each question."""
+    """One api, with one thing of everything that the owner has, made again for each request."""
 
     def __init__(self, *, anonymous: bool) -> None:
         self.api = ApiHarness(allow_anonymous=anonymous)

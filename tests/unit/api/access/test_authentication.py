@@ -7,7 +7,7 @@ from starlette.types import Message
 from starlette.types import Scope as Scope_
 
 from shared.domain.api_key import ApiKey, Scope
-from shared.domain.job import Problem
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
 from tests.support.api_harness import ApiHarness

@@ -33,7 +33,7 @@ def bearing(token: str) -> dict[str, str]:
 
 
 def away(*_: Any, **__: Any) -> Any:
-    raise Unavailable("The counters are away.")
+    raise Unavailable("The counters are unavailable.")
 
 
 def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.domain.job import AudioInput
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from tests.support.api_harness import ApiHarness
 from tests.support.dashboard import NO_AUDIO, log_in, make_dead_job

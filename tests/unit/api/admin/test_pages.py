@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.domain.job import AudioInput
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from tests.support.api_harness import VIEWER_PASSWORD, ApiHarness
 from tests.support.dashboard import PAGES, log_in, make_dead_job

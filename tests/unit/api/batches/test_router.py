@@ -16,7 +16,7 @@ from api.http.slow_clients import MinRateTimeout
 from api.uploads.receiving.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
 from shared.domain.batch import MAX_ITEMS, Batch
-from shared.domain.job import AudioInput, Problem
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
 from tests.support.api_harness import ApiHarness

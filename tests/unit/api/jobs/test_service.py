@@ -3,7 +3,7 @@ from fastapi import Request
 
 from api.access.authentication import Caller, current_caller
 from shared.domain.api_key import Scope
-from shared.domain.job import AudioInput, Problem
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report

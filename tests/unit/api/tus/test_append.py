@@ -14,7 +14,8 @@ from api.tus.append import Append
 from api.tus.storage import TusStorage
 from api.uploads.receiving.buffer_pool import BufferPool, Reservation
 from api.uploads.receiving.receiver import UploadReceiver
-from shared.domain.job import AudioInput, Job
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from shared.errors import Overloaded, Unavailable
 from shared.ports.uploads import TusUpload

@@ -120,9 +120,9 @@ def test_a_job_shows_every_attempt_but_no_address_or_response(api: ApiHarness) -
     (delivery,) = answer.json()["deliveries"]
     assert delivery["to"] == "https://hooks.example"
     assert delivery["state"] == "pending"
-    assert delivery["next_attempt_at"] == "1970-01-01T00:00:10Z"
+    assert delivery["next_attempt_at"] == "1970-01-01T00:00:10.000Z"
     assert delivery["attempts"] == [
-        {"at": "1970-01-01T00:00:05Z", "milliseconds": 84, "status": 503, "error": "It answered 503."}
+        {"at": "1970-01-01T00:00:05.000Z", "milliseconds": 84, "status": 503, "error": "It answered 503."}
     ]
     assert "secret words" not in answer.text
     assert "t0psecret" not in answer.text

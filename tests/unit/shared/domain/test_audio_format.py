@@ -29,9 +29,9 @@ ELSE = {
     "webp": (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "picture"),
     "photo of a phone": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00", "picture"),
     "text": (b"Was ist das?", "text"),
-    "zeros": (bytes(5000), "no audio"),
-    "one byte": (b"\xff", "no audio"),
-    "utf-16 text": ("\ufeffGuten Tag".encode("utf-16"), "no audio"),
+    "zeros": (bytes(5000), "unknown format"),
+    "one byte": (b"\xff", "unknown format"),
+    "utf-16 text": ("\ufeffGuten Tag".encode("utf-16"), "unknown format"),
     "midi": (b"MThd\x00\x00", "MIDI"),
 }
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.job import Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import Problem
 from shared.domain.job_state import MAX_TIMELINE, JobState
 from shared.domain.source import Source
 from shared.errors import Conflict, KammertonError, LeaseLost
@@ -113,7 +114,7 @@ def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
         None,
     )
     assert again.attempts_allowed == 4
-    with pytest.raises(Conflict, match="upload the file again"):
+    with pytest.raises(Conflict, match="Upload the file again"):
         failed.mark_audio_deleted().retry(now=12, attempts=3)
 
 
@@ -248,5 +249,5 @@ def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> N
 
 def test_a_job_whose_address_is_forgotten_can_not_be_retried() -> None:
     job = fetched().fail(1, PROBLEM, now=11)
-    with pytest.raises(Conflict, match="send it again"):
+    with pytest.raises(Conflict, match="Send it again"):
         job.retry(now=12, attempts=1)

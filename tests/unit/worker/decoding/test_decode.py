@@ -13,9 +13,11 @@ from tests.support import hostile_files as hostile
 from tests.support.audio_files import (
     KINDS,
     LIBSNDFILE,
+    MULTICHANNEL_KINDS,
     TONE_HZ,
     audio_file,
     id3_tag,
+    multichannel_file,
     soundfile_bytes,
     tone,
     video,
@@ -183,6 +185,43 @@ def test_fast_recordings_of_many_channels_keep_their_pitch() -> None:
     recording = decode_bytes(flac)
     assert abs(cents(frequency_hz(recording))) < 0.01
     assert (recording.channels, recording.sample_rate) == (8, 48_000)
+
+
+@pytest.mark.parametrize("kind", MULTICHANNEL_KINDS)
+def test_surround_sound_is_decoded_without_a_crash(kind: str) -> None:
+    layouts = ("5.1", "7.1(wide)") if kind == "alac-m4a" else ("5.1", "6.1", "7.1")
+    for layout in layouts:
+        outcome = decode_in_sandbox(io.BytesIO(multichannel_file(kind, layout)))
+        assert outcome.unwrap() in (b"1.0 s at 44100 Hz", b"1.0 s at 48000 Hz", b"1.1 s at 44100 Hz")
+        assert not outcome.detail
+
+
+@pytest.mark.parametrize("kind", ["rf64-claims-2^63", "w64-claims-2^63"])
+def test_a_wav_of_64_bit_sizes_may_claim_anything(kind: str) -> None:
+    outcome = decode_in_sandbox(io.BytesIO(hostile.hostile_file(kind)))
+    assert outcome.problem is None or isinstance(outcome.problem, Unanalysable), outcome.detail
+
+
+@pytest.mark.parametrize("seconds", [1.0, 40.0])
+def test_channels_of_opposite_phase_do_not_cancel_out(seconds: float) -> None:
+    sound = tone(seconds)
+    sound[:, 1] *= -1
+    recording = decode_bytes(wav(sound))
+    assert np.abs(recording.samples).max() > 0.3
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+def test_a_channel_of_nan_does_not_lose_the_other() -> None:
+    sound = tone(2.0)
+    sound[:, 0] = np.nan
+    recording = decode_bytes(wav(sound, codec="FLOAT"))
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+def test_a_single_huge_sample_does_not_silence_the_music() -> None:
+    sound = tone(2.0)
+    sound[30_000] = 1e8
+    assert np.median(np.abs(decode_bytes(wav(sound, codec="FLOAT")).samples)) > 0.1
 
 
 @pytest.mark.parametrize("kind", KINDS)

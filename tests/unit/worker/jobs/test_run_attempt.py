@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from shared.domain.job import AudioInput, Job, Problem
+from shared.domain.job import Job
+from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
 from shared.errors import Crashed, SourceRefused, SourceUnavailable, TooComplex, Unavailable, Undecodable
@@ -244,7 +245,7 @@ def test_a_job_is_canceled_while_the_storage_hangs(blocked: str) -> None:
         harness.jobs.change("job-1", lambda job: job.cancel(now=time.time()))
         with harness.jobs.changed:
             over = harness.jobs.changed.wait_for(lambda: harness.job.state.is_final, timeout=60)
-        raise Unavailable("Nobody hears this." if over else "The read was waited for.")
+        raise Unavailable("This is ignored." if over else "The read was waited for.")
 
     class Silent(io.BytesIO):
         readinto = wait_until_canceled

@@ -16,7 +16,6 @@ import numpy as np
 import psutil
 import pytest
 
-from shared.errors import Crashed
 from tests.support.child_processes import BYTES, MIB, CallbackAudio, limits, only_child, read_one_byte, run
 from worker.sandbox import child as wire
 
@@ -53,7 +52,7 @@ def _start_thread(_: BinaryIO) -> bytes:
 )
 def test_a_child_can_reach_no_file_address_or_process(attempt: wire.Task) -> None:
     outcome = run(attempt)
-    assert isinstance(outcome.problem, Crashed)
+    assert outcome.problem is not None
     # Python 3.13 aborts if it can't fork.
     assert any(part in outcome.detail for part in ("not permitted", "can't start new thread", "SIGABRT"))
 

@@ -136,10 +136,16 @@ def test_slow_storage_does_not_make_a_file_too_complex() -> None:
         (lambda _: os.abort(), "SIGABRT"),
     ],
 )
-def test_a_decoder_killed_by_a_signal_is_a_crash_with_its_name(task: wire.Task, name: str) -> None:
+def test_a_signal_that_kills_a_decoder_twice_is_a_problem_of_the_file(task: wire.Task, name: str) -> None:
     outcome = run(task)
-    assert isinstance(outcome.problem, Crashed)
+    assert isinstance(outcome.problem, Undecodable)
     assert outcome.detail == name
+
+
+def test_a_decoder_that_dies_is_replaced_by_a_cautious_one() -> None:
+    outcome = run(lambda _: os.abort(), cautious_task=lambda _: b"432")
+    assert outcome.unwrap() == b"432"
+    assert "SIGABRT" in outcome.detail
 
 
 def test_a_child_killed_from_outside_is_a_crash() -> None:
@@ -148,13 +154,24 @@ def test_a_child_killed_from_outside_is_a_crash() -> None:
     assert outcome.detail == "SIGKILL"
 
 
-def test_a_child_that_exits_without_an_answer_is_a_crash() -> None:
+def test_a_child_that_exits_without_an_answer_is_a_problem_of_the_file() -> None:
     outcome = run(lambda _: os._exit(3))
-    assert isinstance(outcome.problem, Crashed)
+    assert isinstance(outcome.problem, Undecodable)
     assert "exit status 3" in outcome.detail
 
 
-@pytest.mark.parametrize("error", [ValueError("secret"), SystemExit(0), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [ValueError("secret"), ZeroDivisionError(), IndexError(), RuntimeError()])
+def test_an_exception_that_odd_bytes_can_raise_is_a_problem_of_the_file(error: Exception) -> None:
+    def fail(_: BinaryIO) -> bytes:
+        raise error
+
+    outcome = run(fail)
+    assert isinstance(outcome.problem, Undecodable)
+    assert "secret" not in outcome.problem.message
+    assert type(error).__name__ in outcome.detail
+
+
+@pytest.mark.parametrize("error", [TypeError("secret"), AttributeError(), SystemExit(0), KeyboardInterrupt()])
 def test_a_bug_in_the_task_is_a_crash_whose_message_hides_the_error(error: BaseException) -> None:
     def fail(_: BinaryIO) -> bytes:
         raise error
@@ -177,13 +194,13 @@ def test_a_bug_in_the_task_is_a_crash_whose_message_hides_the_error(error: BaseE
         wire.FRAME.pack(wire.PROBLEM, 39, 0) + b'{"type": "Unavailable", "code": "secret"}'[:39],
     ],
 )
-def test_a_child_that_breaks_the_protocol_is_a_crash(lie: bytes) -> None:
+def test_a_child_that_breaks_the_protocol_is_a_problem_of_the_file(lie: bytes) -> None:
     def lie_and_linger(_: BinaryIO) -> bytes:
         os.write(3, lie)
         time.sleep(60)
         return b""
 
-    assert isinstance(run(lie_and_linger).problem, Crashed)
+    assert isinstance(run(lie_and_linger).problem, Undecodable)
 
 
 def test_a_child_that_closes_its_socket_and_does_not_exit_is_killed() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.job import Callback
+from shared.domain.job_fields import Callback
 from shared.domain.webhook import EventType
 from shared.errors import Unavailable
 from tests.support.fakes.webhooks import (

@@ -52,7 +52,7 @@ runner = AttemptRunner(
             idle_timeout_seconds=settings.source_response_timeout_seconds,
             allow_http=settings.source_allow_http,
         ),
-        on_bytes=lambda size: services.metrics_recorder.tally.add(increment(FETCHED, amount=size)),
+        on_bytes=lambda size: services.metrics_recorder.buffer.add(increment(FETCHED, amount=size)),
     ),
     analyze_audio=partial(
         analyze_in_sandbox,

@@ -1,13 +1,14 @@
 """What we found in a recording. Values only: no I/O, no numpy, safe to turn into JSON."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from shared.domain.open_enum import OpenEnum
 
 ANALYSIS_VERSION = "6"
 """Version of the estimator. Reports of other versions are not reused."""
 
 
-class Verdict(StrEnum):
+class Verdict(OpenEnum):
     """The tuning in one word."""
 
     A432 = "432"
@@ -16,7 +17,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Reason(StrEnum):
+class Reason(OpenEnum):
     """Why a recording has no verdict."""
 
     SILENT = "silent"

@@ -1,6 +1,7 @@
 """Decodes audio file objects to mono samples with libsndfile or FFmpeg. Only this module imports librosa.
 
-Takes no path and no name, so that decoders can open nothing but the bytes they are given.
+Takes no path and no name, so that decoders can open nothing but the bytes they are given. Which files the API
+accepts at all is in shared/domain/audio_format.py.
 """
 
 import os

@@ -8,7 +8,8 @@ from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.observability.logs import configure_logs, get_logger
-from shared.observability.metrics import ERRORS, READ, MetricsBuffer, MetricsRecorder, increment
+from shared.observability.metrics import ERRORS, READ, increment
+from shared.observability.recorder import MetricsBuffer, MetricsRecorder
 from shared.observability.traces import Traces, open_traces
 from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import OutboundClient
@@ -75,10 +76,10 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
 
 def connect(settings: Settings, *, process: str = "tool") -> Services:
     """Create the adapters without contacting anything. Errors are counted under *process*."""
-    tally = MetricsBuffer()
+    buffer = MetricsBuffer()
 
     def failed(dependency: str) -> None:
-        tally.add(increment(ERRORS, process, dependency))
+        buffer.add(increment(ERRORS, process, dependency))
 
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
@@ -87,11 +88,14 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         on_error=partial(failed, "s3"),
-        on_read=lambda size: tally.add(increment(READ, amount=size)),
     )
     counts = RedisMetricsStore(client, prefix=prefix)
     audio = S3AudioStore(
-        s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
+        s3,
+        bucket=settings.s3_bucket,
+        prefix=settings.s3_prefix,
+        part_bytes=settings.s3_part_bytes,
+        on_read=lambda size: buffer.add(increment(READ, amount=size)),
     )
     public_s3 = connect_s3(
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
@@ -133,7 +137,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         idempotency=RedisIdempotencyStore(client, prefix=prefix),
         rate_limiter=RedisRateLimiter(client, prefix=prefix),
         metrics=counts,
-        metrics_recorder=MetricsRecorder(counts, tally=tally, process=process),
+        metrics_recorder=MetricsRecorder(counts, buffer=buffer, process=process),
         traces=open_traces(settings.traces_url, process=process),
         parts=S3PartStore(s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix),
         tus_uploads=RedisTusUploadStore(client, prefix=prefix),

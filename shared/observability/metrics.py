@@ -1,18 +1,12 @@
-"""The metrics: names, labels and buckets, and the buffer of a process. Does no I/O.
+"""The metrics: names, labels and buckets. Pure.
 
 Each value is a field of one Redis hash: `name|label|label`, or for a histogram `name|label|le=0.5` and
 `name|label|sum`. Every label has few values, and none that a client can choose.
 """
 
 import re
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from shared.errors import Unavailable
-from shared.observability.logs import get_logger
-from shared.ports.metrics import MetricsStore
 
 MIB = 1024 * 1024
 
@@ -94,6 +88,12 @@ WEBHOOKS = Counter(
     ("outcome",),
     (("delivered",), ("failed",), ("given_up",)),
 )
+MAINTENANCE_FAILURES = Counter(
+    "kammerton_maintenance_failures",
+    "Repairs by the rescuer that failed, by step.",
+    ("step",),
+    (("expiry",), ("leases",), ("enqueue",), ("audio",), ("orphans",)),
+)
 BUGS = Counter("kammerton_unexpected_errors", "Requests that failed because of a bug.", known=((),))
 REQUESTS = Counter("kammerton_http_requests", "HTTP requests with a response.", ("method", "route", "status"))
 
@@ -119,6 +119,7 @@ COUNTERS = (
     FETCHED,
     ERRORS,
     WEBHOOKS,
+    MAINTENANCE_FAILURES,
     BUGS,
     REQUESTS,
 )
@@ -145,48 +146,3 @@ def observe(histogram: Histogram, value: float, *labels: str) -> dict[str, float
         field_name(histogram.name, labels, f"le={bucket}"): 1,
         field_name(histogram.name, labels, "sum"): value,
     }
-
-
-class MetricsBuffer:
-    """Counts of this process that are not written yet. Thread-safe. A forked child has its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fields: dict[str, float] = {}
-
-    def add(self, fields: Mapping[str, float]) -> None:
-        """Add counts."""
-        with self._lock:
-            for field, amount in fields.items():
-                self._fields[field] = self._fields.get(field, 0) + amount
-
-    def drain(self) -> dict[str, float]:
-        """Remove and return all counts. If they can't be written, return them with `add`."""
-        with self._lock:
-            taken, self._fields = self._fields, {}
-        return taken
-
-
-_log = get_logger(__name__)
-
-
-class MetricsRecorder:
-    """Writes the counts of a process to the store. A killed process loses what it has not written."""
-
-    def __init__(self, store: MetricsStore, *, tally: MetricsBuffer, process: str) -> None:
-        self.process = process
-        self.tally = tally
-        self._store = store
-        self._failed = False
-
-    def flush(self) -> None:
-        """Write all counts, if the store is available. Never raises Unavailable."""
-        taken = self.tally.drain()
-        try:
-            self._store.add(taken, process=self.process, now=time.time())
-            self._failed = False
-        except Unavailable as error:
-            self.tally.add(taken)
-            if not self._failed:
-                self._failed = True
-                _log.warning("counts_not_written", why=error.message)

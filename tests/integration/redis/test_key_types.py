@@ -45,7 +45,7 @@ KEY_TYPES = {
     "counts": "hash",
     "history:*": "hash",
     "heartbeat:worker:*": "string",
-    "heartbeat:upload:*": "string",
+    "upload:*": "string",
     "vault:*": "string",
     "attempts:*": "string",
     "transitions": "stream",

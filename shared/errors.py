@@ -4,7 +4,7 @@
     ├── Rejected        the client must change the request
     │   ├── BadRequest (AddressRefused)  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
     │   ├── UploadStalled  ├── UploadAborted  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
-    │   ├── IdempotencyKeyReused  ├── InvalidItem  └── UnsupportedVersion
+    │   ├── IdempotencyKeyReused  ├── InvalidItem  ├── ChecksumMismatch  └── UnsupportedVersion
     ├── Unanalysable    the job fails; another attempt can't help
     │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed; another one may succeed
@@ -124,6 +124,12 @@ class InvalidItem(Rejected):
     def __init__(self, item: int, error: Rejected) -> None:
         super().__init__(f"items[{item}]: {error.message}")
         self.item = item
+
+
+class ChecksumMismatch(Rejected):
+    """Raised when the bytes of a tus request do not match their checksum."""
+
+    code = "checksum_mismatch"
 
 
 class UnsupportedVersion(Rejected):

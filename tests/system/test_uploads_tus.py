@@ -146,7 +146,7 @@ def test_tus_js_client_sends_the_first_bytes_with_the_creation(
 def test_tus_js_client_is_told_that_parallel_uploads_are_not_supported(
     api: Api, song: Path, node_modules: Path
 ) -> None:
-    options = json.dumps({"parallelUploads": 2, "retryDelays": None})
+    options = json.dumps({"parallelUploads": 2, "uploadSize": None, "retryDelays": None})
     command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), "0", options]
     result = subprocess.run(command, text=True, timeout=120, capture_output=True)
     assert result.returncode == 1

@@ -217,7 +217,6 @@ REFUSED: dict[str, tuple[dict[str, str], int]] = {
     "final": (TUS | {"Upload-Concat": "final;/v1/tus/a /v1/tus/b"}, 400),
     "bad queue": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(queue="express")}, 400),
     "bad checksum": (TUS | {"Upload-Length": "5", "Upload-Checksum": "sha1 abc"}, 400),
-    "no sound": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(filetype="image/png")}, 415),
     "bad metadata": (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename %%%"}, 400),
     "bad start": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(start_seconds="soon")}, 400),
 }

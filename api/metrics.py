@@ -17,7 +17,7 @@ from api.access.authentication import current_operator
 from shared.errors import Unavailable
 from shared.observability import metrics as counts
 from shared.observability.logs import get_logger
-from shared.observability.metrics import MetricsRecorder
+from shared.observability.recorder import MetricsRecorder
 from shared.ports.jobs import Backlog, JobStore
 from shared.ports.metrics import MetricsStore
 from shared.ports.workers import WorkerInfo, WorkerRegistry

@@ -33,7 +33,7 @@ from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.job_metrics import JobMetricsFollower
 from shared.redis.jobs.indexes import index_entries
-from shared.redis.jobs.records import _JOB
+from shared.redis.jobs.records import dump_job
 from shared.redis.jobs.search import RedisJobSearch
 from shared.redis.jobs.store import RedisJobStore
 from shared.redis.jobs.updates import RedisJobUpdateLog
@@ -132,7 +132,7 @@ def store(client: "redis.Redis", prefix: str, count: int) -> tuple[TestClient, s
     for number in range(count):
         job = make_job(number, chance, at=now - 86_000 * chance.random())
         job_id = job.id
-        pipe.hset(f"{prefix}job:{job.id}", mapping={"version": "1", "record": _JOB.dump_json(job).decode()})
+        pipe.hset(f"{prefix}job:{job.id}", mapping={"version": "1", "record": dump_job(job)})
         for (index, member), score in index_entries(job).items():
             pipe.zadd(prefix + index, {member: score})
         if number % 1000 == 999:

@@ -1,7 +1,7 @@
-"""JobQueue over Celery on Redis: names on the wire, Celery's configuration, doorbells.
+"""JobQueue over Celery on Redis: the names on the wire, Celery's configuration, and the messages.
 
-A message is a doorbell: acknowledged before the work starts, never redelivered by Celery. What must
-happen stands in the job's record, and the rescuer rings again. See docs/decisions/0002.
+A message only wakes a worker. Workers acknowledge it before they start, and Celery never redelivers it: the
+job's record says what to do, and the rescuer enqueues lost jobs again. See docs/decisions, ADR 1.
 """
 
 import json
@@ -20,18 +20,18 @@ ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"
 BATCH = "batch"
 REQUEST_ID = "kammerton_request_id"
-"""The header that takes the id of the request that rang to the worker's log."""
+"""The message header with the id of the request, for the worker's log."""
 QUEUES = (INTERACTIVE, BATCH)
 
 _MOST_READ = 1000
 
 
 def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float = 30) -> Celery:
-    """The Celery app of both sides: the API sends with it, the worker adds its task to it."""
+    """The Celery app: the API sends messages with it, and the worker adds its task."""
     sentinel = parse_sentinel_url(redis_url)
     app = Celery("kammerton", broker=sentinel.broker_url if sentinel else redis_url, set_as_current=False)
     app.conf.update(
-        task_acks_late=False,  # a message that killed its worker must not come back by itself
+        task_acks_late=False,  # Celery must not redeliver a message that killed its worker
         task_ignore_result=True,
         task_store_errors_even_if_ignored=False,
         task_serializer="json",
@@ -39,11 +39,11 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
         task_default_queue=INTERACTIVE,
         task_create_missing_queues=True,
         worker_prefetch_multiplier=1,
-        worker_disable_prefetch=True,  # else messages of busy workers die with them in their memory
+        worker_disable_prefetch=True,  # a dead worker would lose the messages it prefetched
         worker_send_task_events=False,
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
-        worker_cancel_long_running_tasks_on_connection_loss=False,  # our lease decides, not the connection
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease decides, not the connection
         worker_enable_remote_control=True,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -56,7 +56,7 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
             "socket_connect_timeout": 4,
             "socket_keepalive": True,
             "health_check_interval": 10,
-            "queue_order_strategy": "priority",  # a person never waits behind a batch
+            "queue_order_strategy": "priority",  # interactive jobs go first
             **({"master_name": sentinel.master} if sentinel else {}),
         },
     )
@@ -64,7 +64,7 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
 
 
 class CeleryJobQueue:
-    """Doorbells for workers."""
+    """Enqueues jobs as Celery messages."""
 
     def __init__(self, app: Celery, client: "redis.Redis", *, prefix: str) -> None:
         self._app = app
@@ -72,7 +72,7 @@ class CeleryJobQueue:
         self._prefix = prefix
 
     def enqueue(self, job_id: str, *, queue: str) -> None:
-        """Tell the workers of a queue that a job waits."""
+        """Send a message for a job to the workers of a queue. Raises Unavailable."""
         try:
             self._app.send_task(
                 ANALYZE,
@@ -83,12 +83,12 @@ class CeleryJobQueue:
                 headers={REQUEST_ID: context_field("request_id")},
             )
         except (KombuError, RedisError, OSError) as error:
-            raise Unavailable("The queue does not answer; try again later.") from error
+            raise Unavailable("The job queue is unavailable. Try again in a few seconds.") from error
 
     def enqueued_ids(self, queue: str) -> frozenset[str]:
-        """Ids of the thousand jobs whose messages wait at the head of the queue."""
+        """The jobs of the first thousand messages in the queue. Raises Unavailable."""
         try:
             messages: Any = self._client.lrange(self._prefix + queue, -_MOST_READ, -1)
         except (RedisError, OSError) as error:
-            raise Unavailable("The queue does not answer; try again later.") from error
+            raise Unavailable("The job queue is unavailable. Try again in a few seconds.") from error
         return frozenset(json.loads(message)["headers"]["id"] for message in messages)

@@ -13,6 +13,7 @@
     │   └── Overloaded  this process has no memory for another upload
     ├── Unreachable     another server does not respond as it should
     │   └── SourceUnavailable  retry some times, later
+    ├── UnreadableRecord  a record in Redis is damaged: an operator must look at it
     └── LeaseLost       another worker has the job now: stop and write nothing
 
 Messages are sentences for the client, without paths, addresses or tracebacks.
@@ -210,6 +211,12 @@ class Overloaded(Unavailable):
     """Raised when no memory for an upload became free in time."""
 
     code = "overloaded"
+
+
+class UnreadableRecord(KammertonError):
+    """Raised when a record in Redis is damaged, or its format is unknown."""
+
+    code = "unreadable_record"
 
 
 class LeaseLost(KammertonError):

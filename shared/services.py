@@ -1,4 +1,4 @@
-"""Settings in, connections out: the one place that picks adapters. Only main files import it."""
+"""Connects the adapters that the settings select. Only the main modules import it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.observability.logs import configure_logs, get_logger
-from shared.observability.metrics import ERRORS, READ, MetricsBuffer, MetricsRecorder, increment
+from shared.observability.metrics import ERRORS, READ, increment
+from shared.observability.recorder import MetricsBuffer, MetricsRecorder
 from shared.observability.traces import Traces, open_traces
 from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import OutboundClient
@@ -46,19 +47,19 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services(Stores):
-    """Everything from outside, behind its port, and what a process has of its own."""
+    """All stores behind their ports, and what one process needs in addition."""
 
     secrets: SecretStore
     metrics_recorder: MetricsRecorder
-    """What this process counts by itself; somebody must call `write`."""
+    """Counts of this process. The process must call `flush`."""
     traces: Traces
     celery: Celery
     outbound: OutboundClient
-    """For addresses that clients give us: callbacks and sources."""
+    """For URLs that clients send: callbacks, endpoints and source URLs."""
     check_durability: Callable[[], list[str]]
-    """Sentences about settings of Redis under which accepted jobs could be lost. Raises Unavailable."""
+    """Warnings about settings of Redis with which accepted jobs can be lost. Raises Unavailable."""
     prepare: Callable[[], None]
-    """Make what the adapters need and nobody else makes: the bucket. Raises Unavailable."""
+    """Create the bucket if it is missing. Raises Unavailable."""
 
 
 def bootstrap(process: str) -> tuple[Settings, Services]:
@@ -73,11 +74,11 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
 
 
 def connect(settings: Settings, *, process: str = "tool") -> Services:
-    """Pick the adapters. Nothing is contacted yet. *process*: the kind under which errors are counted."""
-    tally = MetricsBuffer()
+    """Create the adapters without contacting anything. Errors are counted under *process*."""
+    buffer = MetricsBuffer()
 
     def failed(dependency: str) -> None:
-        tally.add(increment(ERRORS, process, dependency))
+        buffer.add(increment(ERRORS, process, dependency))
 
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
@@ -86,11 +87,14 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         on_error=partial(failed, "s3"),
-        on_read=lambda size: tally.add(increment(READ, amount=size)),
     )
     counts = RedisMetricsStore(client, prefix=prefix)
     audio = S3AudioStore(
-        s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
+        s3,
+        bucket=settings.s3_bucket,
+        prefix=settings.s3_prefix,
+        part_bytes=settings.s3_part_bytes,
+        on_read=lambda size: buffer.add(increment(READ, amount=size)),
     )
     public_s3 = connect_s3(
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
@@ -131,7 +135,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         idempotency=RedisIdempotencyStore(client, prefix=prefix),
         rate_limiter=RedisRateLimiter(client, prefix=prefix),
         metrics=counts,
-        metrics_recorder=MetricsRecorder(counts, tally=tally, process=process),
+        metrics_recorder=MetricsRecorder(counts, buffer=buffer, process=process),
         traces=open_traces(settings.traces_url, process=process),
         parts=S3PartStore(s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix),
         tus_uploads=RedisTusUploadStore(client, prefix=prefix),

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from pydantic import TypeAdapter
 
 from shared.domain.report import Report
+from shared.domain.tuning_text import headline
 from shared.errors import KammertonError
 from shared.observability.logs import configure_logs
 from worker.jobs.analysis_result import AnalysisResult
@@ -41,7 +42,13 @@ def analyze_file(audio: BinaryIO, *, start_seconds: float | None, window_seconds
 def record_of(result: AnalysisResult) -> dict[str, object]:
     """The fields of a result as JSON values."""
     report = _REPORT.dump_python(result.report, mode="json")
-    return {**report["tuning"], "audio": report["audio"], "memory_peak_bytes": result.memory_peak_bytes}
+    answer = headline(result.report.tuning)
+    return {
+        "answer": answer,
+        **report["tuning"],
+        "audio": report["audio"],
+        "memory_peak_bytes": result.memory_peak_bytes,
+    }
 
 
 def analyze_files(

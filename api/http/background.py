@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
-from shared.observability.metrics import MetricsRecorder
+from shared.observability.recorder import MetricsRecorder
 from shared.observability.traces import Traces
 
 _log = get_logger(__name__)

@@ -1,6 +1,5 @@
 """Map every error to an HTTP status and an `application/problem+json` body (RFC 9457)."""
 
-from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -8,9 +7,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
 
+from api.http.routes import allowed_methods, with_implied_methods
 from api.http.schemas import ProblemView
 from api.http.templating import page, wants_page
 from shared import errors
@@ -105,29 +103,11 @@ def add_error_handlers(app: FastAPI) -> None:
         )
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            allowed = _allowed_methods(request.app.routes, request.scope)
+            allowed = allowed_methods(request.app.routes, request.scope)
             if not allowed:
                 return await handle_http_exception(request, HTTPException(404))
-            headers["Allow"] = ", ".join(sorted(allowed))
+            headers["Allow"] = ", ".join(sorted(with_implied_methods(allowed)))
         return _respond(request, problem(error.status_code, code, detail, headers), detail)
-
-
-def _allowed_methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
-    """The methods of all routes with this path. The router only reports those of the first one."""
-    matching = [route for route in _flatten(routes) if route.matches(scope)[0] is not Match.NONE]
-    matching = [route for route in matching if route.include_in_schema] or matching
-    methods = [route.methods or set() for route in matching if route.path == matching[0].path]
-    return set[str]().union(*methods)
-
-
-def _flatten(routes: Iterable[BaseRoute]) -> Iterator[Route]:
-    """All routes, including those of included routers, except catch-all routes."""
-    for route in routes:
-        inner = getattr(route, "original_router", None)  # private: see tests/unit/test_private_interfaces.py
-        if inner is not None:
-            yield from _flatten(inner.routes)
-        elif isinstance(route, Route) and not route.path.endswith(":path}"):
-            yield route
 
 
 def internal_error(request: Request) -> Response:

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import internal_error
 from shared.observability.logs import get_logger, log_context
-from shared.observability.metrics import BUGS, LATENCY, REQUESTS, MetricsBuffer, increment, observe
+from shared.observability.metrics import BUGS, LATENCY, REQUESTS, increment, observe
+from shared.observability.recorder import MetricsBuffer
 from shared.observability.traces import Span, TraceContext, Traces, new_trace_context, parse_traceparent
 
 _log = get_logger(__name__)
@@ -25,9 +26,9 @@ _UNLOGGED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 class RequestLog:
     """The outermost middleware. Puts `request_id` into the request's state and into every log line."""
 
-    def __init__(self, app: ASGIApp, *, tally: MetricsBuffer, traces: Traces) -> None:
+    def __init__(self, app: ASGIApp, *, buffer: MetricsBuffer, traces: Traces) -> None:
         self._app = app
-        self._tally = tally
+        self._buffer = buffer
         self._traces = traces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +50,7 @@ class RequestLog:
             traceparent=str(context) if context else None,
         ):
             started_at = time.time()
-            exchange = _Exchange(scope, send, request_id, self._tally)
+            exchange = _Exchange(scope, send, request_id, self._buffer)
             await exchange.run(self._app, receive)
             if context is not None:
                 self._traces.record(exchange.span(context, started_at=started_at))
@@ -68,8 +69,8 @@ def request_id_of(client_id: str | None) -> str:
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, tally: MetricsBuffer) -> None:
-        self._tally = tally
+    def __init__(self, scope: Scope, send: Send, request_id: str, buffer: MetricsBuffer) -> None:
+        self._buffer = buffer
         self._scope = scope
         self._send = send
         self._request_id = request_id
@@ -82,7 +83,7 @@ class _Exchange:
             await app(self._scope, receive, self.send)
         except Exception as error:
             _log.error("unexpected_error", exc_info=error)
-            self._tally.add(increment(BUGS))
+            self._buffer.add(increment(BUGS))
             if self._status is not None:
                 raise  # the response has begun: the server must close the connection
             await internal_error(Request(self._scope))(self._scope, receive, self.send)
@@ -122,8 +123,8 @@ class _Exchange:
         route, method = route_of(self._scope), self._scope["method"]
         if self._scope["path"] not in _UNLOGGED_PATHS:
             status = str(self._status or "none")
-            self._tally.add(increment(REQUESTS, method if method in _METHODS else "other", route, status))
-            self._tally.add(observe(LATENCY, seconds, route))
+            self._buffer.add(increment(REQUESTS, method if method in _METHODS else "other", route, status))
+            self._buffer.add(observe(LATENCY, seconds, route))
         caller = self._scope["state"].get("caller")
         (_log.debug if unlogged else _log.info)(
             "request_handled",

@@ -14,6 +14,7 @@ from api.http.templating import origin, page
 from api.jobs.event_stream import stage_of
 from api.web import report_text
 from api.web.charts import histogram_chart, spectrum_chart
+from shared.domain import tuning_text
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import NotFound
@@ -103,7 +104,7 @@ def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, ob
     tuning = job.report.tuning
     is_found = tuning.a4_hz is not None and tuning.verdict != "inconclusive"
     return context | {
-        "standard": report_text.standard(tuning),
+        "alternatives": tuning_text.alternatives(tuning) if is_found else None,
         "compare_hz": report_text.compare_hz(tuning),
         "uncertainty_hz": report_text.uncertainty_hz(tuning),
         "confidence": report_text.confidence(tuning) if is_found else None,

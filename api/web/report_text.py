@@ -2,33 +2,11 @@
 
 from dataclasses import dataclass
 
+from shared.domain import tuning_text
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Report, TuningReport, Verdict
 
-_SAME_CENTS = 2.0
-_HAIR_CENTS = 6.0
-_FRACTIONS = (
-    (100 / 12, "a twelfth"),
-    (12.5, "an eighth"),
-    (100 / 6, "a sixth"),
-    (20.0, "a fifth"),
-    (25.0, "a quarter"),
-    (100 / 3, "a third"),
-    (40.0, "two fifths"),
-    (50.0, "half"),
-)
-_STANDARDS = {
-    415.0: "baroque pitch",
-    430.0: "classical pitch",
-    432.0: "“Verdi” tuning",
-    435.0: "the French pitch of 1859",
-    440.0: "concert pitch",
-    442.0: "the pitch of many orchestras",
-    443.0: "the pitch of some European orchestras",
-    444.0: "a high orchestral pitch",
-    466.0: "the high choir pitch of old organs",
-}
 _REASONS = {
     Reason.SILENT: (
         "The recording is silent",
@@ -45,18 +23,24 @@ _REASONS = {
     ),
     Reason.NO_STABLE_PITCH: (
         "The pitch is not stable",
-        "The tones don’t share one tuning. Speech, slides and effects are like that. Try another part of "
-        "the song.",
+        "The notes don’t share one tuning. Speech, singing without accompaniment, slides and effects are "
+        "like that. Try another part of the song.",
     ),
     Reason.TUNING_DRIFTS: (
         "The tuning drifts",
         "It changes too much within the minute for a single number. Old tapes, unaccompanied voices and "
         "speed effects are like that.",
     ),
+    Reason.AMBIGUOUS: (
+        "Too close to call",
+        "The notes are too far apart, or too few, to say which standard they follow. Try another part of "
+        "the song.",
+    ),
 }
 _REMARKS = {
     "pure_tone": "This is a single tone. We assume that it is a note of the scale.",
     "single_tone": "One ringing tone dominates, as with a bell. We compare it with its nearest note.",
+    "few_notes": "There are only a few different notes, so we know less about the tuning of the whole song.",
     "clipped": "The recording is distorted by clipping, which makes the analysis less reliable.",
 }
 _SCALES = {
@@ -122,31 +106,6 @@ def answer(job: Job) -> Answer | None:
     return None
 
 
-def comparison(cents: float) -> str:
-    """A deviation from 440 Hz in words, such as “a third of a semitone below concert pitch”."""
-    size = abs(cents)
-    if size < _SAME_CENTS:
-        return "right at concert pitch"
-    side = "above" if cents > 0 else "below"
-    if size < _HAIR_CENTS:
-        return f"a hair {side} concert pitch"
-    name = min(_FRACTIONS, key=lambda fraction: abs(fraction[0] - size))[1]
-    return f"{name} of a semitone {side} concert pitch"
-
-
-def standard(report: TuningReport) -> str | None:
-    """The name of this tuning, or of the nearest one that has a name; None far from all of them."""
-    nearest = report.nearest_standard_hz
-    if nearest is None or report.a4_hz is None or nearest not in _STANDARDS:
-        return None
-    close = abs(report.a4_hz / nearest - 1) < 0.0012  # about 2 cents
-    return (
-        f"{nearest:g} Hz is {_STANDARDS[nearest]}."
-        if close
-        else (f"The nearest standard is {nearest:g} Hz, {_STANDARDS[nearest]}.")
-    )
-
-
 def compare_hz(report: TuningReport) -> list[float]:
     """Reference pitches to compare by ear, without those that sound the same as the result."""
     a4_hz = report.a4_hz or 440.0
@@ -161,8 +120,10 @@ def uncertainty_hz(report: TuningReport) -> float | None:
 
 
 def confidence(report: TuningReport) -> Confidence:
-    """The confidence as a percentage, a word and a sentence."""
-    percent = min(99, round(100 * report.confidence))
+    """The probability of the verdict as a percentage, a word and a sentence."""
+    known = report.verdict_probability is not None
+    percent = min(99, round(100 * (report.verdict_probability or report.confidence)))
+    accurate = min(99, round(100 * (report.accuracy_probability or report.confidence)))
     word = (
         "Almost certain"
         if percent >= 95
@@ -175,8 +136,9 @@ def confidence(report: TuningReport) -> Confidence:
     return Confidence(
         percent=percent,
         word=word,
-        sentence=f"About {percent} of 100 results with this confidence are correct to within 3 cents, "
-        "a difference that most people can’t hear.",
+        sentence=(f"About {percent} of 100 verdicts with this probability are right. " if known else "")
+        + f"The pitch is correct to within 3 cents, a difference that most people can’t hear, with a "
+        f"probability of {accurate} %.",
     )
 
 
@@ -187,6 +149,11 @@ def remarks(report: Report) -> list[str]:
     if tuning.temperament is not None:
         name = _SCALES.get(tuning.temperament, tuning.temperament)
         sentences.append(f"The scale is not equally tempered. {name} fits best; the pitch above is its A.")
+    if tuning.wow_rate_hz is not None:
+        sentences.append(
+            f"The speed changes by ±{tuning.wow_depth_cents or 0.0:.0f} cents, {60 * tuning.wow_rate_hz:.0f} "
+            "times a minute, as a record player’s does. We measure the pitch at its mean speed."
+        )
     if tuning.also_fits_hz:
         others = " or ".join(f"{hz:.0f} Hz" for hz in tuning.also_fits_hz)
         sentences.append(
@@ -204,11 +171,7 @@ def _report_answer(report: TuningReport) -> Answer:
         reason = report.reason or Reason.NO_STABLE_PITCH
         headline, detail = _REASONS[reason]
         return Answer(headline=headline, detail=detail, tone="unsure")
-    return Answer(
-        headline=f"Tuned to A4 = {report.a4_hz:.1f} Hz",
-        detail=comparison(report.deviation_440_cents or 0.0),
-        tone="found",
-    )
+    return Answer(headline=tuning_text.headline(report), detail=tuning_text.detail(report), tone="found")
 
 
 def _failure(job: Job, default: str) -> str:

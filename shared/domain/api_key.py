@@ -8,10 +8,10 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import Self
 
+from shared.domain.open_enum import OpenEnum
 from shared.errors import BadRequest, Unauthenticated
 
 _TOKEN = re.compile(r"kam_([0-9a-f]{12})_([0-9a-f]{64})", re.ASCII)
@@ -19,7 +19,7 @@ _NO_HASH = "0" * 64
 _MAX_NAME_LENGTH = 100
 
 
-class Scope(StrEnum):
+class Scope(OpenEnum):
     """What an API key allows."""
 
     JOBS_WRITE = "jobs:write"
@@ -46,6 +46,8 @@ class ApiKey:
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def revoke(self, *, now: float) -> Self:
         """Revoke it. The first revocation counts."""

@@ -6,19 +6,19 @@ Only the first completion sends a webhook. All times are UNIX seconds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from shared.domain.job import Job
 from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
+from shared.domain.open_enum import OpenEnum, reading_records
 
 MAX_ITEMS = 100
 """One script records them, during which Redis does nothing else, and storage is checked for each."""
 
 
-class BatchState(StrEnum):
+class BatchState(OpenEnum):
     """The state of a batch."""
 
     RUNNING = "running"
@@ -27,7 +27,7 @@ class BatchState(StrEnum):
     """Every job has ended or was deleted."""
 
 
-class ItemState(StrEnum):
+class ItemState(OpenEnum):
     """The state of an item: that of its job."""
 
     QUEUED = "queued"
@@ -84,6 +84,8 @@ class Batch:
     """When all jobs had ended; None while one is queued or running."""
     deleting: bool = False
     """Whether it is being deleted: no webhook is sent any more."""
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def record_job(self, job_id: str, job: Job | None, *, now: float) -> Self:
         """Record the new state of one of its jobs; None: the job was deleted."""
@@ -129,7 +131,10 @@ class Batch:
 
 def item_state_of(job: Job) -> ItemState:
     """The item state of a job."""
-    return ItemState.QUEUED if job.state is JobState.AWAITING_UPLOAD else ItemState(job.state.value)
+    if job.state is JobState.AWAITING_UPLOAD:
+        return ItemState.QUEUED
+    with reading_records():  # a newer version may know more states
+        return ItemState(job.state.value)
 
 
 def affected_batch_id(old: Job | None, new: Job | None) -> str | None:

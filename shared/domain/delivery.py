@@ -10,9 +10,9 @@ delivery due again: each event is delivered at least once, always with the same 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Self
 
+from shared.domain.open_enum import OpenEnum
 from shared.domain.webhook import EventType
 from shared.errors import Conflict, LeaseLost
 
@@ -37,7 +37,7 @@ RESPONSE_BYTES = 1024
 _MAX_ATTEMPTS_KEPT = 30
 
 
-class DeliveryState(StrEnum):
+class DeliveryState(OpenEnum):
     """The state of a delivery."""
 
     PENDING = "pending"
@@ -105,6 +105,8 @@ class Delivery:
     why: str | None = None
     """Why it failed finally."""
     attempts: tuple[Attempt, ...] = ()
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def claim(self, *, now: float, lease_seconds: float) -> Self:
         """Begin an attempt. Raises Conflict if it is not due, or leased."""

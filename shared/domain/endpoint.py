@@ -23,6 +23,8 @@ class Endpoint:
     failing_since: float | None = None
     disabled_at: float | None = None
     disabled_why: str | None = None
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     def record_success(self) -> Self:
         """Record a successful attempt."""

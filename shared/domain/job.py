@@ -81,6 +81,8 @@ class Job:
     """Whether the report is that of an earlier analysis of the same bytes."""
     problem: Problem | None = None
     timeline: tuple[StateTransition, ...] = ()
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     @classmethod
     def queued(cls, *, now: float, **fields: Unpack[NewJob]) -> Self:

@@ -1,12 +1,13 @@
 """The states of a job and its timeline. shared/domain/job.py has the transitions. Pure."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from shared.domain.open_enum import OpenEnum
 
 MAX_TIMELINE = 64
 
 
-class JobState(StrEnum):
+class JobState(OpenEnum):
     """The state of a job."""
 
     AWAITING_UPLOAD = "awaiting_upload"

@@ -1,13 +1,14 @@
 """What we found in a recording. Values only: no I/O, no numpy, safe to turn into JSON."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 
-ANALYSIS_VERSION = "5"
+from shared.domain.open_enum import OpenEnum
+
+ANALYSIS_VERSION = "6"
 """Version of the estimator. Reports of other versions are not reused."""
 
 
-class Verdict(StrEnum):
+class Verdict(OpenEnum):
     """The tuning in one word."""
 
     A432 = "432"
@@ -16,7 +17,7 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Reason(StrEnum):
+class Reason(OpenEnum):
     """Why a recording has no verdict."""
 
     SILENT = "silent"
@@ -24,6 +25,8 @@ class Reason(StrEnum):
     NOISE_LIKE = "noise_like"
     NO_STABLE_PITCH = "no_stable_pitch"
     TUNING_DRIFTS = "tuning_drifts"
+    AMBIGUOUS = "ambiguous"
+    """There is a tuning, but its interval covers several standards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,16 @@ class TuningReport:
 
     verdict: Verdict
     confidence: float
-    """0-1, calibrated: of answers given 0.9, nine in ten are within 3 cents."""
+    """Old name of `accuracy_probability`. Not the probability of the verdict."""
+    accuracy_probability: float | None = None
+    """Probability, calibrated, that `a4_hz` is within 3 cents of the truth; None in reports before version
+    6."""
+    verdict_probability: float | None = None
+    """Probability, calibrated, of the verdict; None if it is inconclusive, and in reports before version
+    6."""
+    probabilities: dict[str, float] = field(default_factory=dict)
+    """Probability of each pitch standard ("415" to "466", in Hz) and of `other` (between standards, or
+    none)."""
     reason: Reason | None = None
     """Set if and only if the verdict is inconclusive."""
     remarks: tuple[str, ...] = ()
@@ -65,6 +77,11 @@ class TuningReport:
     also_fits_hz: tuple[float, ...] = ()
     drift_cents: tuple[float | None, ...] = ()
     """For each 10 s of the window, its tuning relative to `a4_hz`; None if it is unknown."""
+    wow_rate_hz: float | None = None
+    """Rate of the periodic change of speed that was removed, such as 0.556 at 33 1/3 rpm; None without
+    wow."""
+    wow_depth_cents: float | None = None
+    """Peak deviation of that change."""
     dominant_hz: float | None = None
     """The strongest peak of the spectrum, interpolated."""
     dominant_note: str | None = None

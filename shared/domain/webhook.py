@@ -11,12 +11,12 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any, Self
 
 from shared.domain.job import Job
 from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
+from shared.domain.open_enum import OpenEnum
 from shared.domain.timestamps import format_timestamp
 from shared.errors import BadRequest
 
@@ -29,7 +29,7 @@ as GET /v1/batches/{id} shows it, without filenames.
 _MAX_SECRETS = 3
 
 
-class EventType(StrEnum):
+class EventType(OpenEnum):
     """The types of events."""
 
     STARTED = "job.started"
@@ -118,6 +118,8 @@ class Secrets:
     since: float
     old: tuple[OldSecret, ...] = ()
     """Newest first."""
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""
 
     @classmethod
     def new(cls, *, now: float) -> Self:
@@ -151,3 +153,5 @@ class WebhookEvent:
     job_id: str | None = None
     batch_id: str | None = None
     """Exactly one of job_id and batch_id is set."""
+    unknown_fields: str = field(default="", repr=False)
+    """JSON of record fields that this version does not know."""

@@ -1,4 +1,4 @@
-"""Which metrics a change of a job adds to. Pure."""
+"""Maps a change of a job to the metrics that it adds to. Pure."""
 
 from shared.domain.job import Job
 from shared.domain.measurements import Measured, Measurement, measure_change
@@ -43,7 +43,7 @@ def _fields(measurement: Measurement) -> dict[str, float]:
 
 
 def _reason(code: str) -> str:
-    """A label from a fixed list: codes that decoders make up must not create new series."""
+    """A label from a fixed list, so that an unexpected code of a decoder creates no new series."""
     if not code:
         return "none"
     return code if code in metrics.REASONS else "other"

@@ -1,4 +1,4 @@
-"""One line per event, with its job id. JSON for machines, or text for people. No secrets in either."""
+"""Writes one line for each event: JSON for programs, or text for people. Neither contains secrets."""
 
 import logging
 import re
@@ -22,9 +22,9 @@ _HIDDEN = "…"
 
 
 def configure_logs(*, log_format: str, log_level: str, log_filenames: bool = False) -> None:
-    """Send our own events and every library's to stderr in one form.
+    """Send the events of Kammerton and of all libraries to stderr in one format.
 
-    `log_filenames`: write what clients call their files; a name can tell who somebody is.
+    *log_filenames* also logs the names of uploaded files. A name can identify a person.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -76,13 +76,13 @@ def configure_logs(*, log_format: str, log_level: str, log_filenames: bool = Fal
         logger.propagate = True
     access = logging.getLogger(
         "uvicorn.access"
-    )  # writes query strings, file names in them; api.request_log doesn't
+    )  # logs query strings, which can contain file names; RequestLog doesn't
     access.handlers[:] = []
     access.propagate = False
 
 
 class Redactor:
-    """The last processor before a line is written: hides what looks like a secret, and file names."""
+    """The last processor before a line is written. Hides whatever looks like a secret, and file names."""
 
     def __init__(self, *, show_filenames: bool = False) -> None:
         self._left_out = {"traceparent"} if show_filenames else {"traceparent", "filename"}
@@ -125,11 +125,11 @@ def bind_log_context(**fields: Any) -> None:
 
 
 def context_field(name: str) -> Any:
-    """What is in every log line under this name just now; None if nothing is."""
+    """The value of a field in the current log context; None if it is not set."""
     return get_contextvars().get(name)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger of ours."""
+    """A logger for the module *name*."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger

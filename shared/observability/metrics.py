@@ -1,18 +1,12 @@
-"""What is counted: names, labels and buckets, and a tally that waits to be written down. Does no I/O.
+"""The metrics: names, labels and buckets. Pure.
 
-A count is a field of one record: `name|label|label`, of a histogram `name|label|le=0.5` and `name|label|sum`.
-Every label has few values, and none that a client could make up.
+Each value is a field of one Redis hash: `name|label|label`, or for a histogram `name|label|le=0.5` and
+`name|label|sum`. Every label has few values, and none that a client can choose.
 """
 
 import re
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from shared.errors import Unavailable
-from shared.observability.logs import get_logger
-from shared.ports.metrics import MetricsStore
 
 MIB = 1024 * 1024
 
@@ -22,18 +16,18 @@ _BYTES = tuple(float(mib * MIB) for mib in (8, 16, 32, 64, 96, 128, 160, 200, 25
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Something that happens."""
+    """Counts events."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     known: tuple[tuple[str, ...], ...] = ()
-    """Label values that are shown as 0 before they happen, so that the first one is seen to happen."""
+    """Label values that are exported as 0 from the start, so that the first event shows as an increase."""
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Something that is measured. Its buckets end at these values, included, and at infinity."""
+    """Counts measurements in buckets. *buckets* are inclusive upper limits; a last bucket has none."""
 
     name: str
     help: str
@@ -69,8 +63,8 @@ _ENDS = [("succeeded", "none"), ("canceled", "none"), ("dead", "too_many_crashes
 _FAILURES = [("failed", reason) for reason in REASONS[1:]]
 PROCESSES = ("api", "worker", "rescuer", "notifier")
 
-FINISHED = Counter("kammerton_jobs_finished", "Jobs that ended.", ("state", "reason"), (*_ENDS, *_FAILURES))
-ACCEPTED = Counter("kammerton_jobs_accepted", "Jobs that were recorded.", known=((),))
+FINISHED = Counter("kammerton_jobs_finished", "Finished jobs.", ("state", "reason"), (*_ENDS, *_FAILURES))
+ACCEPTED = Counter("kammerton_jobs_accepted", "Accepted jobs.", known=((),))
 CACHED = Counter("kammerton_jobs_cached", "Jobs answered from an earlier analysis.", known=((),))
 REQUEUED = Counter("kammerton_jobs_requeued", "Attempts that ended without a result.", known=((),))
 VERDICTS = Counter(
@@ -81,31 +75,37 @@ VERDICTS = Counter(
 )
 UPLOADED = Counter("kammerton_uploaded_bytes", "Bytes of the files of accepted jobs.", known=((),))
 READ = Counter("kammerton_storage_read_bytes", "Bytes fetched from storage.", known=((),))
-FETCHED = Counter(
-    "kammerton_source_read_bytes", "Bytes fetched from addresses that clients gave.", known=((),)
-)
+FETCHED = Counter("kammerton_source_read_bytes", "Bytes fetched from source URLs.", known=((),))
 ERRORS = Counter(
     "kammerton_dependency_errors",
-    "Calls to Redis or S3 that failed, retried ones included.",
+    "Failed calls to Redis or S3, including retried ones.",
     ("process", "dependency"),
     tuple((process, dependency) for process in PROCESSES for dependency in ("redis", "s3")),
 )
 WEBHOOKS = Counter(
     "kammerton_webhook_attempts",
-    "Attempts to deliver a webhook, by what became of them.",
+    "Attempts to deliver a webhook, by outcome.",
     ("outcome",),
     (("delivered",), ("failed",), ("given_up",)),
 )
-BUGS = Counter("kammerton_unexpected_errors", "Requests that met a mistake of ours.", known=((),))
-REQUESTS = Counter("kammerton_http_requests", "Answered requests.", ("method", "route", "status"))
+MAINTENANCE_FAILURES = Counter(
+    "kammerton_maintenance_failures",
+    "Repairs by the rescuer that failed, by step.",
+    ("step",),
+    (("expiry",), ("leases",), ("enqueue",), ("audio",), ("orphans",)),
+)
+BUGS = Counter("kammerton_unexpected_errors", "Requests that failed because of a bug.", known=((),))
+REQUESTS = Counter("kammerton_http_requests", "HTTP requests with a response.", ("method", "route", "status"))
 
-WAITING = Histogram("kammerton_job_waiting_seconds", "From being queued to being started.", _SECONDS)
-DECODING = Histogram("kammerton_job_decode_seconds", "Decoding of one window.", _SECONDS)
-ANALYSING = Histogram("kammerton_job_analysis_seconds", "Measuring of one window.", _SECONDS)
-TOTAL = Histogram("kammerton_job_total_seconds", "From the request to the end, of jobs that ended.", _SECONDS)
-MEMORY = Histogram("kammerton_job_memory_peak_bytes", "Peak memory of one attempt's own.", _BYTES)
+WAITING = Histogram("kammerton_job_waiting_seconds", "Time from queued to started.", _SECONDS)
+DECODING = Histogram("kammerton_job_decode_seconds", "Time to decode one window.", _SECONDS)
+ANALYSING = Histogram("kammerton_job_analysis_seconds", "Time to measure one window.", _SECONDS)
+TOTAL = Histogram("kammerton_job_total_seconds", "Time from the request to the end of the job.", _SECONDS)
+MEMORY = Histogram(
+    "kammerton_job_memory_peak_bytes", "Peak memory of one attempt, without the worker's own.", _BYTES
+)
 LATENCY = Histogram(
-    "kammerton_http_request_seconds", "From a request to its answer's end.", _SECONDS, ("route",)
+    "kammerton_http_request_seconds", "Time from a request to the end of its response.", _SECONDS, ("route",)
 )
 
 COUNTERS = (
@@ -119,6 +119,7 @@ COUNTERS = (
     FETCHED,
     ERRORS,
     WEBHOOKS,
+    MAINTENANCE_FAILURES,
     BUGS,
     REQUESTS,
 )
@@ -128,65 +129,20 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_./:{}*-]")
 
 
 def field_name(name: str, labels: Sequence[str], rest: str = "") -> str:
-    """The field under which a count is kept."""
+    """The name of a field in the hash."""
     safe = (_UNSAFE.sub("_", label)[:80] for label in labels)
     return "|".join((name, *safe, *((rest,) if rest else ())))
 
 
 def increment(counter: Counter, *labels: str, amount: float = 1) -> dict[str, float]:
-    """The field that grows when something happens."""
+    """The field that an event increases, and by how much."""
     return {field_name(counter.name, labels): amount}
 
 
 def observe(histogram: Histogram, value: float, *labels: str) -> dict[str, float]:
-    """The two fields that grow when something is measured."""
+    """The two fields that a measurement increases, and by how much."""
     bucket = next((f"{upper:g}" for upper in histogram.buckets if value <= upper), "+Inf")
     return {
         field_name(histogram.name, labels, f"le={bucket}"): 1,
         field_name(histogram.name, labels, "sum"): value,
     }
-
-
-class MetricsBuffer:
-    """What this process has counted and not yet written down. For any thread; a forked child has its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._fields: dict[str, float] = {}
-
-    def add(self, fields: Mapping[str, float]) -> None:
-        """Count."""
-        with self._lock:
-            for field, amount in fields.items():
-                self._fields[field] = self._fields.get(field, 0) + amount
-
-    def drain(self) -> dict[str, float]:
-        """Everything so far; the tally begins anew. Give it back with `add` where it could not be written."""
-        with self._lock:
-            taken, self._fields = self._fields, {}
-        return taken
-
-
-_log = get_logger(__name__)
-
-
-class MetricsRecorder:
-    """One for each process. A process that is killed takes with it what it has not written."""
-
-    def __init__(self, store: MetricsStore, *, tally: MetricsBuffer, process: str) -> None:
-        self.process = process
-        self.tally = tally
-        self._store = store
-        self._failed = False
-
-    def flush(self) -> None:
-        """Write everything down, if the store answers. Never raises Unavailable."""
-        taken = self.tally.drain()
-        try:
-            self._store.add(taken, process=self.process, now=time.time())
-            self._failed = False
-        except Unavailable as error:
-            self.tally.add(taken)
-            if not self._failed:
-                self._failed = True
-                _log.warning("counts_not_written", why=error.message)

@@ -1,7 +1,7 @@
-"""Traces of one upload through all processes, sent by OTLP; nothing at all unless an address is configured.
+"""Traces one upload through all processes, and sends the spans by OTLP if a URL is configured.
 
-Spans are recorded when they are over, and held until `write`, which sends them from the calling thread: a
-process that forks must have no exporter's thread. The OpenTelemetry SDK is imported only where it is used.
+Spans are recorded when they are over, and sent by `flush` in the calling thread, because a process that forks
+must not have an exporter thread. The OpenTelemetry SDK is imported only if it is used.
 """
 
 import re
@@ -31,7 +31,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceContext:
-    """Where in a trace we are: as the W3C's `traceparent` header has it."""
+    """A position in a trace, as in the W3C `traceparent` header."""
 
     trace_id: str
     span_id: str
@@ -51,7 +51,7 @@ def new_trace_context() -> TraceContext:
 
 
 def parse_traceparent(traceparent: str | None) -> TraceContext | None:
-    """The place that a header names; None where it names none."""
+    """The position in a header; None if the header is invalid."""
     found = _TRACEPARENT.fullmatch(traceparent or "")
     if found is None or set(found[1]) == {"0"} or set(found[2]) == {"0"}:
         return None
@@ -60,7 +60,7 @@ def parse_traceparent(traceparent: str | None) -> TraceContext | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Something that took some time. Times are UNIX seconds."""
+    """An operation with a start and an end, in UNIX seconds."""
 
     name: str
     place: TraceContext
@@ -68,37 +68,37 @@ class Span:
     began: float
     ended: float
     kind: str = "internal"
-    """internal, server, consumer or client."""
+    """`internal`, `server`, `consumer` or `client`."""
     failed: bool = False
     attributes: Mapping[str, Value] = field(default_factory=dict)
 
 
 class Traces(Protocol):
-    """Where spans go."""
+    """Takes spans."""
 
     is_on: bool
 
     def record(self, span: Span) -> None:
-        """Keep a span that is over. Never raises, never waits."""
+        """Buffer a span that is over. Never raises, never blocks."""
 
     def flush(self) -> None:
-        """Send what is held. Takes a few seconds at most, and not even those while nobody answers."""
+        """Send the buffered spans. Takes a few seconds at most, and none while the collector is down."""
 
 
 class NoTraces:
-    """Nobody wants traces."""
+    """Tracing is off."""
 
     is_on = False
 
     def record(self, span: Span) -> None:
-        """Forget it."""
+        """Do nothing."""
 
     def flush(self) -> None:
-        """There is nothing to send."""
+        """Do nothing."""
 
 
 class BufferedTraces:
-    """Holds spans until somebody calls `write`. Starts no thread, so the process may fork."""
+    """Buffers spans until `flush`. Starts no thread, so the process can fork."""
 
     is_on = True
 
@@ -110,14 +110,14 @@ class BufferedTraces:
         self._rest_until = 0.0
 
     def record(self, span: Span) -> None:
-        """Keep a span; the oldest go where nobody fetches them."""
+        """Buffer a span. If the buffer is full, the oldest spans are dropped."""
         if span.place.sampled:
             with self._lock:
                 self._held.append(span)
                 del self._held[:-_MOST_HELD]
 
     def flush(self) -> None:
-        """Send them, unless that failed a moment ago."""
+        """Send the buffered spans, unless the last try failed a moment ago."""
         if not self._held or time.monotonic() < self._rest_until:
             return
         with self._lock:
@@ -131,7 +131,7 @@ class BufferedTraces:
 
 
 def open_traces(url: str | None, *, process: str) -> Traces:
-    """Traces sent to an OTLP/HTTP address, like http://collector:4318/v1/traces; none without one."""
+    """Traces to an OTLP/HTTP URL, such as http://collector:4318/v1/traces. Without a URL, tracing is off."""
     if not url:
         return NoTraces()
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

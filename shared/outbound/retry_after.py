@@ -1,4 +1,4 @@
-"""How long somebody else's server wants to be left alone, by its own words. Pure."""
+"""Parses `Retry-After`. Pure."""
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -7,7 +7,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
 
 
 def retry_after_seconds(status: int, headers: Mapping[str, str], *, now: float) -> float:
-    """How long the server wants to be left alone, if it says so: seconds, or an HTTP date."""
+    """Seconds until the server wants the next request; 0 if it does not say."""
     given = headers.get("retry-after", "").strip()
     if status < 400 or not given:
         return 0.0

@@ -9,17 +9,17 @@ from functools import partial
 from typing import Any
 
 import redis
-from pydantic import TypeAdapter
 
 from shared.domain.api_key import ApiKey
 from shared.errors import Conflict, NotFound
 from shared.redis.client import translate_redis_errors
+from shared.redis.records import RecordCodec, load_all
 
 _translate_errors = partial(
     translate_redis_errors, "The API key store is unavailable. Try again in a few seconds."
 )
 
-_KEY = TypeAdapter(ApiKey)
+_KEYS = RecordCodec(ApiKey)
 
 
 class RedisApiKeyStore:
@@ -33,7 +33,7 @@ class RedisApiKeyStore:
     def add(self, key: ApiKey) -> None:
         """Record a new key. Raises Conflict if its id is taken."""
         with _translate_errors():
-            if not self._client.hsetnx(self._records, key.id, _KEY.dump_json(key).decode()):
+            if not self._client.hsetnx(self._records, key.id, _KEYS.dump(key)):
                 raise Conflict("A key with this id already exists.")
 
     def find(self, key_id: str) -> ApiKey | None:
@@ -42,7 +42,7 @@ class RedisApiKeyStore:
             pipe.hget(self._records, key_id)
             pipe.hget(self._revoked, key_id)
             record, revoked_at = pipe.execute()
-        return None if record is None else _parse(record, revoked_at)
+        return None if record is None else _with_revocation(_KEYS.load(record), revoked_at)
 
     def list_all(self) -> tuple[ApiKey, ...]:
         """All keys, newest first."""
@@ -50,7 +50,8 @@ class RedisApiKeyStore:
             pipe.hgetall(self._records)
             pipe.hgetall(self._revoked)
             records, revoked = pipe.execute()
-        found = [_parse(record, revoked.get(key_id)) for key_id, record in records.items()]
+        keys = load_all(_KEYS.load, records.items())
+        found = [_with_revocation(key, revoked.get(key_id)) for key_id, key in keys.items()]
         return tuple(sorted(found, key=lambda key: (-key.created_at, key.id)))
 
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
@@ -65,6 +66,5 @@ class RedisApiKeyStore:
         return key
 
 
-def _parse(record: Any, revoked_at: Any) -> ApiKey:
-    key = _KEY.validate_json(record)
+def _with_revocation(key: ApiKey, revoked_at: Any) -> ApiKey:
     return key if revoked_at is None else replace(key, revoked_at=float(revoked_at))

@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import cast
 
 import redis
-from pydantic import TypeAdapter
 
 from shared.domain.batch import Batch, affected_batch_id
 from shared.domain.job import Job
 from shared.errors import NotFound
+from shared.redis.records import RecordCodec
 from shared.redis.transactions import Change, translate_errors
 from shared.redis.webhooks.outbox import outbox_commands
 from shared.schemas.webhook_event import batch_event
 
-_BATCH = TypeAdapter(Batch)
+BATCHES = RecordCodec(Batch)
 
 
 class BatchRecords:
@@ -54,9 +54,7 @@ class BatchRecords:
         """Write a new or changed batch."""
         new = replace(new, version=old.version + 1 if old else 1)
         name = self.name(new.id)
-        commands: list[list[str]] = [
-            ["HSET", name, "version", str(new.version), "record", _BATCH.dump_json(new).decode()]
-        ]
+        commands: list[list[str]] = [["HSET", name, "version", str(new.version), "record", BATCHES.dump(new)]]
         if old is None and new.owner is not None:
             commands.append(["ZADD", self.list_name(new.owner), repr(new.created_at), new.id])
         if new.settled_at is None:
@@ -89,4 +87,4 @@ def parse_batch(record: str | None) -> Batch:
     """The batch of a record. Raises NotFound if there is none."""
     if record is None:
         raise NotFound("The batch does not exist. It may have expired.")
-    return _BATCH.validate_json(record)
+    return BATCHES.load(record)

@@ -11,9 +11,10 @@ import redis
 from shared.domain.batch import Batch, ItemState, item_state_of
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.ports.batches import BatchPage, JobChange
-from shared.redis.batch_records import BatchRecords, parse_batch
+from shared.redis.batch_records import BATCHES, BatchRecords
 from shared.redis.cursors import format_cursor, parse_cursor
-from shared.redis.jobs.records import JobRecords, parse_job
+from shared.redis.jobs.records import JOBS, JobRecords
+from shared.redis.records import load_all
 from shared.redis.transactions import ChangeApplier, retry_until_written, translate_errors
 
 _MAX_SWEPT = 20
@@ -52,7 +53,8 @@ class RedisBatchStore:
             found = dict(zip(ids, pipe.execute(), strict=True))
         # read last: it has the results of jobs that ended meanwhile
         batch = self.get(batch_id)
-        live = {job_id: item_state_of(parse_job(record)) for job_id, record in found.items() if record}
+        jobs = load_all(JOBS.load, found.items())
+        live = {job_id: item_state_of(job) for job_id, job in jobs.items()}
         return batch, {job_id: live[job_id] for job_id in batch.open_ids if job_id in live}
 
     def change(self, batch_id: str, step: Callable[[Batch], Batch]) -> Batch:
@@ -107,7 +109,7 @@ class RedisBatchStore:
         with self._client.pipeline(transaction=False) as pipe:
             for batch_id in ids:
                 pipe.hget(self._batches.name(batch_id), "record")
-            return tuple(parse_batch(record) for record in pipe.execute() if record is not None)
+            return tuple(load_all(BATCHES.load, zip(ids, pipe.execute(), strict=True)).values())
 
     def _sweep(self, owner: str) -> None:
         """Remove expired batches from their owner's list, more for each new batch than it adds."""

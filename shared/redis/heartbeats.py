@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from shared.ports.uploads import UploadInfo
 from shared.ports.workers import WorkerInfo
 from shared.redis.client import translate_redis_errors
+from shared.redis.records import load_all
 
 WORKER_TTL_SECONDS = 15
 UPLOAD_TTL_SECONDS = 30
@@ -43,7 +44,7 @@ class RedisWorkerRegistry:
 
     def list_alive(self) -> tuple[WorkerInfo, ...]:
         """Workers with a recent heartbeat."""
-        return tuple(_WORKER.validate_json(record) for record in self._live.read())
+        return tuple(load_all(_WORKER.validate_json, self._live.read()).values())
 
 
 class RedisUploadRegistry:
@@ -63,7 +64,7 @@ class RedisUploadRegistry:
 
     def list_alive(self) -> tuple[UploadInfo, ...]:
         """Uploads with a recent heartbeat, the oldest first."""
-        return tuple(_UPLOAD.validate_json(record) for record in self._live.read())
+        return tuple(load_all(_UPLOAD.validate_json, self._live.read()).values())
 
 
 class _LiveRecords:
@@ -88,8 +89,8 @@ class _LiveRecords:
             pipe.zrem(self._names, name)
             pipe.execute()
 
-    def read(self) -> list[str]:
-        """The live records in the order of their scores. Names without a record leave the list."""
+    def read(self) -> list[tuple[str, str | None]]:
+        """Names and live records in the order of their scores. Names without a record leave the list."""
         with _translate_errors():
             names = cast(list[str], self._client.zrange(self._names, 0, -1))
             if not names:
@@ -99,4 +100,4 @@ class _LiveRecords:
             if expired:
                 # safe: a heartbeat writes both, and so puts a live one back
                 self._client.zrem(self._names, *expired)
-        return [record for record in found if record is not None]
+        return list(zip(names, found, strict=True))

@@ -1,21 +1,17 @@
-"""AudioStore in any S3. The only file that knows boto3."""
+"""AudioStore on any S3."""
 
 import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from botocore.exceptions import ClientError
-from botocore.response import StreamingBody
 
 from shared.errors import AudioMissing, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.s3.client import _status, abort_multipart, translate_s3_errors
-from shared.seekable_file import SeekableFile
+from shared.s3.client import abort_multipart, status_of, translate_s3_errors
+from shared.s3.object_reader import READ_TIMEOUT_SECONDS, ObjectReader
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,12 +19,6 @@ if TYPE_CHECKING:
 
 
 _log = get_logger(__name__)
-
-_CHUNK_BYTES = 64 * 1024
-"""Of an answer on its way into the caller's memory."""
-
-READ_SECONDS = 60.0
-"""Of one read. The client's own timeout is of each receive, and storage may send a byte before it is over."""
 
 
 class S3AudioStore:
@@ -41,22 +31,24 @@ class S3AudioStore:
         bucket: str,
         prefix: str,
         part_bytes: int,
-        read_seconds: float = READ_SECONDS,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        on_read: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """*read_seconds*: so long may one read take, and not much longer."""
+        """*read_timeout_seconds* limits one read. *on_read* gets the number of bytes of each receive."""
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
         self.part_bytes = part_bytes
-        self._read_seconds = read_seconds
+        self._read_timeout_seconds = read_timeout_seconds
+        self._on_read = on_read
 
     def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
-        """Make the bucket where it is missing; it drops unfinished uploads and takes some from browsers."""
+        """Create the bucket if it is missing, and set its lifecycle and CORS rules."""
         with translate_s3_errors():
             try:
                 self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
-                if _status(error) != 404:
+                if status_of(error) != 404:
                     raise
                 self._client.create_bucket(Bucket=self._bucket)
             self._client.put_bucket_lifecycle_configuration(
@@ -86,10 +78,10 @@ class S3AudioStore:
         try:
             self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [rule]})
         except ClientError as error:
-            # some servers allow every origin by themselves and know no rules
-            if _status(error) not in (400, 405, 501):
+            # some servers allow every origin and do not support rules
+            if status_of(error) not in (400, 405, 501):
                 raise
-            _log.warning("cors_not_set", status=_status(error))
+            _log.warning("cors_not_set", status=status_of(error))
 
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         """Write a small object at once."""
@@ -104,19 +96,17 @@ class S3AudioStore:
 
     def open(self, key: str) -> BinaryIO:
         """A seekable file over ranged reads. Raises AudioMissing."""
-        with translate_s3_errors():
-            head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        raw = RangedReader(
+        reader = ObjectReader(
             self._client,
             self._bucket,
             self._prefix + key,
-            size_bytes=head["ContentLength"],
-            read_seconds=self._read_seconds,
+            read_timeout_seconds=self._read_timeout_seconds,
+            on_read=self._on_read,
         )
-        return cast(BinaryIO, raw)
+        return cast(BinaryIO, reader)
 
     def delete(self, key: str) -> None:
-        """Remove the object, whether it is there or not."""
+        """Remove the object, if it exists."""
         with translate_s3_errors():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
@@ -142,14 +132,14 @@ class S3AudioStore:
                         )
 
     def discard(self, stored: StoredAudio) -> None:
-        """Remove one of the leftovers."""
+        """Remove an object or an unfinished upload."""
         if stored.multipart is None:
             return self.delete(stored.key)
         with translate_s3_errors():
             abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.multipart)
 
     def check(self) -> None:
-        """Raise Unavailable unless the store answers."""
+        """Raise Unavailable if the storage is unavailable."""
         try:
             with translate_s3_errors():
                 self._client.head_bucket(Bucket=self._bucket)
@@ -184,7 +174,7 @@ class _S3Upload:
         self.etags[number] = sent["ETag"]
 
     def finish(self) -> None:
-        """Make the object visible, whole."""
+        """Complete the object. Only then is it visible."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self.etags.items())]
         with translate_s3_errors():
             self.client.complete_multipart_upload(
@@ -196,7 +186,7 @@ class _S3Upload:
         self.finished = True
 
     def abort(self) -> None:
-        """Leave nothing behind, whatever an unanswered `finish` has done."""
+        """Remove everything, also if `finish` got no response but succeeded."""
         with translate_s3_errors():
             if self.upload_id is not None and not self.finished:
                 abort_multipart(self.client, self.bucket, self.name, self.upload_id)
@@ -210,43 +200,3 @@ class _S3Upload:
                 )
                 self.upload_id = created["UploadId"]
             return self.upload_id
-
-
-class RangedReader(SeekableFile):
-    """One object as a seekable file: every read is one ranged GET."""
-
-    def __init__(
-        self, client: "S3Client", bucket: str, name: str, *, size_bytes: int, read_seconds: float
-    ) -> None:
-        super().__init__(size_bytes)
-        self._client = client
-        self._bucket = bucket
-        self._name = name
-        self._read_seconds = read_seconds
-
-    def _read_into(self, view: memoryview, offset: int) -> int:
-        """Fill *view* with one ranged GET. Raises AudioMissing, Unavailable."""
-        got = 0
-        until = time.monotonic() + self._read_seconds
-        with translate_s3_errors():
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._name, Range=f"bytes={offset}-{offset + len(view) - 1}"
-            )
-            with closing(answer["Body"]) as body:
-                for chunk in _as_they_come(body, answer["ContentLength"]):
-                    view[got : got + len(chunk)] = chunk
-                    got += len(chunk)
-                    if got < len(view) and time.monotonic() > until:
-                        raise Unavailable("The audio storage answers too slowly; try again later.")
-        return got
-
-    def readall(self) -> bytes:
-        """The rest, in one ranged GET; `io` by itself would ask for 8 KiB at a time."""
-        rest = bytearray(max(0, self.size_bytes - self._position))
-        return bytes(memoryview(rest)[: self.readinto(rest)])
-
-
-def _as_they_come(body: StreamingBody, size_bytes: int) -> Iterator[bytes]:
-    """Chunks of a body, each from one receive: botocore's own wait until they are full, however long."""
-    stream = SimpleNamespace(read=body._raw_stream.read1)  # type: ignore[attr-defined] # its stubs hide it
-    return StreamingBody(cast(Any, stream), size_bytes).iter_chunks(_CHUNK_BYTES)

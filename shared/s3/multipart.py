@@ -1,4 +1,4 @@
-"""PartStore in S3: multipart uploads that outlive a request, and a process."""
+"""PartStore on S3: multipart uploads that outlive a request and a process."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class S3PartStore:
-    """Objects under one prefix of one bucket. What S3 lists is the truth: nothing is remembered here."""
+    """Objects under one prefix of one bucket. The list of parts in S3 is the only state."""
 
     def __init__(self, client: "S3Client", *, bucket: str, prefix: str) -> None:
         self._client = client
@@ -19,7 +19,7 @@ class S3PartStore:
         self._prefix = prefix
 
     def start(self, key: str, *, media_type: str) -> str:
-        """The store's name for a new object in parts."""
+        """Start a multipart upload. Returns its id in S3."""
         with translate_s3_errors():
             created = self._client.create_multipart_upload(
                 Bucket=self._bucket, Key=self._prefix + key, ContentType=media_type
@@ -38,7 +38,7 @@ class S3PartStore:
             )
 
     def part_sizes(self, key: str, *, multipart: str) -> tuple[int, ...]:
-        """Bytes of part 1, 2, and so on, up to the first that is missing."""
+        """The sizes of parts 1, 2, and so on, up to the first missing one, in bytes."""
         found: list[int] = []
         for part in self._parts(key, multipart):
             if part["PartNumber"] != len(found) + 1:
@@ -47,13 +47,13 @@ class S3PartStore:
         return tuple(found)
 
     def complete(self, key: str, *, multipart: str, size_bytes: int) -> None:
-        """Make one object of the parts."""
+        """Complete the object from its parts."""
         try:
             parts = self._parts(key, multipart)
             arrived = sum(part["Size"] for part in parts)
             if arrived != size_bytes:
                 raise Conflict(
-                    f"{arrived:,} of {size_bytes:,} bytes have arrived; send the other parts first.",
+                    f"{arrived:,} of {size_bytes:,} bytes have arrived. Send the other parts first.",
                     code="upload_unfinished",
                 )
             with translate_s3_errors():
@@ -66,10 +66,10 @@ class S3PartStore:
                     },
                 )
         except AudioMissing:
-            return  # there are no parts any more: joined before, or gone; opening the object will tell
+            return  # the parts are gone: completed before, or removed. Opening the object shows which
 
     def abort(self, key: str, *, multipart: str) -> None:
-        """Leave no part behind."""
+        """Remove all parts."""
         with translate_s3_errors():
             abort_multipart(self._client, self._bucket, self._prefix + key, multipart)
 
@@ -79,7 +79,7 @@ class S3PartStore:
                 Bucket=self._bucket, Key=self._prefix + key, UploadId=multipart
             )
             listed = [part for page in pages for part in page.get("Parts", [])]
-        # of a part that was sent twice, SeaweedFS lists both
+        # SeaweedFS lists both versions of a part that was sent twice
         listed.sort(key=lambda part: part["LastModified"])
         newest = {part["PartNumber"]: part for part in listed}
         return [part for _, part in sorted(newest.items())]

@@ -1,4 +1,4 @@
-"""DirectStore in S3: presigned requests. Size and type are signed, so the store refuses anything else."""
+"""PresignedUploadStore on S3. Size and type are signed, so S3 refuses anything else."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ class S3PresignedUploadStore:
     def __init__(
         self, client: "S3Client", *, public_client: "S3Client", bucket: str, prefix: str, part_bytes: int
     ) -> None:
-        """*public_client* signs only: its endpoint is the one that clients reach."""
+        """*public_client* only signs: its endpoint is the one that clients reach."""
         self._client = client
         self._public = public_client
         self._bucket = bucket
@@ -23,7 +23,7 @@ class S3PresignedUploadStore:
         self._part_bytes = part_bytes
 
     def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
-        """Let the holder of the answer write exactly this object, for so long."""
+        """Sign requests that write exactly this object, for *expires_seconds*."""
         if size_bytes > self._part_bytes:
             return self._in_parts(key, size_bytes, media_type, expires_seconds)
         name = self._prefix + key

@@ -59,8 +59,28 @@ class ReportView(View):
     """The tuning of a recording. 100 cents are an equal-tempered semitone."""
 
     verdict: str = Field(description="432, 440, other or inconclusive.", examples=["432"])
+    verdict_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that the verdict is right. Null if it is inconclusive.",
+        examples=[0.96],
+    )
+    probabilities: dict[str, float] = Field(
+        description="Probability of each pitch standard, in Hz, and of `other` (between standards, or no "
+        "tuning). Empty if there is no tuning to name.",
+        examples=[{"432": 0.96, "440": 0.0, "430": 0.01, "other": 0.03}],
+    )
+    accuracy_probability: float | None = Field(
+        ge=0,
+        le=1,
+        description="Probability that a4_hz is within 3 cents of the truth.",
+        examples=[0.97],
+    )
     confidence: float = Field(
-        ge=0, le=1, description="Nine in ten reports with 0.9 are right.", examples=[0.97]
+        ge=0,
+        le=1,
+        description="Old name of accuracy_probability. Not the probability of the verdict.",
+        examples=[0.97],
     )
     reason: str | None = Field(description="Why the verdict is inconclusive.", examples=[None])
     remarks: list[str] = Field(description="Further findings, as codes.", examples=[[]])
@@ -73,7 +93,7 @@ class ReportView(View):
     )
     deviation_440_cents: Cents | None = Field(description="From A4 = 440 Hz.", examples=[-31.6])
     deviation_432_cents: Cents | None = Field(description="From A4 = 432 Hz.", examples=[0.2])
-    nearest_standard_hz: Hertz | None = Field(examples=[432])
+    nearest_standard_hz: Hertz | None = Field(description="Modulo a semitone.", examples=[432])
     also_fits_hz: list[Hertz] = Field(
         description="The same tuning read a semitone higher or lower: tuning is known modulo a semitone.",
         examples=[[407.8, 457.7]],
@@ -81,6 +101,11 @@ class ReportView(View):
     drift_cents: list[Cents | None] = Field(
         description="Tuning of every 10 s relative to a4_hz.", examples=[[0.1, -0.2, 0.0, 0.1, 0.0, 0.0]]
     )
+    wow_rate_hz: float | None = Field(
+        description="Rate of a periodic change of speed (a turntable's wow), which a4_hz excludes.",
+        examples=[None],
+    )
+    wow_depth_cents: Cents | None = Field(description="Peak deviation of that change.", examples=[None])
     dominant_hz: Hertz | None = Field(description="The strongest spectral peak.", examples=[216.02])
     dominant_note: str | None = Field(description="Its nearest note in A4 = 440 Hz.", examples=["A3"])
     dominant_cents: Cents | None = Field(description="From that note.", examples=[-31.6])

@@ -3,8 +3,6 @@
 import hashlib
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from shared.domain.batch import Batch
 from shared.domain.job import Job
 from shared.domain.webhook import EventType, WebhookEvent, event_body, event_for_change
@@ -40,8 +38,6 @@ _EXCLUDED_FROM_JOB: dict[str, Any] = {
     "queue_wait_seconds": True,
 }
 """The charts' data would be most of the body. `links.self` has it."""
-
-EVENT = TypeAdapter(WebhookEvent)
 
 
 def job_event(old: Job | None, new: Job) -> WebhookEvent | None:

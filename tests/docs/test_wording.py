@@ -36,7 +36,7 @@ RETIRED = {
 }
 """What the project used to say (as a regular expression), and what to say instead."""
 
-FOLDERS = ("api", "worker", "local", "cli", "deploy", "tools", "benchmarks", "tests", "docs")
+FOLDERS = ("api", "worker", "shared", "local", "cli", "deploy", "tools", "benchmarks", "tests", "docs")
 SUFFIXES = {".py", ".html", ".js", ".css", ".md", ".yml", ".json", ".toml"}
 NOT_OURS = ("vendor", "fonts")
 FILES = sorted(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.tuning.peaks import SpectralPeaks
+from worker.tuning.spectral.peaks import SpectralPeaks
 
 
 def make_peaks(peaks: Sequence[tuple[int, float] | tuple[int, float, float]]) -> SpectralPeaks:

@@ -181,7 +181,7 @@ def test_a_worker_killed_in_mid_fetch_costs_an_attempt_and_no_job(reaching: Syst
         killed.set()
         job = reaching.finished(location)
     assert (job["state"], job["attempts"]) == ("succeeded", 2)
-    assert "the worker vanished" in [event["why"] for event in job["timeline"]]
+    assert "lease expired" in [event["why"] for event in job["timeline"]]
 
 
 def fetching_pid(system: System, port: int) -> int:

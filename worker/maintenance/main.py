@@ -1,6 +1,7 @@
 """`python -m worker maintenance`: runs the rescuer every few seconds until it is stopped."""
 
 from shared.observability.logs import get_logger
+from shared.observability.metrics import MAINTENANCE_FAILURES, increment
 from shared.services import bootstrap
 from worker.maintenance.rescuer import Rescuer
 from worker.process_loop import run_until_signal
@@ -21,6 +22,9 @@ def main() -> None:
         retry_seconds=settings.job_retry_delay_seconds,
         orphan_seconds=settings.orphan_seconds,
         paused_queues=services.worker_control.paused,
+        count_failure=lambda step: services.metrics_recorder.buffer.add(
+            increment(MAINTENANCE_FAILURES, step)
+        ),
     )
     durability_checked = False
 

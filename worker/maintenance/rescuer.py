@@ -12,7 +12,7 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.audio import AudioStore
+from shared.ports.audio import AudioStore, StoredAudio
 from shared.ports.jobs import JobQueue, JobStore
 from shared.ports.uploads import UploadRegistry
 
@@ -23,6 +23,8 @@ _ENQUEUE_GRACE_SECONDS = 3.0
 _REENQUEUE_SECONDS = 30.0
 """A job is enqueued again only once in this time."""
 _BATCH_SIZE = 200
+_REPAIR_RETRY_SECONDS = 60.0
+_MAX_FAILURES_IN_A_ROW = 3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,58 +41,97 @@ class Rescuer:
     orphan_seconds: float
     paused_queues: Callable[[], frozenset[str]] = frozenset
     """Their jobs are not enqueued."""
+    count_failure: Callable[[str], None] = lambda _: None
+    """Called with the name of the step for every repair that fails."""
     _enqueued_at: dict[str, float] = field(default_factory=dict)
     _paused: frozenset[str] = frozenset()
     _queued_messages: dict[str, frozenset[str]] = field(default_factory=dict)
     """Queue → ids of the jobs whose messages wait there. Read at most once in each run."""
     _leases_checked_from: float = 0.0
     _orphans_due_at: float = 0.0
+    _retry_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(Step, job id) → when a repair that failed is tried again."""
+    _failing_steps: set[str] = field(default_factory=set)
 
     def run_once(self, *, now: float | None = None) -> None:
-        """Repair everything that is overdue.
+        """Repair everything that is overdue. A step or a record that fails does not stop the others.
 
         Raises:
-            Unavailable: a server is unavailable. The next run continues.
+            Unavailable: the job store is unavailable. The next run continues.
         """
         now = time.time() if now is None else now
+        self._retry_at = {repair: at for repair, at in self._retry_at.items() if at > now}
         try:
-            chores = self.jobs.due_work(now=now, limit=_BATCH_SIZE)
-            if now >= self._leases_checked_from:
-                self._for_each(chores.lease_expired, self._expire_lease, now)
-            self._enqueued_at = {
-                job_id: at for job_id, at in self._enqueued_at.items() if at > now - _REENQUEUE_SECONDS
-            }
-            self._queued_messages = {}
-            self._paused = self.paused_queues()
-            self._for_each(chores.queued_due, self._enqueue_again, now)
-            self._for_each(chores.expired, self._remove_expired, now)
-            if not self.keep_audio:
-                self._for_each(chores.audio_to_delete, self._discard_audio, now)
-            if now >= self._orphans_due_at:
-                self._orphans_due_at = now + self.orphan_seconds / 4
-                self._remove_orphans(now)
+            due = self.jobs.due_work(now=now, limit=_BATCH_SIZE + len(self._retry_at))
         except Unavailable:
             # workers may have been cut off as well: give them time to renew their leases
             self._leases_checked_from = now + self.lease_seconds
             raise
+        # expiry comes first: it frees the memory that every other step may need
+        self._step("expiry", lambda: self._for_each("expiry", due.expired, self._remove_expired, now))
+        if now >= self._leases_checked_from:
+            self._step("leases", lambda: self._for_each("leases", due.lease_expired, self._expire_lease, now))
+        self._step("enqueue", lambda: self._enqueue_due(due.queued_due, now))
+        if not self.keep_audio:
+            self._step(
+                "audio", lambda: self._for_each("audio", due.audio_to_delete, self._discard_audio, now)
+            )
+        if now >= self._orphans_due_at:
+            self._orphans_due_at = now + self.orphan_seconds / 4
+            self._step("orphans", lambda: self._remove_orphans(now))
 
-    def _for_each(self, job_ids: Sequence[str], repair: Callable[[str, float], None], now: float) -> None:
-        """Repair each job. One record that cannot be repaired does not stop the others."""
+    def _step(self, name: str, run: Callable[[], None]) -> None:
+        """Run one step. A failure is counted, and logged when it begins and when it ends."""
+        try:
+            run()
+        except Exception as error:
+            self.count_failure(name)
+            if name not in self._failing_steps:
+                self._failing_steps.add(name)
+                reason = error.message if isinstance(error, Unavailable) else repr(error)
+                _log.warning("maintenance_step_failed", step=name, reason=reason)
+        else:
+            if name in self._failing_steps:
+                self._failing_steps.discard(name)
+                _log.info("maintenance_step_recovered", step=name)
+
+    def _for_each(
+        self, step: str, job_ids: Sequence[str], repair: Callable[[str, float], None], now: float
+    ) -> None:
+        """Repair each job. One that can't be repaired is tried again a minute later.
+
+        Raises Unavailable after several in a row: then a server is unavailable, not one record broken.
+        """
+        failures = 0
         for job_id in job_ids:
+            if (step, job_id) in self._retry_at:
+                continue
             try:
                 repair(job_id, now)
-            except Unavailable:
-                raise
+                failures = 0
             except (NotFound, Conflict):
                 continue  # changed or removed in the meantime
-            except Exception:
-                _log.exception("rescue_failed", job_id=job_id)
+            except Exception as error:
+                self._retry_at[step, job_id] = now + _REPAIR_RETRY_SECONDS
+                self.count_failure(step)
+                _log.warning("repair_failed", step=step, job_id=job_id, reason=str(error))
+                failures += isinstance(error, Unavailable)
+                if failures >= _MAX_FAILURES_IN_A_ROW:
+                    raise
+
+    def _enqueue_due(self, job_ids: Sequence[str], now: float) -> None:
+        self._enqueued_at = {
+            job_id: at for job_id, at in self._enqueued_at.items() if at > now - _REENQUEUE_SECONDS
+        }
+        self._queued_messages = {}
+        self._paused = self.paused_queues()
+        self._for_each("enqueue", job_ids, self._enqueue_again, now)
 
     def _expire_lease(self, job_id: str, now: float) -> None:
         def step(job: Job) -> Job:
             if job.state is not JobState.RUNNING or job.lease is None or job.lease.until > now:
                 return job
-            return job.lose_attempt("the worker vanished", now=now, delay_seconds=self.retry_seconds)
+            return job.lose_attempt("lease expired", now=now, delay_seconds=self.retry_seconds)
 
         job = self.jobs.change(job_id, step)
         _log.warning("lease_expired", job_id=job_id, attempt=job.attempts, state=job.state)
@@ -140,5 +181,13 @@ class Rescuer:
             except NotFound:
                 needed = False
             if not needed:
-                self.audio.discard(stored)
-                _log.info("orphan_removed", key=stored.key, unfinished=stored.multipart is not None)
+                self._remove_orphan(stored)
+
+    def _remove_orphan(self, stored: StoredAudio) -> None:
+        try:
+            self.audio.discard(stored)
+        except Unavailable as error:
+            self.count_failure("orphans")
+            _log.warning("orphan_delete_failed", key=stored.key, reason=error.message)
+        else:
+            _log.info("orphan_removed", key=stored.key, unfinished=stored.multipart is not None)

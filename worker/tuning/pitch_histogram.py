@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.harmonics import HarmonicMatches
-from worker.tuning.inharmonicity import STRETCH_CENTS, octave_of
+from worker.tuning.spectral.harmonics import HarmonicMatches
+from worker.tuning.spectral.inharmonicity import STRETCH_CENTS, octave_of
 
 BINS = 400
 """Bins per semitone; a quarter of a cent each."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.peaks import SpectralPeaks
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS
+from worker.tuning.spectral.peaks import SpectralPeaks
 
 LINE_CENTS = 25.0
 """Two partials this close beat, as in every bowl, and are heard as one tone."""

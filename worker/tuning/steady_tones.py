@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.peak_table import CELL_CENTS, LOWEST_CENTS
-from worker.tuning.peaks import HIGHEST_HZ, LOWEST_HZ, SpectralPeaks
 from worker.tuning.pitch_histogram import PitchHistogram
+from worker.tuning.spectral.peak_table import CELL_CENTS, LOWEST_CENTS
+from worker.tuning.spectral.peaks import HIGHEST_HZ, LOWEST_HZ, SpectralPeaks
+from worker.tuning.spectral.tones import peak_salience
 from worker.tuning.temperaments import Temperament
-from worker.tuning.tones import peak_salience
 
 MAX_FUNDAMENTAL_HZ = 1500.0
 """Higher fundamentals are rare, and their partials lie above the analysed band."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.report import Spectrum
-from worker.tuning.peaks import SpectralPeaks
 from worker.tuning.pitch_histogram import BINS
+from worker.tuning.spectral.peaks import SpectralPeaks
 
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 POINTS = 512

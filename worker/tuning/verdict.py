@@ -4,16 +4,18 @@ import math
 from dataclasses import dataclass
 
 from shared.domain.report import Reason, Verdict
+from worker.tuning.standards import standard_probabilities
 
-STANDARDS_HZ = (415.0, 430.0, 432.0, 435.0, 440.0, 442.0, 443.0, 444.0, 466.0)
-CLOSE_CENTS = 4.0
-"""442 lies 7.9 cents above 440, and 435 lies 12 above 432: beyond half of that, another name fits better."""
-DISTINCT_CENTS = 12.0
-"""432 and 440 lie 31.8 cents apart: with a wider interval, an estimate near one may be the other."""
+MIN_VERDICT_PROBABILITY = 0.4
+"""The most probable of 432, 440 and `other` is the verdict if it has at least this probability."""
+MAX_RIVAL = 0.5
+"""Inconclusive if 432 and 440 both have more than this share of the probability of the verdict."""
 MIN_ODDS = 0.5
 """Minimum probability that the recording has a tuning at all."""
 MAX_INTERVAL_CENTS = 24.0
 """A wider interval covers the circle."""
+INTERVAL = 1.645
+"""Half-width of the 90 % interval in standard errors."""
 ACCURATE_CENTS = 3.0
 """`confidence` is the probability of an error up to this: a tenth of the distance from 432 to 440."""
 MAX_SECOND_PEAK_RATIO = 0.9
@@ -38,6 +40,8 @@ SCATTERED_CENTS = 4.5
 NOISE_EVIDENCE = 0.3
 """Below this the peaks are distributed uniformly: noise, drums, speech."""
 
+VOICE_TONES = 0.05
+"""Voices and instruments have steady tones with harmonics; noise and most drums have none."""
 MAX_SALIENCE = 330.0
 """More salience adds no evidence: engines and random tones have as much as an orchestra."""
 MIN_TONES = 0.6
@@ -94,8 +98,17 @@ class Decision:
     """How certain the estimate is, or why there is none."""
 
     confidence: float
+    """Probability that the estimate is within ACCURATE_CENTS of the truth."""
     uncertainty_cents: float
+    """Half-width of the 90 % interval."""
+    tuned_probability: float
+    """Probability that the recording has a tuning at all."""
     reason: Reason | None
+
+    @property
+    def error_cents(self) -> float:
+        """Standard error of the estimate."""
+        return self.uncertainty_cents / INTERVAL
 
 
 def decide(features: Features) -> Decision:
@@ -108,11 +121,14 @@ def decide(features: Features) -> Decision:
     if features.drift_range > DRIFTS_CENTS:
         # Two tunings in one recording are two answers, so no single one can be certain.
         reason, confidence = Reason.TUNING_DRIFTS, min(confidence, 0.3)
-    elif odds < MIN_ODDS or 1.645 * error > MAX_INTERVAL_CENTS:
-        noise = features.semitone_evidence < NOISE_EVIDENCE
+    elif odds < MIN_ODDS or INTERVAL * error > MAX_INTERVAL_CENTS:
+        noise = features.semitone_evidence < NOISE_EVIDENCE and features.tone_agreement < VOICE_TONES
         reason = Reason.NOISE_LIKE if noise else Reason.NO_STABLE_PITCH
     return Decision(
-        confidence=round(min(confidence, 0.99), 4), uncertainty_cents=1.645 * error, reason=reason
+        confidence=round(min(confidence, 0.99), 4),
+        uncertainty_cents=INTERVAL * error,
+        tuned_probability=odds,
+        reason=reason,
     )
 
 
@@ -120,9 +136,11 @@ def decide_single_tone(error_cents: float, *, pure: bool, drift_range: float) ->
     """Confidence and interval where one tone is all there is."""
     error = math.hypot(MIN_SINGLE_TONE_ERROR_CENTS, error_cents, drift_range / 6.0)
     accurate = math.erf(ACCURATE_CENTS / error / math.sqrt(2.0))
+    odds = PURE_TONE_ODDS if pure else RINGING_TONE_ODDS
     return Decision(
-        confidence=round(accurate * (PURE_TONE_ODDS if pure else RINGING_TONE_ODDS), 4),
-        uncertainty_cents=1.645 * error,
+        confidence=round(accurate * odds, 4),
+        uncertainty_cents=INTERVAL * error,
+        tuned_probability=odds,
         reason=None,
     )
 
@@ -133,7 +151,9 @@ def _error(features: Features) -> float:
     if features.drift_range <= MOVES_CENTS:
         return math.hypot(error, MIN_ERROR_CENTS)
     # The jackknife makes the estimate jump between the two tunings, but no further.
-    return math.hypot(min(error, features.drift_range / 1.645), MIN_ERROR_CENTS, features.drift_range / 6.0)
+    return math.hypot(
+        min(error, features.drift_range / INTERVAL), MIN_ERROR_CENTS, features.drift_range / 6.0
+    )
 
 
 def _log_odds(features: Features) -> float:
@@ -163,21 +183,38 @@ def _log_odds(features: Features) -> float:
     )
 
 
-def name_verdict(a4_hz: float, uncertainty_cents: float) -> Verdict:
-    """432 or 440 if the estimate is close to it and certainly not the other one; else `other`."""
-    if uncertainty_cents > DISTINCT_CENTS:
-        return Verdict.OTHER
-    for standard, verdict in ((432.0, Verdict.A432), (440.0, Verdict.A440)):
-        if abs(1200.0 * math.log2(a4_hz / standard)) <= CLOSE_CENTS:
-            return verdict
-    return Verdict.OTHER
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedVerdict:
+    """The short answer and its probability."""
+
+    verdict: Verdict
+    probability: float | None
+    """Of the verdict; None if there is no tuning to name."""
+    probabilities: dict[str, float]
+    """By standard, such as "440", and `other`; empty if there is no tuning to name."""
+    reason: Reason | None
+
+
+def name_verdict(deviation_cents: float, decision: Decision) -> NamedVerdict:
+    """The most probable of 432, 440 and `other`; inconclusive if none is probable enough."""
+    if decision.reason is not None:
+        return NamedVerdict(
+            verdict=Verdict.INCONCLUSIVE, probability=None, probabilities={}, reason=decision.reason
+        )
+    probabilities = standard_probabilities(deviation_cents, decision.error_cents, decision.tuned_probability)
+    outcomes = {Verdict.A432: probabilities["432"], Verdict.A440: probabilities["440"]}
+    outcomes[Verdict.OTHER] = max(0.0, 1.0 - sum(outcomes.values()))
+    verdict = max(outcomes, key=lambda outcome: outcomes[outcome])
+    rival = min(outcomes[Verdict.A432], outcomes[Verdict.A440])
+    sure = outcomes[verdict] >= max(MIN_VERDICT_PROBABILITY, rival / MAX_RIVAL)
+    return NamedVerdict(
+        verdict=verdict if sure else Verdict.INCONCLUSIVE,
+        probability=round(outcomes[verdict], 4) if sure else None,
+        probabilities={name: round(value, 4) for name, value in probabilities.items()},
+        reason=None if sure else Reason.AMBIGUOUS,
+    )
 
 
 def also_fits(a4_hz: float) -> tuple[float, ...]:
     """The same grid named from the neighbouring semitones: 415.3 and 466.2 for 440."""
     return tuple(round(a4_hz * 2.0 ** (step / 12.0), 3) for step in (-1, 1))
-
-
-def nearest_standard(a4_hz: float) -> float:
-    """The nearest pitch standard."""
-    return min(STANDARDS_HZ, key=lambda standard: abs(math.log(a4_hz / standard)))

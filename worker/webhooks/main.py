@@ -53,7 +53,7 @@ def dispatcher_of(settings: Settings, services: Services) -> Dispatcher:
     def deliver(delivery_id: str) -> None:
         delivery = worker.deliver(delivery_id)
         if delivery is not None:
-            services.metrics_recorder.tally.add(increment(WEBHOOKS, _OUTCOMES[delivery.state]))
+            services.metrics_recorder.buffer.add(increment(WEBHOOKS, _OUTCOMES[delivery.state]))
             if services.traces.is_on:
                 _trace(delivery, services)
 

@@ -12,14 +12,16 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.job import Job
+from shared.domain.open_enum import reading_records
 from shared.domain.report import Report
 from shared.errors import NotFound
 from shared.redis.jobs.indexes import index_entries
+from shared.redis.records import RecordCodec
 from shared.redis.transactions import Change
 
 _MAX_UPDATES = 10_000
 
-_JOB = TypeAdapter(Job)
+JOBS = RecordCodec(Job)
 _REPORT = TypeAdapter(Report)
 
 Follower = Callable[[Job | None, Job], list[list[str]]]
@@ -76,12 +78,15 @@ class JobRecords:
 
 def dump_job(job: Job) -> str:
     """The JSON of a job without its report."""
-    return _JOB.dump_json(replace(job, report=None)).decode()
+    return JOBS.dump(replace(job, report=None))
 
 
 def parse_job(record: str | None, report: str | None = None) -> Job:
-    """The job of a record. Raises NotFound if there is none."""
+    """The job of a record. Raises NotFound if there is none, and UnreadableRecord."""
     if record is None:
         raise NotFound("The job does not exist. It may have expired.")
-    job = _JOB.validate_json(record)
-    return replace(job, report=_REPORT.validate_json(report)) if report else job
+    job = JOBS.load(record)
+    if report is None:
+        return job
+    with reading_records():
+        return replace(job, report=_REPORT.validate_json(report))

@@ -11,7 +11,8 @@ from shared.domain.job_state import JobState
 from shared.ports.jobs import JobQuery
 from shared.redis.client import translate_redis_errors
 from shared.redis.jobs.indexes import index_for, prefix_range, search_words
-from shared.redis.jobs.records import parse_job
+from shared.redis.jobs.records import JOBS
+from shared.redis.records import load_all
 
 _MAX_PREFIX_MATCHES = 100
 """Of the entries that begin with the last, unfinished word: enough for a page, and bounded work."""
@@ -83,7 +84,7 @@ class RedisJobSearch:
             for job_id in ids:
                 pipe.hget(f"{self._prefix}job:{job_id}", "record")
             records = pipe.execute()
-        return {job_id: parse_job(record) for job_id, record in zip(ids, records, strict=True) if record}
+        return load_all(JOBS.load, zip(ids, records, strict=True))
 
 
 def _name_has_words(job: Job, words: list[str]) -> bool:

@@ -15,7 +15,8 @@ from shared.errors import Conflict, NotFound
 from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery
 from shared.redis.cursors import format_cursor, parse_cursor
 from shared.redis.jobs.indexes import index_for
-from shared.redis.jobs.records import Follower, JobRecords, parse_job
+from shared.redis.jobs.records import JOBS, Follower, JobRecords, parse_job
+from shared.redis.records import load_all
 from shared.redis.transactions import (
     Change,
     ChangeApplier,
@@ -178,4 +179,4 @@ class RedisJobStore:
             for job_id in job_ids:
                 pipe.hget(self.records.name(job_id), "record")
             records = pipe.execute()
-        return [parse_job(record) for record in records if record is not None]
+        return list(load_all(JOBS.load, zip(job_ids, records, strict=True)).values())

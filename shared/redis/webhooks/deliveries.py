@@ -13,15 +13,15 @@ from functools import partial
 from typing import Any, cast
 
 import redis
-from pydantic import TypeAdapter
 
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.webhook import WebhookEvent
-from shared.errors import NotFound
+from shared.errors import NotFound, UnreadableRecord
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import translate_redis_errors
+from shared.redis.records import RecordCodec, load_all, log_unreadable
 from shared.redis.transactions import Change, ChangeApplier, next_version, retry_until_written
-from shared.schemas.webhook_event import EVENT
+from shared.redis.webhooks.outbox import EVENTS
 
 _translate_errors = partial(
     translate_redis_errors, "The webhook store is unavailable. Try again in a few seconds."
@@ -40,10 +40,12 @@ return redis.call('ZADD', KEYS[1], first[2], ARGV[1])
 """
 TTL_SECONDS = 7 * 24 * 3600
 """From the last change: longer than all attempts take."""
+_UNREADABLE_RETRY_SECONDS = 3600
+"""A record that can't be read makes room for others, until a version that can read it comes."""
 _MAX_SERVERS = 1000
 _MAX_LISTED = 10_000
 
-_DELIVERY = TypeAdapter(Delivery)
+_DELIVERIES = RecordCodec(Delivery)
 
 
 class RedisDeliveryStore:
@@ -63,11 +65,16 @@ class RedisDeliveryStore:
             ids = cast(list[str], self._client.zrange(outbox, 0, limit - 1))
             if not ids:
                 return ()
-            found = self._client.mget([f"{self._prefix}event:{event_id}" for event_id in ids])
+            found = cast(
+                list[str | None], self._client.mget([f"{self._prefix}event:{event_id}" for event_id in ids])
+            )
             expired = [event_id for event_id, event in zip(ids, found, strict=True) if event is None]
             if expired:
                 self._client.zrem(outbox, *expired)
-        return tuple(EVENT.validate_json(event) for event in found if event is not None)
+            events = load_all(EVENTS.load, zip(ids, found, strict=True))
+            for event_id in set(ids) - set(expired) - set(events):
+                self._client.zincrby(outbox, _UNREADABLE_RETRY_SECONDS, event_id)
+        return tuple(events.values())
 
     def fan_out(self, event: WebhookEvent, deliveries: Sequence[Delivery]) -> None:
         """Replace an event by its deliveries. Calling it twice changes nothing."""
@@ -87,7 +94,7 @@ class RedisDeliveryStore:
             record = cast(str | None, self._client.hget(self._name(delivery_id), "record"))
         if record is None:
             raise NotFound("The delivery does not exist. It may have expired.")
-        return _DELIVERY.validate_json(record)
+        return _DELIVERIES.load(record)
 
     def change(self, delivery_id: str, step: Callable[[Delivery], Delivery]) -> Delivery:
         """Apply a pure step atomically, again if another writer was faster."""
@@ -170,14 +177,21 @@ class RedisDeliveryStore:
         for (server, delivery_id), record in zip(
             waiting, self._read([delivery_id for _, delivery_id in waiting]), strict=True
         ):
-            if record is not None:
-                yield _DELIVERY.validate_json(record)
-                continue
+            due = self._due(server)
             with _translate_errors():
-                self._client.zrem(self._due(server), delivery_id)
+                if record is None:
+                    self._client.zrem(due, delivery_id)
+                    continue
+                try:
+                    delivery = _DELIVERIES.load(record)
+                except UnreadableRecord as error:
+                    log_unreadable(delivery_id, error)
+                    self._client.zincrby(due, _UNREADABLE_RETRY_SECONDS, delivery_id)
+                    continue
+            yield delivery
 
     def _records(self, ids: Sequence[str]) -> tuple[Delivery, ...]:
-        return tuple(_DELIVERY.validate_json(record) for record in self._read(ids) if record is not None)
+        return tuple(load_all(_DELIVERIES.load, zip(ids, self._read(ids), strict=True)).values())
 
     def _read(self, ids: Sequence[str]) -> list[str | None]:
         with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
@@ -194,7 +208,7 @@ class RedisDeliveryStore:
 
     def _write_commands(self, old: Delivery | None, new: Delivery) -> list[list[str]]:
         name, due = self._name(new.id), self._due(new.server)
-        record = _DELIVERY.dump_json(new).decode()
+        record = _DELIVERIES.dump(new)
         commands = [
             ["HSET", name, "version", str(new.version), "record", record],
             ["EXPIRE", name, str(TTL_SECONDS)],

@@ -11,12 +11,12 @@ from functools import partial
 from typing import cast
 
 import redis
-from pydantic import TypeAdapter
 
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import Secrets
 from shared.errors import NotFound
 from shared.redis.client import translate_redis_errors
+from shared.redis.records import RecordCodec, load_all
 from shared.redis.transactions import retry_until_written
 
 _translate_errors = partial(
@@ -30,8 +30,8 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
 
-_ENDPOINT = TypeAdapter(Endpoint)
-_SECRETS = TypeAdapter(Secrets)
+_ENDPOINTS = RecordCodec(Endpoint)
+_SECRETS = RecordCodec(Secrets)
 
 
 class RedisEndpointStore:
@@ -46,22 +46,22 @@ class RedisEndpointStore:
     def add(self, endpoint: Endpoint) -> None:
         """Record a new endpoint."""
         with _translate_errors(), self._client.pipeline(transaction=True) as pipe:
-            pipe.hset(self._endpoints, endpoint.id, _ENDPOINT.dump_json(endpoint).decode())
+            pipe.hset(self._endpoints, endpoint.id, _ENDPOINTS.dump(endpoint))
             pipe.sadd(self._of(endpoint.owner), endpoint.id)
             pipe.execute()
 
     def get(self, endpoint_id: str) -> Endpoint:
         """Raises NotFound."""
-        return _ENDPOINT.validate_json(self._record(endpoint_id))
+        return _ENDPOINTS.load(self._record(endpoint_id))
 
     def change(self, endpoint_id: str, step: Callable[[Endpoint], Endpoint]) -> Endpoint:
         """Apply a pure step atomically, again if another writer was faster."""
 
         def write() -> Endpoint | None:
             record = self._record(endpoint_id)
-            old = _ENDPOINT.validate_json(record)
+            old = _ENDPOINTS.load(record)
             new = step(old)
-            after = _ENDPOINT.dump_json(new).decode()
+            after = _ENDPOINTS.dump(new)
             return new if new == old or self._swapped(self._endpoints, endpoint_id, record, after) else None
 
         return retry_until_written("The endpoint", write)
@@ -95,11 +95,11 @@ class RedisEndpointStore:
         def write() -> Secrets | None:
             with _translate_errors():
                 record = cast(str | None, self._client.hget(self._secrets, owner))
-            old = _SECRETS.validate_json(record) if record else Secrets.new(now=time.time())
+            old = _SECRETS.load(record) if record else Secrets.new(now=time.time())
             new = step(old)
             if record and new == old:
                 return old
-            after = _SECRETS.dump_json(new).decode()
+            after = _SECRETS.dump(new)
             return new if self._swapped(self._secrets, owner, record or "", after) else None
 
         return retry_until_written("The signing secret", write)
@@ -120,5 +120,5 @@ class RedisEndpointStore:
 
 
 def _oldest_first(records: list[str]) -> tuple[Endpoint, ...]:
-    found = [_ENDPOINT.validate_json(record) for record in records]
+    found = load_all(_ENDPOINTS.load, [(record[:60], record) for record in records]).values()
     return tuple(sorted(found, key=lambda endpoint: (endpoint.created_at, endpoint.id)))

@@ -9,7 +9,10 @@ hooks:outbox        sorted set of event ids by time
 
 from shared.domain.job import Job
 from shared.domain.webhook import WebhookEvent
-from shared.schemas.webhook_event import EVENT, job_event
+from shared.redis.records import RecordCodec
+from shared.schemas.webhook_event import job_event
+
+EVENTS = RecordCodec(WebhookEvent)
 
 EVENT_TTL_SECONDS = 4 * 24 * 3600
 """Longer than any delivery is retried."""
@@ -29,7 +32,7 @@ class WebhookOutbox:
 
 def outbox_commands(event: WebhookEvent, *, prefix: str) -> list[list[str]]:
     """The commands that put an event into the outbox."""
-    record = EVENT.dump_json(event).decode()
+    record = EVENTS.dump(event)
     return [
         ["SET", f"{prefix}hooks:event:{event.id}", record, "EX", str(EVENT_TTL_SECONDS)],
         ["ZADD", f"{prefix}hooks:outbox", repr(event.at), event.id],

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from shared.domain.api_key import Scope
 from shared.errors import Unavailable
 from shared.observability.job_metrics import metrics_of_change
-from shared.observability.metrics import ERRORS, WEBHOOKS, MetricsBuffer, MetricsRecorder, increment
+from shared.observability.metrics import ERRORS, WEBHOOKS, increment
+from shared.observability.recorder import MetricsBuffer, MetricsRecorder
 from shared.ports.workers import WorkerInfo
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
@@ -29,7 +30,7 @@ def store() -> MemoryMetricsStore:
 
 @pytest.fixture
 def metrics_api(store: MemoryMetricsStore) -> ApiHarness:
-    books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
+    books = MetricsRecorder(store, buffer=MetricsBuffer(), process="api")
     return ApiHarness(metrics=store, metrics_recorder=books, metrics_public=True)
 
 
@@ -147,12 +148,12 @@ def test_without_redis_there_is_still_an_answer(metrics_api: ApiHarness, store: 
 
 
 def test_what_could_not_be_written_is_written_later(store: MemoryMetricsStore) -> None:
-    books = MetricsRecorder(store, tally=MetricsBuffer(), process="api")
-    books.tally.add({"a": 1})
+    books = MetricsRecorder(store, buffer=MetricsBuffer(), process="api")
+    books.buffer.add({"a": 1})
     add, store.add = store.add, away  # type: ignore[method-assign]
     books.flush()
     store.add = add  # type: ignore[method-assign]
-    books.tally.add({"a": 1})
+    books.buffer.add({"a": 1})
     books.flush()
     books.flush()
     assert store.fields == {"a": 2}

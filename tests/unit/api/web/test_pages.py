@@ -54,7 +54,7 @@ def test_a_result_shows_its_pitch_and_confidence(api: ApiHarness) -> None:
     page = api.client.get("/jobs/job-1", headers=HTML).text
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     assert "A4 = 432.0 Hz ± 0.1" in text
-    assert "Tuned a third of a semitone below concert pitch." in text
+    assert "Tuned to A4 = 432.0 Hz" in text
     assert "31.6 cents below 440 Hz" in text
     assert "97" in text
     assert "http-equiv" not in page

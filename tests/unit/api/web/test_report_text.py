@@ -9,22 +9,6 @@ from shared.domain.report import Reason, Verdict
 from tests.support.factories import make_job, make_report
 
 
-@pytest.mark.parametrize(
-    ("cents", "text"),
-    [
-        (0.3, "right at concert pitch"),
-        (-1.9, "right at concert pitch"),
-        (4.0, "a hair above concert pitch"),
-        (7.85, "a twelfth of a semitone above concert pitch"),
-        (-31.8, "a third of a semitone below concert pitch"),
-        (-49.9, "half of a semitone below concert pitch"),
-        (25.0, "a quarter of a semitone above concert pitch"),
-    ],
-)
-def test_a_deviation_is_compared_with_concert_pitch(cents: float, text: str) -> None:
-    assert report_text.comparison(cents) == text
-
-
 def test_a_detected_pitch_is_shown_in_hertz() -> None:
     answer = report_text.answer(make_job(state=JobState.SUCCEEDED, report=make_report()))
     assert answer is not None
@@ -51,13 +35,6 @@ def test_an_unfinished_job_has_no_answer() -> None:
     assert report_text.answer(make_job()) is None
 
 
-def test_a_standard_is_named_and_the_nearest_one_is_called_nearest() -> None:
-    exact = report_text.standard(make_report(a4_hz=442.02, nearest_standard_hz=442.0).tuning)
-    near = report_text.standard(make_report(a4_hz=441.0, nearest_standard_hz=440.0).tuning)
-    assert exact == "442 Hz is the pitch of many orchestras."
-    assert near == "The nearest standard is 440 Hz, concert pitch."
-
-
 def test_reference_pitches_that_sound_like_the_result_are_left_out() -> None:
     assert report_text.compare_hz(make_report(a4_hz=432.04).tuning) == [440.0]
     assert report_text.compare_hz(make_report(a4_hz=445.0).tuning) == [440.0, 432.0]
@@ -75,3 +52,29 @@ def test_temperaments_and_single_tones_are_explained() -> None:
     bell = report_text.remarks(make_report(also_fits_hz=(), remarks=("single_tone",)))
     assert "just intonation" in just[0]
     assert "bell" in bell[0]
+
+
+def test_a_recording_with_few_notes_is_explained() -> None:
+    assert "few different notes" in report_text.remarks(make_report(remarks=("few_notes",)))[0]
+
+
+def test_a_singer_is_not_called_noise() -> None:
+    report = make_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.NO_STABLE_PITCH)
+    answer = report_text.answer(make_job(state=JobState.SUCCEEDED, report=report))
+    assert answer is not None
+    assert "singing" in answer.detail
+    assert "noise" not in answer.detail
+
+
+def test_the_percentage_is_that_of_the_verdict() -> None:
+    report = make_report(verdict_probability=0.93, accuracy_probability=0.81)
+    confidence = report_text.confidence(report.tuning)
+    assert confidence.percent == 93
+    assert "About 93 of 100 verdicts" in confidence.sentence
+    assert "81 %" in confidence.sentence
+
+
+def test_a_report_without_verdict_probability_shows_its_accuracy() -> None:
+    confidence = report_text.confidence(make_report().tuning)
+    assert confidence.percent == 97
+    assert "verdicts" not in confidence.sentence

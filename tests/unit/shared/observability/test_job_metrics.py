@@ -5,6 +5,7 @@ from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
 from shared.observability.job_metrics import metrics_of_change
+from shared.observability.recorder import MetricsBuffer
 from shared.redis.job_metrics import JobMetricsFollower
 from tests.support.factories import make_job, make_report
 
@@ -94,7 +95,7 @@ def test_a_label_cannot_break_out_of_its_field() -> None:
 
 
 def test_a_buffer_is_drained_once() -> None:
-    buffer = counts.MetricsBuffer()
+    buffer = MetricsBuffer()
     buffer.add({"a": 1, "b": 2})
     buffer.add({"a": 1})
     taken = buffer.drain()

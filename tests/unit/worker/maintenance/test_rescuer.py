@@ -89,7 +89,7 @@ def test_a_job_whose_last_attempt_is_lost_is_dead(harness: Harness) -> None:
     harness.rescuer.run_once(now=200.0)
     job = harness.jobs.get("job-1")
     assert job.state is JobState.DEAD
-    assert job.timeline[-1].why == "the worker vanished"
+    assert job.timeline[-1].why == "lease expired"
 
 
 def test_two_rescuers_count_a_lost_attempt_once(harness: Harness) -> None:
@@ -176,3 +176,75 @@ def test_an_active_upload_is_kept_until_it_is_deregistered(harness: Harness) -> 
     harness.uploads.deregister("slow-one")
     harness.make_rescuer().run_once(now=now)
     assert harness.audio.uploads == {}
+
+
+def test_an_object_that_cannot_be_deleted_stops_no_other_repair(harness: Harness) -> None:
+    for number in range(3):
+        job_id = f"ended-{number}"
+        harness.add_running_job(job_id, keep_seconds=1e6)
+        harness.jobs.change(job_id, lambda job: job.succeed(1, make_report(), now=110.0))
+    harness.add_running_job("crashed")
+    harness.jobs.add(make_job("waiting", due_at=100.0, queued_at=100.0))
+    delete, failures = harness.audio.delete, list[str]()
+
+    def refuse_one(key: str) -> None:
+        if key == "ended-0":
+            raise Unavailable("403")
+        delete(key)
+
+    harness.audio.delete = refuse_one  # type: ignore[method-assign]
+    rescuer = harness.make_rescuer(count_failure=failures.append)
+    rescuer.run_once(now=120.0)
+    assert harness.jobs.get("crashed").state is JobState.QUEUED
+    assert "waiting" in harness.queue.messages["interactive"]
+    assert [harness.jobs.get(f"ended-{number}").has_audio for number in range(3)] == [True, False, False]
+
+
+def test_a_broker_that_is_full_does_not_stop_expiry(harness: Harness) -> None:
+    harness.add_running_job("old", keep_seconds=50.0)
+    harness.jobs.change("old", lambda job: job.succeed(1, make_report(), now=110.0))
+    harness.add_running_job("crashed")
+    harness.jobs.add(make_job("waiting", due_at=100.0, queued_at=100.0))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise Unavailable("OOM command not allowed")
+
+    harness.queue.enqueue = refuse  # type: ignore[method-assign]
+    harness.rescuer.run_once(now=200.0)
+    assert "old" not in harness.jobs.jobs
+    assert harness.jobs.get("crashed").state is JobState.QUEUED
+
+
+def test_a_repair_that_failed_is_tried_again_a_minute_later(harness: Harness) -> None:
+    harness.add_running_job("old", keep_seconds=50.0)
+    harness.jobs.change("old", lambda job: job.succeed(1, make_report(), now=110.0))
+    delete, tried = harness.audio.delete, list[str]()
+
+    def refuse(key: str) -> None:
+        tried.append(key)
+        raise Unavailable("403")
+
+    harness.audio.delete = refuse  # type: ignore[method-assign]
+    rescuer = harness.make_rescuer(keep_audio=True)
+    for now in (200.0, 202.0, 230.0):
+        rescuer.run_once(now=now)
+    assert tried == ["old"]
+    harness.audio.delete = delete  # type: ignore[method-assign]
+    rescuer.run_once(now=261.0)
+    assert "old" not in harness.jobs.jobs
+
+
+def test_a_store_that_is_down_is_not_asked_for_every_object(harness: Harness) -> None:
+    for number in range(20):
+        job_id = f"old-{number}"
+        harness.add_running_job(job_id, keep_seconds=50.0)
+        harness.jobs.change(job_id, lambda job: job.succeed(1, make_report(), now=110.0))
+    tried: list[str] = []
+
+    def refuse(key: str) -> None:
+        tried.append(key)
+        raise Unavailable("down")
+
+    harness.audio.delete = refuse  # type: ignore[method-assign]
+    harness.make_rescuer(keep_audio=True).run_once(now=200.0)
+    assert len(tried) == 3

@@ -4,8 +4,8 @@ import pytest
 from tests.support.peaks import make_peaks
 from worker.tuning.attack_offset import estimate_attack_offset
 from worker.tuning.grid_fit import fit_grid
-from worker.tuning.harmonics import match_harmonics
 from worker.tuning.pitch_histogram import PitchHistogram, make_pitch_histogram
+from worker.tuning.spectral.harmonics import match_harmonics
 
 REST_CENTS = 10.0
 

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.peaks import make_peaks
-from worker.tuning.harmonics import match_harmonics
-from worker.tuning.inharmonicity import octave_of
 from worker.tuning.pitch_histogram import BINS, PitchHistogram, make_pitch_histogram
+from worker.tuning.spectral.harmonics import match_harmonics
+from worker.tuning.spectral.inharmonicity import octave_of
 
 PLACES = np.arange(BINS) / 4 - 49.875
 THIRD = 1200.0 * np.log2(3)

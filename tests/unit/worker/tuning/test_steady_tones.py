@@ -8,8 +8,8 @@ import pytest
 from tests.support import tones
 from tests.support.peaks import make_peaks
 from tests.support.tones import RATE, Samples
-from worker.tuning.peaks import find_peaks
-from worker.tuning.resample import resample
+from worker.tuning.spectral.peaks import find_peaks
+from worker.tuning.spectral.resample import resample
 from worker.tuning.steady_tones import SteadyTones, find_steady_tones
 from worker.tuning.temperaments import MOVABLE, Temperament
 

@@ -4,12 +4,12 @@ import pytest
 
 from shared.domain.report import Reason, Verdict
 from worker.tuning.verdict import (
+    Decision,
     Features,
     also_fits,
     decide,
     decide_single_tone,
     name_verdict,
-    nearest_standard,
 )
 
 
@@ -103,22 +103,41 @@ def test_a_drift_of_a_fifth_of_a_semitone_is_inconclusive() -> None:
     assert decide(make_features(drift_range=19.0)).reason is None
 
 
+def decided(error_cents: float, *, odds: float = 0.99, reason: Reason | None = None) -> Decision:
+    return Decision(
+        confidence=0.9, uncertainty_cents=1.645 * error_cents, tuned_probability=odds, reason=reason
+    )
+
+
 @pytest.mark.parametrize(
-    ("a4_hz", "uncertainty", "verdict"),
+    ("cents", "error", "verdict"),
     [
-        (432.8, 1.0, Verdict.A432),
-        (439.2, 1.0, Verdict.A440),
-        (441.1, 1.0, Verdict.OTHER),
-        (440.0, 15.0, Verdict.OTHER),
-        (415.3, 1.0, Verdict.OTHER),
+        (-28.6, 1.0, Verdict.A432),
+        (-3.2, 1.0, Verdict.A440),
+        (5.0, 1.0, Verdict.A440),
+        (0.0, 9.0, Verdict.A440),
+        (15.0, 1.0, Verdict.OTHER),
+        (-16.0, 1.0, Verdict.OTHER),
+        (-18.0, 9.0, Verdict.INCONCLUSIVE),
     ],
 )
-def test_the_verdict_needs_a_close_and_certain_estimate(
-    a4_hz: float, uncertainty: float, verdict: Verdict
-) -> None:
-    assert name_verdict(a4_hz, uncertainty) is verdict
+def test_the_verdict_is_the_most_probable_one(cents: float, error: float, verdict: Verdict) -> None:
+    named = name_verdict(cents, decided(error))
+    assert named.verdict is verdict
+    assert (named.reason is Reason.AMBIGUOUS) == (verdict is Verdict.INCONCLUSIVE)
+    assert (named.probability is None) == (verdict is Verdict.INCONCLUSIVE)
 
 
-def test_a_semitone_off_fits_as_well() -> None:
+def test_a_recording_without_a_tuning_has_no_probabilities() -> None:
+    named = name_verdict(0.0, decided(1.0, reason=Reason.NOISE_LIKE))
+    assert (named.verdict, named.reason) == (Verdict.INCONCLUSIVE, Reason.NOISE_LIKE)
+    assert (named.probability, named.probabilities) == (None, {})
+
+
+def test_a_voice_is_not_called_noise() -> None:
+    voice = make_features(semitone_evidence=0.05, cell_agreement=0.5, tone_agreement=0.3)
+    assert decide(voice).reason is Reason.NO_STABLE_PITCH
+
+
+def test_the_same_grid_has_names_a_semitone_away() -> None:
     assert also_fits(440.0) == pytest.approx((415.305, 466.164))
-    assert nearest_standard(442.3) == 442.0

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.harmonics import HarmonicMatches
-from worker.tuning.peak_table import LOWEST_CENTS
+from worker.tuning.spectral.harmonics import HarmonicMatches
+from worker.tuning.spectral.peak_table import LOWEST_CENTS
 
 STRETCH_CENTS = 16.0
 """Strings stretch partials by a few cents (Fletcher 1964: 866 B h**2); more is another note."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import tones
 from tests.support.tones import RATE
-from worker.tuning.resample import BLOCK, GUARD, TARGET_RATE_HZ, resample
+from worker.tuning.spectral.resample import BLOCK, GUARD, TARGET_RATE_HZ, resample
 
 
 @pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000])

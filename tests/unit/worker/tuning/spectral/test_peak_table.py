@@ -1,6 +1,6 @@
 import numpy as np
 
-from worker.tuning.peak_table import make_peak_table
+from worker.tuning.spectral.peak_table import make_peak_table
 
 
 def test_peak_below_searches_the_same_frame_only() -> None:

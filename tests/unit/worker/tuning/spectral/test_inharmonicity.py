@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.peaks import make_peaks
-from worker.tuning.harmonics import match_harmonics
-from worker.tuning.inharmonicity import PIANO_CENTS, estimate_inharmonicity, octave_of
+from worker.tuning.spectral.harmonics import match_harmonics
+from worker.tuning.spectral.inharmonicity import PIANO_CENTS, estimate_inharmonicity, octave_of
 
 
 def stretched(stiffness: float) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from worker.tuning.resample import ResampledAudio
+from worker.tuning.spectral.resample import ResampledAudio
 
 LOWEST_HZ = 32.0
 """Below C1 a semitone is narrower than 2 Hz: a window shorter than a second can't separate notes."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.peak_table import make_peak_table
-from worker.tuning.peaks import SpectralPeaks
-from worker.tuning.tones import find_tones
+from worker.tuning.spectral.peak_table import make_peak_table
+from worker.tuning.spectral.peaks import SpectralPeaks
+from worker.tuning.spectral.tones import find_tones
 
 HARMONICS = 12
 """Partials 2 to 12 count as measurements of their fundamental. 10 to 24 give the same accuracy."""

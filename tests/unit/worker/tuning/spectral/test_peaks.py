@@ -5,8 +5,8 @@ import pytest
 
 from tests.support import tones
 from tests.support.tones import RATE, Samples
-from worker.tuning.peaks import CHUNK, HIGHEST_HZ, LOWEST_HZ, SpectralPeaks, find_peaks
-from worker.tuning.resample import resample
+from worker.tuning.spectral.peaks import CHUNK, HIGHEST_HZ, LOWEST_HZ, SpectralPeaks, find_peaks
+from worker.tuning.spectral.resample import resample
 
 
 def peaks_of(samples: Samples, *, window_seconds: float = 0.37, rate: int = RATE) -> SpectralPeaks:

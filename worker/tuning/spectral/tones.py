@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.peaks import SpectralPeaks
+from worker.tuning.spectral.peaks import SpectralPeaks
 
 QUIET_DB = 45.0
 """Peaks this far below the loud ones are reverberation and hiss."""

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.support.peaks import make_peaks
-from worker.tuning.harmonics import match_harmonics
+from worker.tuning.spectral.harmonics import match_harmonics
 
 FIFTH = 1901.955
 """Cents from a tone to its third partial."""

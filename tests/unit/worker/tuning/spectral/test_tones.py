@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.peaks import make_peaks
-from worker.tuning.tones import find_tones, peak_salience
+from worker.tuning.spectral.tones import find_tones, peak_salience
 
 
 def cents_of(hz: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.peaks import LOWEST_HZ
+from worker.tuning.spectral.peaks import LOWEST_HZ
 
 LOWEST_CENTS = float(1200.0 * np.log2(LOWEST_HZ / 440.0))
 CELL_CENTS = 12.0

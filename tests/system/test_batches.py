@@ -128,7 +128,7 @@ def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: Sy
 
 
 def test_whoever_is_killed_a_batch_ends_and_its_end_is_told_under_one_id(reaching: System) -> None:
-    victims = ("worker run", "valkey-server", "worker webhooks", "weed", "api serve")
+    victims = ("worker run", "valkey-server", "worker background", "weed", "api serve")
     with running_receiver() as receiver:
         items = [{"upload_id": upload(reaching)} for _ in range(12)]
         wish = {"items": items, "callback_url": receiver.url}

@@ -2,16 +2,21 @@
 
 from shared.observability.logs import get_logger
 from shared.observability.metrics import MAINTENANCE_FAILURES, increment
-from shared.services import bootstrap
+from shared.services import Services, bootstrap
+from shared.settings import Settings
 from worker.maintenance.rescuer import Rescuer
-from worker.process_loop import run_until_signal
+from worker.process_loop import Loop, run_until_signal
 
 _log = get_logger(__name__)
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings, services = bootstrap("rescuer")
+    run_until_signal(rescuer_loop(*bootstrap("rescuer")))
+
+
+def rescuer_loop(settings: Settings, services: Services) -> Loop:
+    """The loop that runs the rescuer."""
     rescuer = Rescuer(
         jobs=services.jobs,
         audio=services.audio,
@@ -36,10 +41,9 @@ def main() -> None:
             durability_checked = True
         rescuer.run_once()
 
-    run_until_signal(
-        "rescuer",
-        iterate,
+    return Loop(
+        name="rescuer",
+        iterate=iterate,
         flush=services.metrics_recorder.flush,
         pause_seconds=settings.rescuer_interval_seconds,
     )
-    services.metrics_recorder.flush()

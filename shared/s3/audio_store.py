@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_MARKER = ".installation"
+"""The object that says which installation the others belong to."""
+_MAX_MARKER_BYTES = 100
 _CHUNK_BYTES = 64 * 1024
 """Size of the pieces of a response."""
 
@@ -127,7 +130,7 @@ class S3AudioStore:
                 Bucket=self._bucket, Prefix=self._prefix
             ):
                 for found in page.get("Contents", []):
-                    if found["LastModified"].timestamp() < before:
+                    if found["LastModified"].timestamp() < before and self._key(found["Key"]) != _MARKER:
                         yield StoredAudio(
                             key=self._key(found["Key"]), modified_at=found["LastModified"].timestamp()
                         )
@@ -155,6 +158,19 @@ class S3AudioStore:
                 self._client.head_bucket(Bucket=self._bucket)
         except AudioMissing as error:
             raise Unavailable("The bucket for audio does not exist yet.") from error
+
+    def installation_id(self) -> str | None:
+        """The id of the installation that the objects belong to."""
+        try:
+            with translate_s3_errors():
+                found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + _MARKER)
+                return found["Body"].read(_MAX_MARKER_BYTES).decode("ascii", "replace").strip()
+        except AudioMissing:
+            return None
+
+    def set_installation_id(self, installation_id: str) -> None:
+        """Write the id of the installation next to the objects."""
+        self.put(_MARKER, installation_id.encode(), media_type="text/plain")
 
     def _key(self, name: str) -> str:
         return name.removeprefix(self._prefix)

@@ -19,6 +19,7 @@ from api.http.background import BackgroundTasks, retry_until_ready
 from api.http.openapi import complete_openapi
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
+from api.http.routes import HeadAndOptions
 from api.http.security_headers import add_http_middleware
 from api.http.slow_clients import BodyTimeout
 from api.http.templating import assets
@@ -28,6 +29,7 @@ from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.updates import close_on_signals
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.services import ApiServices
+from api.tus.protocol import TusProtocol
 from api.tus.router import tus_router
 from api.uploads.router import presigned_router, submit_router
 from api.web.api_reference import reference_router
@@ -51,6 +53,7 @@ def create_app(
     """The API over any stores."""
     services = ApiServices.build(stores, config=config, url_checks=url_checks)
     app = _new_app(services, sessions=sessions, background=background)
+    app.state.services = services
     app.state.authenticator = Authenticator(stores.api_keys, anonymous=config.allow_anonymous)
     app.state.upload_quota = UploadQuota(
         limiter=stores.rate_limiter, jobs=stores.jobs, limits=config.rate_limits
@@ -145,6 +148,7 @@ def _monitoring_routers(
 
 def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, background: BackgroundTasks) -> None:
     """Add what every request passes through. The last one added is the outermost."""
+    app.add_middleware(HeadAndOptions)
     if config.rate_limits.requests_per_minute is not None:
         app.add_middleware(
             RequestLimit, limiter=stores.rate_limiter, per_minute=config.rate_limits.requests_per_minute
@@ -155,4 +159,5 @@ def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, backgrou
         min_bytes_per_second=config.job_limits.upload_min_bytes_per_second,
     )
     add_http_middleware(app, config.http)
+    app.add_middleware(TusProtocol)
     app.add_middleware(RequestLog, buffer=background.metrics_recorder.buffer, traces=background.traces)

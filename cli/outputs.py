@@ -92,9 +92,10 @@ class CsvOutput:
 
 
 class TableOutput:
-    """A table at the end: its columns depend on all rows. Without color where the output isn't a terminal."""
+    """A table at the end, because its columns depend on all rows, and what is wrong with files on stderr."""
 
     def __init__(self) -> None:
+        self._problems: list[Result] = []
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("File", overflow="fold")
         self._table.add_column("Tuning", no_wrap=True)
@@ -109,12 +110,17 @@ class TableOutput:
         if self._table.row_count:
             width = None if sys.stdout.isatty() else PIPE_WIDTH
             Console(file=sys.stdout, width=width, highlight=False).print(self._table)
+            sys.stdout.flush()
+        for result in self._problems:
+            if result.problem is not None:
+                sys.stderr.write(f"{result.name}: {result.problem.message}\n")
 
     def write(self, result: Result) -> None:
         """Add one row."""
         if result.report is None:
-            message = result.problem.message if result.problem else ""
-            self._table.add_row(Text(result.name), Text("–"), "", "", "", "", Text(message, style="red"))
+            code = result.problem.code if result.problem else ""
+            self._table.add_row(Text(result.name), Text("–"), "", "", "", "", Text(_words(code), style="red"))
+            self._problems.append(result)
             return
         tuning = result.report.tuning
         self._table.add_row(

@@ -4,7 +4,7 @@
     ├── Rejected        the client must change the request
     │   ├── BadRequest (AddressRefused)  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
     │   ├── UploadStalled  ├── UploadAborted  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
-    │   ├── IdempotencyKeyReused  ├── InvalidItem  └── UnsupportedVersion
+    │   ├── IdempotencyKeyReused  ├── InvalidItem  ├── ChecksumMismatch  └── UnsupportedVersion
     ├── Unanalysable    the job fails; another attempt can't help
     │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed; another one may succeed
@@ -128,6 +128,12 @@ class InvalidItem(Rejected):
         self.item = item
 
 
+class ChecksumMismatch(Rejected):
+    """Raised when the bytes of a tus request do not match their checksum."""
+
+    code = "checksum_mismatch"
+
+
 class UnsupportedVersion(Rejected):
     """Raised when a client uses an unsupported version of a protocol."""
 
@@ -216,8 +222,6 @@ class UnreadableRecord(KammertonError):
 
 class InstallationMismatch(KammertonError):
     """Raised when the store and the bucket belong to different installations."""
-
-    code = "installation_mismatch"
 
 
 class LeaseLost(KammertonError):

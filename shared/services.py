@@ -88,11 +88,14 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         on_error=partial(failed, "s3"),
-        on_read=lambda size: buffer.add(increment(READ, amount=size)),
     )
     counts = RedisMetricsStore(client, prefix=prefix)
     audio = S3AudioStore(
-        s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix, part_bytes=settings.s3_part_bytes
+        s3,
+        bucket=settings.s3_bucket,
+        prefix=settings.s3_prefix,
+        part_bytes=settings.s3_part_bytes,
+        on_read=lambda size: buffer.add(increment(READ, amount=size)),
     )
     public_s3 = connect_s3(
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region

@@ -1,6 +1,5 @@
 """Map every error to an HTTP status and an `application/problem+json` body (RFC 9457)."""
 
-from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -8,9 +7,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import Scope
 
+from api.http.routes import allowed_methods, with_implied_methods
 from api.http.schemas import ProblemView
 from api.http.templating import page, wants_page
 from shared import errors
@@ -30,11 +28,15 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.InvalidItem: 422,
     errors.UnsupportedVersion: 412,
+    errors.ChecksumMismatch: 460,
     errors.UploadAborted: 400,
     errors.Rejected: 400,
     errors.Unreachable: 502,
     errors.Unavailable: 503,
 }
+
+_PHRASES = {460: "Checksum Mismatch"}
+"""Of statuses that only tus defines."""
 
 
 def problem(
@@ -43,7 +45,7 @@ def problem(
     """A problem response (RFC 9457). `extensions`: further fields of ProblemView."""
     view = ProblemView(
         type=f"urn:kammerton:problem:{code}",
-        title=HTTPStatus(status).phrase,
+        title=_PHRASES.get(status) or HTTPStatus(status).phrase,
         status=status,
         code=code,
         detail=detail,
@@ -62,7 +64,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of the problems that a route responds with."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": _PHRASES.get(status) or HTTPStatus(status).phrase,
             "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
         }
         for status in statuses
@@ -101,29 +103,11 @@ def add_error_handlers(app: FastAPI) -> None:
         )
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            allowed = _allowed_methods(request.app.routes, request.scope)
+            allowed = allowed_methods(request.app.routes, request.scope)
             if not allowed:
                 return await handle_http_exception(request, HTTPException(404))
-            headers["Allow"] = ", ".join(sorted(allowed))
+            headers["Allow"] = ", ".join(sorted(with_implied_methods(allowed)))
         return _respond(request, problem(error.status_code, code, detail, headers), detail)
-
-
-def _allowed_methods(routes: Iterable[BaseRoute], scope: Scope) -> set[str]:
-    """The methods of all routes with this path. The router only reports those of the first one."""
-    matching = [route for route in _flatten(routes) if route.matches(scope)[0] is not Match.NONE]
-    matching = [route for route in matching if route.include_in_schema] or matching
-    methods = [route.methods or set() for route in matching if route.path == matching[0].path]
-    return set[str]().union(*methods)
-
-
-def _flatten(routes: Iterable[BaseRoute]) -> Iterator[Route]:
-    """All routes, including those of included routers, except catch-all routes."""
-    for route in routes:
-        inner = getattr(route, "original_router", None)  # private: see tests/unit/test_private_interfaces.py
-        if inner is not None:
-            yield from _flatten(inner.routes)
-        elif isinstance(route, Route) and not route.path.endswith(":path}"):
-            yield route
 
 
 def internal_error(request: Request) -> Response:
@@ -135,7 +119,6 @@ def internal_error(request: Request) -> Response:
 def _respond(request: Request, response: JSONResponse, detail: str) -> Response:
     """The problem, or for a browser a page that says the same."""
     if not wants_page(request):
-        response.headers.update(getattr(request.state, "answer_headers", {}))
         return response
     headline = _HEADLINES.get(response.status_code, "That did not work")
     context = {"headline": headline, "detail": detail, "link": "/", "link_label": "Go to the start page"}

@@ -54,6 +54,10 @@ class WaitEstimate:
         rounds = math.ceil((jobs_before + 1) / capacity.slots)
         return round(max(delay_seconds, rounds * capacity.run_seconds), 1)
 
+    def forget(self) -> None:
+        """Read the capacity again before the next estimate."""
+        self._capacity.valid_until = 0.0
+
     def _read_capacity(self) -> _Capacity:
         capacity, now = self._capacity, time.time()
         if now >= capacity.valid_until:

@@ -1,21 +1,17 @@
 """AudioStore on any S3."""
 
 import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from botocore.exceptions import ClientError
-from botocore.response import StreamingBody
 
 from shared.errors import AudioMissing, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.s3.client import _status, abort_multipart, translate_s3_errors
-from shared.seekable_file import SeekableFile
+from shared.s3.client import abort_multipart, status_of, translate_s3_errors
+from shared.s3.object_reader import READ_TIMEOUT_SECONDS, ObjectReader
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,11 +23,6 @@ _log = get_logger(__name__)
 _MARKER = ".installation"
 """The object that says which installation the others belong to."""
 _MAX_MARKER_BYTES = 100
-_CHUNK_BYTES = 64 * 1024
-"""Size of the pieces of a response."""
-
-READ_SECONDS = 60.0
-"""Longest duration of one read. The timeout of the client applies to each receive, which can be one byte."""
 
 
 class S3AudioStore:
@@ -44,14 +35,16 @@ class S3AudioStore:
         bucket: str,
         prefix: str,
         part_bytes: int,
-        read_seconds: float = READ_SECONDS,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        on_read: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """*read_seconds* limits the duration of one read."""
+        """*read_timeout_seconds* limits one read. *on_read* gets the number of bytes of each receive."""
         self._client = client
         self._bucket = bucket
         self._prefix = prefix
         self.part_bytes = part_bytes
-        self._read_seconds = read_seconds
+        self._read_timeout_seconds = read_timeout_seconds
+        self._on_read = on_read
 
     def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
         """Create the bucket if it is missing, and set its lifecycle and CORS rules."""
@@ -59,7 +52,7 @@ class S3AudioStore:
             try:
                 self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
-                if _status(error) != 404:
+                if status_of(error) != 404:
                     raise
                 self._client.create_bucket(Bucket=self._bucket)
             self._client.put_bucket_lifecycle_configuration(
@@ -90,9 +83,9 @@ class S3AudioStore:
             self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [rule]})
         except ClientError as error:
             # some servers allow every origin and do not support rules
-            if _status(error) not in (400, 405, 501):
+            if status_of(error) not in (400, 405, 501):
                 raise
-            _log.warning("cors_not_set", status=_status(error))
+            _log.warning("cors_not_set", status=status_of(error))
 
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         """Write a small object at once."""
@@ -107,16 +100,14 @@ class S3AudioStore:
 
     def open(self, key: str) -> BinaryIO:
         """A seekable file over ranged reads. Raises AudioMissing."""
-        with translate_s3_errors():
-            head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
-        raw = RangedReader(
+        reader = ObjectReader(
             self._client,
             self._bucket,
             self._prefix + key,
-            size_bytes=head["ContentLength"],
-            read_seconds=self._read_seconds,
+            read_timeout_seconds=self._read_timeout_seconds,
+            on_read=self._on_read,
         )
-        return cast(BinaryIO, raw)
+        return cast(BinaryIO, reader)
 
     def delete(self, key: str) -> None:
         """Remove the object, if it exists."""
@@ -226,45 +217,3 @@ class _S3Upload:
                 )
                 self.upload_id = created["UploadId"]
             return self.upload_id
-
-
-class RangedReader(SeekableFile):
-    """One object as a seekable file: every read is one ranged GET."""
-
-    def __init__(
-        self, client: "S3Client", bucket: str, name: str, *, size_bytes: int, read_seconds: float
-    ) -> None:
-        super().__init__(size_bytes)
-        self._client = client
-        self._bucket = bucket
-        self._name = name
-        self._read_seconds = read_seconds
-
-    def _read_into(self, view: memoryview, offset: int) -> int:
-        """Fill *view* with one ranged GET. Raises AudioMissing, Unavailable."""
-        got = 0
-        until = time.monotonic() + self._read_seconds
-        with translate_s3_errors():
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._name, Range=f"bytes={offset}-{offset + len(view) - 1}"
-            )
-            with closing(answer["Body"]) as body:
-                for chunk in _as_they_come(body, answer["ContentLength"]):
-                    view[got : got + len(chunk)] = chunk
-                    got += len(chunk)
-                    if got < len(view) and time.monotonic() > until:
-                        raise Unavailable(
-                            "The audio storage responds too slowly. Try again in a few seconds."
-                        )
-        return got
-
-    def readall(self) -> bytes:
-        """Return the rest, with one ranged GET. The default of `io` would read 8 KiB at a time."""
-        rest = bytearray(max(0, self.size_bytes - self._position))
-        return bytes(memoryview(rest)[: self.readinto(rest)])
-
-
-def _as_they_come(body: StreamingBody, size_bytes: int) -> Iterator[bytes]:
-    """Yield the chunks of a body as they are received. Those of botocore wait until a chunk is full."""
-    stream = SimpleNamespace(read=body._raw_stream.read1)  # type: ignore[attr-defined] # its stubs hide it
-    return StreamingBody(cast(Any, stream), size_bytes).iter_chunks(_CHUNK_BYTES)

@@ -55,3 +55,12 @@ def test_decision_records_are_numbered_dated_and_indexed() -> None:
             record.name
         )
         assert f"| [{number}]({record.name}) | {found[1]} |" in index, record.name
+
+
+def test_every_metric_in_the_documentation_exists() -> None:
+    source = "\n".join(
+        file.read_text() for folder in ("api", "shared", "worker") for file in (ROOT / folder).rglob("*.py")
+    )
+    for page in PAGES:
+        for name in set(re.findall(r"`(kammerton_[a-z_]+)`", page.read_text())):
+            assert f'"{name.removesuffix("_total")}"' in source, f"{page.relative_to(ROOT)} names {name}"

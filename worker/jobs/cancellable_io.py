@@ -5,15 +5,14 @@ running in its thread; leaving the context manager waits for it, so that no fork
 A fork may still meet a thread that is ending: Python reports a thread as ended just before the kernel does.
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import BinaryIO, TypeVar, cast
 
 from shared.errors import Unavailable
-from shared.seekable_file import SeekableFile
+from worker.jobs.read_ahead import ReadAheadFile
 
 CALL_TIMEOUT_SECONDS = 120.0
 """Longer than all retries and one whole read of our S3 client. A slower call receives a byte at a time."""
@@ -32,6 +31,7 @@ class CancellableIO:
         self.on_tick = on_tick
         self._timeout_seconds = timeout_seconds
         self._thread: threading.Thread | None = None
+        self._files: list[ReadAheadFile] = []
 
     def __enter__(self) -> "CancellableIO":
         return self
@@ -39,6 +39,8 @@ class CancellableIO:
     def __exit__(self, *_: object) -> None:
         if self._thread is not None:
             self._thread.join()
+        for file in self._files:
+            file.join()
 
     def call(self, work: Callable[[], Result]) -> Result:
         """Return or raise what *work* does, or raise what `on_tick` raises.
@@ -74,17 +76,13 @@ class CancellableIO:
 
     @contextmanager
     def opened(self, open_file: Callable[[], BinaryIO]) -> Iterator[BinaryIO]:
-        """A file whose opening and reads are cancellable. Its `seek` must not block."""
-        with self.call(open_file) as file:
-            yield cast(BinaryIO, _CancellableFile(file, self))
-
-
-class _CancellableFile(SeekableFile):
-    def __init__(self, file: BinaryIO, io: CancellableIO) -> None:
-        super().__init__(file.seek(0, os.SEEK_END))
-        self._file = file
-        self._io = io
-
-    def _read_into(self, view: memoryview, offset: int) -> int:
-        self._file.seek(offset)
-        return int(self._io.call(lambda: self._file.readinto(view)))  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
+        """A file that reads ahead, whose opening and reads are cancellable."""
+        file = ReadAheadFile(
+            self.call(open_file),
+            self.on_tick,
+            timeout_seconds=self._timeout_seconds,
+            thread_name=_THREAD_NAME,
+        )
+        self._files.append(file)
+        with closing(file):
+            yield cast(BinaryIO, file)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from api.http import connection
 from api.http.connection import Connection
+from api.http.lingering_close import LingeringTransport
 
 MIB = 1024 * 1024
 
@@ -111,7 +114,7 @@ GET = b"GET /length HTTP/1.1\r\nHost: x\r\n"
 @pytest.mark.parametrize(
     "begin", [b"", GET, b"GET /", GET + b"\r\n" + GET], ids=["header", "more", "line", "2nd"]
 )
-def test_headers_that_come_a_byte_at_a_time_are_waited_for_once(hasty: uvicorn.Server, begin: bytes) -> None:
+def test_slow_headers_have_one_timeout(hasty: uvicorn.Server, begin: bytes) -> None:
     with to(hasty) as connected:
         connected.sendall(begin or b"GET /length HTTP/1.1\r\nHost: ")
         answer = drip(connected, b"A")
@@ -122,22 +125,20 @@ def test_headers_that_come_a_byte_at_a_time_are_waited_for_once(hasty: uvicorn.S
 
 @pytest.mark.parametrize("begin", [b"", GET + b"\r\n"], ids=["at first", "after an answer"])
 @pytest.mark.parametrize("byte", [b"", b"\r\n"], ids=["silence", "line ends"])
-def test_a_connection_on_which_nothing_is_asked_is_closed(
-    hasty: uvicorn.Server, begin: bytes, byte: bytes
-) -> None:
+def test_an_idle_connection_is_closed(hasty: uvicorn.Server, begin: bytes, byte: bytes) -> None:
     with to(hasty) as connected:
         connected.sendall(begin)
         answer = drip(connected, byte) if byte else everything(connected)
     assert answer.count(b"HTTP/1.1 ") == bool(begin)
 
 
-def test_the_rest_of_a_body_that_was_refused_is_not_waited_for(hasty: uvicorn.Server) -> None:
+def test_the_rest_of_a_refused_body_is_not_awaited(hasty: uvicorn.Server) -> None:
     with to(hasty) as connected:
         connected.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         assert drip(connected, b"x").startswith(b"HTTP/1.1 403")
 
 
-def test_a_client_that_does_not_read_its_answer_is_let_go(hasty: uvicorn.Server) -> None:
+def test_a_client_that_does_not_read_its_response_is_disconnected(hasty: uvicorn.Server) -> None:
     with to(hasty) as connected:
         connected.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         asked.wait()
@@ -158,7 +159,7 @@ def test_a_client_that_does_not_read_its_answer_is_let_go(hasty: uvicorn.Server)
     ],
     ids=["a header", "headers", "an address", "trailers", "a trailer", "a chunk's extension"],
 )
-def test_headers_without_end_are_refused(patient: uvicorn.Server, begin: bytes, more: bytes) -> None:
+def test_endless_headers_are_refused(patient: uvicorn.Server, begin: bytes, more: bytes) -> None:
     sent = 0
     with to(patient) as connected:
         with suppress(ConnectionError):
@@ -170,19 +171,19 @@ def test_headers_without_end_are_refused(patient: uvicorn.Server, begin: bytes, 
     assert sent < 64 * MIB
 
 
-def test_large_headers_are_told_so(patient: uvicorn.Server) -> None:
+def test_headers_that_are_too_large_get_431(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(GET + b"X: " + b"y" * Connection.max_header_bytes)
         assert told(everything(connected)) == (431, "headers_too_large", "close")
 
 
-def test_what_is_no_http_is_a_problem(patient: uvicorn.Server) -> None:
+def test_invalid_http_gets_a_problem(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
         assert told(everything(connected)) == (400, "bad_http", "close")
 
 
-def test_a_body_in_many_small_chunks_is_none_of_that(patient: uvicorn.Server) -> None:
+def test_a_body_in_many_small_chunks_is_accepted(patient: uvicorn.Server) -> None:
     count = 40_000  # their framing alone is far more than headers may be
     with to(patient) as connected:
         connected.sendall(b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
@@ -201,3 +202,87 @@ def test_many_requests_share_a_connection(patient: uvicorn.Server) -> None:
             answer = b""
             while not answer.endswith(f"\r\n\r\n{size}".encode()):
                 answer += connected.recv(65536)
+
+
+UPGRADES = [
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n",
+    b"Upgrade: websocket\r\nConnection: keep-alive, upgrade\r\n",
+]
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+@pytest.mark.parametrize("cut", [None, 10, 60, 180])
+def test_an_upgrade_request_is_ignored_and_its_body_is_read(
+    patient: uvicorn.Server, upgrade: bytes, cut: int | None
+) -> None:
+    post = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+    requests = post + upgrade + b"\r\nhello" + post + b"\r\nworld" + post + b"Connection: close\r\n\r\nagain"
+    with to(patient) as connected:
+        connected.sendall(requests[:cut])
+        if cut is not None:
+            time.sleep(0.05)
+            connected.sendall(requests[cut:])
+        answer = everything(connected)
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert [part[-1:] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"5"] * 3
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+def test_an_upgrade_request_keeps_a_chunked_body(patient: uvicorn.Server, upgrade: bytes) -> None:
+    head = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + upgrade
+    with to(patient) as connected:
+        connected.sendall(head + b"\r\n5\r\nhello\r\n")
+        connected.sendall(b"5\r\nworld\r\n0\r\n\r\n")
+        connected.shutdown(socket.SHUT_WR)
+        assert everything(connected).endswith(b"10")
+
+
+def test_connect_is_refused(patient: uvicorn.Server) -> None:
+    with to(patient) as connected:
+        connected.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
+        assert told(everything(connected))[:2] == (400, "bad_http")
+
+
+def test_curl_with_http2_uploads_its_body(patient: uvicorn.Server) -> None:
+    port = patient.servers[0].sockets[0].getsockname()[1]
+    command = ["curl", "--silent", "--http2", "--data-binary", "x" * 5000, f"http://127.0.0.1:{port}/length"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == b"5000"
+
+
+@pytest.mark.parametrize("size", [MIB, 64 * MIB])
+def test_a_client_that_sends_everything_first_reads_a_refusal(patient: uvicorn.Server, size: int) -> None:
+    with to(patient) as connected:
+        connected.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
+        connected.sendall(b"Content-Length: %d\r\n\r\n" % size)
+        for _ in range(size // MIB):
+            connected.sendall(bytes(MIB))
+        answer = b""
+        while more := connected.recv(65536):  # a reset would raise
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert answer.endswith(b"no")
+
+
+class ImpatientTransport(LingeringTransport):
+    idle_seconds = 0.3
+    total_seconds = 1.0
+    max_bytes = MIB
+
+
+@pytest.mark.parametrize(("pause", "piece"), [(1.2, b"x"), (0.05, b"x"), (0.0, bytes(65536))])
+def test_an_unread_body_is_not_awaited_forever(
+    monkeypatch: pytest.MonkeyPatch, pause: float, piece: bytes
+) -> None:
+    """Whether the client is silent, slow, or sends without end."""
+    monkeypatch.setattr(connection, "LingeringTransport", ImpatientTransport)
+    with running_server(Connection) as server, to(server) as connected:
+        connected.sendall(
+            b"POST /refuse HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 999999999\r\n\r\n"
+        )
+        while connected.recv(65536):
+            pass
+        deadline = time.monotonic() + 30
+        with pytest.raises(ConnectionError):  # noqa: PT012 - until the server hangs up
+            while time.monotonic() < deadline:
+                time.sleep(pause)
+                connected.sendall(piece)

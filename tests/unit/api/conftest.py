@@ -4,20 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.api_harness import ApiHarness
+from tests.support.api_harness import ApiHarness, shared_api
 
 
 @pytest.fixture
 def api() -> Iterator[ApiHarness]:
     """An API that takes jobs without an API key."""
-    harness = ApiHarness()
-    with harness.client:
+    with shared_api() as harness:
         yield harness
 
 
 @pytest.fixture
 def private_api() -> Iterator[ApiHarness]:
     """An API that requires an API key for everything."""
-    harness = ApiHarness(allow_anonymous=False)
-    with harness.client:
+    with shared_api(allow_anonymous=False) as harness:
         yield harness

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
 from api.admin import api as admin_api
@@ -101,6 +102,15 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/v1/jobs"): own_list(),
     ("GET", "/v1/jobs/{job_id}"): reads_one(),
     ("GET", "/v1/jobs/{job_id}/events"): reads_one(),
+    ("GET", "/v1/events"): Row(
+        {"params": {"job": "unknown"}},
+        owner=200,
+        other=200,
+        reader=200,
+        viewer=200,
+        operator=200,
+        anonymous=200,
+    ),
     ("DELETE", "/v1/jobs/{job_id}"): changes_one(204),
     ("POST", "/v1/jobs/{job_id}/cancel"): changes_one(409),
     ("POST", "/v1/jobs/{job_id}/retry"): changes_one(202),
@@ -175,17 +185,13 @@ TABLE: dict[tuple[str, str], Row] = {
 
 
 def routes(found: list[BaseRoute]) -> Iterator[tuple[str, str]]:
-    """Method and path of everything that the app answers, as deep as it goes."""
-    for route in found:
-        inner = getattr(route, "original_router", None)
-        if inner is not None:
-            yield from routes(inner.routes)
-        elif isinstance(route, Mount):
-            yield "GET", route.path
-        else:
-            for method in getattr(route, "methods", ()) or ():
-                if method != "HEAD":
-                    yield method, getattr(route, "path", "?")
+    """Method and path of everything that the app responds to, except HEAD."""
+    for context in iter_route_contexts(found):
+        if isinstance(context.original_route, Mount):
+            yield "GET", context.original_route.path
+        for method in context.methods or ():
+            if method != "HEAD":
+                yield method, str(context.path)
 
 
 @pytest.fixture(autouse=True)

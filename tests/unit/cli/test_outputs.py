@@ -42,11 +42,16 @@ def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_runs(capsys: pytest.Cap
     assert rows[1]["problem"] == "undecodable"
 
 
-def test_the_table_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    table = printed(TableOutput(), capsys)
+def test_the_table_shows_names_as_they_are_and_errors_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with TableOutput() as output:
+        output.write(success("song.mp3"))
+        output.write(Result("bad [red].mp3", problem=PROBLEM))
+    table, errors = capsys.readouterr()
+    assert "song.mp3" in table
     assert "bad [red].mp3" in table
-    assert "The file can't be decoded." in table
+    assert "undecodable" in table
     assert "\x1b" not in table
+    assert errors == "bad [red].mp3: The file can't be decoded.\n"
 
 
 def test_an_interrupted_table_is_printed_as_far_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:

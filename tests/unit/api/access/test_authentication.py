@@ -198,10 +198,10 @@ def test_only_the_owner_and_an_operator_change_a_job(api: ApiHarness, method: st
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/jobs", "GET, POST"),
-        ("PATCH", "/v1/jobs/x", "DELETE, GET"),
-        ("PUT", "/v1/webhooks/secret", "GET"),
-        ("GET", "/admin/api/acts", "POST"),
+        ("PUT", "/v1/jobs", "GET, HEAD, OPTIONS, POST"),
+        ("PATCH", "/v1/jobs/x", "DELETE, GET, HEAD, OPTIONS"),
+        ("PUT", "/v1/webhooks/secret", "GET, HEAD, OPTIONS"),
+        ("GET", "/admin/api/acts", "OPTIONS, POST"),
     ],
 )
 def test_a_wrong_method_is_told_the_right_ones(api: ApiHarness, method: str, path: str, allowed: str) -> None:

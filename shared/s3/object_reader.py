@@ -1,0 +1,151 @@
+"""Reads one S3 object as a seekable file.
+
+Sequential reads share one ranged GET, because each GET costs an S3 server as much as megabytes: SeaweedFS
+reads a whole chunk of 8 MiB to answer a range of any size.
+"""
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
+
+from shared.errors import Unavailable
+from shared.s3.client import status_of, translate_s3_errors
+from shared.seekable_file import SeekableFile
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+READ_TIMEOUT_SECONDS = 60.0
+"""Of one read. The timeout of the client is for each receive, and storage can send a byte at a time."""
+
+FIRST_RANGE_BYTES = 2 << 20
+"""Holds a minute of MP3 at up to 256 kbit/s: most jobs need one GET."""
+_SEEK_RANGE_BYTES = 512 << 10
+"""After a seek. Formats with their index at the end seek a few times."""
+_MAX_RANGE_BYTES = 8 << 20
+_SKIP_BYTES = 256 << 10
+"""Up to this many bytes are skipped by reading them, which is cheaper than another GET."""
+_RECEIVE_BYTES = 256 << 10
+
+
+class ObjectReader(SeekableFile):
+    """One object. Opening it sends the first GET; each further GET doubles the range, up to 8 MiB."""
+
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        name: str,
+        *,
+        read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        on_read: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """*on_read* gets the number of bytes of each receive.
+
+        Raises:
+            AudioMissing, Unavailable: the object does not exist, or storage is unavailable.
+        """
+        super().__init__()
+        self._client = client
+        self._bucket = bucket
+        self._name = name
+        self._read_timeout_seconds = read_timeout_seconds
+        self._on_read = on_read
+        self._body: StreamingBody | None = None
+        self._body_offset = 0
+        """Of the next byte that the body gives."""
+        self._body_end = 0
+        self._range_bytes = FIRST_RANGE_BYTES
+        with translate_s3_errors():
+            self.size_bytes = self._request(0)
+
+    def readall(self) -> bytes:
+        """Return the rest of the object. The method of `io` would read 8 KiB at a time."""
+        rest = bytearray(max(0, self.size_bytes - self._position))
+        self._range_bytes = max(self._range_bytes, len(rest))
+        return bytes(memoryview(rest)[: self.readinto(rest)])
+
+    def close(self) -> None:
+        """Close the connection if a response is unread; otherwise the client keeps it for others."""
+        self._drop()
+        super().close()
+
+    def _read_into(self, view: memoryview, offset: int) -> int:
+        """Fill *view*. Raises AudioMissing, Unavailable."""
+        received = 0
+        deadline = time.monotonic() + self._read_timeout_seconds
+        retried = False
+        with translate_s3_errors():
+            while received < len(view):
+                try:
+                    chunk = self._receive(offset + received, len(view) - received)
+                except (BotoCoreError, OSError):
+                    self._drop()
+                    if retried or time.monotonic() > deadline:
+                        raise
+                    retried = True  # a response can break off, for example if storage restarts
+                    continue
+                view[received : received + len(chunk)] = chunk
+                received += len(chunk)
+                if received < len(view) and time.monotonic() > deadline:
+                    self._drop()
+                    raise Unavailable("The audio storage responds too slowly. Try again later.")
+        return received
+
+    def _receive(self, offset: int, max_bytes: int) -> bytes:
+        """Return the bytes of one receive at *offset*, at least one."""
+        body = self._body_at(offset)
+        chunk = body.read(min(max_bytes, _RECEIVE_BYTES, self._body_end - offset))
+        self._body_offset += len(chunk)
+        self._on_read(len(chunk))
+        if not chunk:
+            raise OSError("the response ended early")
+        return chunk
+
+    def _body_at(self, offset: int) -> StreamingBody:
+        """A body whose next byte is the one at *offset*."""
+        if self._body is not None and 0 < offset - self._body_offset <= _SKIP_BYTES:
+            while self._body_offset < min(offset, self._body_end):
+                skipped = self._body.read(min(offset, self._body_end) - self._body_offset)
+                self._body_offset += len(skipped)
+                self._on_read(len(skipped))
+                if not skipped:
+                    raise OSError("the response ended early")
+        if self._body is None or self._body_offset != offset or offset >= self._body_end:
+            is_next = self._body_end == offset > 0
+            self._range_bytes = min(2 * self._range_bytes, _MAX_RANGE_BYTES) if is_next else _SEEK_RANGE_BYTES
+            self._drop()
+            self._request(offset)
+        assert self._body is not None  # noqa: S101 - set by _request
+        return self._body
+
+    def _request(self, offset: int) -> int:
+        """Send a GET for the range at *offset*. Returns the size of the whole object."""
+        try:
+            response = self._client.get_object(
+                Bucket=self._bucket,
+                Key=self._name,
+                Range=f"bytes={offset}-{offset + self._range_bytes - 1}",
+            )
+        except ClientError as error:
+            if status_of(error) == 416 and offset == 0:  # no range of an empty object can be satisfied
+                return 0
+            raise
+        raw = response["Body"]
+        # `read1` returns what one receive gives. The `read` of botocore waits until its buffer is full,
+        # however long that takes.
+        stream = SimpleNamespace(read=raw._raw_stream.read1, close=raw.close)  # type: ignore[attr-defined] # its stubs hide it
+        self._body = StreamingBody(cast(Any, stream), response["ContentLength"])
+        self._body_offset = offset
+        self._body_end = offset + response["ContentLength"]
+        total = response.get("ContentRange", "").rpartition("/")[2]
+        return int(total) if total.isdigit() else self._body_end
+
+    def _drop(self) -> None:
+        if self._body is not None:
+            self._body.close()
+        self._body = None

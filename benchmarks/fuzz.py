@@ -22,7 +22,8 @@ from tests.support.audio_files import KINDS, audio_file
 from tests.support.hostile_files import with_ogg_checksums
 from worker.jobs.analyze_audio import analyze_audio
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import ChildOutcome, run_sandboxed
+from worker.sandbox.outcome import ChildOutcome
+from worker.sandbox.parent import run_sandboxed
 from worker.warm_up import warm_up
 
 BATCH = 100

@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,13 @@ from worker.health.cgroups import available_cpus, choose_concurrency, memory_lim
 from worker.health.drain import Drain
 from worker.health.heartbeat import install_heartbeat, worker_name
 from worker.health.probe import diagnosis
-from worker.jobs.analyze_audio import analyze_in_sandbox
 from worker.jobs.run_attempt import AttemptConfig, AttemptRunner
+from worker.jobs.sandboxed_analysis import SandboxedAnalysis
 from worker.remote.audio_file import fetch
 from worker.remote.fetcher import RemoteLimits
+from worker.sandbox.fork_client import ForkServerClient
 from worker.sandbox.limits import ChildLimits
 from worker.trace_spans import spans_of_attempt
-from worker.warm_up import warm_up
 
 settings, services = bootstrap("worker")
 app = services.celery
@@ -38,6 +39,7 @@ install_heartbeat(
 drain = Drain(grace_seconds=settings.shutdown_grace_seconds)
 drain.on_shutdown()
 
+fork_server = ForkServerClient("worker.sandbox_server")
 runner = AttemptRunner(
     jobs=services.jobs,
     audio=services.audio,
@@ -54,14 +56,14 @@ runner = AttemptRunner(
         ),
         on_bytes=lambda size: services.metrics_recorder.buffer.add(increment(FETCHED, amount=size)),
     ),
-    analyze_audio=partial(
-        analyze_in_sandbox,
+    analyze_audio=SandboxedAnalysis(
         window_seconds=settings.window_seconds,
         limits=ChildLimits(
             memory_bytes=settings.job_memory_bytes,
             cpu_seconds=int(settings.job_timeout_seconds),
             wall_seconds=settings.job_timeout_seconds,
         ),
+        launcher=lambda request: fork_server.launcher(asdict(request)),
     ),
     worker=worker_name,
     config=AttemptConfig(
@@ -88,7 +90,7 @@ def analyze_audio(task: Any, job_id: str) -> None:
             services.traces.flush()  # not in a background thread, because this process forks
 
 
-warm_up()
+fork_server.start()
 gc.freeze()
 
 

@@ -149,6 +149,11 @@ def remarks(report: Report) -> list[str]:
     if tuning.temperament is not None:
         name = _SCALES.get(tuning.temperament, tuning.temperament)
         sentences.append(f"The scale is not equally tempered. {name} fits best; the pitch above is its A.")
+    if tuning.wow_rate_hz is not None:
+        sentences.append(
+            f"The speed changes by ±{tuning.wow_depth_cents or 0.0:.0f} cents, {60 * tuning.wow_rate_hz:.0f} "
+            "times a minute, as a record player’s does. We measure the pitch at its mean speed."
+        )
     if tuning.also_fits_hz:
         others = " or ".join(f"{hz:.0f} Hz" for hz in tuning.also_fits_hz)
         sentences.append(

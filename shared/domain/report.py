@@ -77,6 +77,11 @@ class TuningReport:
     also_fits_hz: tuple[float, ...] = ()
     drift_cents: tuple[float | None, ...] = ()
     """For each 10 s of the window, its tuning relative to `a4_hz`; None if it is unknown."""
+    wow_rate_hz: float | None = None
+    """Rate of the periodic change of speed that was removed, such as 0.556 at 33 1/3 rpm; None without
+    wow."""
+    wow_depth_cents: float | None = None
+    """Peak deviation of that change."""
     dominant_hz: float | None = None
     """The strongest peak of the spectrum, interpolated."""
     dominant_note: str | None = None

@@ -101,6 +101,11 @@ class ReportView(View):
     drift_cents: list[Cents | None] = Field(
         description="Tuning of every 10 s relative to a4_hz.", examples=[[0.1, -0.2, 0.0, 0.1, 0.0, 0.0]]
     )
+    wow_rate_hz: float | None = Field(
+        description="Rate of a periodic change of speed (a turntable's wow), which a4_hz excludes.",
+        examples=[None],
+    )
+    wow_depth_cents: Cents | None = Field(description="Peak deviation of that change.", examples=[None])
     dominant_hz: Hertz | None = Field(description="The strongest spectral peak.", examples=[216.02])
     dominant_note: str | None = Field(description="Its nearest note in A4 = 440 Hz.", examples=["A3"])
     dominant_cents: Cents | None = Field(description="From that note.", examples=[-31.6])

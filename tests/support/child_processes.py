@@ -9,7 +9,8 @@ import psutil
 
 from worker.sandbox import child as wire
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import ChildOutcome, run_sandboxed
+from worker.sandbox.outcome import ChildOutcome
+from worker.sandbox.parent import run_sandboxed
 
 BYTES = bytes(range(256)) * 20_000  # 5 MB
 MIB = 1 << 20

@@ -10,12 +10,13 @@ from typing import BinaryIO, cast
 import soundfile
 from librosa import stream
 
-from shared.errors import KammertonError, TooComplex, Undecodable
+from shared.errors import KammertonError, Undecodable
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
 from worker.decoding.window import Recording, Window, check_format
+from worker.file_problems import file_problem
 
 __all__ = ["Recording", "decode"]
 
@@ -25,7 +26,6 @@ _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"Ogg
 _BLOCK_SAMPLES = 1 << 15
 # No file makes a decoder raise these: we call it wrongly, or another release of it is installed.
 _OUR_BUGS = (TypeError, AttributeError, NameError, ImportError)
-_NO_DECODER = "The file can't be decoded. Upload it in another format, such as FLAC, WAV or MP3."
 # FFmpeg 8.1 buffers everything between two FLAC frames and crashes when it can't allocate more.
 _MAX_FLAC_BYTES_WITHOUT_AUDIO = 8 << 20
 _CONTAINERS = {"WAVEX": "wav", "RF64": "wav"}
@@ -52,16 +52,14 @@ def decode(
         return _decode(source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious)
     except Undecodable as error:
         if source.read_limit_reached:
-            raise TooComplex(
-                "No audio was found in the first part of the file. Upload a file that is only audio."
-            ) from error
+            raise file_problem("read_limit") from error
         raise
     except KammertonError:
         raise
     except (
         MemoryError
     ) as error:  # PyAV raises it too, for tiny files with huge claims: retrying does not help
-        raise TooComplex("The file takes too much memory to decode.") from error
+        raise file_problem("too_much_memory") from error
     finally:
         source.raise_read_error()
 
@@ -70,7 +68,7 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
     """Try libsndfile, then FFmpeg. Raises as `decode` does, and MemoryError."""
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
-        raise Undecodable("The file is empty. Upload a file with sound.", code="no_audio")
+        raise file_problem("empty")
     tags_end = check_header_limits(audio)
     recording = None
     if _is_libsndfile_format(source):
@@ -97,7 +95,7 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
             return recording
         if isinstance(error, (KammertonError, MemoryError, *_OUR_BUGS)):
             raise
-        raise Undecodable(_NO_DECODER) from error
+        raise file_problem("undecodable") from error
     return (
         ffmpeg_recording if recording is None or ffmpeg_recording.seconds > recording.seconds else recording
     )

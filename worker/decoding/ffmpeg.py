@@ -13,10 +13,10 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard
 
-from shared.errors import TooComplex, Undecodable
 from worker.decoding.downmix import Downmix
 from worker.decoding.pyav_frames import FrameReader, replace_custom_layout
-from worker.decoding.window import NO_AUDIO, Recording, Window, check_format
+from worker.decoding.window import Recording, Window, check_format
+from worker.file_problems import file_problem
 
 # Without these options a playlist under any name makes FFmpeg fetch URLs and open local files.
 # Measured: they suffice on their own, and cost 3 of 1,084 decodable real files.
@@ -43,7 +43,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window)
     with av.open(audio, mode="r", options=dict(OPTIONS), metadata_errors="replace") as container:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream):
-            raise Undecodable("The file has no audio track. Upload a file with sound.", code="no_audio")
+            raise file_problem("no_audio_track")
         for other in container.streams:
             if other is not stream:
                 other.discard = Discard.all
@@ -68,7 +68,7 @@ def decode_with_ffmpeg(audio: BinaryIO, *, start_seconds: float, window: Window)
             if window.is_full:
                 break
         if first is None:
-            raise Undecodable(NO_AUDIO, code="no_audio")
+            raise file_problem("no_samples")
         samples, sample_rate = window.finish()
         return Recording(
             samples=samples,
@@ -111,9 +111,7 @@ def _frames(
             or packets_without_audio > MAX_PACKETS_WITHOUT_AUDIO
             or errors > MAX_DECODE_ERRORS
         ):
-            raise TooComplex(
-                "Too many of the file's packets are damaged or empty. Convert it, then try again."
-            )
+            raise file_problem("packets")
         for frame in frames:
             if frame.pts is not None and frame.time_base:
                 position = float((frame.pts - (stream.start_time or 0)) * frame.time_base)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from shared.errors import TooComplex
+from worker.file_problems import file_problem
 
 # Decoders need quadratic time for tags: minutes to hours for 100,000, milliseconds for 2,000.
 MAX_TAGS = 2_000
@@ -30,12 +30,6 @@ _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot
 _MP4_CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
 _FLAC_COMMENTS = 4
 _ID3_COMPRESSED = 0x80, 0x08  # the bit in a frame's second flag byte, of ID3v2.3 and of ID3v2.4
-
-_TOO_MANY_TAGS = "The file has too many tags. Remove some, then upload it again."
-_TOO_MUCH_METADATA = (
-    "The file's tags, pictures or index are too large. Remove pictures, then upload it again."
-)
-_FALSE_INDEX = "The file's index is damaged: it lists more samples than the file can hold."
 
 
 def check_header_limits(audio: BinaryIO) -> int:
@@ -69,7 +63,7 @@ def _check_id3(audio: BinaryIO, offset: int) -> int:
     version = head[3]
     length = 10 + _syncsafe(head[6:10])
     if length > MAX_METADATA_BYTES:
-        raise TooComplex(_TOO_MUCH_METADATA)
+        raise file_problem("too_much_metadata")
     id_bytes, size_bytes, header_bytes = (3, 3, 6) if version == 2 else (4, 4, 10)
     tags, position, decompressed_bytes = 0, offset + 10, 0
     while position + header_bytes <= offset + length:
@@ -83,7 +77,7 @@ def _check_id3(audio: BinaryIO, offset: int) -> int:
             decompressed_bytes += int.from_bytes(frame[10:14])
         _check_tags(tags)
         if decompressed_bytes > MAX_METADATA_BYTES:
-            raise TooComplex(_TOO_MUCH_METADATA)
+            raise file_problem("too_much_metadata")
     return length
 
 
@@ -98,7 +92,7 @@ def _check_flac(audio: BinaryIO, offset: int) -> None:
             _check_vorbis_comment(audio, offset + 4)
         offset += 4 + int.from_bytes(block[1:])
         if offset - start > MAX_METADATA_BYTES:
-            raise TooComplex(_TOO_MUCH_METADATA)
+            raise file_problem("too_much_metadata")
         if block[0] >= 0x80:  # the last block
             return
 
@@ -114,7 +108,7 @@ def _check_ogg(audio: BinaryIO, offset: int) -> None:
 def _check_vorbis_comment(audio: BinaryIO, offset: int) -> None:
     vendor_bytes = int.from_bytes(_read(audio, offset, 4), "little")
     if vendor_bytes > MAX_METADATA_BYTES:
-        raise TooComplex(_TOO_MUCH_METADATA)
+        raise file_problem("too_much_metadata")
     _check_tags(int.from_bytes(_read(audio, offset + 4 + vendor_bytes, 4), "little"))
 
 
@@ -138,7 +132,7 @@ def _check_matroska(audio: BinaryIO, offset: int, size: int) -> None:
         if header_bytes == 0 or name == _CLUSTER or offset >= size:
             return
         if name == _TAGS and length > MAX_MATROSKA_TAGS_BYTES:
-            raise TooComplex(_TOO_MANY_TAGS)
+            raise file_problem("too_many_tags")
         offset += header_bytes + (0 if name == _SEGMENT else length)
 
 
@@ -158,7 +152,7 @@ def _check_mp4(audio: BinaryIO, size: int) -> None:
     for name, start, end in islice(_boxes(audio, 0, size), _BOXES_BEFORE_INDEX):
         if name == b"moov":
             if end - start > MAX_METADATA_BYTES or _read(audio, start, 8)[4:] == b"cmov":
-                raise TooComplex(_TOO_MUCH_METADATA)
+                raise file_problem("too_much_metadata")
             _check_moov(audio, start, end, size)
             return
 
@@ -169,7 +163,7 @@ def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
         for name, inside, after in _boxes(audio, *pending.pop()):
             boxes += 1
             if boxes > MAX_BOXES:
-                raise TooComplex(_TOO_MANY_TAGS)
+                raise file_problem("too_many_tags")
             if name in _MP4_CONTAINERS:
                 # `meta` has 4 bytes of version first in MP4, none in QuickTime.
                 is_full_box = name == b"meta" and _read(audio, inside, 4) == b"\0\0\0\0"
@@ -177,7 +171,7 @@ def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
             elif name in (b"stsz", b"stz2"):
                 entries = int.from_bytes(_read(audio, inside + 8, 4))
                 if entries > max(MAX_INDEX_ENTRIES, size):
-                    raise TooComplex(_FALSE_INDEX)
+                    raise file_problem("false_index")
 
 
 def _boxes(audio: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -200,7 +194,7 @@ def _boxes(audio: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, 
 
 def _check_tags(count: int) -> None:
     if count > MAX_TAGS:
-        raise TooComplex(_TOO_MANY_TAGS)
+        raise file_problem("too_many_tags")
 
 
 def _syncsafe(number: bytes) -> int:

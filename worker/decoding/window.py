@@ -7,12 +7,9 @@ import numpy as np
 import soxr  # type: ignore[import-untyped] # ships no types
 from numpy.typing import NDArray
 
-from shared.errors import Undecodable
 from worker.decoding.downmix import MAX_SAMPLE
+from worker.file_problems import file_problem
 
-NO_AUDIO = (
-    "The file has no audio, or none in the analysed part. Upload a file with sound or choose another start."
-)
 MAX_RATE_HZ = 48_000
 """Recordings with a higher rate are resampled to this: nothing above 24 kHz helps to find a tuning."""
 MIN_STORED_RATE_HZ = 4_000
@@ -54,16 +51,9 @@ class Recording:
 def check_format(*, channels: int, sample_rate: int) -> None:
     """Check channels and sample rate. Raises Undecodable (`channels`, `sample_rate`)."""
     if not 1 <= channels <= MAX_CHANNELS:
-        raise Undecodable(
-            f"The file has {channels} channels; up to {MAX_CHANNELS} are supported. Mix it down to stereo.",
-            code="channels",
-        )
+        raise file_problem("too_many_channels", channels, MAX_CHANNELS)
     if not MIN_STORED_RATE_HZ <= sample_rate <= MAX_STORED_RATE_HZ:
-        raise Undecodable(
-            f"The file has a sample rate of {sample_rate} Hz;"
-            f" {MIN_STORED_RATE_HZ} to {MAX_STORED_RATE_HZ} Hz are supported. Resample it to 44100 Hz.",
-            code="sample_rate",
-        )
+        raise file_problem("sample_rate", sample_rate, MIN_STORED_RATE_HZ, MAX_STORED_RATE_HZ)
 
 
 class Window:
@@ -106,11 +96,9 @@ class Window:
         """
         self._flush()
         if self._count == 0:
-            raise Undecodable(NO_AUDIO, code="no_audio")
+            raise file_problem("no_samples")
         if self._bad > _MAX_BAD_SHARE * self._count * self._block_rate / self._rate:
-            raise Undecodable(
-                "Too many samples are NaN or infinite. Export the file again.", code="bad_samples"
-            )
+            raise file_problem("bad_samples")
         samples = self._samples[: self._count]
         peak = max(float(samples.max()), -float(samples.min()))
         if peak > 1.0:

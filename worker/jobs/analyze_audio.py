@@ -1,29 +1,37 @@
 """Audio file to report: decode, measure, and try a later window if the first is inconclusive.
 
-`analyze_audio` runs in the child and answers with bytes; callers use `analyze_in_sandbox`.
+Runs in the sandbox. The worker itself imports `worker.jobs.sandboxed_analysis`, which loads no decoder.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
-from pydantic import TypeAdapter
-
 from shared.domain.report import AudioFacts, Report, Verdict
 from shared.errors import Unanalysable
-from shared.observability.logs import get_logger
 from worker.decoding.decode import decode
 from worker.decoding.window import Recording
 from worker.jobs.analysis_result import AnalysisResult
+from worker.jobs.sandboxed_analysis import REPORT, AnalysisRequest, SandboxedAnalysis
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import run_sandboxed
+from worker.sandbox.process import launch_by_fork
 from worker.tuning.estimator import estimate_tuning
 
-_log = get_logger(__name__)
 
-_REPORT = TypeAdapter(Report)
+def make_task(request: AnalysisRequest) -> Callable[[BinaryIO], bytes]:
+    """Return the task of a sandboxed child: it analyzes audio and returns the report as JSON."""
+
+    def task(audio: BinaryIO) -> bytes:
+        report = analyze_audio(
+            audio,
+            start_seconds=request.start_seconds,
+            window_seconds=request.window_seconds,
+            cautious=request.cautious,
+        )
+        return REPORT.dump_json(report)
+
+    return task
 
 
 def analyze_in_sandbox(
@@ -34,33 +42,13 @@ def analyze_in_sandbox(
     limits: ChildLimits,
     on_tick: Callable[[], None],
 ) -> AnalysisResult:
-    """Analyze *audio* in a forked child that can reach nothing but the audio.
-
-    Args:
-        audio: a seekable file. Only the parent reads it.
-        start_seconds: where the window begins; None starts at 0 and may try a later window.
-        window_seconds: length of the analysed window.
-        limits: memory, CPU time and wall time of the child.
-        on_tick: called a few times a second; an exception from it stops the child and propagates.
-
-    Raises:
-        Unanalysable, Crashed: see worker.sandbox.parent.
-    """
-
-    def task(file: BinaryIO, *, cautious: bool = False) -> bytes:
-        report = analyze_audio(
-            file, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
-        )
-        return _REPORT.dump_json(report)
-
-    outcome = run_sandboxed(
-        task, audio, limits=limits, on_tick=on_tick, cautious_task=partial(task, cautious=True)
+    """Analyze *audio* in a fork of this process. See `SandboxedAnalysis`."""
+    analyze = SandboxedAnalysis(
+        window_seconds=window_seconds,
+        limits=limits,
+        launcher=lambda request: launch_by_fork(make_task(request)),
     )
-    if outcome.detail:
-        _log.warning("child_failed", detail=outcome.detail)
-    report = _REPORT.validate_json(outcome.unwrap())
-    facts = replace(report.audio, bytes_read=outcome.bytes_read)
-    return AnalysisResult(report=replace(report, audio=facts), memory_peak_bytes=outcome.memory_peak_bytes)
+    return analyze(audio, start_seconds=start_seconds, on_tick=on_tick)
 
 
 def analyze_audio(

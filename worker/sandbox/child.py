@@ -22,6 +22,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] #
 
 from shared.errors import Unanalysable
 from shared.seekable_file import SeekableFile
+from worker.file_problems import identify
 from worker.sandbox.limits import ChildLimits, apply_limits, die_with_parent, raise_oom_score
 
 FRAME = struct.Struct("!cQQ")
@@ -92,8 +93,12 @@ def _run(task: Task, size: int) -> tuple[bytes, bytes]:
     except MemoryError:
         return NO_MEMORY, b""
     except Unanalysable as error:
-        fields = {"type": type(error).__name__, "code": error.code, "message": error.message}
-        return PROBLEM, json.dumps(fields | {"detail": _traceback(error)}).encode()
+        if (identified := identify(error)) is None:
+            return BUG, _traceback(error).encode(errors="replace")
+        name, numbers = identified
+        return PROBLEM, json.dumps(
+            {"problem": name, "numbers": numbers, "detail": _traceback(error)}
+        ).encode()
     except BaseException as error:  # no exception may reach the inherited frames
         kind = DECODER_ERROR if _is_caused_by_file(error) else BUG
         return kind, _traceback(error).encode(errors="replace")

@@ -5,6 +5,7 @@ a library that tries more gets an error and is not killed.
 """
 
 import ctypes
+import mmap
 import os
 import platform
 import struct
@@ -29,7 +30,7 @@ _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_NO_NEW_PRIVS = 38
-_LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
+_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _DENY, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # _DENY: errno 1, EPERM
 
 
@@ -61,6 +62,13 @@ def _program(machine: str, *, own_pid: int) -> bytes:
         (_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, 0),  # seccomp_data.nr
+    ]
+    lines += [
+        (_EQUAL, 0, 4, _ALLOWED["mmap"][column]),
+        (_LOAD, 0, 0, 16 + 8 * 3),  # low half of the fourth argument, the flags
+        (_ANY_BIT, 0, 1, mmap.MAP_SHARED),  # RLIMIT_DATA doesn't count shared memory
+        (_RETURN, 0, 0, _DENY),
+        (_RETURN, 0, 0, _ALLOW),
     ]
     for numbers in _ALLOWED.values():
         lines += [(_EQUAL, 0, 1, numbers[column]), (_RETURN, 0, 0, _ALLOW)]

@@ -38,6 +38,7 @@ from worker.tuning.verdict import (
     decide_single_tone,
     name_verdict,
 )
+from worker.tuning.wow import Wow, find_wow, remove_wow
 
 WINDOWS_SECONDS = (0.37, 0.74)
 """The short window follows melodies, the long one separates bass notes; each alone is less accurate."""
@@ -49,6 +50,8 @@ SINGLE_PITCH_RESULTANT = 0.9
 FEW_PITCH_CLASSES = 3.0
 """Pitch classes of a melody: the partials of a bowl have 2.4 to 2.7, hum and drones under music leave
 more."""
+WOW_ERROR = 0.06
+"""Standard error that removed wow leaves, relative to its depth."""
 MELODY_CONFIDENCE = 0.8
 """Music under hum of up to 24 dB has 0.85 or more; one low sawtooth, analysed as a scale, 0.7."""
 SINGLE_PITCH_SALIENCE = 40.0
@@ -65,6 +68,9 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
     segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
     short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
     long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
+    wow = find_wow(short)
+    if wow is not None:
+        short, long = remove_wow(short, wow), remove_wow(long, wow)
     windows = [match_harmonics(short, track_onsets=True)]
     if long.frame_count:
         windows.append(match_harmonics(long))
@@ -73,7 +79,7 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
     fit = fit_grid(histogram.counts, histogram.sustained)
     if fit is None:
         return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(short))
-    return _report(audio, short, histogram, fit)
+    return _report(audio, short, histogram, fit, wow)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,20 +95,20 @@ class _Estimate:
 
 
 def _report(
-    audio: ResampledAudio, peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFit
+    audio: ResampledAudio, peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFit, wow: Wow | None
 ) -> TuningReport:
     """Assembles all fields."""
     strongest = dominant_hz(peaks)
     note, note_cents = nearest_note(strongest) if strongest else (None, None)
     tone = find_single_tone(peaks, strongest, histogram.counts.shape[1]) if strongest else None
-    estimate = _estimate_scale(peaks, histogram, fit)
+    estimate = _estimate_scale(peaks, histogram, fit, wow)
     if tone is not None:
         single = _estimate_single_tone(tone)
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)
     decision = estimate.decision
     named = name_verdict(estimate.cents, decision)
-    remarks = {"clipped": audio.clipped} | estimate.remarks
+    remarks = {"clipped": audio.clipped, "wow": wow is not None} | estimate.remarks
     return TuningReport(
         verdict=named.verdict,
         verdict_probability=named.probability,
@@ -119,6 +125,8 @@ def _report(
         nearest_standard_hz=nearest_standard(a4_hz),
         also_fits_hz=also_fits(a4_hz),
         drift_cents=estimate.drift,
+        wow_rate_hz=round(wow.rate_hz, 4) if wow else None,
+        wow_depth_cents=round(wow.depth_cents, 2) if wow else None,
         dominant_hz=strongest,
         dominant_note=note,
         dominant_cents=note_cents,
@@ -151,7 +159,9 @@ def _estimate_single_tone(tone: SingleTone) -> _Estimate:
     )
 
 
-def _estimate_scale(peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFit) -> _Estimate:
+def _estimate_scale(
+    peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFit, wow: Wow | None
+) -> _Estimate:
     """The tuning of equal steps, or of an unequal temperament that fits better."""
     temperament = find_temperament(histogram.counts)
     if temperament is not None:
@@ -178,7 +188,7 @@ def _estimate_scale(peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFi
             note_error=math.hypot(
                 fit.note_error, spread.error_cents, temperament.a_error_cents if temperament else 0.0
             ),
-            time_error=fit.time_error,
+            time_error=math.hypot(fit.time_error, WOW_ERROR * wow.depth_cents if wow else 0.0),
             drift_range=moves,
             single_pitch=single_pitch,
             peak_power_share=histogram.peak_power_share,

@@ -27,7 +27,8 @@ from worker.decoding.byte_source import MAX_BYTES_WITHOUT_AUDIO
 from worker.decoding.decode import decode
 from worker.decoding.window import Recording
 from worker.sandbox.limits import ChildLimits
-from worker.sandbox.parent import ChildOutcome, run_sandboxed
+from worker.sandbox.outcome import ChildOutcome
+from worker.sandbox.parent import run_sandboxed
 from worker.warm_up import warm_up
 
 if TYPE_CHECKING:

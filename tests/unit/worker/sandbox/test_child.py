@@ -1,5 +1,6 @@
 """What a child can't do, what it does not inherit, and where it works."""
 
+import mmap
 import os
 import re
 import resource
@@ -29,6 +30,11 @@ def _connect(_: BinaryIO) -> bytes:
     return b""
 
 
+def _share_memory(_: BinaryIO) -> bytes:
+    with mmap.mmap(-1, 1 << 20) as memory:
+        return b"%d" % len(memory)
+
+
 def _start_thread(_: BinaryIO) -> bytes:
     threading.Thread(target=print).start()
     return b""
@@ -46,9 +52,10 @@ def _start_thread(_: BinaryIO) -> bytes:
         lambda _: Path("/nonexistent").unlink(),
         lambda _: resource.prlimit(0, resource.RLIMIT_CPU, (-1, -1)),
         _connect,
+        _share_memory,
         _start_thread,
     ],
-    ids=["open", "list", "fork", "exec", "kill", "unlink", "unlimit", "connect", "thread"],
+    ids=["open", "list", "fork", "exec", "kill", "unlink", "unlimit", "connect", "share memory", "thread"],
 )
 def test_a_child_can_reach_no_file_address_or_process(attempt: wire.Task) -> None:
     outcome = run(attempt)

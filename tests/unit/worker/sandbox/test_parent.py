@@ -23,6 +23,7 @@ from tests.support.child_processes import (
     read_one_byte,
     run,
 )
+from worker.file_problems import file_problem
 from worker.sandbox import child as wire
 
 
@@ -56,13 +57,23 @@ def test_an_answer_may_be_empty() -> None:
     assert run(lambda _: b"").unwrap() == b""
 
 
+def test_a_problem_of_free_text_does_not_leave_the_child() -> None:
+    def leak(_: BinaryIO) -> bytes:
+        raise Undecodable("secret")
+
+    outcome = run(leak)
+    assert isinstance(outcome.problem, Crashed)
+    assert "secret" not in outcome.problem.message
+
+
 def test_a_problem_keeps_its_type_code_and_message() -> None:
     def refuse(_: BinaryIO) -> bytes:
-        raise Undecodable("There is no audio in the file.", code="no_audio")
+        raise file_problem("sample_rate", 1, 4000, 768_000)
 
     outcome = run(refuse)
     assert isinstance(outcome.problem, Undecodable)
-    assert (outcome.problem.code, outcome.problem.message) == ("no_audio", "There is no audio in the file.")
+    assert outcome.problem.code == "sample_rate"
+    assert "a sample rate of 1 Hz; 4000 to" in outcome.problem.message
     assert "refuse" in outcome.detail
     with pytest.raises(Undecodable):
         outcome.unwrap()
@@ -79,7 +90,7 @@ def test_memory_within_the_limit_is_available() -> None:
 
 def test_the_memory_peak_excludes_inherited_memory() -> None:
     def take(_: BinaryIO) -> bytes:
-        with mmap.mmap(-1, 40 * MIB) as memory:
+        with mmap.mmap(-1, 40 * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
             return b"%d" % memory.write(b"x" * MIB * 40)
 
     outcome = run(take, within=limits(memory_bytes=200 * MIB))
@@ -190,6 +201,8 @@ def test_a_bug_in_the_task_is_a_crash_whose_message_hides_the_error(error: BaseE
         wire.FRAME.pack(wire.ANSWER, 1 << 40, 0),
         wire.FRAME.pack(wire.PROBLEM, 1 << 40, 0),
         wire.FRAME.pack(wire.PROBLEM, 2, 0) + b"[]",
+        wire.FRAME.pack(wire.PROBLEM, 51, 0) + b'{"problem": "empty", "numbers": ["x"], "detail": ""  }',
+        wire.FRAME.pack(wire.PROBLEM, 46, 0) + b'{"problem": "secret", "numbers": [], "detail":0}',
         wire.FRAME.pack(wire.PROBLEM, 2, 0) + b"\xff\xff",
         wire.FRAME.pack(wire.PROBLEM, 39, 0) + b'{"type": "Unavailable", "code": "secret"}'[:39],
     ],
@@ -270,12 +283,13 @@ def test_on_tick_is_called_while_a_child_reads_all_the_time() -> None:
 
 _THOUSAND = """
 import io, os
-from shared.errors import KammertonError, Unavailable, Undecodable
+from shared.errors import KammertonError, Unavailable
+from worker.file_problems import file_problem
 from worker.sandbox.limits import ChildLimits
 from worker.sandbox.parent import run_sandboxed
 
 def problem(audio):
-    raise Undecodable("No.")
+    raise file_problem("empty")
 
 def away():
     raise Unavailable("Away.")

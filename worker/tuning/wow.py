@@ -1,0 +1,232 @@
+"""Measures and removes wow: a periodic change of speed, such as that of an eccentric record.
+
+Wow moves all tones together. The changes of pitch from frame to frame, averaged over all tones, show its
+rate; half of the notes must agree with the other half. A fit of a sinusoid and its octave to the deviations
+from the semitone grid gives its depth. The mean of the corrected tones is unbiased, unlike the peaks of the
+histogram, which lie at the turning points of the speed.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.tuning.robust_mean import wrap
+from worker.tuning.spectral.peak_table import make_peak_table
+from worker.tuning.spectral.peaks import SpectralPeaks
+from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS, peak_salience
+
+MIN_RATE_HZ = 0.4
+"""A record at 33 1/3 rpm turns at 0.5556 Hz, at 45 rpm at 0.75 Hz, at 78 rpm at 1.3 Hz."""
+MAX_RATE_HZ = 2.0
+MIN_FRAMES = 100
+"""About 10 seconds: fewer cycles can't be told from a melody."""
+MIN_COHERENCE = 0.75
+"""Of the two halves of the notes at the rate. Wow of ±5 cents: 0.77 to 1; music without wow mostly below
+0.7."""
+MIN_DEPTH_CENTS = 3.5
+"""Less does not bias the estimate. Fits to music without wow have up to 2.8."""
+MAX_DEPTH_CENTS = 45.0
+MIN_GAIN = 0.5
+"""Wow of a known depth reduces the resultant length of all tones by a known factor. Removing it must
+restore at least this share (on a log scale)."""
+MIN_RESULTANT = 0.2
+"""Resultant length of all tones without the wow: music 0.28 or more, speech 0.15."""
+LOW_HZ = 90.0
+HIGH_HZ = 2000.0
+"""Range of the tones that the sinusoid is fitted to."""
+FIT_WIDTHS_CENTS = (20.0, 15.0, 12.0, 10.0, 8.0, 8.0, 8.0, 8.0)
+"""Scale of the Lorentzian weights in each iteration of the fit."""
+STEP_WIDTHS_CENTS = (12.0, 6.0, 3.0, 2.0, 2.0)
+"""The same for the common change of pitch between frames."""
+MAX_TONES = 30_000
+"""The fit uses the most salient tones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wow:
+    """A periodic deviation of the speed."""
+
+    rate_hz: float
+    depth_cents: float
+    """Peak deviation of the fundamental: ± this."""
+    coefficients: NDArray[np.float64]
+    """Cents of the sine and cosine at the rate and at twice the rate, shape (4,)."""
+
+    def cents_at(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Deviation at each time, shape (n,)."""
+        return np.asarray(_basis(seconds, self.rate_hz) @ self.coefficients, np.float64)
+
+
+def find_wow(peaks: SpectralPeaks) -> Wow | None:
+    """The wow of `peaks`, or None if there is none that matters."""
+    if peaks.frame_count < MIN_FRAMES or peaks.hz.size == 0:
+        return None
+    start = _find_rate(peaks)
+    if start is None:
+        return None
+    tones = _Tones.of(peaks)
+    before = tones.resultant_length(np.zeros(4), start.rate_hz)
+    # Changes between frames underestimate the depth: a decaying note keeps the pitch of its attack.
+    fits = [_fit(tones, replace(start, coefficients=scale * start.coefficients)) for scale in (1.0, 2.0)]
+    wow = max(fits, key=lambda fit: tones.resultant_length(fit.coefficients, fit.rate_hz))
+    after = tones.resultant_length(wow.coefficients, wow.rate_hz)
+    if after < MIN_RESULTANT:
+        return None
+    gain = math.log(after / max(before, 1e-9))
+    expected = (2.0 * math.pi * wow.depth_cents / 100.0) ** 2 / 4.0
+    plausible = MIN_DEPTH_CENTS <= wow.depth_cents <= MAX_DEPTH_CENTS
+    return wow if plausible and gain >= MIN_GAIN * expected else None
+
+
+def remove_wow(peaks: SpectralPeaks, wow: Wow) -> SpectralPeaks:
+    """`peaks` at the pitch of constant speed.
+
+    A longer window averages over more of the wow, so the depth is fitted to these peaks.
+    """
+    own = _fit(_Tones.of(peaks), wow, rate_known=True)
+    cents = own.cents_at(_seconds(peaks))
+    return replace(peaks, hz=peaks.hz * 2.0 ** (-cents / 1200.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tones:
+    """The salient peaks, arrays of shape (n,)."""
+
+    cents: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, peaks: SpectralPeaks) -> "_Tones":
+        weight = peak_salience(peaks) * (peaks.hz / 440.0) ** -0.5
+        weight *= (peaks.hz > LOW_HZ) & (peaks.hz < HIGH_HZ)
+        keep = np.flatnonzero(weight > 0.0)
+        if keep.size > MAX_TONES:
+            keep = keep[np.argpartition(weight[keep], -MAX_TONES)[-MAX_TONES:]]
+        return cls(cents=peaks.cents[keep], weight=weight[keep], seconds=_seconds(peaks)[keep])
+
+    def resultant_length(self, coefficients: NDArray[np.float64], rate_hz: float) -> float:
+        """On the semitone circle, after removing the wow."""
+        cents = self.cents - _basis(self.seconds, rate_hz) @ coefficients
+        return float(abs(_resultant(cents, self.weight)) / max(float(self.weight.sum()), 1e-300))
+
+
+def _find_rate(peaks: SpectralPeaks) -> Wow | None:
+    """The strongest periodic change of pitch that both halves of the notes share."""
+    frame, step, weight, note = _steps(peaks)
+    even = note % 2 == 0
+    n, hop = peaks.frame_count, peaks.hop_seconds
+    common = [_common_steps(frame[part], step[part], weight[part], n) for part in (slice(None), even, ~even)]
+    spectra = np.fft.rfft(common, axis=1)
+    rate = np.fft.rfftfreq(n, hop)
+    band = (rate >= MIN_RATE_HZ) & (rate <= MAX_RATE_HZ)
+    cross = np.where(band, (spectra[1] * spectra[2].conj()).real, 0.0)
+    cross[band] /= np.sin(np.pi * rate[band] * hop) ** 2
+    best = int(np.argmax(np.convolve(cross, np.ones(3), "same")))
+    line = slice(max(best - 1, 0), best + 2)
+    power = np.sqrt((np.abs(spectra[1, line]) ** 2).sum() * (np.abs(spectra[2, line]) ** 2).sum())
+    if (spectra[1, line] * spectra[2, line].conj()).sum().real < MIN_COHERENCE * max(power, 1e-300):
+        return None
+    middle = np.arange(n) * hop - hop / 2.0 + 0.5 / peaks.bin_hz
+    fits = [
+        _fit_steps(common[0], np.asarray(middle, np.float64), candidate, hop)
+        for candidate in (rate[best] + rate[1] * np.linspace(-1.0, 1.0, 17)).tolist()
+    ]
+    _, candidate, coefficients = min(fits, key=lambda fit: fit[0])
+    return Wow(rate_hz=candidate, depth_cents=float(np.hypot(*coefficients[:2])), coefficients=coefficients)
+
+
+def _steps(
+    peaks: SpectralPeaks,
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Frame, change of pitch since the frame before, weight and semitone of each continued peak."""
+    weight = peak_salience(peaks) / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
+    keep = np.flatnonzero(weight > 0.0)
+    cents, weight, frame = peaks.cents[keep], weight[keep], peaks.frame[keep]
+    previous = make_peak_table(cents, frame, peaks.frame_count).previous_peak()
+    continued = np.flatnonzero(previous >= 0)
+    before = previous[continued]
+    return (
+        frame[continued],
+        cents[continued] - cents[before],
+        np.minimum(weight[continued], weight[before]),
+        np.round(cents[continued] / 100.0).astype(np.int64),
+    )
+
+
+def _common_steps(
+    frame: NDArray[np.int32], step: NDArray[np.float64], weight: NDArray[np.float64], frames: int
+) -> NDArray[np.float64]:
+    """Robust mean of the changes of pitch in each frame, 0 without any; shape (frames,)."""
+    common = np.zeros(frames)
+    for width in STEP_WIDTHS_CENTS:
+        residual = step - common[frame]
+        robust = weight / (1.0 + (residual / width) ** 2) ** 2
+        total = np.maximum(np.bincount(frame, robust, frames), 1e-9)
+        common += np.bincount(frame, robust * residual, frames) / total
+    return common
+
+
+def _fit_steps(
+    common: NDArray[np.float64], seconds: NDArray[np.float64], rate_hz: float, hop: float
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Squared error, rate and coefficients of the sinusoid whose differences are `common`."""
+    phase = 2.0 * np.pi * rate_hz * seconds
+    slope = 2.0 * np.sin(np.pi * rate_hz * hop)
+    matrix = slope * np.stack([np.cos(phase), -np.sin(phase)])
+    # einsum starts no BLAS threads, which would cost more than the analysis.
+    normal = np.einsum("in,jn->ij", matrix, matrix) + 1e-9 * np.eye(2)
+    coefficients = np.linalg.solve(normal, np.einsum("in,n->i", matrix, common))
+    error = float(((common - coefficients @ matrix) ** 2).sum())
+    return error, rate_hz, np.concatenate([coefficients, np.zeros(2)])
+
+
+def _fit(tones: _Tones, start: Wow, *, rate_known: bool = False) -> Wow:
+    """The wow that fits the deviations from the grid best, by iteratively reweighted least squares."""
+    rate, coefficients = start.rate_hz, start.coefficients.copy()
+    middle = float(tones.seconds.mean()) if tones.seconds.size else 0.0
+    grid = 0.0
+    for index, width in enumerate(FIT_WIDTHS_CENTS):
+        basis = _basis(tones.seconds, rate)
+        flat = tones.cents - basis @ coefficients
+        if index == 0:
+            grid = float(np.angle(_resultant(flat, tones.weight))) * 50.0 / np.pi
+        residual = wrap(flat - grid)
+        weight = tones.weight / (1.0 + (residual / width) ** 2) ** 2
+        slope = coefficients[0] * basis[:, 1] - coefficients[1] * basis[:, 0]
+        columns = [np.ones(residual.size), *basis.T]
+        if not rate_known:
+            columns.append(2.0 * np.pi * (tones.seconds - middle) * slope)
+        step = _least_squares(np.stack(columns), weight, residual)
+        grid += 1.5 * float(step[0])
+        coefficients += 1.5 * step[1:5]
+        if not rate_known:
+            rate += float(np.clip(step[5], -0.003, 0.003))
+    return Wow(rate_hz=rate, depth_cents=float(np.hypot(*coefficients[:2])), coefficients=coefficients)
+
+
+def _least_squares(
+    columns: NDArray[np.float64], weight: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted least squares of `values`, shape (n,), on `columns`, shape (m, n); shape (m,)."""
+    weighted = columns * weight
+    normal = np.einsum("in,jn->ij", weighted, columns)
+    normal[np.diag_indices(len(columns))] += 1e-6 * np.trace(normal) / len(columns) + 1e-12
+    return np.linalg.solve(normal, np.einsum("in,n->i", weighted, values))
+
+
+def _basis(seconds: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
+    """Sine and cosine at the rate and at twice the rate, shape (n, 4)."""
+    phase = 2.0 * np.pi * rate_hz * seconds
+    return np.stack([np.sin(phase), np.cos(phase), np.sin(2.0 * phase), np.cos(2.0 * phase)], axis=1)
+
+
+def _resultant(cents: NDArray[np.float64], weight: NDArray[np.float64]) -> complex:
+    return complex((weight * np.exp(2j * np.pi / 100.0 * cents)).sum())
+
+
+def _seconds(peaks: SpectralPeaks) -> NDArray[np.float64]:
+    """Time of the middle of each peak's frame."""
+    return np.asarray(peaks.frame * peaks.hop_seconds + 0.5 / peaks.bin_hz, np.float64)

@@ -26,6 +26,8 @@ class TusProtocol:
         method = Headers(scope=scope).get("x-http-method-override", "").upper()
         if method in _OVERRIDABLE:
             scope["method"] = method
+        if scope["method"] == "OPTIONS":  # capabilities are those of the server, not of one upload
+            scope["path"] = scope.get("root_path", "") + PREFIX
 
         async def send_with_version(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -40,7 +40,6 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
     max_bytes = uploads.limits.max_upload_bytes
 
     @router.options("", status_code=204, summary="Get the capabilities of the tus server")
-    @router.options("/{upload_id}", status_code=204, include_in_schema=False)
     def options() -> Response:
         """This needs no API key."""
         headers = {

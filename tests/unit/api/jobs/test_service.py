@@ -54,7 +54,7 @@ def test_a_dead_job_can_be_retried_while_its_audio_exists(api: ApiHarness) -> No
     add(api, "gone", state=JobState.DEAD, attempts=3, problem=RETRYABLE, has_audio=False)
     answer = api.client.post("/v1/jobs/gone/retry")
     assert answer.status_code == 409
-    assert "upload the file again" in answer.json()["detail"]
+    assert "Upload the file again" in answer.json()["detail"]
 
 
 def test_deleting_a_job_deletes_its_audio(api: ApiHarness) -> None:

@@ -40,7 +40,7 @@ FIT_WIDTHS_CENTS = (20.0, 15.0, 12.0, 10.0, 8.0, 8.0, 8.0, 8.0)
 """Scale of the Lorentzian weights in each iteration of the fit."""
 STEP_WIDTHS_CENTS = (12.0, 6.0, 3.0, 2.0, 2.0)
 """The same for the common change of pitch between frames."""
-MAX_TONES = 30_000
+MAX_TONES = 15_000
 """The fit uses the most salient tones."""
 
 

@@ -19,8 +19,8 @@ INTERVAL = 1.645
 ACCURATE_CENTS = 3.0
 """`confidence` is the probability of an error up to this: a tenth of the distance from 432 to 440."""
 SECOND_PEAK_RATIO = 0.88
-SECOND_PEAK_LOG_ODDS = 60.0
-"""Log odds lost per unit above: 1.2 at 0.9, 4.2 at 0.95. A second grid as good as the first: quarter-tone
+SECOND_PEAK_LOG_ODDS = 90.0
+"""Log odds lost per unit above: 1.8 at 0.9, 6.3 at 0.95. A second grid as good as the first: quarter-tone
 scales, engines, random tones, rain and wind (0.9 to 1). Of music 1 in 100, most of it doubtful by the other
 features too."""
 QUARTER_TONE_RATIO = 0.1

@@ -23,7 +23,7 @@ REQUEST_ID = "kammerton_request_id"
 """The message header with the id of the request, for the worker's log."""
 QUEUES = (INTERACTIVE, BATCH)
 
-_MOST_READ = 1000
+_MAX_READ = 1000
 
 
 def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float = 30) -> Celery:
@@ -88,7 +88,7 @@ class CeleryJobQueue:
     def enqueued_ids(self, queue: str) -> frozenset[str]:
         """The jobs of the first thousand messages in the queue. Raises Unavailable."""
         try:
-            messages: Any = self._client.lrange(self._prefix + queue, -_MOST_READ, -1)
+            messages: Any = self._client.lrange(self._prefix + queue, -_MAX_READ, -1)
         except (RedisError, OSError) as error:
             raise Unavailable("The job queue is unavailable. Try again in a few seconds.") from error
         return frozenset(json.loads(message)["headers"]["id"] for message in messages)

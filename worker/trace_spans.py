@@ -17,7 +17,7 @@ def spans_of_attempt(job: Job) -> list[Span]:
     attributes: dict[str, Value] = {"kammerton.job_id": job.id, "kammerton.attempt": running.attempt}
     waiting = Span(
         name="waiting",
-        place=_below(request),
+        context=_below(request),
         parent=request,
         began=queued.at,
         ended=max(queued.at, running.at),
@@ -25,7 +25,7 @@ def spans_of_attempt(job: Job) -> list[Span]:
     )
     attempt = Span(
         name="attempt",
-        place=_below(request),
+        context=_below(request),
         parent=request,
         began=running.at,
         ended=max(running.at, ended.at),
@@ -43,8 +43,8 @@ def _steps(job: Job, attempt: Span) -> list[Span]:
     audio, steps, end = job.report.audio, [], attempt.ended
     for name, seconds in (("analysis", audio.analysis_seconds), ("decode", audio.decode_seconds)):
         begin = max(attempt.began, end - seconds)
-        place = attempt.place.child()
-        steps.append(Span(name=name, place=place, parent=attempt.place, began=begin, ended=end))
+        context = attempt.context.child()
+        steps.append(Span(name=name, context=context, parent=attempt.context, began=begin, ended=end))
         end = begin
     return steps[::-1]
 
@@ -57,7 +57,7 @@ def span_of_delivery(delivery: Delivery, *, traceparent: str | None) -> Span | N
     request = parse_traceparent(traceparent)
     return Span(
         name="webhook",
-        place=_below(request),
+        context=_below(request),
         parent=request,
         began=last.at,
         ended=last.at + last.milliseconds / 1000,

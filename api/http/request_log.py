@@ -96,7 +96,7 @@ class _Exchange:
         route = route_of(self._scope)
         return Span(
             name=f"{method} {route}",
-            place=context,
+            context=context,
             parent=self._scope["state"]["parent_trace_context"],
             began=started_at,
             ended=time.time(),

@@ -24,7 +24,7 @@ _log = get_logger(__name__)
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 _SEND_SECONDS = 2.0
 _AFTER_FAILURE_SECONDS = 60.0
-_MOST_HELD = 1000
+_MAX_BUFFERED = 1000
 
 Value = str | int | float | bool
 
@@ -63,7 +63,7 @@ class Span:
     """An operation with a start and an end, in UNIX seconds."""
 
     name: str
-    place: TraceContext
+    context: TraceContext
     parent: TraceContext | None
     began: float
     ended: float
@@ -105,29 +105,29 @@ class BufferedTraces:
     def __init__(self, exporter: "SpanExporter", *, process: str) -> None:
         self._exporter = exporter
         self._process = process
-        self._held: list[Span] = []
+        self._buffer: list[Span] = []
         self._lock = threading.Lock()
-        self._rest_until = 0.0
+        self._paused_until = 0.0
 
     def record(self, span: Span) -> None:
         """Buffer a span. If the buffer is full, the oldest spans are dropped."""
-        if span.place.sampled:
+        if span.context.sampled:
             with self._lock:
-                self._held.append(span)
-                del self._held[:-_MOST_HELD]
+                self._buffer.append(span)
+                del self._buffer[:-_MAX_BUFFERED]
 
     def flush(self) -> None:
         """Send the buffered spans, unless the last try failed a moment ago."""
-        if not self._held or time.monotonic() < self._rest_until:
+        if not self._buffer or time.monotonic() < self._paused_until:
             return
         with self._lock:
-            held, self._held = self._held, []
+            spans, self._buffer = self._buffer, []
         from opentelemetry.sdk.trace.export import SpanExportResult
 
-        result = self._exporter.export([_readable(span, process=self._process) for span in held])
+        result = self._exporter.export([_readable(span, process=self._process) for span in spans])
         if result is not SpanExportResult.SUCCESS:
-            self._rest_until = time.monotonic() + _AFTER_FAILURE_SECONDS
-            _log.warning("traces_not_sent", spans=len(held))
+            self._paused_until = time.monotonic() + _AFTER_FAILURE_SECONDS
+            _log.warning("traces_not_sent", spans=len(spans))
 
 
 def open_traces(url: str | None, *, process: str) -> Traces:
@@ -146,14 +146,14 @@ def _readable(span: Span, *, process: str) -> "ReadableSpan":
     from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
     from opentelemetry.trace.status import Status, StatusCode
 
-    def context(place: TraceContext, *, is_remote: bool) -> SpanContext:
-        flags = TraceFlags(TraceFlags.SAMPLED if place.sampled else TraceFlags.DEFAULT)
-        return SpanContext(int(place.trace_id, 16), int(place.span_id, 16), is_remote, flags)
+    def otel_context(context: TraceContext, *, is_remote: bool) -> SpanContext:
+        flags = TraceFlags(TraceFlags.SAMPLED if context.sampled else TraceFlags.DEFAULT)
+        return SpanContext(int(context.trace_id, 16), int(context.span_id, 16), is_remote, flags)
 
     return ReadableSpan(
         name=span.name,
-        context=context(span.place, is_remote=False),
-        parent=context(span.parent, is_remote=True) if span.parent else None,
+        context=otel_context(span.context, is_remote=False),
+        parent=otel_context(span.parent, is_remote=True) if span.parent else None,
         resource=Resource({"service.name": f"kammerton-{process}", "service.namespace": "kammerton"}),
         attributes=dict(span.attributes),
         kind=SpanKind[span.kind.upper()],

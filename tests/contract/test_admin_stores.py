@@ -36,7 +36,7 @@ def test_jobs_are_counted_by_state(jobs: JobStore, overview: JobSearch) -> None:
     assert (counts[JobState.QUEUED], counts[JobState.RUNNING], counts[JobState.DEAD]) == (1, 1, 0)
 
 
-def test_matches_are_counted_where_one_index_tells(jobs: JobStore, overview: JobSearch) -> None:
+def test_matches_are_counted_if_one_index_has_them_all(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(5):
         jobs.add(make_job(f"job-{number}", created_at=100.0 + number))
     jobs.change("job-4", start)
@@ -85,20 +85,20 @@ def test_jobs_are_found_by_id_digest_and_words(
     assert [job.id for job in overview.search(text, limit=10)] == found
 
 
-def test_what_is_removed_is_not_found(jobs: JobStore, overview: JobSearch) -> None:
+def test_removed_jobs_are_not_found(jobs: JobStore, overview: JobSearch) -> None:
     jobs.add(named("job-1", "midnight.mp3"))
     jobs.remove("job-1")
     assert overview.search("midnight", limit=10) == ()
     assert overview.search("1" * 64, limit=10) == ()
 
 
-def test_new_matches_come_first_and_not_more_than_asked_for(jobs: JobStore, overview: JobSearch) -> None:
+def test_the_newest_matches_come_first_up_to_the_limit(jobs: JobStore, overview: JobSearch) -> None:
     for number in range(9):
         jobs.add(named(f"job-{number}", "song.mp3", created_at=100.0 + number))
     assert [job.id for job in overview.search("song", limit=3)] == ["job-8", "job-7", "job-6"]
 
 
-def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: History) -> None:
+def test_history_counts_each_change_once_in_its_bucket(jobs: JobStore, history: History) -> None:
     jobs.add(make_job("job-1", created_at=1000.0, queued_at=1000.0, due_at=1000.0))
     jobs.change("job-1", start)
     jobs.change("job-1", lambda job: job.renew_lease(1, now=1011.0, lease_seconds=10))
@@ -121,7 +121,7 @@ def test_history_counts_each_change_once_in_its_time(jobs: JobStore, history: Hi
     assert memory.p95 == pytest.approx(50 * 1024 * 1024, rel=0.05)
 
 
-def test_history_names_the_reasons_of_failures_and_forgets_the_past(jobs: JobStore, history: History) -> None:
+def test_history_has_the_reasons_of_failures_and_expires(jobs: JobStore, history: History) -> None:
     jobs.add(make_job("job-1", created_at=1000.0))
     jobs.change("job-1", start)
     jobs.change("job-1", fail)
@@ -144,7 +144,7 @@ def test_queues_stay_paused_until_they_are_resumed(controls: WorkerControl) -> N
     assert controls.paused() == frozenset()
 
 
-def test_a_worker_has_the_last_order_it_was_given(controls: WorkerControl) -> None:
+def test_the_last_command_of_a_worker_replaces_earlier_ones(controls: WorkerControl) -> None:
     controls.send_command("host:1", WorkerCommand.DRAIN)
     controls.send_command("host:1", WorkerCommand.RESTART)
     controls.send_command("host:2", WorkerCommand.DRAIN)
@@ -154,7 +154,7 @@ def test_a_worker_has_the_last_order_it_was_given(controls: WorkerControl) -> No
     assert controls.commands() == {"host:2": WorkerCommand.DRAIN}
 
 
-def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
+def test_audit_entries_are_read_newest_first(audit: AuditLog) -> None:
     entries = [
         AuditEntry(at=float(number), who="operator Ö", address="::1", act="retry", what="all", count=number)
         for number in range(4)
@@ -164,13 +164,13 @@ def test_acts_are_read_from_new_to_old(audit: AuditLog) -> None:
     assert audit.latest(limit=2) == (entries[3], entries[2])
 
 
-def test_the_first_value_in_the_vault_stays(vault: SecretStore) -> None:
+def test_the_first_value_of_a_secret_stays(vault: SecretStore) -> None:
     assert vault.get_or_create("key", "one") == "one"
     assert vault.get_or_create("key", "two") == "one"
     assert vault.get_or_create("other", "two") == "two"
 
 
-def test_attempts_are_counted_until_they_are_forgiven(vault: SecretStore) -> None:
+def test_attempts_are_counted_until_they_are_reset(vault: SecretStore) -> None:
     assert [vault.count_attempt("a", window_seconds=60) for _ in range(3)] == [1, 2, 3]
     assert vault.count_attempt("b", window_seconds=60) == 1
     vault.reset_attempts("a")

@@ -7,7 +7,7 @@ from shared.ports.access import ApiKeyStore
 BOTH = frozenset({Scope.JOBS_READ, Scope.JOBS_WRITE})
 
 
-def test_a_key_comes_back_as_it_was_recorded(keys: ApiKeyStore) -> None:
+def test_a_key_is_read_as_it_was_written(keys: ApiKeyStore) -> None:
     key, _ = issue_key("Jürgen's laptop", scopes=BOTH, now=10.0, expires_at=20.5)
     keys.add(key)
     assert keys.find(key.id) == key
@@ -20,20 +20,20 @@ def test_an_unknown_key_is_none(keys: ApiKeyStore) -> None:
         keys.revoke("0" * 12, now=1.0)
 
 
-def test_an_id_is_taken_once(keys: ApiKeyStore) -> None:
+def test_an_id_cannot_be_used_twice(keys: ApiKeyStore) -> None:
     key, _ = issue_key("a", scopes=BOTH, now=10.0)
     keys.add(key)
     with pytest.raises(Conflict):
         keys.add(key)
 
 
-def test_keys_are_listed_from_new_to_old(keys: ApiKeyStore) -> None:
+def test_keys_are_listed_newest_first(keys: ApiKeyStore) -> None:
     for name, now in (("old", 1.0), ("new", 3.0), ("middle", 2.0)):
         keys.add(issue_key(name, scopes=BOTH, now=now)[0])
     assert [key.name for key in keys.list_all()] == ["new", "middle", "old"]
 
 
-def test_the_first_revocation_counts_and_nothing_undoes_it(keys: ApiKeyStore) -> None:
+def test_a_revocation_is_final_and_keeps_its_first_time(keys: ApiKeyStore) -> None:
     key, _ = issue_key("a", scopes=BOTH, now=10.0)
     keys.add(key)
     keys.revoke(key.id, now=11.0)

@@ -21,20 +21,20 @@ def everything(audio: AudioStore) -> list[tuple[str, bool]]:
     )
 
 
-def test_small_audio_comes_back(audio: AudioStore) -> None:
+def test_small_audio_is_read_as_it_was_written(audio: AudioStore) -> None:
     put(audio, "a", b"hello")
     with audio.open("a") as file:
         assert file.read() == b"hello"
 
 
-def test_audio_put_at_once_comes_back(audio: AudioStore) -> None:
+def test_audio_written_at_once_is_read_as_it_was_written(audio: AudioStore) -> None:
     audio.put("a", bytearray(b"hello"), media_type="audio/wav")
     with audio.open("a") as file:
         assert file.read() == b"hello"
     assert everything(audio) == [("a", False)]
 
 
-def test_parts_may_arrive_in_any_order_and_at_once(audio: AudioStore) -> None:
+def test_parts_can_arrive_in_any_order_and_in_parallel(audio: AudioStore) -> None:
     parts = [bytes([number]) * audio.part_bytes for number in range(4)] + [b"tail"]
     upload = audio.start_upload("a", media_type="audio/wav")
     with ThreadPoolExecutor() as pool:
@@ -48,7 +48,7 @@ def test_parts_may_arrive_in_any_order_and_at_once(audio: AudioStore) -> None:
     assert everything(audio) == [("a", False)]
 
 
-def test_audio_of_several_parts_comes_back(audio: AudioStore) -> None:
+def test_audio_of_several_parts_is_read_as_it_was_written(audio: AudioStore) -> None:
     parts = [os.urandom(audio.part_bytes), os.urandom(audio.part_bytes + 7), b"tail"]
     put(audio, "a", *parts)
     with audio.open("a") as file:
@@ -60,7 +60,7 @@ def test_audio_of_several_parts_comes_back(audio: AudioStore) -> None:
         assert file.read(10) == b""
 
 
-def test_nothing_is_there_before_the_end(audio: AudioStore) -> None:
+def test_an_object_is_not_visible_before_it_is_complete(audio: AudioStore) -> None:
     upload = audio.start_upload("a", media_type="audio/wav")
     upload.write(b"x" * audio.part_bytes, number=1)
     upload.write(b"y", number=2)
@@ -71,7 +71,7 @@ def test_nothing_is_there_before_the_end(audio: AudioStore) -> None:
     assert everything(audio) == []
 
 
-def test_an_aborted_upload_leaves_nothing_and_may_be_aborted_again(audio: AudioStore) -> None:
+def test_an_aborted_upload_leaves_nothing_and_can_be_aborted_again(audio: AudioStore) -> None:
     upload = audio.start_upload("a", media_type="audio/wav")
     upload.abort()
     upload = audio.start_upload("b", media_type="audio/wav")
@@ -82,13 +82,13 @@ def test_an_aborted_upload_leaves_nothing_and_may_be_aborted_again(audio: AudioS
     assert everything(audio) == []
 
 
-def test_unknown_audio_is_missing_and_deleting_it_is_no_error(audio: AudioStore) -> None:
+def test_unknown_audio_is_missing_and_deleting_it_is_not_an_error(audio: AudioStore) -> None:
     with pytest.raises(AudioMissing):
         audio.open("nobody").read()
     audio.delete("nobody")
 
 
-def test_leftovers_are_judged_by_age_and_discarded(audio: AudioStore) -> None:
+def test_old_objects_and_uploads_are_listed_and_discarded(audio: AudioStore) -> None:
     put(audio, "whole", b"x")
     upload = audio.start_upload("part", media_type="audio/wav")
     upload.write(b"x" * audio.part_bytes, number=1)
@@ -100,5 +100,5 @@ def test_leftovers_are_judged_by_age_and_discarded(audio: AudioStore) -> None:
     assert everything(audio) == []
 
 
-def test_the_store_answers(audio: AudioStore) -> None:
+def test_the_check_of_an_available_store_passes(audio: AudioStore) -> None:
     audio.check()

@@ -55,7 +55,7 @@ def told(deliveries: DeliveryStore) -> list[dict[str, Any]]:
     return [json.loads(event.body) for event in events]
 
 
-def test_a_batch_comes_back_with_its_jobs(jobs: JobStore, batches: BatchStore) -> None:
+def test_a_batch_is_read_with_its_jobs(jobs: JobStore, batches: BatchStore) -> None:
     batch = made(batches, "a", "b", owner="key-1", name="Spring")
     assert batches.get("batch-1") == Batch(**{**fields_of(batch), "version": 1})
     assert [jobs.get(job_id).batch_id for job_id in "ab"] == ["batch-1"] * 2
@@ -69,7 +69,7 @@ def fields_of(batch: Batch) -> dict[str, Any]:
     return {name: getattr(batch, name) for name in Batch.__dataclass_fields__}
 
 
-def test_uploads_join_it_as_they_were_read(jobs: JobStore, batches: BatchStore) -> None:
+def test_uploads_become_jobs_of_the_batch(jobs: JobStore, batches: BatchStore) -> None:
     jobs.add(make_job("a", state=JobState.AWAITING_UPLOAD, queue="interactive", expires_at=99.0))
     old = jobs.get("a")
     submitted = old.submit(now=5.0)
@@ -79,7 +79,7 @@ def test_uploads_join_it_as_they_were_read(jobs: JobStore, batches: BatchStore) 
     assert jobs.due_work(now=200.0, limit=9).expired == ()
 
 
-def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore, batches: BatchStore) -> None:
+def test_a_batch_whose_upload_has_changed_is_not_recorded(jobs: JobStore, batches: BatchStore) -> None:
     jobs.add(make_job("a", state=JobState.AWAITING_UPLOAD))
     old = jobs.get("a")
     jobs.change("a", lambda job: job.cancel(now=3.0))
@@ -93,7 +93,7 @@ def test_of_a_batch_whose_upload_has_changed_nothing_is_recorded(jobs: JobStore,
     assert batches.page("key-1", cursor=None, limit=9).batches == ()
 
 
-def test_an_id_is_taken_once(jobs: JobStore, batches: BatchStore) -> None:
+def test_an_id_cannot_be_used_twice(jobs: JobStore, batches: BatchStore) -> None:
     made(batches, "a")
     with pytest.raises(Conflict):
         batches.create(make_batch("batch-1", "b"), new("batch-1", ["b"]))
@@ -101,7 +101,7 @@ def test_an_id_is_taken_once(jobs: JobStore, batches: BatchStore) -> None:
         jobs.get("b")
 
 
-def test_it_sees_where_its_jobs_stand(jobs: JobStore, batches: BatchStore) -> None:
+def test_a_batch_has_the_states_of_its_jobs(jobs: JobStore, batches: BatchStore) -> None:
     made(batches, "a", "b", "c", "d")
     end(jobs, "a")
     jobs.change("b", start)
@@ -119,7 +119,7 @@ def test_it_sees_where_its_jobs_stand(jobs: JobStore, batches: BatchStore) -> No
         batches.get_with_item_states("nobody")
 
 
-def test_its_end_is_told_with_the_last_job_and_once(
+def test_the_event_is_written_once_with_the_last_job(
     jobs: JobStore, batches: BatchStore, deliveries: DeliveryStore
 ) -> None:
     made(batches, "a", "b")
@@ -140,7 +140,7 @@ def test_its_end_is_told_with_the_last_job_and_once(
     assert len(told(deliveries)) == 1
 
 
-def test_a_dead_and_a_deleted_job_end_it_as_well(
+def test_dead_and_deleted_jobs_complete_a_batch_too(
     jobs: JobStore, batches: BatchStore, deliveries: DeliveryStore
 ) -> None:
     made(batches, "a", "b", "c")
@@ -157,7 +157,7 @@ def test_a_dead_and_a_deleted_job_end_it_as_well(
     ]
 
 
-def test_many_jobs_that_end_at_once_end_it_once(
+def test_many_jobs_that_end_at_once_complete_a_batch_once(
     jobs: JobStore, batches: BatchStore, deliveries: DeliveryStore
 ) -> None:
     ids = [f"job-{number}" for number in range(24)]
@@ -173,7 +173,7 @@ def test_many_jobs_that_end_at_once_end_it_once(
     assert [body["data"]["counts"]["succeeded"] for body in told(deliveries)] == [24]
 
 
-def test_a_batch_that_is_being_deleted_says_nothing(
+def test_a_batch_that_is_being_deleted_sends_no_event(
     jobs: JobStore, batches: BatchStore, deliveries: DeliveryStore
 ) -> None:
     made(batches, "a", "b")
@@ -187,7 +187,7 @@ def test_a_batch_that_is_being_deleted_says_nothing(
         batches.get("batch-1")
 
 
-def test_jobs_outlive_their_batch_in_peace(jobs: JobStore, batches: BatchStore) -> None:
+def test_jobs_can_outlive_their_batch(jobs: JobStore, batches: BatchStore) -> None:
     made(batches, "a", "b", owner="key-1")
     batches.remove("batch-1")
     end(jobs, "a")
@@ -198,7 +198,7 @@ def test_jobs_outlive_their_batch_in_peace(jobs: JobStore, batches: BatchStore) 
         batches.get("batch-1")
 
 
-def test_pages_go_from_new_to_old_without_gaps_or_repeats(batches: BatchStore) -> None:
+def test_pages_go_newest_first_without_gaps_or_repeats(batches: BatchStore) -> None:
     for number in range(11):
         owner = "key-2" if number == 5 else "key-1"
         batch = make_batch(f"b-{number:02}", f"j-{number}", owner=owner, created_at=100.0 + number // 3)
@@ -216,12 +216,12 @@ def test_pages_go_from_new_to_old_without_gaps_or_repeats(batches: BatchStore) -
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x"])
-def test_an_invented_cursor_is_refused(batches: BatchStore, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(batches: BatchStore, cursor: str) -> None:
     with pytest.raises(BadRequest):
         batches.page("key-1", cursor=cursor, limit=2)
 
 
-def test_an_ended_batch_is_forgotten_in_time_and_a_retried_one_is_not(
+def test_a_completed_batch_expires_and_a_retried_one_does_not(
     jobs: JobStore, batches: BatchStore, prefix: str, request: pytest.FixtureRequest
 ) -> None:
     if not isinstance(batches, RedisBatchStore):
@@ -239,7 +239,7 @@ def test_an_ended_batch_is_forgotten_in_time_and_a_retried_one_is_not(
     assert client.ttl(f"{prefix}batch:batch-1") <= 50
 
 
-def test_forgotten_batches_leave_their_owners_list(
+def test_expired_batches_disappear_from_the_list_of_their_owner(
     batches: BatchStore, prefix: str, request: pytest.FixtureRequest
 ) -> None:
     if not isinstance(batches, RedisBatchStore):

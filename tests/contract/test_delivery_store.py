@@ -71,14 +71,14 @@ def due(store: DeliveryStore, now: float = 100.0, **changes: object) -> list[str
     return [one.id for one in store.due(now=now, **{**terms, **changes})]  # type: ignore[arg-type]
 
 
-def test_what_happened_to_a_job_is_an_event_that_waits(store: DeliveryStore, happen: Happen) -> None:
+def test_a_change_of_a_job_is_a_pending_event(store: DeliveryStore, happen: Happen) -> None:
     event = happen()
     found = {one.type: one for one in store.pending_events(limit=10)}
     assert found["job.succeeded"] == event  # type: ignore[index]
     assert event.callback == CALLBACK
 
 
-def test_an_event_is_spread_once_however_often_it_is_tried(store: DeliveryStore, happen: Happen) -> None:
+def test_an_event_is_fanned_out_once_even_if_repeated(store: DeliveryStore, happen: Happen) -> None:
     event = happen()
     store.fan_out(event, [make_delivery(1)])
     store.fan_out(event, [make_delivery(1), make_delivery(2)])
@@ -86,13 +86,13 @@ def test_an_event_is_spread_once_however_often_it_is_tried(store: DeliveryStore,
     assert due(store) == ["msg_1"]
 
 
-def test_a_delivery_is_due_from_its_time_on(store: DeliveryStore) -> None:
+def test_a_delivery_is_due_from_its_due_time(store: DeliveryStore) -> None:
     store.add(make_delivery(1, due_at=10.0))
     assert due(store, now=9.9) == []
     assert due(store, now=10.0) == ["msg_1"]
 
 
-def test_a_delivery_comes_back_as_it_was_recorded(store: DeliveryStore) -> None:
+def test_a_delivery_is_read_as_it_was_written(store: DeliveryStore) -> None:
     attempt = Attempt(at=1.5, milliseconds=20, status=500, error="It answered 500.", response="ü\n")
     store.add(make_delivery(1, attempts=(attempt,)))
     assert store.get("msg_1") == make_delivery(1, attempts=(attempt,), version=1)
@@ -102,7 +102,7 @@ def test_a_delivery_comes_back_as_it_was_recorded(store: DeliveryStore) -> None:
         store.change("msg_2", lambda one: one)
 
 
-def test_a_claimed_delivery_is_due_again_when_its_lease_runs_out(store: DeliveryStore) -> None:
+def test_a_claimed_delivery_is_due_again_when_its_lease_expires(store: DeliveryStore) -> None:
     store.add(make_delivery(1))
     claimed = store.change("msg_1", lambda one: one.claim(now=20.0, lease_seconds=30))
     assert (claimed.tries, claimed.leased) == (1, True)
@@ -110,7 +110,7 @@ def test_a_claimed_delivery_is_due_again_when_its_lease_runs_out(store: Delivery
     assert due(store, now=50.0) == ["msg_1"]
 
 
-def test_what_has_ended_is_not_due_until_it_is_redelivered(store: DeliveryStore) -> None:
+def test_a_finished_delivery_is_due_only_after_a_redelivery(store: DeliveryStore) -> None:
     store.add(make_delivery(1))
     store.change("msg_1", lambda one: one.claim(now=20.0, lease_seconds=30))
     accepted = Attempt(at=20.0, milliseconds=1, status=200)
@@ -120,7 +120,7 @@ def test_what_has_ended_is_not_due_until_it_is_redelivered(store: DeliveryStore)
     assert due(store, now=30.0) == ["msg_1"]
 
 
-def test_every_server_has_its_turn_before_any_has_a_second(store: DeliveryStore) -> None:
+def test_every_server_gets_a_turn_before_any_gets_a_second(store: DeliveryStore) -> None:
     for number in range(1, 6):
         store.add(make_delivery(number, server="crowded.example", due_at=float(number)))
     store.add(make_delivery(6, server="late.example", due_at=50.0))
@@ -128,14 +128,14 @@ def test_every_server_has_its_turn_before_any_has_a_second(store: DeliveryStore)
     assert due(store, max_per_server=3, limit=2) == ["msg_1", "msg_6"]
 
 
-def test_a_server_can_be_left_out(store: DeliveryStore) -> None:
+def test_a_server_can_be_excluded(store: DeliveryStore) -> None:
     store.add(make_delivery(1, server="hanging.example"))
     store.add(make_delivery(2, server="good.example"))
     assert due(store, excluded_servers={"hanging.example"}) == ["msg_2"]
     assert set(due(store)) == {"msg_1", "msg_2"}
 
 
-def test_a_server_whose_deliveries_are_all_for_later_hides_nobody(store: DeliveryStore) -> None:
+def test_a_server_with_later_deliveries_hides_no_other_server(store: DeliveryStore) -> None:
     for number in range(1, 4):
         store.add(make_delivery(number, server=f"later-{number}.example", due_at=1.0))
         store.change(f"msg_{number}", lambda one: one.claim(now=2.0, lease_seconds=1000))
@@ -144,7 +144,7 @@ def test_a_server_whose_deliveries_are_all_for_later_hides_nobody(store: Deliver
     assert due(store, limit=1, now=1002.0) != []
 
 
-def test_of_many_that_claim_one_delivery_only_one_has_it(store: DeliveryStore) -> None:
+def test_only_one_of_many_claims_a_delivery(store: DeliveryStore) -> None:
     store.add(make_delivery(1))
     got: list[Delivery] = []
 
@@ -161,7 +161,7 @@ def test_of_many_that_claim_one_delivery_only_one_has_it(store: DeliveryStore) -
     assert store.get("msg_1").claims == 1
 
 
-def test_the_log_is_by_job_by_endpoint_and_by_owner_newest_first(store: DeliveryStore) -> None:
+def test_deliveries_are_listed_by_job_endpoint_and_owner_newest_first(store: DeliveryStore) -> None:
     store.add(make_delivery(1, job_id="a", endpoint_id=None, owner=None))
     store.add(make_delivery(2, job_id="a", endpoint_id="ep_1", owner="key-1"))
     store.add(make_delivery(3, job_id="b", endpoint_id="ep_1", owner="key-1", state=DeliveryState.FAILED))
@@ -176,7 +176,7 @@ def test_the_log_is_by_job_by_endpoint_and_by_owner_newest_first(store: Delivery
     assert listed(DeliveryQuery(owner="key-2")) == []
 
 
-def test_what_was_told_of_a_job_can_be_forgotten(store: DeliveryStore) -> None:
+def test_the_deliveries_of_a_job_can_be_deleted(store: DeliveryStore) -> None:
     store.add(make_delivery(1, job_id="a", owner="key-1"))
     store.add(make_delivery(2, job_id="a", owner="key-1", state=DeliveryState.DELIVERED, due_at=None))
     store.add(make_delivery(3, job_id="b", owner="key-1"))

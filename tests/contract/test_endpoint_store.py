@@ -20,7 +20,7 @@ def store(request: pytest.FixtureRequest, prefix: str) -> EndpointStore:
     return RedisEndpointStore(request.getfixturevalue("client"), prefix=prefix)
 
 
-def test_endpoints_are_listed_by_owner_the_oldest_first(store: EndpointStore) -> None:
+def test_endpoints_are_listed_by_owner_oldest_first(store: EndpointStore) -> None:
     for number, owner in ((2, "key-1"), (1, "key-1"), (3, "key-2")):
         store.add(make_endpoint(number, owner=owner))
     assert [one.id for one in store.list_for_owner("key-1")] == ["ep_1", "ep_2"]
@@ -40,7 +40,7 @@ def test_a_removed_endpoint_is_gone(store: EndpointStore) -> None:
         store.change("ep_1", lambda one: one)
 
 
-def test_changes_of_many_at_once_all_count(store: EndpointStore) -> None:
+def test_concurrent_changes_are_all_applied(store: EndpointStore) -> None:
     store.add(make_endpoint(description=""))
 
     def lengthen(one: Endpoint) -> Endpoint:
@@ -54,7 +54,7 @@ def test_changes_of_many_at_once_all_count(store: EndpointStore) -> None:
     assert store.get("ep_1").description == "xxxxxx"
 
 
-def test_a_key_has_its_own_secret_from_the_first_look_on(store: EndpointStore) -> None:
+def test_a_key_has_its_own_secret_from_the_first_read(store: EndpointStore) -> None:
     first = store.secrets("key-1")
     assert first.current.startswith("whsec_")
     assert store.secrets("key-1") == first

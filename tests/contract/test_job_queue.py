@@ -1,7 +1,7 @@
 from shared.ports.jobs import JobQueue
 
 
-def test_submitted_jobs_are_announced_in_their_queue(queue: JobQueue) -> None:
+def test_jobs_are_enqueued_in_their_queue(queue: JobQueue) -> None:
     queue.enqueue("a", queue="interactive")
     queue.enqueue("b", queue="interactive")
     queue.enqueue("c", queue="batch")
@@ -10,7 +10,7 @@ def test_submitted_jobs_are_announced_in_their_queue(queue: JobQueue) -> None:
     assert queue.enqueued_ids("nothing") == frozenset()
 
 
-def test_ringing_twice_is_no_error(queue: JobQueue) -> None:
+def test_enqueueing_twice_is_not_an_error(queue: JobQueue) -> None:
     queue.enqueue("a", queue="interactive")
     queue.enqueue("a", queue="interactive")
     assert queue.enqueued_ids("interactive") == {"a"}

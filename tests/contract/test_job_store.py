@@ -17,13 +17,13 @@ def start(job: Job) -> Job:
     return job.start(worker="w", now=10.0, lease_seconds=15)
 
 
-def test_a_job_comes_back_as_it_was_recorded(jobs: JobStore) -> None:
+def test_a_job_is_read_as_it_was_written(jobs: JobStore) -> None:
     job = make_job(owner="key-1", start_seconds=2.5, request_id="r")
     jobs.add(job)
     assert jobs.get(job.id) == replace(job, version=1)
 
 
-def test_a_report_comes_back_to_the_last_digit(jobs: JobStore) -> None:
+def test_a_report_keeps_every_digit(jobs: JobStore) -> None:
     report = make_report(a4_hz=432.0400000000001)
     jobs.add(make_job())
     jobs.change("job-1", start)
@@ -39,7 +39,7 @@ def test_an_unknown_job_is_not_found(jobs: JobStore) -> None:
     jobs.remove("nobody")
 
 
-def test_an_id_is_taken_once(jobs: JobStore) -> None:
+def test_an_id_cannot_be_used_twice(jobs: JobStore) -> None:
     jobs.add(make_job())
     with pytest.raises(Conflict):
         jobs.add(make_job())
@@ -54,7 +54,7 @@ def test_a_refused_step_changes_nothing(jobs: JobStore) -> None:
     assert jobs.get("job-1") == before
 
 
-def test_of_many_workers_one_gets_the_job(jobs: JobStore) -> None:
+def test_one_of_many_workers_gets_the_job(jobs: JobStore) -> None:
     jobs.add(make_job())
     started: list[int] = []
 
@@ -104,7 +104,7 @@ def test_position_and_backlog_follow_the_time_of_queueing(jobs: JobStore) -> Non
     assert jobs.backlog("nothing").oldest_queued_at is None
 
 
-def test_chores_name_what_is_overdue_and_nothing_else(jobs: JobStore) -> None:
+def test_due_work_lists_exactly_what_is_overdue(jobs: JobStore) -> None:
     jobs.add(make_job("due", due_at=50.0))
     jobs.add(make_job("later", due_at=51.0))
     jobs.add(make_job("leased"))
@@ -122,22 +122,23 @@ def test_chores_name_what_is_overdue_and_nothing_else(jobs: JobStore) -> None:
     assert (earlier.lease_expired, earlier.audio_to_delete, earlier.expired) == ((), (), ())
 
 
-def test_a_long_queue_hides_no_overdue_job_of_another(jobs: JobStore) -> None:
+def test_a_long_queue_hides_no_overdue_job_of_another_queue(jobs: JobStore) -> None:
     for number in range(5):
         jobs.add(make_job(f"batch-{number}", queue="batch", due_at=1.0))
     jobs.add(make_job("person", queue="interactive", due_at=9.0))
     assert jobs.due_work(now=50.0, limit=2).queued_due == ("batch-0", "batch-1", "person")
 
 
-def test_a_removed_job_leaves_no_chore_and_no_line(jobs: JobStore) -> None:
+def test_a_removed_job_leaves_no_due_work_and_no_index_entry(jobs: JobStore) -> None:
     jobs.add(make_job(owner="key-1"))
     jobs.remove("job-1")
+    jobs.confirm_audio_deleted("job-1")
     assert jobs.due_work(now=1e12, limit=10) == type(jobs.due_work(now=0, limit=1))()
     assert jobs.page(JobQuery()).jobs == ()
     assert jobs.page(JobQuery(owner="key-1")).jobs == ()
 
 
-def test_pages_go_from_new_to_old_without_gaps_or_repeats(jobs: JobStore) -> None:
+def test_pages_go_newest_first_without_gaps_or_repeats(jobs: JobStore) -> None:
     for number in range(25):
         jobs.add(make_job(f"job-{number:02}", created_at=100.0 + number // 3))
     seen: list[str] = []
@@ -152,7 +153,7 @@ def test_pages_go_from_new_to_old_without_gaps_or_repeats(jobs: JobStore) -> Non
     assert [int(job_id[4:]) // 3 for job_id in seen] == sorted((n // 3 for n in range(25)), reverse=True)
 
 
-def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None:
+def test_pages_are_filtered_by_owner_state_time_and_name(jobs: JobStore) -> None:
     jobs.add(make_job("a", owner="key-1", created_at=10.0))
     jobs.add(make_job("b", owner="key-2", created_at=20.0, input=AudioInput(filename="Étude.wav")))
     jobs.add(make_job("c", owner="key-1", created_at=30.0))
@@ -172,12 +173,12 @@ def test_pages_are_narrowed_by_owner_state_time_and_name(jobs: JobStore) -> None
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x", "-inf:x", "1e999:x", "1.0:", ":x"])
-def test_an_invented_cursor_is_refused(jobs: JobStore, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(jobs: JobStore, cursor: str) -> None:
     with pytest.raises(BadRequest):
         jobs.page(JobQuery(cursor=cursor))
 
 
-def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None:
+def test_a_job_can_be_removed_while_it_changes(jobs: JobStore) -> None:
     jobs.add(make_job(attempts_allowed=0))
     stop = threading.Event()
 
@@ -199,7 +200,7 @@ def test_a_job_is_removed_though_it_changes_all_the_time(jobs: JobStore) -> None
         jobs.get("job-1")
 
 
-def test_a_job_that_is_put_off_waits_from_then_on(jobs: JobStore) -> None:
+def test_a_postponed_job_waits_from_its_due_time(jobs: JobStore) -> None:
     jobs.add(make_job("put-off", queued_at=1.0, due_at=500.0))
     jobs.add(make_job("now", queued_at=100.0, due_at=100.0))
     assert jobs.backlog("interactive").oldest_queued_at == 100.0
@@ -208,7 +209,7 @@ def test_a_job_that_is_put_off_waits_from_then_on(jobs: JobStore) -> None:
     assert jobs.backlog("interactive").oldest_queued_at == 500.0
 
 
-def test_a_job_may_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
+def test_a_job_can_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
     jobs.add(make_job(state=JobState.AWAITING_UPLOAD, has_audio=False))
     jobs.change(
         "job-1",
@@ -218,7 +219,35 @@ def test_a_job_may_change_its_queue_before_it_is_queued(jobs: JobStore) -> None:
     assert (jobs.backlog("fresh").waiting, jobs.backlog("interactive").waiting) == (1, 0)
 
 
-def test_the_source_of_a_job_comes_back(jobs: JobStore) -> None:
+def test_the_source_of_a_job_is_read_as_it_was_written(jobs: JobStore) -> None:
     source = Source.from_url("https://files.example:8443/song?signature=secret")
     jobs.add(make_job(source=source, has_audio=False))
     assert jobs.get("job-1").source == source
+
+
+def test_a_job_is_removed_only_if_it_passes_the_condition_as_it_is_now(jobs: JobStore) -> None:
+    jobs.add(make_job())
+    looked_at: list[JobState] = []
+
+    def condition(job: Job) -> bool:
+        if not looked_at:
+            jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
+        looked_at.append(jobs.get("job-1").state)
+        return job.state is JobState.QUEUED
+
+    assert jobs.remove_if("job-1", lambda job: False) is None
+    removed = jobs.remove_if("job-1", condition)
+    assert (removed is None) == (jobs.get_many(["job-1"]) != {})
+    jobs.remove("job-1")
+    assert jobs.remove_if("job-1", lambda _: True) is None
+
+
+def test_the_audio_of_a_removed_job_is_due_until_it_is_deleted(jobs: JobStore) -> None:
+    jobs.add(make_job("with"))
+    jobs.add(make_job("without", has_audio=False))
+    assert set(jobs.get_many(["with", "without", "unknown"])) == {"with", "without"}
+    jobs.remove("with")
+    jobs.remove("without")
+    assert jobs.due_work(now=1e9, limit=9).removed == ("with",)
+    jobs.confirm_audio_deleted("with")
+    assert jobs.due_work(now=1e9, limit=9).removed == ()

@@ -11,9 +11,7 @@ def start(job: Job) -> Job:
     return job.start(worker="w", now=1.0, lease_seconds=10)
 
 
-def test_what_comes_after_a_cursor_is_told_once_and_in_order(
-    jobs: JobStore, transitions: JobUpdateLog
-) -> None:
+def test_updates_after_a_cursor_come_once_and_in_order(jobs: JobStore, transitions: JobUpdateLog) -> None:
     jobs.add(make_job("before"))
     cursor = transitions.latest_cursor()
     jobs.add(make_job("job-1"))
@@ -32,11 +30,11 @@ def test_what_comes_after_a_cursor_is_told_once_and_in_order(
     assert transitions.latest_cursor() == told[-1].cursor
 
 
-def test_silence_is_no_error(transitions: JobUpdateLog) -> None:
+def test_no_update_is_not_an_error(transitions: JobUpdateLog) -> None:
     assert transitions.read_after(transitions.latest_cursor(), wait_seconds=0.01) == ()
 
 
-def test_a_waiting_reader_hears_what_happens_meanwhile(jobs: JobStore, transitions: JobUpdateLog) -> None:
+def test_a_waiting_reader_gets_a_new_update(jobs: JobStore, transitions: JobUpdateLog) -> None:
     cursor = transitions.latest_cursor()
     writer = threading.Timer(0.1, jobs.add, [make_job()])
     writer.start()

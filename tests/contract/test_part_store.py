@@ -6,7 +6,7 @@ from shared.ports.audio import AudioStore, PartStore
 PART = bytes(5 * 1024 * 1024)
 
 
-def test_parts_are_counted_up_to_the_first_that_is_missing(audio: AudioStore, parts: PartStore) -> None:
+def test_parts_are_counted_up_to_the_first_missing_one(audio: AudioStore, parts: PartStore) -> None:
     multipart = parts.start("a", media_type="audio/wav")
     assert parts.part_sizes("a", multipart=multipart) == ()
     parts.write("a", PART, multipart=multipart, number=1)
@@ -20,7 +20,7 @@ def test_parts_are_counted_up_to_the_first_that_is_missing(audio: AudioStore, pa
         assert file.seek(0, 2) == 3 * len(PART)
 
 
-def test_parts_are_joined_once_they_are_all_there(audio: AudioStore, parts: PartStore) -> None:
+def test_an_upload_is_completed_when_all_parts_are_stored(audio: AudioStore, parts: PartStore) -> None:
     multipart = parts.start("a", media_type="audio/wav")
     parts.write("a", b"tail", multipart=multipart, number=2)
     size = len(PART) + 4

@@ -16,7 +16,7 @@ HEADERS = {"Content-Type": "audio/flac"}
     [(SONG + b"x", HEADERS), (SONG[:-1], HEADERS), (SONG, {"Content-Type": "text/html"}), (SONG, {})],
     ids=["longer", "shorter", "other type", "no type"],
 )
-def test_anything_else_than_what_was_offered_is_refused(
+def test_anything_but_the_signed_request_is_refused(
     real_direct: S3PresignedUploadStore, content: bytes, headers: dict[str, str]
 ) -> None:
     (request,) = offered(real_direct, SONG)
@@ -30,7 +30,7 @@ def test_a_part_of_another_size_or_number_is_refused(real_direct: S3PresignedUpl
     assert httpx2.put(other, content=LONG[: first.size_bytes]).status_code == 403
 
 
-def test_a_form_takes_exactly_the_file(real_direct: S3PresignedUploadStore) -> None:
+def test_a_form_accepts_exactly_the_file(real_direct: S3PresignedUploadStore) -> None:
     form = real_direct.presign("a", size_bytes=len(SONG), media_type="audio/flac", expires_seconds=60).form
     assert form is not None
 
@@ -42,7 +42,7 @@ def test_a_form_takes_exactly_the_file(real_direct: S3PresignedUploadStore) -> N
     assert send(SONG) == 204
 
 
-def test_a_browser_of_any_origin_may_put(real_direct: S3PresignedUploadStore) -> None:
+def test_a_browser_of_any_origin_can_upload(real_direct: S3PresignedUploadStore) -> None:
     (request,) = offered(real_direct, SONG)
     asks = {
         "Origin": "https://page.example",

@@ -23,13 +23,15 @@ def pieces(requests: tuple[PresignedRequest, ...], song: bytes) -> list[tuple[Pr
     return found
 
 
-def test_a_small_file_goes_in_one_request(audio: AudioStore, direct: PresignedUploadStore, put: Put) -> None:
+def test_a_small_file_is_sent_in_one_request(
+    audio: AudioStore, direct: PresignedUploadStore, put: Put
+) -> None:
     (request,) = offered(direct, SONG)
     assert put(request, SONG) == 200
     assert audio.open("a").read() == SONG
 
 
-def test_a_large_file_goes_in_parts_that_are_joined_once(
+def test_a_large_file_is_sent_in_parts_and_completed_once(
     audio: AudioStore, direct: PresignedUploadStore, parts: PartStore, put: Put
 ) -> None:
     offer = direct.presign("a", size_bytes=len(LONG), media_type="audio/flac", expires_seconds=60)
@@ -47,7 +49,7 @@ def test_a_large_file_goes_in_parts_that_are_joined_once(
         assert file.seek(0, 2) == len(LONG)
 
 
-def test_nothing_is_there_before_it_is_sent(audio: AudioStore, direct: PresignedUploadStore) -> None:
+def test_an_object_is_missing_before_it_is_sent(audio: AudioStore, direct: PresignedUploadStore) -> None:
     offered(direct, SONG)
     offered(direct, LONG, "b")
     for key in ("a", "b"):

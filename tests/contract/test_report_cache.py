@@ -31,7 +31,7 @@ def recalled(
     return None if key is None else recall.find(key, now=now)
 
 
-def test_the_same_bytes_are_recalled(jobs: JobStore, recall: ReportIndex) -> None:
+def test_the_report_of_the_same_bytes_is_reused(jobs: JobStore, recall: ReportIndex) -> None:
     assert recalled(recall, make_job("new")) is None
     report = analysed(jobs, "job-1")
     assert recalled(recall, make_job("new")) == report
@@ -46,31 +46,31 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_what_is_not_the_same_is_not_recalled(jobs: JobStore, recall: ReportIndex, case: str) -> None:
+def test_different_bytes_and_options_are_not_reused(jobs: JobStore, recall: ReportIndex, case: str) -> None:
     analysed(jobs, "job-1")
     assert recalled(recall, OTHERS[case]) is None
 
 
-def test_nothing_passes_from_a_key_to_others(jobs: JobStore, recall: ReportIndex) -> None:
+def test_reports_are_not_shared_between_keys(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1", owner="key-1")
     assert recalled(recall, make_job("new", owner="key-1")) == report
     assert recalled(recall, make_job("new", owner="key-2")) is None
     assert recalled(recall, make_job("new")) is None
 
 
-def test_another_length_of_window_is_another_question(jobs: JobStore, recall: ReportIndex) -> None:
+def test_a_report_of_another_window_length_is_not_reused(jobs: JobStore, recall: ReportIndex) -> None:
     analysed(jobs, "job-1")
     assert recalled(recall, make_job("new"), window_seconds=30.0) is None
 
 
-def test_a_report_of_another_version_is_no_answer(jobs: JobStore, recall: ReportIndex) -> None:
+def test_a_report_of_another_version_is_not_reused(jobs: JobStore, recall: ReportIndex) -> None:
     jobs.add(make_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=15))
     jobs.change("job-1", lambda job: job.succeed(1, make_report(analysis_version="before"), now=10.0))
     assert recalled(recall, make_job("new")) is None
 
 
-def test_the_newest_analysis_answers_and_a_removed_one_no_more(jobs: JobStore, recall: ReportIndex) -> None:
+def test_the_newest_report_is_reused_and_a_removed_one_is_not(jobs: JobStore, recall: ReportIndex) -> None:
     first = analysed(jobs, "job-1", at=10.0, a4_hz=432.0)
     second = analysed(jobs, "job-2", at=11.0, a4_hz=440.0)
     assert recalled(recall, make_job("new")) == second
@@ -80,15 +80,13 @@ def test_the_newest_analysis_answers_and_a_removed_one_no_more(jobs: JobStore, r
     assert recalled(recall, make_job("new")) is None
 
 
-def test_what_has_expired_is_forgotten_though_nobody_has_removed_it(
-    jobs: JobStore, recall: ReportIndex
-) -> None:
+def test_an_expired_report_is_not_reused_before_it_is_removed(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1", at=10.0, keep_seconds=100.0)
     assert recalled(recall, make_job("new"), now=109.0) == report
     assert recalled(recall, make_job("new"), now=110.0) is None
 
 
-def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: ReportIndex) -> None:
+def test_a_copy_of_a_report_is_not_reused(jobs: JobStore, recall: ReportIndex) -> None:
     report = analysed(jobs, "job-1")
     jobs.add(make_job("job-2").succeed_from_cache(report, now=15.0))
     assert jobs.get("job-2").report == report
@@ -96,7 +94,7 @@ def test_an_answer_does_not_live_on_in_what_it_answered(jobs: JobStore, recall: 
     assert recalled(recall, make_job("new")) is None
 
 
-def test_a_failure_is_never_recalled(jobs: JobStore, recall: ReportIndex) -> None:
+def test_a_failed_job_is_never_reused(jobs: JobStore, recall: ReportIndex) -> None:
     jobs.add(make_job())
     jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=15))
     problem = Problem(code="undecodable", message="x", retryable=False)
@@ -104,7 +102,7 @@ def test_a_failure_is_never_recalled(jobs: JobStore, recall: ReportIndex) -> Non
     assert recalled(recall, make_job("new")) is None
 
 
-def test_a_job_answered_at_once_owes_nothing(jobs: JobStore) -> None:
+def test_a_job_with_a_cached_report_has_no_due_work(jobs: JobStore) -> None:
     jobs.add(make_job().succeed_from_cache(make_report(), now=15.0))
     chores = jobs.due_work(now=20.0, limit=10)
     assert (chores.queued_due, chores.lease_expired, chores.audio_to_delete) == ((), (), ())

@@ -7,7 +7,7 @@ AN_UPLOAD = UploadInfo(
 )
 
 
-def test_an_upload_that_beats_is_alive_until_it_leaves(uploads: UploadRegistry) -> None:
+def test_an_upload_with_heartbeats_is_listed_until_it_is_deregistered(uploads: UploadRegistry) -> None:
     other = replace(AN_UPLOAD, id="job-2", started_at=0.5)
     uploads.heartbeat([AN_UPLOAD, other])
     uploads.heartbeat([replace(AN_UPLOAD, received_bytes=9)])
@@ -17,6 +17,6 @@ def test_an_upload_that_beats_is_alive_until_it_leaves(uploads: UploadRegistry) 
     assert uploads.list_alive() == (other,)
 
 
-def test_nothing_is_alive_at_first(uploads: UploadRegistry) -> None:
+def test_an_empty_registry_lists_nothing(uploads: UploadRegistry) -> None:
     assert uploads.list_alive() == ()
     uploads.heartbeat([])

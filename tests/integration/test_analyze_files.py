@@ -14,7 +14,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_each_file_gets_one_line_and_a_bad_one_sets_the_status(tmp_path: Path) -> None:
+def test_each_file_has_one_line_and_a_bad_one_sets_the_exit_status(tmp_path: Path) -> None:
     good, bad = tmp_path / "a.mp3", tmp_path / "b.mp3"
     good.write_bytes(audio_file("mp3-cbr", seconds=3.0))
     bad.write_text("no music")
@@ -29,13 +29,13 @@ def test_each_file_gets_one_line_and_a_bad_one_sets_the_status(tmp_path: Path) -
     assert run(str(good)).returncode == 0
 
 
-def test_without_a_file_it_says_what_it_wants() -> None:
+def test_without_a_file_it_shows_the_usage() -> None:
     ended = run()
     assert ended.returncode == 2
     assert "FILE" in ended.stderr
 
 
-def test_a_picture_is_drawn_where_it_is_wanted(tmp_path: Path) -> None:
+def test_a_plot_is_written_on_request(tmp_path: Path) -> None:
     song, picture = tmp_path / "a.flac", tmp_path / "a.png"
     song.write_bytes(audio_file("flac", seconds=3.0))
     assert run("--plot", str(picture), str(song)).returncode == 0

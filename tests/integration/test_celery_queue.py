@@ -7,7 +7,7 @@ from shared.redis.client import connect_redis
 from tests.support.servers import ValkeyServer
 
 
-def test_a_doorbell_carries_the_id_of_the_request_that_rang(valkey: ValkeyServer) -> None:
+def test_a_message_has_the_id_of_its_request(valkey: ValkeyServer) -> None:
     prefix = f"t{uuid.uuid4().hex[:8]}:"
     app, client = connect_celery(valkey.url, prefix=prefix), connect_redis(valkey.url)
     queue = CeleryJobQueue(app, client, prefix=prefix)

@@ -54,7 +54,7 @@ def make_span(**changes: object) -> Span:
     assert parent is not None
     fields: dict[str, object] = {
         "name": "attempt",
-        "place": parent.child(),
+        "context": parent.child(),
         "parent": parent,
         "began": 10.0,
         "ended": 12.5,
@@ -64,13 +64,13 @@ def make_span(**changes: object) -> Span:
     return Span(**fields | changes)  # type: ignore[arg-type]
 
 
-def test_a_place_comes_back_from_its_header() -> None:
-    place = parse_traceparent(HEADER)
-    assert place is not None
-    assert str(place) == HEADER
-    child = place.child()
-    assert (child.trace_id, child.sampled) == (place.trace_id, True)
-    assert child.span_id != place.span_id
+def test_a_trace_context_is_parsed_from_its_header() -> None:
+    context = parse_traceparent(HEADER)
+    assert context is not None
+    assert str(context) == HEADER
+    child = context.child()
+    assert (child.trace_id, child.sampled) == (context.trace_id, True)
+    assert child.span_id != context.span_id
     assert parse_traceparent(str(new_trace_context())) is not None
 
 
@@ -85,11 +85,11 @@ def test_a_place_comes_back_from_its_header() -> None:
         HEADER.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32),
     ],
 )
-def test_what_is_no_header_names_no_place(header: str | None) -> None:
+def test_an_invalid_header_has_no_trace_context(header: str | None) -> None:
     assert parse_traceparent(header) is None
 
 
-def test_spans_arrive_at_the_collector_as_they_were() -> None:
+def test_spans_arrive_unchanged_at_the_collector() -> None:
     with running_collector() as (url, bodies):
         traces = open_traces(url, process="worker")
         traces.record(make_span(failed=True))
@@ -110,7 +110,7 @@ def test_spans_arrive_at_the_collector_as_they_were() -> None:
     assert {pair.key for pair in span.attributes} == {"kammerton.job_id", "n"}
 
 
-def test_no_thread_is_started_so_the_process_may_fork() -> None:
+def test_no_thread_is_started_so_the_process_can_fork() -> None:
     with running_collector() as (url, bodies):
         before = threading.active_count()
         traces = open_traces(url, process="worker")
@@ -120,14 +120,14 @@ def test_no_thread_is_started_so_the_process_may_fork() -> None:
     assert bodies
 
 
-def test_a_collector_that_is_away_is_asked_once_a_minute() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        traces = open_traces(f"http://127.0.0.1:{nobody.getsockname()[1]}/v1/traces", process="worker")
+def test_an_unavailable_collector_is_called_once_a_minute() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        traces = open_traces(f"http://127.0.0.1:{closed.getsockname()[1]}/v1/traces", process="worker")
         assert isinstance(traces, BufferedTraces)
         traces.record(make_span())
         traces.flush()
-        assert traces._rest_until > time.monotonic() + 50
+        assert traces._paused_until > time.monotonic() + 50
         exports = traces._exporter
         traces._exporter = None  # type: ignore[assignment]  # asking it now would raise
         traces.record(make_span())
@@ -135,18 +135,18 @@ def test_a_collector_that_is_away_is_asked_once_a_minute() -> None:
         exports.shutdown()
 
 
-def test_what_nobody_fetches_does_not_grow_and_what_is_not_sampled_is_not_kept() -> None:
+def test_the_buffer_has_a_limit_and_takes_only_sampled_spans() -> None:
     traces = BufferedTraces(None, process="x")  # type: ignore[arg-type]  # nothing is sent here
     for _ in range(1200):
         traces.record(make_span())
-    assert len(traces._held) == 1000
+    assert len(traces._buffer) == 1000
     unsampled = TraceContext(trace_id="1" * 32, span_id="2" * 16, sampled=False)
-    traces.record(make_span(place=unsampled))
-    assert len(traces._held) == 1000
-    assert traces._held[-1].place != unsampled
+    traces.record(make_span(context=unsampled))
+    assert len(traces._buffer) == 1000
+    assert traces._buffer[-1].context != unsampled
 
 
-def test_without_an_address_there_are_no_traces() -> None:
+def test_without_a_url_there_are_no_traces() -> None:
     for url in (None, ""):
         traces = open_traces(url, process="api")
         assert isinstance(traces, NoTraces)

@@ -79,7 +79,7 @@ def reaching(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield running
 
 
-def test_uploads_and_addresses_of_one_batch_are_analysed_and_its_end_is_told(reaching: System) -> None:
+def test_uploads_and_source_urls_of_a_batch_are_analyzed_and_its_webhook_is_sent(reaching: System) -> None:
     with running_receiver() as receiver, running_receiver(serve_ranges(SONG)) as server:
         items = [
             {"upload_id": upload(reaching, name="first.flac")},
@@ -111,7 +111,7 @@ def states(system: System, location: str) -> list[str]:
     return [delivery["state"] for delivery in system.client.get(location).json()["deliveries"]]
 
 
-def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: System) -> None:
+def test_a_song_that_is_sent_again_is_answered_at_once_and_sends_a_webhook(reaching: System) -> None:
     song = audio_file("flac", seconds=2.0)
     headers = {"Content-Type": "audio/flac"}
     first = reaching.finished(reaching.submit(song, **headers))
@@ -127,8 +127,8 @@ def test_a_song_that_comes_again_is_answered_at_once_and_calls_back(reaching: Sy
     until(lambda: reaching.stored() == [])
 
 
-def test_whoever_is_killed_a_batch_ends_and_its_end_is_told_under_one_id(reaching: System) -> None:
-    victims = ("worker run", "valkey-server", "worker webhooks", "weed", "api serve")
+def test_a_batch_completes_through_kills_and_its_webhook_has_one_id(reaching: System) -> None:
+    victims = ("worker run", "valkey-server", "worker background", "weed", "api serve")
     with running_receiver() as receiver:
         items = [{"upload_id": upload(reaching)} for _ in range(12)]
         wish = {"items": items, "callback_url": receiver.url}

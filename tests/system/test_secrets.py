@@ -19,7 +19,7 @@ PASSWORD, PROXY, OPERATOR = "r3dis-p4ss/word", "pr0xy p4ssword", "0perators-0wn-
 SONG = "our wedding in May.flac"
 
 
-def test_no_log_tells_a_secret_or_a_file_name(tmp_path: Path) -> None:
+def test_no_log_contains_a_secret_or_a_file_name(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     def refuse(connected: socket.socket) -> None:

@@ -75,7 +75,7 @@ def test_the_check_that_the_original_service_was_verified_with(system: System) -
     assert report["audio"]["analysed_seconds"] == pytest.approx(60.0)
 
 
-def test_of_a_long_recording_only_the_window_is_read(system: System) -> None:
+def test_only_the_window_of_a_long_recording_is_read(system: System) -> None:
     seconds = 300_000_000 // (44_100 * 4)
     answer = system.client.post(
         "/v1/jobs",
@@ -90,7 +90,7 @@ def test_of_a_long_recording_only_the_window_is_read(system: System) -> None:
     assert job["report"]["audio"]["bytes_read"] <= 60 * 44_100 * 4 + 2 * MIB
 
 
-def test_a_start_chooses_the_window(system: System) -> None:
+def test_start_seconds_selects_the_window(system: System) -> None:
     rate = 22_050
     time = np.arange(10 * rate) / rate
     tones = np.concatenate([np.sin(2 * np.pi * 440 * time), np.sin(2 * np.pi * 432 * time)])
@@ -113,7 +113,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_audio_fails_with_a_sentence_or_is_refused(system: System, case: str) -> None:
+def test_a_file_without_audio_fails_with_a_problem_or_is_refused(system: System, case: str) -> None:
     answer = system.client.post("/v1/jobs", files={"file": ("song.mp3", BAD[case], "audio/mpeg")})
     if answer.status_code == 415:
         assert len(answer.json()["detail"]) > 20
@@ -125,14 +125,14 @@ def test_what_is_no_audio_fails_with_a_sentence_or_is_refused(system: System, ca
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "mp3-cbr", "ogg-vorbis", "m4a", "aiff"])
-def test_a_truncated_file_gives_a_result_or_a_sentence(system: System, kind: str) -> None:
+def test_a_truncated_file_has_a_result_or_a_problem(system: System, kind: str) -> None:
     audio = audio_file(kind, seconds=4.0)
     job = system.finished(system.submit(audio[: len(audio) // 2], **{"Content-Type": "audio/mpeg"}))
     assert job["state"] in {"succeeded", "failed"}
     assert job["attempts"] == 1
 
 
-def test_a_lying_header_gives_what_is_there(system: System) -> None:
+def test_a_false_header_gives_the_audio_that_exists(system: System) -> None:
     audio = b"".join(make_wav(440.0, seconds=3))
     lying = wave_header(4_000_000_000) + audio[44:]
     report = system.finished(system.submit(lying, **{"Content-Type": "audio/wav"}))["report"]
@@ -140,7 +140,7 @@ def test_a_lying_header_gives_what_is_there(system: System) -> None:
     assert report["verdict"] == "440"
 
 
-def test_eight_channels_at_192_khz_are_no_danger(system: System) -> None:
+def test_eight_channels_at_192_khz_stay_within_the_limits(system: System) -> None:
     rate = 192_000
     frames = np.sin(2 * np.pi * 440 * np.arange(10 * rate) / rate).astype(np.float32)
     file = io.BytesIO()
@@ -163,7 +163,7 @@ def test_nothing_stays_in_storage(system: System) -> None:
     assert system.stored() == []
 
 
-def test_a_person_never_waits_behind_a_batch(system: System) -> None:
+def test_an_interactive_job_never_waits_behind_a_batch(system: System) -> None:
     audio = audio_file("flac", seconds=30.0)
 
     def submit(queue: str) -> str:

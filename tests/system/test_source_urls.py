@@ -53,7 +53,7 @@ def submit(system: System, url: str, **wishes: Any) -> str:
     return str(answer.headers["location"])
 
 
-def test_of_a_long_recording_on_a_server_with_ranges_a_minute_is_fetched(reaching: System) -> None:
+def test_a_minute_of_a_long_recording_is_fetched_from_a_server_with_ranges(reaching: System) -> None:
     seconds = 900
     chunks = make_wav(432.0, seconds=seconds)
     head, second = next(chunks), next(chunks)
@@ -110,7 +110,7 @@ def test_a_song_of_each_kind_is_fetched_with_and_without_ranges(
     assert (job["attempts"], job["input"]["bytes"]) == (1, len(song))
 
 
-def test_a_server_that_is_away_for_a_while_costs_no_attempt(reaching: System) -> None:
+def test_a_server_outage_uses_no_attempt(reaching: System) -> None:
     song = audio_file("flac", seconds=4.0)
     turn = itertools.count()
 
@@ -125,7 +125,7 @@ def test_a_server_that_is_away_for_a_while_costs_no_attempt(reaching: System) ->
     ] * 2
 
 
-def test_a_server_that_stays_away_fails_the_job_and_a_person_may_try_again(reaching: System) -> None:
+def test_a_long_server_outage_fails_the_job_and_it_can_be_retried(reaching: System) -> None:
     song = audio_file("flac", seconds=4.0)
     with running_receiver(lambda _: (500, {}, b"")) as server:
         location = submit(reaching, server.url)
@@ -138,7 +138,7 @@ def test_a_server_that_stays_away_fails_the_job_and_a_person_may_try_again(reach
         assert reaching.finished(location)["state"] == "succeeded"
 
 
-def test_a_page_around_the_song_is_told_from_the_song(reaching: System) -> None:
+def test_a_web_page_is_not_taken_for_a_song(reaching: System) -> None:
     page = b"<!doctype html><title>My song</title>" + b"<p>Log in</p>" * 500
     with running_receiver(whole(page, {"Content-Type": "audio/mpeg"})) as server:
         job = reaching.finished(submit(reaching, server.url))
@@ -164,7 +164,7 @@ def test_a_job_is_canceled_while_its_server_hangs(reaching: System, said: bytes)
         assert reaching.finished(location)["state"] == "canceled"
 
 
-def test_a_worker_killed_in_mid_fetch_costs_an_attempt_and_no_job(reaching: System) -> None:
+def test_a_worker_killed_during_a_fetch_loses_an_attempt_and_no_job(reaching: System) -> None:
     song = audio_file("flac", seconds=4.0)
     asked, killed = threading.Event(), threading.Event()
 
@@ -193,7 +193,7 @@ def fetching_pid(system: System, port: int) -> int:
 
 
 @pytest.mark.skipif(chromium_path() is None, reason="no Chromium: on Debian and Ubuntu, apt install chromium")
-def test_a_link_that_is_pasted_into_the_page_gets_its_tuning(reaching: System) -> None:
+def test_a_link_pasted_into_the_page_gets_its_tuning(reaching: System) -> None:
     expect.set_options(timeout=60_000)
     home = str(reaching.client.base_url)
     with running_receiver(serve_ranges(make_song(432.0, seconds=8))) as server, running_browser() as browser:

@@ -113,7 +113,7 @@ def test_an_example_for_a_page_uploads_a_song_in_a_browser(
     is_432(system, said, sent=song)
 
 
-def test_a_page_of_another_origin_may_not_upload(system: System, songs: Path, browser: Browser) -> None:
+def test_a_page_of_another_origin_cannot_upload(system: System, songs: Path, browser: Browser) -> None:
     complaints: list[str] = []
     with serve_page(browser, "http://others.localhost:1") as page:
         page.on("console", lambda said: complaints.append(said.text))

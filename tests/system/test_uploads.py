@@ -52,9 +52,9 @@ EXPECT = "Expect: 100-continue"
 
 @pytest.mark.parametrize(
     ("size", "content_type", "status"),
-    [(65 * MIB, "audio/flac", 413), (10**15, "audio/flac", 413), (1000, "image/png", 415)],
+    [(65 * MIB, "audio/flac", 413), (10**15, "audio/flac", 413)],
 )
-def test_who_expects_100_learns_of_a_refusal_before_sending_a_byte(
+def test_a_client_that_expects_100_gets_a_refusal_before_it_sends_a_byte(
     api: Api, size: int, content_type: str, status: int
 ) -> None:
     with api.socket() as connection:
@@ -63,7 +63,7 @@ def test_who_expects_100_learns_of_a_refusal_before_sending_a_byte(
         assert first.startswith(f"HTTP/1.1 {status}".encode())
 
 
-def test_who_expects_100_and_may_send_gets_it_and_then_the_job(api: Api) -> None:
+def test_a_client_that_expects_100_gets_it_and_then_the_job(api: Api) -> None:
     with api.socket() as connection:
         connection.sendall(head(len(SONG), EXPECT))
         assert connection.recv(64).startswith(b"HTTP/1.1 100 ")
@@ -129,7 +129,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
         thread.join()
 
 
-def test_stalled_clients_do_not_keep_honest_ones_from_uploading(api: Api) -> None:
+def test_stalled_clients_do_not_stop_honest_clients(api: Api) -> None:
     """Each stalled one has sent what a whole budget's share would take."""
     stop = threading.Event()
 
@@ -193,7 +193,7 @@ def test_a_file_of_several_parts_is_stored_as_it_was_sent(api: Api, way: str, so
         assert stored.read() == LONG
 
 
-def test_whenever_clients_and_the_api_are_killed_storage_ends_with_the_accepted_jobs_audio(api: Api) -> None:
+def test_storage_has_exactly_the_accepted_audio_after_kills_of_clients_and_the_api(api: Api) -> None:
     chance = random.Random(5)
     said_yes: list[str] = []
     orphaned: set[str] = set()

@@ -1,5 +1,6 @@
 """Resumable uploads with clients that others wrote, and with an API that is killed meanwhile."""
 
+import json
 import random
 import subprocess
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def arrived_whole(api: Api, url: str, song: bytes = SONG) -> None:
 
 
 @pytest.mark.parametrize("chunk", [3_333_333, 100 * MIB])
-def test_tuspy_uploads_as_it_is(api: Api, song: Path, chunk: int) -> None:
+def test_the_unmodified_tuspy_uploads(api: Api, song: Path, chunk: int) -> None:
     with song.open("rb") as file:
         uploader = TusClient(f"{api.url}/v1/tus").uploader(
             file_stream=file, chunk_size=chunk, metadata={"filename": "söng.flac", "filetype": "audio/flac"}
@@ -75,7 +76,7 @@ def test_tuspy_uploads_as_it_is(api: Api, song: Path, chunk: int) -> None:
     arrived_whole(api, str(uploader.url))
 
 
-def test_tuspy_goes_on_after_the_api_was_killed(api: Api, song: Path) -> None:
+def test_tuspy_resumes_after_the_api_was_killed(api: Api, song: Path) -> None:
     client = TusClient(f"{api.url}/v1/tus")
     with song.open("rb") as file:
         uploader = client.uploader(file_stream=file, chunk_size=4 * MIB)
@@ -108,7 +109,7 @@ def test_an_api_killed_in_the_middle_of_a_request_keeps_its_full_parts(api: Api)
     arrived_whole(api, url)
 
 
-def test_a_connection_cut_in_the_middle_costs_nothing_of_what_came(api: Api) -> None:
+def test_a_connection_cut_in_the_middle_loses_no_received_byte(api: Api) -> None:
     url = begun(api, len(SONG))
     path = url.removeprefix(api.url)
     head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(SONG)}\r\nUpload-Offset: 0\r\n"
@@ -124,12 +125,41 @@ def test_a_connection_cut_in_the_middle_costs_nothing_of_what_came(api: Api) -> 
 
 
 @pytest.mark.parametrize("chunk", [4 * MIB, 0], ids=["chunks", "one request"])
-def test_tus_js_client_uploads_as_it_is_and_goes_on_after_a_break(
+def test_the_unmodified_tus_js_client_uploads_and_resumes(
     api: Api, song: Path, chunk: int, node_modules: Path
 ) -> None:
     command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), str(chunk)]
     url = subprocess.check_output(command, text=True, timeout=120).strip()
     arrived_whole(api, url)
+
+
+@pytest.mark.parametrize("chunk", [4 * MIB, 0], ids=["chunks", "one request"])
+def test_tus_js_client_sends_the_first_bytes_with_the_creation(
+    api: Api, song: Path, chunk: int, node_modules: Path
+) -> None:
+    options = json.dumps({"uploadDataDuringCreation": True, "endpoint": f"{api.url}/v1/tus/"})
+    command = ["node", str(JS), str(node_modules), "unused", str(song), str(chunk), options]
+    url = subprocess.check_output(command, text=True, timeout=120).strip()
+    arrived_whole(api, url)
+
+
+def test_tus_js_client_is_told_that_parallel_uploads_are_not_supported(
+    api: Api, song: Path, node_modules: Path
+) -> None:
+    options = json.dumps({"parallelUploads": 2, "uploadSize": None, "retryDelays": None})
+    command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), "0", options]
+    result = subprocess.run(command, text=True, timeout=120, capture_output=True)
+    assert result.returncode == 1
+    assert "Upload-Concat is not supported" in result.stderr
+    assert not api.accepted()
+
+
+def test_tuspy_has_its_checksums_verified(api: Api, song: Path) -> None:
+    with song.open("rb") as file:
+        client = TusClient(f"{api.url}/v1/tus/")
+        uploader = client.uploader(file_stream=file, chunk_size=6 * MIB, upload_checksum=True)
+        uploader.upload()
+    arrived_whole(api, str(uploader.url))
 
 
 # A whole file that needs no parts; the last and shorter part; and the beginning of the parts.
@@ -141,7 +171,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refused", REFUSALS)
-def test_what_was_acknowledged_outlives_a_storage_that_is_away_for_a_moment(
+def test_acknowledged_bytes_survive_an_outage_of_storage(
     api: Api, storage: RefusingProxy, refused: str
 ) -> None:
     song, acknowledged, method, address = REFUSALS[refused]
@@ -158,7 +188,7 @@ def test_what_was_acknowledged_outlives_a_storage_that_is_away_for_a_moment(
 
 
 @pytest.mark.parametrize("refused", REFUSALS)
-def test_tuspy_goes_on_by_itself_after_such_a_moment(
+def test_tuspy_resumes_after_an_outage_of_storage(
     api: Api, storage: RefusingProxy, refused: str, tmp_path: Path
 ) -> None:
     song, acknowledged, method, address = REFUSALS[refused]
@@ -180,9 +210,7 @@ def test_tuspy_goes_on_by_itself_after_such_a_moment(
 
 
 @pytest.mark.parametrize("song", [SHORT, SONG], ids=["short", "long"])
-def test_a_connection_cut_between_the_last_byte_and_the_end_of_the_request_costs_next_to_nothing(
-    api: Api, song: bytes
-) -> None:
+def test_a_connection_cut_after_the_last_byte_loses_at_most_one_byte(api: Api, song: bytes) -> None:
     url = begun(api, len(song))
     upload_id = url.rpartition("/")[2]
     head = (

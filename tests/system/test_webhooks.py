@@ -116,7 +116,7 @@ def server(tmp_path: Path) -> Iterator[ValkeyServer]:
         yield running
 
 
-def test_nothing_is_lost_though_senders_and_the_server_are_killed(server: ValkeyServer) -> None:
+def test_no_webhook_is_lost_through_kills_of_notifiers_and_redis(server: ValkeyServer) -> None:
     office, secrets, promised = Office(server.url), {}, set()
     settings = {"KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS": ",".join(["0.2"] * 50)}
     calls = itertools.count()
@@ -150,7 +150,7 @@ def test_nothing_is_lost_though_senders_and_the_server_are_killed(server: Valkey
     assert all(len(bodies) == 1 for bodies in said.values())
 
 
-def test_an_attempt_that_a_kill_cut_off_is_made_again_under_the_same_id(server: ValkeyServer) -> None:
+def test_an_attempt_interrupted_by_a_kill_is_repeated_with_the_same_id(server: ValkeyServer) -> None:
     office, hold = Office(server.url), threading.Event()
 
     def slow_at_first(_: ReceivedRequest) -> Reply:
@@ -175,7 +175,7 @@ def test_an_attempt_that_a_kill_cut_off_is_made_again_under_the_same_id(server: 
         assert office.deliveries.get(promised).tries == 2
 
 
-def test_bad_receivers_keep_no_good_one_waiting(server: ValkeyServer) -> None:
+def test_bad_receivers_do_not_delay_good_ones(server: ValkeyServer) -> None:
     office = Office(server.url)
     with (
         ExitStack() as stack,
@@ -199,7 +199,7 @@ def test_bad_receivers_keep_no_good_one_waiting(server: ValkeyServer) -> None:
         assert [len(receiver.requests) for receiver in good] == [1] * 50
 
 
-def test_every_endpoint_of_a_key_hears_of_its_jobs_and_the_one_that_is_gone_no_more(
+def test_every_endpoint_of_a_key_gets_its_webhooks_and_a_removed_one_does_not(
     server: ValkeyServer,
 ) -> None:
     office = Office(server.url)
@@ -221,7 +221,7 @@ def test_every_endpoint_of_a_key_hears_of_its_jobs_and_the_one_that_is_gone_no_m
     assert len(gone.requests) == 1
 
 
-def test_a_song_that_is_analysed_calls_back(tmp_path: Path) -> None:
+def test_an_analyzed_song_sends_its_webhook(tmp_path: Path) -> None:
     with running_receiver() as receiver, running_system(tmp_path / "data", **OPEN) as system:
         answer = system.client.post(
             "/v1/jobs",

@@ -114,7 +114,7 @@ GET = b"GET /length HTTP/1.1\r\nHost: x\r\n"
 @pytest.mark.parametrize(
     "begin", [b"", GET, b"GET /", GET + b"\r\n" + GET], ids=["header", "more", "line", "2nd"]
 )
-def test_headers_that_come_a_byte_at_a_time_are_waited_for_once(hasty: uvicorn.Server, begin: bytes) -> None:
+def test_slow_headers_have_one_timeout(hasty: uvicorn.Server, begin: bytes) -> None:
     with to(hasty) as connected:
         connected.sendall(begin or b"GET /length HTTP/1.1\r\nHost: ")
         answer = drip(connected, b"A")
@@ -125,22 +125,20 @@ def test_headers_that_come_a_byte_at_a_time_are_waited_for_once(hasty: uvicorn.S
 
 @pytest.mark.parametrize("begin", [b"", GET + b"\r\n"], ids=["at first", "after an answer"])
 @pytest.mark.parametrize("byte", [b"", b"\r\n"], ids=["silence", "line ends"])
-def test_a_connection_on_which_nothing_is_asked_is_closed(
-    hasty: uvicorn.Server, begin: bytes, byte: bytes
-) -> None:
+def test_an_idle_connection_is_closed(hasty: uvicorn.Server, begin: bytes, byte: bytes) -> None:
     with to(hasty) as connected:
         connected.sendall(begin)
         answer = drip(connected, byte) if byte else everything(connected)
     assert answer.count(b"HTTP/1.1 ") == bool(begin)
 
 
-def test_the_rest_of_a_body_that_was_refused_is_not_waited_for(hasty: uvicorn.Server) -> None:
+def test_the_rest_of_a_refused_body_is_not_awaited(hasty: uvicorn.Server) -> None:
     with to(hasty) as connected:
         connected.sendall(b"POST /refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
         assert drip(connected, b"x").startswith(b"HTTP/1.1 403")
 
 
-def test_a_client_that_does_not_read_its_answer_is_let_go(hasty: uvicorn.Server) -> None:
+def test_a_client_that_does_not_read_its_response_is_disconnected(hasty: uvicorn.Server) -> None:
     with to(hasty) as connected:
         connected.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         asked.wait()
@@ -161,7 +159,7 @@ def test_a_client_that_does_not_read_its_answer_is_let_go(hasty: uvicorn.Server)
     ],
     ids=["a header", "headers", "an address", "trailers", "a trailer", "a chunk's extension"],
 )
-def test_headers_without_end_are_refused(patient: uvicorn.Server, begin: bytes, more: bytes) -> None:
+def test_endless_headers_are_refused(patient: uvicorn.Server, begin: bytes, more: bytes) -> None:
     sent = 0
     with to(patient) as connected:
         with suppress(ConnectionError):
@@ -173,19 +171,19 @@ def test_headers_without_end_are_refused(patient: uvicorn.Server, begin: bytes, 
     assert sent < 64 * MIB
 
 
-def test_large_headers_are_told_so(patient: uvicorn.Server) -> None:
+def test_headers_that_are_too_large_get_431(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(GET + b"X: " + b"y" * Connection.max_header_bytes)
         assert told(everything(connected)) == (431, "headers_too_large", "close")
 
 
-def test_what_is_no_http_is_a_problem(patient: uvicorn.Server) -> None:
+def test_invalid_http_gets_a_problem(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
         assert told(everything(connected)) == (400, "bad_http", "close")
 
 
-def test_a_body_in_many_small_chunks_is_none_of_that(patient: uvicorn.Server) -> None:
+def test_a_body_in_many_small_chunks_is_accepted(patient: uvicorn.Server) -> None:
     count = 40_000  # their framing alone is far more than headers may be
     with to(patient) as connected:
         connected.sendall(b"POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n")
@@ -214,7 +212,7 @@ UPGRADES = [
 
 @pytest.mark.parametrize("upgrade", UPGRADES)
 @pytest.mark.parametrize("cut", [None, 10, 60, 180])
-def test_an_offer_to_upgrade_is_ignored_and_the_body_kept(
+def test_an_upgrade_request_is_ignored_and_its_body_is_read(
     patient: uvicorn.Server, upgrade: bytes, cut: int | None
 ) -> None:
     post = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
@@ -230,7 +228,7 @@ def test_an_offer_to_upgrade_is_ignored_and_the_body_kept(
 
 
 @pytest.mark.parametrize("upgrade", UPGRADES)
-def test_an_offer_to_upgrade_keeps_a_chunked_body(patient: uvicorn.Server, upgrade: bytes) -> None:
+def test_an_upgrade_request_keeps_a_chunked_body(patient: uvicorn.Server, upgrade: bytes) -> None:
     head = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n" + upgrade
     with to(patient) as connected:
         connected.sendall(head + b"\r\n5\r\nhello\r\n")
@@ -272,7 +270,9 @@ class ImpatientTransport(LingeringTransport):
 
 
 @pytest.mark.parametrize(("pause", "piece"), [(1.2, b"x"), (0.05, b"x"), (0.0, bytes(65536))])
-def test_lingering_ends(monkeypatch: pytest.MonkeyPatch, pause: float, piece: bytes) -> None:
+def test_an_unread_body_is_not_awaited_forever(
+    monkeypatch: pytest.MonkeyPatch, pause: float, piece: bytes
+) -> None:
     """Whether the client is silent, slow, or sends without end."""
     monkeypatch.setattr(connection, "LingeringTransport", ImpatientTransport)
     with running_server(Connection) as server, to(server) as connected:

@@ -41,7 +41,7 @@ def post(outbound: OutboundClient, url: str, *, seconds: float = 5, max_bytes: i
     )
 
 
-def test_a_request_arrives_whole_and_its_answer_comes_back() -> None:
+def test_a_request_and_its_response_arrive_unchanged() -> None:
     with running_receiver() as receiver:
         answer = post(OutboundClient(rules=RULES), receiver.url + "?a=b")
     (got,) = receiver.requests
@@ -50,7 +50,7 @@ def test_a_request_arrives_whole_and_its_answer_comes_back() -> None:
     assert (answer.status, answer.body, answer.is_internal) == (200, b"thanks", True)
 
 
-def test_a_range_can_be_asked_for_and_read_in_chunks() -> None:
+def test_a_range_can_be_requested_and_read_in_chunks() -> None:
     def some(got: ReceivedRequest) -> Reply:
         assert got.headers["range"] == "bytes=0-99999"
         return 206, {"Content-Range": "bytes 0-99999/200000"}, b"x" * 100_000
@@ -72,7 +72,7 @@ def test_a_range_can_be_asked_for_and_read_in_chunks() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
+def test_a_redirect_is_returned_and_not_followed(status: int) -> None:
     with (
         running_receiver() as secret,
         running_receiver(lambda _: (status, {"Location": secret.url}, b"")) as receiver,
@@ -82,19 +82,19 @@ def test_a_redirect_is_an_answer_and_is_not_followed(status: int) -> None:
     assert secret.requests == []
 
 
-def test_an_answer_is_read_only_to_its_limit() -> None:
+def test_a_response_is_read_up_to_the_limit() -> None:
     with running_receiver(lambda _: (200, {"Content-Length": "1000000000"}, b"x" * 300_000)) as receiver:
         answer = post(OutboundClient(rules=RULES), receiver.url, max_bytes=1024)
     assert len(answer.body) == 1024
 
 
-def test_a_compressed_answer_is_not_unpacked() -> None:
+def test_a_compressed_response_is_not_decompressed() -> None:
     with running_receiver(lambda _: (200, {"Content-Encoding": "gzip"}, b"\x1f\x8bbomb")) as receiver:
         assert post(OutboundClient(rules=RULES), receiver.url).body == b"\x1f\x8bbomb"
     assert receiver.requests[0].headers["accept-encoding"] == "identity"
 
 
-def test_a_name_that_answers_first_public_then_private_is_never_connected_to() -> None:
+def test_a_name_that_becomes_private_is_never_connected_to() -> None:
     answers = itertools.chain([["93.184.215.14"]], itertools.repeat(["127.0.0.1"]))
     with running_receiver() as receiver:
         outbound = OutboundClient(rules=OutboundRules(), resolver=lambda *_: next(answers))
@@ -104,7 +104,7 @@ def test_a_name_that_answers_first_public_then_private_is_never_connected_to() -
     assert receiver.requests == []
 
 
-def test_a_name_is_resolved_once_for_a_request_so_that_the_checked_address_is_the_called_one() -> None:
+def test_a_name_is_resolved_once_so_that_the_checked_address_is_the_called_one() -> None:
     asked: list[str] = []
 
     def counting(host: str, port: int) -> Sequence[str]:
@@ -118,7 +118,7 @@ def test_a_name_is_resolved_once_for_a_request_so_that_the_checked_address_is_th
     assert receiver.requests[0].headers["host"] == f"once.example:{receiver.port}"
 
 
-def test_proxies_of_the_environment_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_variables_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     with running_receiver() as proxy, running_receiver() as receiver:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
@@ -185,7 +185,7 @@ def endless_hints(connected: socket.socket) -> None:
         (half, "bad_answer"),
     ],
 )
-def test_a_server_that_does_not_answer_as_agreed_is_unreachable(
+def test_a_server_that_violates_http_is_unreachable(
     serve: Callable[[socket.socket], None], code: str
 ) -> None:
     with socket_server(serve) as port, pytest.raises(Unreachable) as unreachable:
@@ -193,7 +193,7 @@ def test_a_server_that_does_not_answer_as_agreed_is_unreachable(
     assert unreachable.value.code == code
 
 
-def test_a_server_that_never_finishes_tls_is_given_up() -> None:
+def test_a_server_that_never_finishes_tls_times_out() -> None:
     with socket_server(hang) as port, pytest.raises(Unreachable) as unreachable:
         post(OutboundClient(rules=RULES), f"https://127.0.0.1:{port}/", seconds=0.5)
     assert unreachable.value.code == "timeout"
@@ -204,7 +204,7 @@ def dawdle(*_: object) -> None:
     threading.Event().wait(0.6)
 
 
-def test_a_pulse_disturbs_neither_a_slow_handshake_nor_a_slow_body() -> None:
+def test_on_tick_disturbs_neither_a_slow_handshake_nor_a_slow_body() -> None:
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("slow.example").configure_cert(tls)
@@ -236,7 +236,7 @@ class Stop(Exception):
     pass
 
 
-def test_a_pulse_ends_a_connection_that_nobody_accepts() -> None:
+def test_on_tick_ends_a_connection_that_is_not_accepted() -> None:
     pulses = itertools.count(1)
 
     def stop() -> None:
@@ -273,7 +273,7 @@ def test_a_body_that_trickles_is_cut_off_at_the_deadline() -> None:
     assert unreachable.value.code == "timeout"
 
 
-def test_a_resolver_that_hangs_is_given_up() -> None:
+def test_a_resolver_that_hangs_times_out() -> None:
     def never(host: str, port: int) -> Sequence[str]:
         threading.Event().wait(3)
         return ["127.0.0.1"]
@@ -291,7 +291,7 @@ def test_a_closed_port_is_unreachable() -> None:
     assert unreachable.value.code == "connect_failed"
 
 
-def test_the_next_address_is_tried_where_the_first_refuses() -> None:
+def test_the_next_address_is_tried_if_the_first_refuses() -> None:
     with running_receiver() as receiver:
         outbound = OutboundClient(rules=RULES, resolver=lambda *_: ["127.0.0.2", "127.0.0.1"])
         assert post(outbound, f"http://two.example:{receiver.port}/").status == 200
@@ -307,7 +307,7 @@ def proxying(asked: list[bytes], answer: bytes) -> Callable[[socket.socket], Non
     return serve
 
 
-def test_an_egress_proxy_gets_the_judged_address_and_not_the_name() -> None:
+def test_an_egress_proxy_gets_the_checked_address_and_not_the_name() -> None:
     asked: list[bytes] = []
     with socket_server(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
         outbound = OutboundClient(
@@ -321,7 +321,7 @@ def test_an_egress_proxy_gets_the_judged_address_and_not_the_name() -> None:
     assert "Proxy-Authorization: Basic bWU6cEBzcw==\r\n" in head
 
 
-def test_an_egress_proxy_opens_no_way_to_what_is_refused_without_it() -> None:
+def test_an_egress_proxy_does_not_allow_refused_addresses() -> None:
     asked: list[bytes] = []
     with socket_server(proxying(asked, b"HTTP/1.1 200 Connected\r\n\r\n")) as port:
         outbound = OutboundClient(rules=OutboundRules(), resolver=loopback, proxy=f"http://127.0.0.1:{port}")
@@ -331,7 +331,7 @@ def test_an_egress_proxy_opens_no_way_to_what_is_refused_without_it() -> None:
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"", b"x" * 9000])
-def test_an_egress_proxy_that_refuses_is_an_ordinary_failure(answer: bytes) -> None:
+def test_an_egress_proxy_that_refuses_is_a_failure(answer: bytes) -> None:
     with socket_server(proxying([], answer)) as port:
         outbound = OutboundClient(
             rules=OutboundRules(),

@@ -21,7 +21,7 @@ from tests.support.servers import ValkeyServer
 
 
 @pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h:1/0"])
-def test_plain_addresses_name_no_sentinel(url: str) -> None:
+def test_a_plain_url_has_no_sentinel(url: str) -> None:
     assert parse_sentinel_url(url) is None
 
 
@@ -38,12 +38,12 @@ def test_an_incomplete_sentinel_address_is_refused(url: str) -> None:
         parse_sentinel_url(url)
 
 
-def test_our_own_server_keeps_every_promise(valkey: ValkeyServer) -> None:
+def test_the_embedded_server_causes_no_warning(valkey: ValkeyServer) -> None:
     with connect_redis(valkey.url) as client:
         assert check_durability(client) == []
 
 
-def test_a_server_that_forgets_or_evicts_is_told_about(tmp_path: Path) -> None:
+def test_a_server_that_can_lose_jobs_causes_a_warning(tmp_path: Path) -> None:
     with (
         running_server(tmp_path, "--save", "", "--maxmemory-policy", "allkeys-lru") as port,
         connect_redis(f"redis://127.0.0.1:{port}/0") as client,
@@ -85,7 +85,7 @@ def until_it_answers(port: int) -> None:
             time.sleep(0.02)
 
 
-def test_jobs_and_doorbells_go_to_whichever_server_the_sentinels_call_master(tmp_path: Path) -> None:
+def test_jobs_and_messages_go_to_the_master_that_the_sentinels_name(tmp_path: Path) -> None:
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     for folder in (first, second, third):
         folder.mkdir()

@@ -50,7 +50,7 @@ def test_successful_commands_are_not_reported(valkey: ValkeyServer) -> None:
     client.close()
 
 
-def test_an_invalid_command_is_an_error_of_ours(valkey: ValkeyServer) -> None:
+def test_an_invalid_command_is_a_bug(valkey: ValkeyServer) -> None:
     with connect_redis(valkey.url) as client:
         client.set("text", "x")
         with (

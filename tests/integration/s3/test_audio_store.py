@@ -25,7 +25,7 @@ def nobody() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-def test_every_failed_try_of_s3_is_told(nobody: int) -> None:
+def test_every_failed_try_is_reported(nobody: int) -> None:
     told: list[str] = []
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     with mock.patch.dict(os.environ, keys):
@@ -39,7 +39,7 @@ def test_every_failed_try_of_s3_is_told(nobody: int) -> None:
     client.close()
 
 
-def test_bytes_read_from_s3_are_told_and_a_missing_object_is_no_error(s3: S3Server) -> None:
+def test_bytes_read_from_s3_are_reported_and_a_missing_object_is_not_an_error(s3: S3Server) -> None:
     told: list[str] = []
     read: list[int] = []
     keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
@@ -68,7 +68,7 @@ def test_bytes_read_from_s3_are_told_and_a_missing_object_is_no_error(s3: S3Serv
     client.close()
 
 
-def test_reading_all_of_an_object_asks_storage_once(s3: S3Server) -> None:
+def test_reading_a_whole_object_is_one_request(s3: S3Server) -> None:
     read: list[int] = []
     gets: list[object] = []
     keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
@@ -136,7 +136,7 @@ def dribbling_s3(storage: S3Server, *, first_bytes: int, patience: int) -> Itera
         yield dribble
 
 
-def test_a_read_that_comes_a_byte_at_a_time_is_given_up_and_so_is_its_connection(s3: S3Server) -> None:
+def test_a_read_of_a_byte_at_a_time_ends_with_its_connection(s3: S3Server) -> None:
     keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
     audio = os.urandom(100_000)
     bucket = f"t{uuid.uuid4().hex[:8]}"

@@ -18,7 +18,7 @@ def test_the_spans_of_an_attempt_are_children_of_the_request() -> None:
         ("attempt", 4.0, 9.0),
     ]
     for span in (waiting, attempt):
-        assert span.place.trace_id == TRACE
+        assert span.context.trace_id == TRACE
         assert str(span.parent) == HEADER
         assert not span.failed
     assert attempt.attributes["kammerton.bytes_read"] == 1_441_792
@@ -34,7 +34,7 @@ def test_decoding_and_analysis_are_children_of_their_attempt() -> None:
         ("decode", 6.5, 8.5),
         ("analysis", 8.5, 9.0),
     ]
-    assert {(span.parent, span.place.trace_id) for span in steps} == {(attempt.place, TRACE)}
+    assert {(span.parent, span.context.trace_id) for span in steps} == {(attempt.context, TRACE)}
     audio = replace(
         audio, decode_seconds=60.0
     )  # an earlier window counts, too; none began before its attempt
@@ -80,5 +80,5 @@ def test_a_webhook_is_part_of_the_same_trace() -> None:
     )
     span = span_of_delivery(delivery, traceparent=HEADER)
     assert span is not None
-    assert (span.place.trace_id, span.began, span.ended, span.failed) == (TRACE, 10.0, 10.25, False)
+    assert (span.context.trace_id, span.began, span.ended, span.failed) == (TRACE, 10.0, 10.25, False)
     assert "secret-path" not in str(span)

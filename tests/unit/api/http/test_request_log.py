@@ -98,8 +98,8 @@ def test_a_request_is_the_first_span_of_its_jobs_trace(log: CapturedLogs) -> Non
     answer = api.client.post("/v1/jobs?filename=wedding.mp3", content=SONG, headers={"traceparent": parent})
     (span,) = spans.held
     assert (span.name, span.kind, str(span.parent), span.failed) == ("POST /v1/jobs", "server", parent, False)
-    assert api.jobs.get(answer.json()["id"]).traceparent == str(span.place)
-    assert log.events("request_handled")[0]["trace_id"] == span.place.trace_id
+    assert api.jobs.get(answer.json()["id"]).traceparent == str(span.context)
+    assert log.events("request_handled")[0]["trace_id"] == span.context.trace_id
     assert "traceparent" not in log.text
     assert "wedding" not in str(span)
 
@@ -113,7 +113,7 @@ def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> N
         ("GET /v1/jobs/{job_id}", None),
         ("GET unknown", None),
     ]
-    assert len({span.place.trace_id for span in spans.held}) == 2
+    assert len({span.context.trace_id for span in spans.held}) == 2
 
 
 def test_without_traces_a_job_has_no_place_in_one(api: ApiHarness) -> None:

@@ -107,7 +107,6 @@ REFUSED = {
     "many fields": (form(*[(f'name="f{n}"', b"") for n in range(50)]), None, 400, "bad_form"),
     "huge header": (form((f'name="file"; filename="{"x" * 20_000}"', SONG)), None, 400, "bad_form"),
     "text": (b"hello", {"Content-Type": "text/plain"}, 415, "unsupported_media"),
-    "curl's default": (SONG, {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media"),
     "bad start": (form(('name="start_seconds"', b"soon"), ('name="file"', SONG)), None, 400, "bad_request"),
     "nan start": (form(('name="file"', SONG), ('name="start_seconds"', b"nan")), None, 400, "bad_request"),
     "too large": (b"RIFF" + bytes(MAX_BYTES), {"Content-Type": "audio/wav"}, 413, "too_large"),
@@ -191,6 +190,26 @@ def test_a_poll_that_knows_the_answer_gets_304(api: ApiHarness) -> None:
     api.jobs.change("job-1", finished)
     changed = api.client.get("/v1/jobs/job-1", headers={"If-None-Match": first.headers["etag"]})
     assert changed.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        (["*"], 304),
+        (['"x", {etag}'], 304),
+        (['"x"', "{etag}"], 304),
+        (["W/{etag}"], 304),
+        (['"x"'], 200),
+        (['"x{bare}"'], 200),
+        (["{bare}"], 200),
+        ([""], 200),
+    ],
+)
+def test_if_none_match_takes_lists_and_a_star(api: ApiHarness, tags: list[str], status: int) -> None:
+    api.jobs.add(make_job())
+    etag = api.client.get("/v1/jobs/job-1").headers["etag"]
+    lines = [("If-None-Match", tag.format(etag=etag, bare=etag.strip('"'))) for tag in tags]
+    assert api.client.get("/v1/jobs/job-1", headers=lines).status_code == status
 
 
 def test_a_long_poll_ends_with_the_job(api: ApiHarness) -> None:

@@ -37,18 +37,18 @@ ELSE = {
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_sound_is_let_in(kind: str) -> None:
+def test_audio_is_accepted(kind: str) -> None:
     assert looks_like_audio(SOUND[kind])
 
 
 @pytest.mark.parametrize("kind", ELSE)
-def test_anything_else_is_named(kind: str) -> None:
+def test_other_formats_are_named(kind: str) -> None:
     head, words = ELSE[kind]
     assert not looks_like_audio(head)
     assert words in describe_content(head)
 
 
-def test_noise_is_hardly_ever_taken_for_sound() -> None:
+def test_random_bytes_are_rarely_taken_for_audio() -> None:
     random = np.random.default_rng(3)
     taken = sum(looks_like_audio(random.bytes(SNIFF_BYTES)) for _ in range(500))
     assert taken < 5

@@ -45,7 +45,7 @@ def test_a_batch_is_completed_when_its_last_job_has_ended() -> None:
     ]
 
 
-def test_a_retry_opens_it_again_and_its_first_end_stays() -> None:
+def test_a_retry_after_completion_keeps_completed_at() -> None:
     done = see(make_batch(), succeeded("job-1"), failed("job-2"), now=5.0)
     retried = failed("job-2").retry(now=6.0, attempts=3)
     again = see(done, retried, now=6.0)
@@ -54,13 +54,13 @@ def test_a_retry_opens_it_again_and_its_first_end_stays() -> None:
     assert (end.state, end.completed_at, end.expires_at) == (BatchState.COMPLETED, 5.0, 109.0)
 
 
-def test_a_retry_before_the_end_puts_the_end_off() -> None:
+def test_a_retry_before_completion_delays_it() -> None:
     batch = see(make_batch(), failed("job-1"), failed("job-1").retry(now=4.0, attempts=3), succeeded("job-2"))
     assert batch.completed_at is None
     assert see(batch, succeeded("job-1"), now=9.0).completed_at == 9.0
 
 
-def test_what_a_deleted_job_has_found_is_forgotten() -> None:
+def test_the_result_of_a_deleted_job_is_removed() -> None:
     batch = see(make_batch(), succeeded("job-1")).record_job("job-1", None, now=4.0)
     assert batch.items[0].outcome is not None
     assert (batch.items[0].outcome.state, batch.items[0].outcome.verdict) == (ItemState.GONE, None)
@@ -70,7 +70,7 @@ def test_the_deletion_of_the_last_open_job_completes_a_batch() -> None:
     assert see(make_batch(), succeeded("job-1")).record_job("job-2", None, now=7.0).completed_at == 7.0
 
 
-def test_a_deletion_after_the_end_changes_no_time() -> None:
+def test_a_deletion_after_completion_does_not_change_completed_at() -> None:
     done = see(make_batch(), succeeded("job-1"), succeeded("job-2"), now=5.0)
     later = done.record_job("job-1", None, now=50.0)
     assert (later.completed_at, later.expires_at) == (5.0, 105.0)
@@ -89,13 +89,11 @@ def test_a_deletion_after_the_end_changes_no_time() -> None:
         (replace(running("job-1"), batch_id=None), replace(succeeded("job-1"), batch_id=None), False),
     ],
 )
-def test_only_ends_retries_and_removals_matter_to_a_batch(
-    old: Job | None, new: Job | None, yes: bool
-) -> None:
+def test_only_ends_retries_and_removals_change_a_batch(old: Job | None, new: Job | None, yes: bool) -> None:
     assert affected_batch_id(old, new) == ("batch-1" if yes else None)
 
 
-def test_its_end_is_told_once() -> None:
+def test_the_event_of_a_batch_is_created_once() -> None:
     start = make_batch(callback=CALLBACK)
     half = see(start, failed("job-1"))
     done = see(half, succeeded("job-2"), now=5.0)
@@ -113,13 +111,13 @@ def test_its_end_is_told_once() -> None:
     assert batch_event(done, again) is None
 
 
-def test_nobody_hears_of_a_batch_that_is_being_deleted_or_that_nobody_asked_about() -> None:
+def test_a_deleted_or_unsubscribed_batch_has_no_event() -> None:
     for batch in (make_batch(callback=CALLBACK).mark_deleting(), make_batch()):
         done = see(batch, succeeded("job-1"), succeeded("job-2"))
         assert batch_event(batch, done) is None
 
 
-def test_the_key_of_a_batch_hears_of_it_though_its_callback_wants_only_jobs() -> None:
+def test_the_endpoints_of_a_key_get_the_event_even_if_the_callback_does_not() -> None:
     callback = replace(CALLBACK, events=(EventType.FAILED,))
     batch = make_batch(owner="key-1", callback=callback)
     event = batch_event(batch, see(batch, succeeded("job-1"), succeeded("job-2")))
@@ -127,7 +125,7 @@ def test_the_key_of_a_batch_hears_of_it_though_its_callback_wants_only_jobs() ->
     assert event.callback is None
 
 
-def test_a_body_of_the_most_items_stays_small() -> None:
+def test_the_body_of_a_full_batch_stays_small() -> None:
     batch = make_batch(
         owner="key-1",
         items=tuple(BatchItem(job_id=f"{number:022}", filename="x" * 200) for number in range(MAX_ITEMS)),

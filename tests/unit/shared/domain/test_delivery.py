@@ -35,30 +35,30 @@ def test_it_is_tried_eleven_times_over_about_three_days() -> None:
     assert len(delivery.attempts) == 11
 
 
-def test_pauses_are_spread_by_chance() -> None:
+def test_delays_have_random_jitter() -> None:
     due = {tried(make_delivery(due_at=0.0), NO, 0.0, chance=chance).due_at for chance in (0.0, 0.5, 1.0)}
     assert due == {5.0, 5.25, 5.5}
 
 
-def test_a_receiver_may_ask_for_a_longer_pause_but_not_for_a_week() -> None:
+def test_a_receiver_can_ask_for_a_longer_delay_up_to_a_day() -> None:
     assert tried(make_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=600.0).due_at == 600.0
     assert tried(make_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=1.0).due_at == 5.0
     assert tried(make_delivery(due_at=0.0), NO, 0.0, retry_after_seconds=1e9).due_at == 86400.0
 
 
-def test_a_yes_ends_it_and_a_410_too() -> None:
+def test_2xx_and_410_end_a_delivery() -> None:
     delivered = tried(make_delivery(due_at=0.0), YES, 1.0)
     assert (delivered.state, delivered.due_at, delivered.ended_at) == (DeliveryState.DELIVERED, None, 1.0)
     assert tried(make_delivery(due_at=0.0), GONE, 1.0).state is DeliveryState.FAILED
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 301, 302, 304, 307, 308, 400, 404, 429, 500, 503])
-def test_nothing_but_2xx_is_a_yes(status: int) -> None:
+def test_only_2xx_is_a_success(status: int) -> None:
     delivery = tried(make_delivery(due_at=0.0), Attempt(at=0.0, milliseconds=1, status=status), 0.0)
     assert delivery.state is DeliveryState.PENDING
 
 
-def test_only_the_holder_of_the_lease_ends_an_attempt() -> None:
+def test_only_the_lease_holder_ends_an_attempt() -> None:
     first = make_delivery(due_at=0.0).claim(now=0.0, lease_seconds=30)
     with pytest.raises(Conflict):
         first.claim(now=29.9, lease_seconds=30)
@@ -71,14 +71,14 @@ def test_only_the_holder_of_the_lease_ends_an_attempt() -> None:
         done.record(second.claims, NO, now=31.0, jitter=0)
 
 
-def test_an_attempt_whose_sender_died_counts() -> None:
+def test_an_attempt_of_a_dead_notifier_counts() -> None:
     delivery = make_delivery(due_at=0.0)
     for number in range(len(RETRY_DELAYS_SECONDS)):
         delivery = delivery.claim(now=100.0 * number, lease_seconds=30)
     assert tried(delivery, NO, 5000.0).state is DeliveryState.FAILED
 
 
-def test_a_redelivery_has_all_attempts_anew_the_same_id_and_the_whole_log() -> None:
+def test_a_redelivery_has_new_attempts_the_same_id_and_the_whole_log() -> None:
     failed = make_delivery(due_at=0.0)
     while failed.state is DeliveryState.PENDING:
         failed = tried(failed, NO, failed.due_at or 0.0)
@@ -90,20 +90,20 @@ def test_a_redelivery_has_all_attempts_anew_the_same_id_and_the_whole_log() -> N
         make_delivery(due_at=0.0).claim(now=0.0, lease_seconds=1).redeliver(now=2.0)
 
 
-def test_the_log_of_one_delivery_stays_bounded() -> None:
+def test_the_log_of_a_delivery_is_limited() -> None:
     delivery = make_delivery(due_at=0.0)
     for _ in range(100):
         delivery = tried(delivery.redeliver(now=0.0), NO, 0.0)
     assert len(delivery.attempts) == 30
 
 
-def test_what_is_secret_does_not_show() -> None:
+def test_secrets_are_not_in_the_repr() -> None:
     shown = repr(make_delivery()) + repr(make_endpoint())
     assert "t0psecret" not in shown
     assert "whsec_" not in shown
 
 
-def test_one_event_has_another_id_for_each_receiver_and_always_the_same() -> None:
+def test_the_id_depends_on_event_and_receiver_only() -> None:
     assert delivery_id("evt_1", "ep_1") == delivery_id("evt_1", "ep_1") != delivery_id("evt_1", "ep_2")
     assert "." not in delivery_id("evt_1", "ep_1")
 
@@ -119,7 +119,7 @@ def test_an_endpoint_that_fails_for_three_days_is_disabled() -> None:
     assert endpoint.enable() == make_endpoint()
 
 
-def test_one_success_begins_the_three_days_anew() -> None:
+def test_a_success_restarts_the_three_days() -> None:
     endpoint = (
         make_endpoint().record_failure(now=0.0).record_success().record_failure(now=DISABLED_AFTER_SECONDS)
     )

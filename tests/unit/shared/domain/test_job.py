@@ -18,7 +18,7 @@ def running(**changes: Any) -> Job:
     return make_job(**changes).start(worker="w1", now=10.0, lease_seconds=15)
 
 
-def test_starting_raises_the_attempt_counter_before_the_work() -> None:
+def test_starting_a_job_counts_the_attempt() -> None:
     job = running()
     assert (job.state, job.attempts, job.started_at) == (JobState.RUNNING, 1, 10.0)
     assert job.lease is not None
@@ -30,7 +30,7 @@ def test_a_job_with_a_live_lease_is_not_started_twice() -> None:
         running().start(worker="w2", now=24.9, lease_seconds=15)
 
 
-def test_a_job_with_an_expired_lease_starts_again_under_a_greater_token() -> None:
+def test_a_job_with_an_expired_lease_starts_again_with_a_greater_token() -> None:
     job = running().start(worker="w2", now=25.0, lease_seconds=15)
     assert job.lease is not None
     assert (job.attempts, job.lease.token, job.lease.worker) == (2, 2, "w2")
@@ -48,7 +48,7 @@ def test_a_job_that_is_not_due_is_not_started() -> None:
         make_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
 
 
-def test_lost_attempts_end_in_death_with_the_reason() -> None:
+def test_a_job_that_loses_every_attempt_is_dead_with_the_reason() -> None:
     job = make_job(attempts_allowed=2)
     job = job.start(worker="w", now=1, lease_seconds=1).crash(1, "SIGSEGV", now=2, delay_seconds=5)
     assert (job.state, job.due_at) == (JobState.QUEUED, 7)
@@ -60,12 +60,12 @@ def test_lost_attempts_end_in_death_with_the_reason() -> None:
     assert not job.audio_unneeded
 
 
-def test_an_expired_lease_of_the_last_attempt_is_death_not_another_start() -> None:
+def test_a_job_whose_last_lease_expired_is_dead() -> None:
     job = make_job(attempts_allowed=1).start(worker="w", now=1, lease_seconds=1)
     assert job.start(worker="w2", now=5, lease_seconds=1).state is JobState.DEAD
 
 
-def test_handing_back_does_not_use_up_an_attempt() -> None:
+def test_a_release_does_not_use_an_attempt() -> None:
     job = make_job(attempts_allowed=1)
     for attempt in range(1, 6):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
@@ -83,7 +83,7 @@ def test_a_canceled_job_whose_worker_vanished_is_not_run_again() -> None:
     assert running().cancel(now=11).lose_attempt("gone", now=30).state is JobState.CANCELED
 
 
-def test_a_canceled_job_that_is_handed_back_is_not_run_again() -> None:
+def test_a_canceled_job_that_is_released_does_not_run_again() -> None:
     job = running().cancel(now=11).release(1, "storage away", now=12, delay_seconds=0)
     assert (job.state, job.timeline[-1].why) == (JobState.CANCELED, "storage away")
 
@@ -98,7 +98,7 @@ def test_a_queued_job_is_canceled_at_once() -> None:
     assert (job.state, job.finished_at) == (JobState.CANCELED, 5)
 
 
-def test_final_jobs_say_when_they_are_forgotten_and_others_do_not() -> None:
+def test_only_final_jobs_have_an_expiry() -> None:
     assert running().expires_at is None
     assert running().succeed(1, make_report(), now=20).expires_at == 20 + make_job().keep_seconds
 
@@ -118,14 +118,14 @@ def test_a_failed_job_can_be_retried_while_its_audio_is_there() -> None:
         failed.mark_audio_deleted().retry(now=12, attempts=3)
 
 
-def test_audio_is_kept_only_for_jobs_that_another_try_can_help() -> None:
+def test_audio_is_kept_only_for_jobs_that_can_be_retried() -> None:
     assert running().fail(1, PROBLEM, now=11).audio_unneeded
     assert running().succeed(1, make_report(), now=11).audio_unneeded
     assert not running().fail(1, Problem(code="x", message="x", retryable=True), now=11).audio_unneeded
     assert not running().audio_unneeded
 
 
-def test_the_timeline_keeps_the_first_line_and_the_latest() -> None:
+def test_the_timeline_keeps_the_first_entry_and_the_latest() -> None:
     job = make_job(attempts_allowed=1)
     for attempt in range(1, 100):
         job = job.start(worker="w", now=attempt, lease_seconds=1)
@@ -177,7 +177,7 @@ def act(job: Job, name: str, token: int, now: float) -> Job:
 
 
 @given(st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5)), max_size=40))
-def test_whatever_is_tried_a_job_stays_sound(steps: list[tuple[str, int]]) -> None:
+def test_a_job_stays_valid_through_any_sequence_of_steps(steps: list[tuple[str, int]]) -> None:
     job = make_job()
     for now, (name, token) in enumerate(steps, start=1):
         before = job
@@ -206,7 +206,7 @@ AWAY = Problem(code="source_away", message="It answered 503.", retryable=True)
 PAUSES = (5.0, 60.0)
 
 
-def test_a_server_that_is_away_puts_the_job_off_without_burning_attempts_until_the_pauses_are_over() -> None:
+def test_an_unavailable_server_postpones_the_job_without_using_attempts() -> None:
     job = fetched()
     for attempt, pause in enumerate(PAUSES, start=1):
         job = job.postpone(attempt, AWAY, now=20, delays_seconds=PAUSES)
@@ -223,16 +223,16 @@ def test_a_server_that_is_away_puts_the_job_off_without_burning_attempts_until_t
     assert again.source.misses == 0
 
 
-def test_a_server_may_ask_for_a_longer_pause() -> None:
+def test_a_server_can_ask_for_a_longer_delay() -> None:
     assert fetched().postpone(1, AWAY, now=20, delays_seconds=PAUSES, min_delay_seconds=90).due_at == 110
 
 
-def test_a_job_that_is_canceled_is_not_put_off() -> None:
+def test_a_canceled_job_is_not_postponed() -> None:
     job = fetched().cancel(now=11).postpone(1, AWAY, now=20, delays_seconds=PAUSES)
     assert job.state is JobState.CANCELED
 
 
-def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> None:
+def test_a_source_url_is_deleted_with_the_last_attempt_that_could_need_it() -> None:
     for ended in (
         fetched().succeed(1, make_report(), now=11),
         fetched().fail(1, PROBLEM, now=11),
@@ -247,7 +247,7 @@ def test_an_address_is_forgotten_with_the_last_attempt_that_could_need_it() -> N
     assert dead.retry(now=12, attempts=1).state is JobState.QUEUED
 
 
-def test_a_job_whose_address_is_forgotten_can_not_be_retried() -> None:
+def test_a_job_whose_source_url_was_deleted_cannot_be_retried() -> None:
     job = fetched().fail(1, PROBLEM, now=11)
     with pytest.raises(Conflict, match="Send it again"):
         job.retry(now=12, attempts=1)

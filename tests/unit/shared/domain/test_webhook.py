@@ -44,7 +44,7 @@ def headers(body: str, *secrets: str, timestamp: float | None = None) -> dict[st
 
 
 @LIBRARIES
-def test_receivers_accept_what_we_sign(library: type) -> None:
+def test_receivers_accept_our_signature(library: type) -> None:
     secret = new_secret()
     library(secret).verify(BODY.encode(), headers(BODY, secret))
 
@@ -92,7 +92,7 @@ def test_receivers_refuse_another_secret_and_another_id(library: type) -> None:
         library(secret).verify(BODY, headers(BODY, secret) | {"webhook-id": "msg_2"})
 
 
-def test_our_signature_is_that_of_the_reference() -> None:
+def test_the_signature_is_that_of_the_reference_library() -> None:
     secret, at = new_secret(), datetime.datetime(2026, 11, 22, 17, 0, 0, tzinfo=datetime.UTC)
     theirs = standardwebhooks.Webhook(secret).sign(msg_id="msg_1", timestamp=at, data=BODY)
     assert signature("msg_1", BODY, timestamp=int(at.timestamp()), secrets=[secret]) == theirs
@@ -104,7 +104,7 @@ def test_a_secret_is_256_random_bits_behind_its_prefix() -> None:
     assert secret != new_secret()
 
 
-def test_only_a_few_secrets_are_valid_at_once_and_none_shows() -> None:
+def test_few_secrets_are_valid_at_once_and_none_is_in_the_repr() -> None:
     secrets = Secrets.new(now=0.0)
     for number in range(5):
         secrets = secrets.rotate(now=float(number), overlap_seconds=1000.0)
@@ -116,7 +116,7 @@ def _running() -> Job:
     return make_job().start(worker="w", now=2.0, lease_seconds=60)
 
 
-def test_every_end_of_a_job_is_an_event_once() -> None:
+def test_every_final_state_of_a_job_is_one_event() -> None:
     problem = Problem(code="undecodable", message="No.", retryable=False)
     running = _running()
     ends = {
@@ -134,7 +134,7 @@ def test_every_end_of_a_job_is_an_event_once() -> None:
     assert event_for_change(running, running.crash(1, "died", now=3.0, delay_seconds=0)) is None
 
 
-def test_events_are_chosen_by_name_and_are_the_ends_by_default() -> None:
+def test_events_are_selected_by_name_and_default_to_the_final_states() -> None:
     assert parse_events([]) == DEFAULT_EVENTS
     assert EventType.STARTED not in DEFAULT_EVENTS
     assert parse_events(["job.failed", " job.started ", "job.failed"]) == ("job.started", "job.failed")
@@ -163,7 +163,7 @@ def test_an_event_shows_the_job_as_the_api_does() -> None:
     assert event == job_event(old, new)
 
 
-def test_the_largest_event_stays_under_the_20_kilobytes_of_the_standard() -> None:
+def test_the_largest_event_is_smaller_than_20_kilobytes() -> None:
     name = AudioInput(filename="🎵" * 200, media_type="audio/mpeg", size_bytes=10**10, sha256="ab" * 32)
     job = make_job(owner="key-1", version=1, input=name)
     for number in range(40):
@@ -175,7 +175,7 @@ def test_the_largest_event_stays_under_the_20_kilobytes_of_the_standard() -> Non
     assert len(event.body.encode()) < 20_000
 
 
-def test_nobody_hears_of_what_nobody_asked_for() -> None:
+def test_a_job_without_receivers_has_no_event() -> None:
     outbox = WebhookOutbox(prefix="k:")
     running = _running()
     done = running.succeed(1, make_report(), now=3.0)

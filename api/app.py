@@ -29,6 +29,7 @@ from api.jobs.router import job_actions_router, jobs_router
 from api.jobs.updates import close_on_signals
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.services import ApiServices
+from api.tus.protocol import TusProtocol
 from api.tus.router import tus_router
 from api.uploads.router import presigned_router, submit_router
 from api.web.docs_pages import docs_router
@@ -164,4 +165,5 @@ def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, backgrou
         min_bytes_per_second=config.job_limits.upload_min_bytes_per_second,
     )
     add_http_middleware(app, config.http)
+    app.add_middleware(TusProtocol)
     app.add_middleware(RequestLog, buffer=background.metrics_recorder.buffer, traces=background.traces)

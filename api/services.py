@@ -1,5 +1,6 @@
 """Build the services of all features over the stores. `api/app.py` puts routes in front of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -53,7 +54,6 @@ class ApiServices:
     def build(cls, stores: Stores, *, config: ApiConfig, url_checks: UrlChecks) -> Self:
         """Build all services. Contacts nothing yet."""
         active_uploads = ActiveUploads(stores.upload_registry)
-        uploads = _build_uploads(stores, config=config, url_checks=url_checks, active_uploads=active_uploads)
         actions = JobActions(
             jobs=stores.jobs,
             audio=stores.audio,
@@ -61,6 +61,13 @@ class ApiServices:
             attempts=config.job_limits.attempts,
             keep_audio=config.keep_audio,
             delete_webhooks=stores.deliveries.delete_all_about,
+        )
+        uploads = _build_uploads(
+            stores,
+            config=config,
+            url_checks=url_checks,
+            active_uploads=active_uploads,
+            delete_job=actions.delete,
         )
         webhooks = WebhookService(
             deliveries=stores.deliveries, endpoints=stores.endpoints, check_url=url_checks.check_callback_url
@@ -94,7 +101,12 @@ class ApiServices:
 
 
 def _build_uploads(
-    stores: Stores, *, config: ApiConfig, url_checks: UrlChecks, active_uploads: ActiveUploads
+    stores: Stores,
+    *,
+    config: ApiConfig,
+    url_checks: UrlChecks,
+    active_uploads: ActiveUploads,
+    delete_job: Callable[[str], None],
 ) -> Uploads:
     limits = config.job_limits
     pool = BufferPool(limits.upload_buffer_bytes, part_bytes=stores.audio.part_bytes)
@@ -135,6 +147,7 @@ def _build_uploads(
             active_uploads=active_uploads,
             limits=limits,
             new_timeout=new_timeout,
+            delete_job=delete_job,
         ),
         presigned=PresignedUploadService(
             jobs=stores.jobs,

@@ -4,7 +4,7 @@
     ├── Rejected        the client must change the request
     │   ├── BadRequest (AddressRefused)  ├── NotFound  ├── Conflict  ├── TooLarge  ├── UnsupportedMedia
     │   ├── UploadStalled  ├── UploadAborted  ├── Unauthenticated  ├── Forbidden  ├── LimitReached
-    │   ├── IdempotencyKeyReused  ├── InvalidItem  └── UnsupportedVersion
+    │   ├── IdempotencyKeyReused  ├── InvalidItem  ├── ChecksumMismatch  └── UnsupportedVersion
     ├── Unanalysable    the job fails; another attempt can't help
     │   ├── Undecodable ├── TooComplex  ├── AudioMissing  └── SourceRefused
     ├── Crashed         this attempt failed; another one may succeed
@@ -13,6 +13,7 @@
     │   └── Overloaded  this process has no memory for another upload
     ├── Unreachable     another server does not respond as it should
     │   └── SourceUnavailable  retry some times, later
+    ├── InstallationMismatch  Redis and the bucket don't belong together: nothing may be deleted
     ├── UnreadableRecord  a record in Redis is damaged: an operator must look at it
     └── LeaseLost       another worker has the job now: stop and write nothing
 
@@ -127,6 +128,12 @@ class InvalidItem(Rejected):
         self.item = item
 
 
+class ChecksumMismatch(Rejected):
+    """Raised when the bytes of a tus request do not match their checksum."""
+
+    code = "checksum_mismatch"
+
+
 class UnsupportedVersion(Rejected):
     """Raised when a client uses an unsupported version of a protocol."""
 
@@ -211,6 +218,10 @@ class UnreadableRecord(KammertonError):
     """Raised when a record in Redis is damaged, or its format is unknown."""
 
     code = "unreadable_record"
+
+
+class InstallationMismatch(KammertonError):
+    """Raised when the store and the bucket belong to different installations."""
 
 
 class LeaseLost(KammertonError):

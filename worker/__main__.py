@@ -9,8 +9,10 @@ from pathlib import Path
 
 COMMANDS = {
     "run": "run jobs from the queues",
+    "background": "webhooks and maintenance in one process",
     "webhooks": "send webhooks",
     "maintenance": "rescue lost jobs and delete expired ones",
+    "adopt-storage": "make the bucket belong to this Redis database, after the old one was lost",
     "healthcheck": "exit with 1 if the worker on this machine is unhealthy",
     "analyze": "analyze local audio files; the word `analyze` is optional",
 }
@@ -31,6 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         run(rest)
         return 0
+    if command == "background":
+        from worker.background import main as run_background
+
+        run_background()
+        return 0
     if command == "webhooks":
         from worker.webhooks.main import main as send_webhooks
 
@@ -41,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         maintain()
         return 0
+    if command == "adopt-storage":
+        from worker.maintenance.main import adopt_storage
+
+        adopt_storage()
+        return 0
     if command == "healthcheck":
         from worker.health.probe import check
 
@@ -49,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<12} {description}\n" for name, description in COMMANDS.items()]
+    lines = [f"  {name:<14} {description}\n" for name, description in COMMANDS.items()]
     return f"usage: python -m worker COMMAND [OPTION…] [FILE…]\n\n{''.join(lines)}"
 
 

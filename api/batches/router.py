@@ -73,7 +73,7 @@ def batches_router(service: BatchService, *, reader: BatchReader) -> APIRouter:
     def read(
         batch_id: BatchId,
         caller: CurrentCaller,
-        if_none_match: Annotated[str | None, Header()] = None,
+        if_none_match: Annotated[list[str] | None, Header()] = None,
     ) -> Response:
         """The progress of a batch and the outcome of each item. `GET /v1/jobs/{id}` has the reports."""
         view, again_seconds = service.view(batch_id, caller)

@@ -28,11 +28,15 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.InvalidItem: 422,
     errors.UnsupportedVersion: 412,
+    errors.ChecksumMismatch: 460,
     errors.UploadAborted: 400,
     errors.Rejected: 400,
     errors.Unreachable: 502,
     errors.Unavailable: 503,
 }
+
+_PHRASES = {460: "Checksum Mismatch"}
+"""Of statuses that only tus defines."""
 
 
 def problem(
@@ -41,7 +45,7 @@ def problem(
     """A problem response (RFC 9457). `extensions`: further fields of ProblemView."""
     view = ProblemView(
         type=f"urn:kammerton:problem:{code}",
-        title=HTTPStatus(status).phrase,
+        title=_PHRASES.get(status) or HTTPStatus(status).phrase,
         status=status,
         code=code,
         detail=detail,
@@ -60,7 +64,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI entries of the problems that a route responds with."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": _PHRASES.get(status) or HTTPStatus(status).phrase,
             "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
         }
         for status in statuses
@@ -115,7 +119,6 @@ def internal_error(request: Request) -> Response:
 def _respond(request: Request, response: JSONResponse, detail: str) -> Response:
     """The problem, or for a browser a page that says the same."""
     if not wants_page(request):
-        response.headers.update(getattr(request.state, "answer_headers", {}))
         return response
     headline = _HEADLINES.get(response.status_code, "That did not work")
     context = {"headline": headline, "detail": detail, "link": "/", "link_label": "Go to the start page"}

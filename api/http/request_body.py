@@ -1,8 +1,7 @@
 """Read a request body: as a stream of chunks, or as a small JSON document."""
 
-import hashlib
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -13,8 +12,15 @@ from api.http.slow_clients import MinRateTimeout
 from shared.errors import BadRequest, TooLarge, UploadAborted
 
 
+class Hasher(Protocol):
+    """Hashes a body as it arrives."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+
 async def received(
-    request: Request, pace: MinRateTimeout, digest: "hashlib._Hash | None" = None
+    request: Request, pace: MinRateTimeout, digest: Hasher | None = None
 ) -> AsyncIterator[bytes]:
     """Yield the body's chunks as they arrive. Raises UploadAborted, UploadStalled."""
     stream = request.stream()

@@ -42,7 +42,7 @@ def jobs_router(reader: JobReader) -> APIRouter:
             ),
         ] = 0,
         pictures: Annotated[bool, Query(description=PICTURES)] = True,
-        if_none_match: Annotated[str | None, Header()] = None,
+        if_none_match: Annotated[list[str] | None, Header()] = None,
     ) -> Response:
         """The job's state, and its report once it has succeeded."""
         caller.check_sees(await run_in_threadpool(reader.jobs.get, job_id))

@@ -1,103 +1,121 @@
-"""The routes of tus 1.0: core, creation, expiration, termination.
+"""The routes of tus 1.0: core, creation, creation-with-upload, checksum, expiration, termination.
 
 For tus-js-client, Uppy, tuspy and other clients unchanged. A complete upload becomes a job of the same id.
+docs/uploads.md lists what is left out.
 """
 
-import base64
-import binascii
 import time
-from collections.abc import Callable
 from email.utils import formatdate
 from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentShare
 from api.http.problems import documented
+from api.tus.checksum import CHECKSUM_ALGORITHMS, Checksum
+from api.tus.headers import CHUNK, TusResumable, parse_metadata, parse_size, require_version
+from api.tus.protocol import PREFIX, VERSION
 from api.tus.service import NewTusUpload, Progress, TusService
 from api.uploads.idempotency import IDEMPOTENCY_KEY, Idempotency
 from api.uploads.options import JobOptions
 from api.uploads.receiving.body import audio_type
 from api.uploads.receiving.receiver import NO_BODY_LIMIT, too_large
-from shared.errors import BadRequest, UnsupportedMedia, UnsupportedVersion
+from shared.errors import BadRequest, UnsupportedMedia
 
-VERSION = "1.0.0"
-_EXTENSIONS = "creation,expiration,termination"
-_CHUNK = "application/offset+octet-stream"
-_MAX_METADATA_BYTES = 8 * 1024
+_EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
+_CHUNK_BODY = {"requestBody": {"content": {CHUNK: {"schema": {"type": "string", "format": "binary"}}}}}
+_SIZE = {"pattern": "^[0-9]+$"}
 
 UploadId = Annotated[str, Path(max_length=128, description="The upload's id, and the job's.")]
-TusResumable = Annotated[str | None, Header(description=f"`{VERSION}`.", examples=[VERSION])]
+UploadChecksum = Annotated[
+    str | None, Header(description=f"`sha1 <base64>` of the body; also {', '.join(CHECKSUM_ALGORITHMS[1:])}.")
+]
 
 
 def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
     """The routes under /v1/tus."""
-    router = APIRouter(prefix="/v1/tus", tags=["uploads"])
+    router = APIRouter(prefix=PREFIX, tags=["uploads"])
     max_bytes = uploads.limits.max_upload_bytes
 
-    @router.options("", status_code=204, summary="Read the capabilities of this tus server")
+    @router.options("", status_code=204, summary="Get the capabilities of the tus server")
     def options() -> Response:
         """This needs no API key."""
-        headers = {"Tus-Version": VERSION, "Tus-Extension": _EXTENSIONS, "Tus-Max-Size": str(max_bytes)}
-        return Response(status_code=204, headers={"Tus-Resumable": VERSION} | headers)
+        headers = {
+            "Tus-Version": VERSION,
+            "Tus-Extension": _EXTENSIONS,
+            "Tus-Max-Size": str(max_bytes),
+            "Tus-Checksum-Algorithm": ",".join(CHECKSUM_ALGORITHMS),
+        }
+        return Response(status_code=204, headers=headers)
 
     @router.post(
         "",
         response_class=Response,
         status_code=201,
         summary="Create a resumable upload",
-        openapi_extra={"parameters": [IDEMPOTENCY_KEY]},
-        responses=documented(400, 409, 412, 413, 415, 422, 503),
+        max_body_size=NO_BODY_LIMIT,
+        openapi_extra={"parameters": [IDEMPOTENCY_KEY], **_CHUNK_BODY},
+        responses=documented(400, 408, 409, 412, 413, 415, 422, 460, 503),
     )
     async def create(
         request: Request,
         caller: CurrentCaller,
         quota: CurrentShare,
         tus_resumable: TusResumable = None,
-        upload_length: Annotated[int | None, Header(ge=0, description="The size of the file.")] = None,
+        upload_length: Annotated[
+            str | None, Header(description="The size of the file.", json_schema_extra=_SIZE)
+        ] = None,
         upload_metadata: Annotated[
-            str, Header(description="`filename`, `filetype` and `start_seconds`, encoded as tus says.")
-        ] = "",
-    ) -> Response:
-        """Use any tus 1.0 client. When all bytes have arrived, the upload becomes a job of the same id."""
-        _require_version(request, tus_resumable)
-        if not upload_length:
-            raise BadRequest("Send Upload-Length: the size of the file, at least one byte.")
-        if upload_length > max_bytes:
-            raise too_large(max_bytes)
-        metadata = _parse_metadata(upload_metadata)
-        new = NewTusUpload(
-            media_type=audio_type(metadata.get("filetype") or metadata.get("type")),
-            length=upload_length,
-            metadata=upload_metadata,
-            options=JobOptions.from_text(
-                {
-                    "filename": metadata.get("filename") or metadata.get("name", ""),
-                    "start_seconds": metadata.get("start_seconds", ""),
-                }
+            str,
+            Header(
+                description="`filename`, `filetype`, `start_seconds`, `queue`, `callback_url` and `events`, "
+                "encoded as tus says."
             ),
-        )
+        ] = "",
+        upload_checksum: UploadChecksum = None,
+    ) -> Response:
+        """Use any tus 1.0 client. When all bytes have arrived, the upload becomes a job of the same id.
+
+        The body may hold the first bytes of the file, as `application/offset+octet-stream`.
+        """
+        require_version(tus_resumable)
+        _refuse_extensions(request)
+        length = parse_size("Upload-Length", upload_length)
+        if not length:
+            raise BadRequest("Send Upload-Length: the size of the file, at least one byte.")
+        if length > max_bytes:
+            raise too_large(max_bytes)
+        checksum = Checksum.parse(upload_checksum)
+        new = _new_upload(length, upload_metadata)
 
         async def create(upload_id: str) -> Response:
             progress = await run_in_threadpool(uploads.create, upload_id, new, caller, quota)
-            headers = {"Location": f"{request.url.path.rstrip('/')}/{upload_id}", **_expiry(progress)}
-            return Response(status_code=201, headers=_always() | headers)
+            headers = {"Location": f"{request.url.path}/{upload_id}", **_expiry(progress)}
+            if progress.callback_secret is not None:
+                headers["Callback-Secret"] = progress.callback_secret
+            return Response(status_code=201, headers=headers)
 
-        return await idempotency.run(request, caller, (upload_length, upload_metadata), create)
+        response = await idempotency.run(request, caller, (length, upload_metadata), create)
+        if request.headers.get("content-type", "").lower() == CHUNK:
+            upload_id = response.headers["location"].rpartition("/")[2]
+            if "idempotent-replayed" in response.headers:
+                progress = await run_in_threadpool(uploads.progress, upload_id, caller)
+            else:
+                progress = await uploads.append(request, upload_id, caller, offset=0, checksum=checksum)
+            response.headers["Upload-Offset"] = str(progress.offset)
+        return response
 
     @router.head(
         "/{upload_id}",
-        summary="Read the offset of a resumable upload",
+        summary="Get the offset of a resumable upload",
         response_class=Response,
         responses=documented(404, 412, 422, 503),
     )
-    def head(
-        request: Request, upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
-    ) -> Response:
+    def head(upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None) -> Response:
         """Continue at `Upload-Offset`."""
-        _require_version(request, tus_resumable)
+        require_version(tus_resumable)
         progress = uploads.progress(upload_id, caller)
         headers = {
             "Upload-Offset": str(progress.offset),
@@ -107,17 +125,15 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
         }
         if progress.metadata:
             headers["Upload-Metadata"] = progress.metadata
-        return Response(status_code=200, headers=_always() | headers)
+        return Response(status_code=200, headers=headers)
 
     @router.patch(
         "/{upload_id}",
         status_code=204,
         summary="Continue a resumable upload",
         max_body_size=NO_BODY_LIMIT,
-        openapi_extra={
-            "requestBody": {"content": {_CHUNK: {"schema": {"type": "string", "format": "binary"}}}}
-        },
-        responses=documented(400, 404, 408, 409, 412, 413, 415, 422, 503),
+        openapi_extra=_CHUNK_BODY,
+        responses=documented(400, 404, 408, 409, 412, 413, 415, 422, 460, 503),
     )
     async def patch(
         request: Request,
@@ -125,85 +141,65 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
         caller: CurrentCaller,
         tus_resumable: TusResumable = None,
         upload_offset: Annotated[
-            int | None, Header(ge=0, description="The offset in the file where the body begins.")
+            str | None,
+            Header(description="The offset in the file where the body begins.", json_schema_extra=_SIZE),
         ] = None,
+        upload_checksum: UploadChecksum = None,
     ) -> Response:
-        """What arrives is kept, even if the connection breaks. Send HEAD for the offset, then continue."""
-        _require_version(request, tus_resumable)
-        if request.headers.get("content-type", "").lower() != _CHUNK:
-            raise UnsupportedMedia(f"Send the bytes with Content-Type: {_CHUNK}.")
-        if upload_offset is None:
+        """What arrives is kept, even if the connection breaks. Send HEAD for the offset, then continue.
+
+        With `Upload-Checksum`, the body is kept only if it arrives whole and matches.
+        """
+        require_version(tus_resumable)
+        if request.headers.get("content-type", "").lower() != CHUNK:
+            raise UnsupportedMedia(f"Send the bytes with Content-Type: {CHUNK}.")
+        offset = parse_size("Upload-Offset", upload_offset)
+        if offset is None:
             raise BadRequest("Send Upload-Offset: the offset in the file where the body begins.")
-        progress = await uploads.append(request, upload_id, offset=upload_offset, caller=caller)
+        checksum = Checksum.parse(upload_checksum)
+        progress = await uploads.append(request, upload_id, caller, offset=offset, checksum=checksum)
         headers = {"Upload-Offset": str(progress.offset), **_expiry(progress)}
-        return Response(status_code=204, headers=_always() | headers)
+        return Response(status_code=204, headers=headers)
 
     @router.delete(
         "/{upload_id}",
         status_code=204,
         summary="Terminate a resumable upload",
-        responses=documented(404, 409, 412, 422, 503),
+        responses=documented(404, 412, 422, 503),
     )
-    def delete(
-        request: Request, upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
-    ) -> Response:
-        """Everything that has arrived is removed at once."""
-        _require_version(request, tus_resumable)
+    def delete(upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None) -> Response:
+        """Removes everything that has arrived. A complete upload is deleted with its job."""
+        require_version(tus_resumable)
         uploads.remove(upload_id, caller)
-        return Response(status_code=204, headers=_always())
-
-    @router.post("/{upload_id}", include_in_schema=False, max_body_size=NO_BODY_LIMIT)
-    async def override(
-        request: Request,
-        upload_id: UploadId,
-        caller: CurrentCaller,
-        tus_resumable: TusResumable = None,
-        upload_offset: Annotated[int | None, Header(ge=0)] = None,
-        x_http_method_override: Annotated[str, Header()] = "",
-    ) -> Response:
-        """For networks that let only GET and POST through, as tus asks of servers."""
-        blocking: dict[str, Callable[..., Response]] = {"HEAD": head, "DELETE": delete}
-        method = x_http_method_override.upper()
-        if method == "PATCH":
-            return await patch(request, upload_id, caller, tus_resumable, upload_offset)
-        if method not in blocking:
-            raise HTTPException(405, "Set X-HTTP-Method-Override to HEAD, PATCH or DELETE.")
-        return await run_in_threadpool(blocking[method], request, upload_id, caller, tus_resumable)
+        return Response(status_code=204)
 
     return router
 
 
-def _always() -> dict[str, str]:
-    return {"Tus-Resumable": VERSION}
+def _new_upload(length: int, upload_metadata: str) -> NewTusUpload:
+    """Parse what the client says of a new upload. Raises BadRequest, UnsupportedMedia."""
+    metadata = parse_metadata(upload_metadata)
+    names = {"filename": metadata.get("filename") or metadata.get("name", "")}
+    return NewTusUpload(
+        media_type=audio_type(metadata.get("filetype") or metadata.get("type")),
+        length=length,
+        metadata=upload_metadata,
+        options=JobOptions.from_text(metadata | names),
+    )
 
 
-def _require_version(request: Request, version: str | None) -> None:
-    """Raise UnsupportedVersion unless the client speaks tus 1.0. Makes all problems carry the tus header."""
-    request.state.answer_headers = _always()
-    if version != VERSION:
-        request.state.answer_headers = _always() | {"Tus-Version": VERSION}
-        raise UnsupportedVersion(
-            f"Send Tus-Resumable: {VERSION}, the only version that this server supports."
-        )
+def _refuse_extensions(request: Request) -> None:
+    """Raise BadRequest for a header that would be wrong to ignore."""
+    for name in ("Upload-Concat", "Upload-Defer-Length"):
+        if name in request.headers:
+            raise BadRequest(
+                f"{name} is not supported. Send the file as one upload with an Upload-Length.",
+                code="unsupported_extension",
+            )
 
 
 def _expiry(progress: Progress) -> dict[str, str]:
+    """Return Upload-Expires, unless the upload does not expire by itself."""
     if progress.expires_at <= time.time():
         return {}
     return {"Upload-Expires": formatdate(progress.expires_at, usegmt=True)}
-
-
-def _parse_metadata(header: str) -> dict[str, str]:
-    """Parse Upload-Metadata: pairs of a key and base64, separated by commas. Raises BadRequest."""
-    if len(header) > _MAX_METADATA_BYTES:
-        raise BadRequest(f"Upload-Metadata is longer than {_MAX_METADATA_BYTES:,} bytes.")
-    metadata = {}
-    for pair in header.split(","):
-        key, _, value = pair.strip().partition(" ")
-        try:
-            metadata[key] = base64.b64decode(value.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise BadRequest(
-                "Upload-Metadata is malformed. Send each key with a space and the base64 of UTF-8 text."
-            ) from error
-    return metadata

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from operator import methodcaller
@@ -21,6 +21,7 @@ from api.config import JobLimits
 from api.http.request_body import received
 from api.jobs.service import enqueue
 from api.tus.append import Append
+from api.tus.checksum import Checksum
 from api.tus.storage import StoredUpload, TusStorage
 from api.uploads.job_factory import JobFactory
 from api.uploads.options import JobOptions
@@ -63,6 +64,8 @@ class Progress:
     metadata: str
     expires_at: float
     """UNIX seconds; when it is removed if nothing more arrives."""
+    callback_secret: str | None = None
+    """Only of a new upload."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class TusService:
     active_uploads: ActiveUploads
     limits: JobLimits
     new_timeout: NewTimeout
+    delete_job: Callable[[str], None]
 
     def create(self, job_id: str, new: NewTusUpload, caller: Caller, quota: QuotaReservation) -> Progress:
         """Record a job that awaits its upload. Raises LimitReached, QueueFull."""
@@ -92,7 +96,11 @@ class TusService:
             self.storage.uploads.add(TusUpload(id=job_id, metadata=new.metadata, lock_owner=""))
         quota.count(job_id, new.length)
         return Progress(
-            offset=0, length=new.length, metadata=new.metadata, expires_at=expires_at - GRACE_SECONDS
+            offset=0,
+            length=new.length,
+            metadata=new.metadata,
+            expires_at=expires_at - GRACE_SECONDS,
+            callback_secret=job.callback.secret if job.callback else None,
         )
 
     def progress(self, job_id: str, caller: Caller) -> Progress:
@@ -107,14 +115,23 @@ class TusService:
         return _progress(upload, job, offset=upload.offset)
 
     def remove(self, job_id: str, caller: Caller) -> None:
-        """Remove an upload and all that has arrived. Raises NotFound, or Conflict once it is complete."""
+        """Remove an upload and all that has arrived, or the job that it has become. Raises NotFound."""
         job = self.jobs.get(job_id)
         caller.check_changes(job)
-        if job.state is not JobState.AWAITING_UPLOAD:
-            raise Conflict("This upload is complete. Delete its job instead.")
-        self.storage.remove(job)
+        if job.state is JobState.AWAITING_UPLOAD:
+            self.storage.remove(job)
+        else:
+            self.delete_job(job_id)
 
-    async def append(self, request: Request, job_id: str, *, offset: int, caller: Caller) -> Progress:
+    async def append(
+        self,
+        request: Request,
+        job_id: str,
+        caller: Caller,
+        *,
+        offset: int,
+        checksum: Checksum | None = None,
+    ) -> Progress:
         """Append the body of a request. What arrives is kept, however the request ends.
 
         An empty body for a complete upload is not an error: its client missed the last response.
@@ -124,6 +141,7 @@ class TusService:
             Conflict: it is at another offset, or another request has taken it over.
             TooLarge: the body is longer than what is missing.
             UnsupportedMedia: it is not audio; it is removed.
+            ChecksumMismatch: the body is not as the client sent it.
         """
         bind_log_context(job_id=job_id)
         lock_owner = secrets.token_hex(8)
@@ -153,9 +171,11 @@ class TusService:
                 self.storage,
                 lock_owner=lock_owner,
                 parts_in_flight=self.limits.upload_parts_in_flight,
+                checksum=checksum,
             )
+            chunks = received(request, timeout, checksum.hash if checksum else None)
             try:
-                await append.write(received(request, timeout), active.add)
+                await append.write(chunks, active.add)
             except UnsupportedMedia:
                 await run_in_threadpool(self.storage.remove, upload.job)
                 raise

@@ -69,6 +69,8 @@ class TusStorage:
             except AudioMissing:
                 # joined by a process that died before it could say so
                 sizes = (job.input.size_bytes or 0,)
+            else:
+                sizes = sizes[: record.verified_parts]
         remainder = record.remainder
         if remainder is not None and remainder.after_parts != len(sizes):
             remainder = None  # its bytes are in a part now
@@ -94,8 +96,25 @@ class TusStorage:
         with self.audio.open(remainder.key) as file:
             file.readinto(into)  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
 
-    def save_remainder(
-        self, upload: StoredUpload, rest: bytes | bytearray, *, after_parts: int, lock_owner: str
+    def distrust_later_parts(self, upload: StoredUpload, *, lock_owner: str) -> None:
+        """Let only the parts count that are stored now, until they are saved. Raises Conflict."""
+        saved = self.uploads.save_progress(
+            upload.job.id,
+            lock_owner=lock_owner,
+            remainder=upload.record.remainder,
+            verified_parts=upload.parts,
+        )
+        if not saved:
+            raise _taken_over()
+
+    def save(
+        self,
+        upload: StoredUpload,
+        rest: bytes | bytearray,
+        *,
+        after_parts: int,
+        lock_owner: str,
+        verified_parts: int | None,
     ) -> None:
         """Write a new remainder before the old one is deleted. Raises Conflict if the lock is lost."""
         new = None
@@ -103,14 +122,14 @@ class TusStorage:
             key = f"{upload.job.id}.{lock_owner}"
             new = Remainder(key=key, after_parts=after_parts, size_bytes=len(rest))
             self.audio.put(key, rest, media_type="application/octet-stream")
-        saved = self.uploads.save_remainder(upload.job.id, lock_owner=lock_owner, remainder=new)
+        saved = self.uploads.save_progress(
+            upload.job.id, lock_owner=lock_owner, remainder=new, verified_parts=verified_parts
+        )
         superseded = upload.record.remainder if saved else new
         if superseded is not None:
             self.audio.delete(superseded.key)
         if not saved:
-            raise Conflict(
-                "Another request has taken over this upload. Send HEAD for its offset.", code="taken_over"
-            )
+            raise _taken_over()
 
     def join(self, job: Job) -> None:
         """Make one object of the parts, if there are parts."""
@@ -139,3 +158,9 @@ class TusStorage:
             self.parts.abort(job.id, multipart=job.multipart)
         self.audio.delete(job.id)
         self.forget(job.id)
+
+
+def _taken_over() -> Conflict:
+    return Conflict(
+        "Another request has taken over this upload. Send HEAD for its offset.", code="taken_over"
+    )

@@ -26,7 +26,7 @@ _log = get_logger(__name__)
 
 _LEASE_SECONDS = 30.0
 _MAX_KEY_LENGTH = 255
-_REPLAYED_HEADERS = ("location", "retry-after", "tus-resumable", "upload-expires")
+_REPLAYED_HEADERS = ("location", "retry-after", "upload-expires", "callback-secret")
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",

@@ -54,7 +54,6 @@ class PresignedUploadService:
         """Record a job that awaits its upload, and return where to send it. *raw*: the body."""
         if options.bytes > self.max_upload_bytes:
             raise too_large(self.max_upload_bytes)
-        audio_type(options.media_type)
 
         async def create(job_id: str) -> Response:
             bind_log_context(job_id=job_id)

@@ -19,9 +19,8 @@ from api.uploads.idempotency import Idempotency, IdempotentRequest, fingerprint,
 from api.uploads.job_factory import JobFactory
 from api.uploads.options import JobOptions
 from api.uploads.receiving.active_uploads import ActiveUploads
-from api.uploads.receiving.body import FORM, UploadBody, check_media_type, open_body
+from api.uploads.receiving.body import FORM, UploadBody, open_body
 from api.uploads.receiving.buffer_pool import BufferPool
-from api.uploads.receiving.content_digest import parse_sha256, require_match
 from api.uploads.receiving.receiver import UploadDigest, UploadReceiver, UploadTarget, too_large
 from api.uploads.report_cache import ReportCache
 from shared.domain.job import Job
@@ -50,7 +49,6 @@ class _Upload:
     query: JobOptions
     slot: UploadSlot
     declared_bytes: int | None
-    expected_sha256: str | None
 
     @property
     def options(self) -> JobOptions:
@@ -88,7 +86,6 @@ class UploadService:
                 query=query,
                 slot=slot,
                 declared_bytes=declared,
-                expected_sha256=parse_sha256(request.headers.get("content-digest")),
             )
             if attempt.earlier or (attempt.taken_over and await self._exists(attempt.id)):
                 return await self._compare(upload, attempt)
@@ -103,13 +100,12 @@ class UploadService:
         return response
 
     def _check_headers(self, request: Request) -> int | None:
-        """Return the declared size. Raises TooLarge, UnsupportedMedia."""
+        """Return the declared size. Raises TooLarge."""
         headers = request.headers
         declared = int(length) if (length := headers.get("content-length", "")).isdecimal() else None
         overhead = _FORM_OVERHEAD_BYTES if headers.get("content-type", "").startswith(FORM) else 0
         if declared is not None and declared > self.limits.max_upload_bytes + overhead:
             raise too_large(self.limits.max_upload_bytes)
-        check_media_type(request)
         return declared
 
     async def _receive(self, upload: _Upload, job_id: str) -> Job:
@@ -133,7 +129,7 @@ class UploadService:
                 await upload.slot.count(size_bytes)
 
             async with upload.receiver.store(body.chunks, target, on_chunk) as pending:
-                require_match(upload.expected_sha256, body.sha256_of(pending.digest.sha256))
+                body.digest.verify()
                 if upload.options != options:  # the form has fields after the file
                     options = upload.options
                     callback = await run_in_threadpool(self.factory.callback, options, upload.caller)

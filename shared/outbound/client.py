@@ -5,7 +5,7 @@ Webhooks and source URLs both use it. No other file sends requests to such URLs.
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 import httpcore2
@@ -74,7 +74,8 @@ class OutboundClient:
 
         Raises:
             AddressRefused: the URL is not allowed.
-            Unreachable: no complete response came before the deadline.
+            Unreachable: no response came before the deadline. Once its status has arrived, a body that breaks
+                off or stalls is cut short.
         """
         with self.stream(
             method,
@@ -85,10 +86,14 @@ class OutboundClient:
             max_bytes=max_bytes,
             allow_http=allow_http,
         ) as response:
+            body = bytearray()
+            with suppress(Unreachable):
+                for chunk in response.chunks:
+                    body += chunk
             return HttpResponse(
                 status=response.status,
                 headers=response.headers,
-                body=b"".join(response.chunks),
+                body=bytes(body),
                 is_internal=response.is_internal,
             )
 

@@ -109,6 +109,8 @@ class TusUpload:
     lock_owner: str
     """The request that may write. An earlier owner has lost the lock."""
     remainder: Remainder | None = None
+    verified_parts: int | None = None
+    """How many stored parts count; later ones failed their checksum. None: all count."""
 
 
 class TusUploadStore(Protocol):
@@ -123,8 +125,10 @@ class TusUploadStore(Protocol):
     def acquire(self, upload_id: str, *, lock_owner: str) -> TusUpload:
         """Make a request the lock owner. Raises NotFound."""
 
-    def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
-        """Record the remainder; False if another request owns the lock."""
+    def save_progress(
+        self, upload_id: str, *, lock_owner: str, remainder: Remainder | None, verified_parts: int | None
+    ) -> bool:
+        """Record the remainder and how many parts count; False if another request owns the lock."""
 
     def remove(self, upload_id: str) -> None:
         """Delete an upload if it exists."""

@@ -1,6 +1,6 @@
 """TusUploadStore in Redis: one hash with a time to live for each upload.
 
-resumable:{id}    metadata, holder (lock owner), tail (remainder)
+resumable:{id}    metadata, holder (lock owner), tail (remainder), parts (how many count, if not all)
 """
 
 from functools import partial
@@ -24,12 +24,14 @@ _ACQUIRE = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return false end
 redis.call('HSET', KEYS[1], 'holder', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-return redis.call('HMGET', KEYS[1], 'metadata', 'holder', 'tail')
+return redis.call('HMGET', KEYS[1], 'metadata', 'holder', 'tail', 'parts')
 """
-_SAVE_REMAINDER = """
+_SAVE_PROGRESS = """
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then redis.call('HDEL', KEYS[1], 'tail')
-else redis.call('HSET', KEYS[1], 'tail', ARGV[2]) end
+for index, field in ipairs({'tail', 'parts'}) do
+  if ARGV[index + 1] == '' then redis.call('HDEL', KEYS[1], field)
+  else redis.call('HSET', KEYS[1], field, ARGV[index + 1]) end
+end
 return 1
 """
 
@@ -43,7 +45,7 @@ class RedisTusUploadStore:
         self._client = client
         self._prefix = prefix
         self._acquire = client.register_script(_ACQUIRE)
-        self._save_remainder = client.register_script(_SAVE_REMAINDER)
+        self._save_progress = client.register_script(_SAVE_PROGRESS)
 
     def add(self, upload: TusUpload) -> None:
         """Record a new upload."""
@@ -51,6 +53,8 @@ class RedisTusUploadStore:
         fields = {"metadata": upload.metadata, "holder": upload.lock_owner}
         if upload.remainder is not None:
             fields["tail"] = _REMAINDER.dump_json(upload.remainder).decode()
+        if upload.verified_parts is not None:
+            fields["parts"] = str(upload.verified_parts)
         with _translate_errors(), self._client.pipeline() as pipe:
             pipe.delete(name)
             pipe.hset(name, mapping=cast(Any, fields))
@@ -60,7 +64,7 @@ class RedisTusUploadStore:
     def get(self, upload_id: str) -> TusUpload:
         """Raises NotFound."""
         with _translate_errors():
-            found = self._client.hmget(self._name(upload_id), "metadata", "holder", "tail")
+            found = self._client.hmget(self._name(upload_id), "metadata", "holder", "tail", "parts")
         return _parse(upload_id, found)
 
     def acquire(self, upload_id: str, *, lock_owner: str) -> TusUpload:
@@ -69,11 +73,14 @@ class RedisTusUploadStore:
             found = self._acquire(keys=[self._name(upload_id)], args=[lock_owner, TTL_SECONDS])
         return _parse(upload_id, found)
 
-    def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
-        """Record the remainder; False if another request owns the lock."""
-        text = "" if remainder is None else _REMAINDER.dump_json(remainder).decode()
+    def save_progress(
+        self, upload_id: str, *, lock_owner: str, remainder: Remainder | None, verified_parts: int | None
+    ) -> bool:
+        """Record the remainder and how many parts count; False if another request owns the lock."""
+        tail = "" if remainder is None else _REMAINDER.dump_json(remainder).decode()
+        parts = "" if verified_parts is None else str(verified_parts)
         with _translate_errors():
-            return bool(self._save_remainder(keys=[self._name(upload_id)], args=[lock_owner, text]))
+            return bool(self._save_progress(keys=[self._name(upload_id)], args=[lock_owner, tail, parts]))
 
     def remove(self, upload_id: str) -> None:
         """Delete an upload if it exists."""
@@ -87,10 +94,11 @@ class RedisTusUploadStore:
 def _parse(upload_id: str, found: Any) -> TusUpload:
     if not found or found[1] is None:
         raise NotFound("The upload does not exist. It may have expired, or be complete.")
-    metadata, holder, tail = found
+    metadata, holder, tail, parts = found
     return TusUpload(
         id=upload_id,
         metadata=metadata or "",
         lock_owner=holder,
         remainder=_REMAINDER.validate_json(tail) if tail else None,
+        verified_parts=int(parts) if parts else None,
     )

@@ -52,7 +52,7 @@ EXPECT = "Expect: 100-continue"
 
 @pytest.mark.parametrize(
     ("size", "content_type", "status"),
-    [(65 * MIB, "audio/flac", 413), (10**15, "audio/flac", 413), (1000, "image/png", 415)],
+    [(65 * MIB, "audio/flac", 413), (10**15, "audio/flac", 413)],
 )
 def test_a_client_that_expects_100_gets_a_refusal_before_it_sends_a_byte(
     api: Api, size: int, content_type: str, status: int

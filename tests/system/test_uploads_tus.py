@@ -1,5 +1,6 @@
 """Resumable uploads with clients that others wrote, and with an API that is killed meanwhile."""
 
+import json
 import random
 import subprocess
 from collections.abc import Iterator
@@ -130,6 +131,35 @@ def test_the_unmodified_tus_js_client_uploads_and_resumes(
     command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), str(chunk)]
     url = subprocess.check_output(command, text=True, timeout=120).strip()
     arrived_whole(api, url)
+
+
+@pytest.mark.parametrize("chunk", [4 * MIB, 0], ids=["chunks", "one request"])
+def test_tus_js_client_sends_the_first_bytes_with_the_creation(
+    api: Api, song: Path, chunk: int, node_modules: Path
+) -> None:
+    options = json.dumps({"uploadDataDuringCreation": True, "endpoint": f"{api.url}/v1/tus/"})
+    command = ["node", str(JS), str(node_modules), "unused", str(song), str(chunk), options]
+    url = subprocess.check_output(command, text=True, timeout=120).strip()
+    arrived_whole(api, url)
+
+
+def test_tus_js_client_is_told_that_parallel_uploads_are_not_supported(
+    api: Api, song: Path, node_modules: Path
+) -> None:
+    options = json.dumps({"parallelUploads": 2, "uploadSize": None, "retryDelays": None})
+    command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), "0", options]
+    result = subprocess.run(command, text=True, timeout=120, capture_output=True)
+    assert result.returncode == 1
+    assert "Upload-Concat is not supported" in result.stderr
+    assert not api.accepted()
+
+
+def test_tuspy_has_its_checksums_verified(api: Api, song: Path) -> None:
+    with song.open("rb") as file:
+        client = TusClient(f"{api.url}/v1/tus/")
+        uploader = client.uploader(file_stream=file, chunk_size=6 * MIB, upload_checksum=True)
+        uploader.upload()
+    arrived_whole(api, str(uploader.url))
 
 
 # A whole file that needs no parts; the last and shorter part; and the beginning of the parts.

@@ -1,10 +1,10 @@
-// node tus_client.mjs NODE_MODULES ENDPOINT FILE CHUNK_BYTES: upload with tus-js-client, aborting it once
+// node tus_client.mjs NODE_MODULES ENDPOINT FILE CHUNK_BYTES [OPTIONS as JSON]: upload with tus-js-client, aborting it once
 // half-way and resuming; prints the upload's address.
 import { createReadStream, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const [modules, endpoint, path, chunk] = process.argv.slice(2);
+const [modules, endpoint, path, chunk, more] = process.argv.slice(2);
 const tus = createRequire(join(modules, "x.js"))("tus-js-client");
 const size = statSync(path).size;
 let aborted = false;
@@ -14,6 +14,7 @@ const upload = new tus.Upload(createReadStream(path), {
   uploadSize: size,
   chunkSize: Number(chunk) || size,
   retryDelays: [100, 500, 1000],
+  ...JSON.parse(more ?? "{}"),
   metadata: { filename: "söng.flac", filetype: "audio/flac" },
   onProgress(sent) {
     if (aborted || sent < size / 2) return;

@@ -1,9 +1,9 @@
 """The body of an upload request: the bytes of one file as they arrive, raw or as the `file` field of a form.
 
-Refuses what is not audio by its media type, and bodies that stop arriving. Holds one chunk at a time.
+Refuses bodies that stop arriving. Holds one chunk at a time.
 """
 
-import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -13,12 +13,14 @@ from python_multipart.multipart import parse_options_header
 from api.http.request_body import received
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.options import JobOptions
+from api.uploads.receiving.content_digest import ContentDigest
 from api.uploads.receiving.multipart import FormReader
 from shared.domain.audio_format import describe_content, looks_like_audio
 from shared.errors import BadRequest, UnsupportedMedia
 
 FORM = "multipart/form-data"
 RAW = "application/octet-stream"
+_AUDIO_TYPE = re.compile(r"(audio|video)/[\w.+-]{1,80}|application/(ogg|mp4|octet-stream)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +29,9 @@ class UploadBody:
 
     chunks: AsyncIterator[bytes]
     media_type: str
+    digest: ContentDigest
+    """Of the whole body, so for a form of all its bytes."""
     form: FormReader | None = None
-    form_digest: "hashlib._Hash | None" = None
-    """SHA-256 of the whole form once `chunks` has ended: a form's Content-Digest covers all its bytes."""
 
     def options(self, query: JobOptions) -> JobOptions:
         """Return the form's options over those of the query. Fields after the file come with its last chunk.
@@ -42,32 +44,28 @@ class UploadBody:
         fields = self.form.fields | {"filename": self.form.filename or ""}
         return JobOptions.from_text(fields).over(query)
 
-    def sha256_of(self, file_sha256: str) -> str:
-        """Return the digest of the whole body, given that of the file."""
-        return self.form_digest.hexdigest() if self.form_digest else file_sha256
-
 
 async def open_body(request: Request, timeout: MinRateTimeout) -> UploadBody:
     """Read as far as the first bytes of the file.
 
     Raises:
-        BadRequest, UnsupportedMedia, UploadAborted, UploadStalled.
+        BadRequest, UploadAborted, UploadStalled.
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
+    digest = ContentDigest(request.headers.getlist("content-digest"))
+    chunks = received(request, timeout, digest)
     if media_type.lower() != FORM.encode():
-        declared = audio_type(media_type.decode("latin-1"))
-        return UploadBody(chunks=received(request, timeout), media_type=declared)
+        return UploadBody(chunks=chunks, media_type=audio_type(media_type.decode("latin-1")), digest=digest)
     boundary = options.get(b"boundary")
     if not boundary:
         raise BadRequest(
             "The form's Content-Type has no boundary. Let your client set this header itself.",
             code="bad_form",
         )
-    digest = hashlib.sha256() if "content-digest" in request.headers else None
-    form = FormReader(boundary, received(request, timeout, digest))
+    form = FormReader(boundary, chunks)
     await form.reach_file()
     return UploadBody(
-        chunks=form.file_chunks(), media_type=audio_type(form.media_type), form=form, form_digest=digest
+        chunks=form.file_chunks(), media_type=audio_type(form.media_type), digest=digest, form=form
     )
 
 
@@ -77,26 +75,11 @@ def require_audio(head: bytes) -> None:
         raise UnsupportedMedia(f"This looks like {describe_content(head)}. Upload a file with sound.")
 
 
-def check_media_type(request: Request) -> None:
-    """Raise UnsupportedMedia if the Content-Type is not a form's or a sound's. Reads nothing of the body."""
-    media_type, _ = parse_options_header(request.headers.get("content-type"))
-    if media_type.lower() != FORM.encode():
-        audio_type(media_type.decode("latin-1"))
-
-
 def audio_type(declared: str | None) -> str:
-    """Return the media type if it can hold audio. Raises UnsupportedMedia."""
+    """Return the media type to store a file with.
+
+    A type that audio can't have is not an error: clients declare all kinds of types, and the first bytes
+    decide.
+    """
     media_type = (declared or RAW).split(";")[0].strip().lower()
-    if media_type in {RAW, "application/ogg", "application/mp4"} or media_type.startswith(
-        ("audio/", "video/")
-    ):
-        return media_type
-    if media_type == "application/x-www-form-urlencoded":
-        raise UnsupportedMedia(
-            "This is what curl sends for --data-binary by default. Add -H 'Content-Type: audio/mpeg' "
-            "(or application/octet-stream), or send a form with -F file=@song.mp3."
-        )
-    raise UnsupportedMedia(
-        f"{media_type[:100]} is not an audio type. Send audio/*, application/octet-stream, or a form with "
-        "a `file` field."
-    )
+    return media_type if _AUDIO_TYPE.fullmatch(media_type) else RAW

@@ -171,11 +171,13 @@ class MemoryTusUploadStore:
         self.resumables[upload_id] = replace(self.get(upload_id), lock_owner=lock_owner)
         return self.resumables[upload_id]
 
-    def save_remainder(self, upload_id: str, *, lock_owner: str, remainder: Remainder | None) -> bool:
+    def save_progress(
+        self, upload_id: str, *, lock_owner: str, remainder: Remainder | None, verified_parts: int | None
+    ) -> bool:
         found = self.resumables.get(upload_id)
         if found is None or found.lock_owner != lock_owner:
             return False
-        self.resumables[upload_id] = replace(found, remainder=remainder)
+        self.resumables[upload_id] = replace(found, remainder=remainder, verified_parts=verified_parts)
         return True
 
     def remove(self, upload_id: str) -> None:

@@ -51,7 +51,9 @@ def test_options_needs_no_api_key(private_api: ApiHarness) -> None:
     answer = private_api.client.options("/v1/tus")
     assert answer.status_code == 204
     assert answer.headers["tus-version"] == answer.headers["tus-resumable"] == "1.0.0"
-    assert answer.headers["tus-extension"] == "creation,expiration,termination"
+    extensions = set(answer.headers["tus-extension"].split(","))
+    assert extensions == {"creation", "creation-with-upload", "checksum", "expiration", "termination"}
+    assert "sha1" in answer.headers["tus-checksum-algorithm"].split(",")
     assert answer.headers["tus-max-size"] == str(MAX_BYTES)
 
 
@@ -172,12 +174,11 @@ def test_termination_deletes_everything(api: ApiHarness) -> None:
     assert patch(api, url, 0, SONG).status_code == 404
 
 
-def test_a_complete_upload_is_deleted_as_a_job(api: ApiHarness) -> None:
+def test_a_complete_upload_takes_no_more_bytes(api: ApiHarness) -> None:
     url = begin(api, len(SONG)).headers["location"]
     assert patch(api, url, 0, SONG).status_code == 204
     for offset, data, status in ((0, SONG, 409), (len(SONG), b"x", 413), (len(SONG) + 1, b"", 409)):
         assert patch(api, url, offset, data).status_code == status
-    assert api.client.delete(url, headers=TUS).status_code == 409
     assert api.queue.messages == {"interactive": [url.rpartition("/")[2]]}
 
 
@@ -207,8 +208,15 @@ REFUSED: dict[str, tuple[dict[str, str], int]] = {
     "nothing": (TUS | {"Upload-Length": "0"}, 400),
     "deferred length": (TUS | {"Upload-Defer-Length": "1"}, 400),
     "too long": (TUS | {"Upload-Length": str(MAX_BYTES + 1)}, 413),
-    "negative": (TUS | {"Upload-Length": "-5"}, 422),
-    "no sound": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(filetype="image/png")}, 415),
+    "negative": (TUS | {"Upload-Length": "-5"}, 400),
+    "signed": (TUS | {"Upload-Length": "+5"}, 400),
+    "with underscores": (TUS | {"Upload-Length": "1_0"}, 400),
+    "a fraction": (TUS | {"Upload-Length": "5.0"}, 400),
+    "endless": (TUS | {"Upload-Length": "9" * 5000}, 400),
+    "partial": (TUS | {"Upload-Length": "5", "Upload-Concat": "partial"}, 400),
+    "final": (TUS | {"Upload-Concat": "final;/v1/tus/a /v1/tus/b"}, 400),
+    "bad queue": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(queue="express")}, 400),
+    "bad checksum": (TUS | {"Upload-Length": "5", "Upload-Checksum": "sha1 abc"}, 400),
     "bad metadata": (TUS | {"Upload-Length": "5", "Upload-Metadata": "filename %%%"}, 400),
     "bad start": (TUS | {"Upload-Length": "5", "Upload-Metadata": metadata(start_seconds="soon")}, 400),
 }
@@ -245,6 +253,8 @@ def test_methods_can_be_overridden_in_a_post(api: ApiHarness) -> None:
     assert post("HEAD").headers["upload-offset"] == "9000"
     assert post("DELETE").status_code == 204
     assert post("TRACE").status_code == 405
+    options = api.client.get("/v1/tus", headers={"X-HTTP-Method-Override": "OPTIONS"})
+    assert options.headers["tus-version"] == "1.0.0"
 
 
 def test_an_upload_belongs_to_its_api_key(api: ApiHarness) -> None:

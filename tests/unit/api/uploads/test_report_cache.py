@@ -55,7 +55,7 @@ def test_the_same_bytes_get_the_earlier_report_and_are_not_stored(api: ApiHarnes
     read = api.client.get(again.headers["location"]).json()
     assert (read["cached"], read["started_at"]) == (True, None)
     assert [(line["state"], line["why"]) for line in read["timeline"]] == [
-        ("succeeded", "answered from an earlier analysis of the same bytes")
+        ("succeeded", "report of an earlier analysis of the same bytes")
     ]
     assert read["expires_at"] is not None
     assert api.client.get(first.headers["location"]).json()["cached"] is False

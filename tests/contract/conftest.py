@@ -21,12 +21,14 @@ from shared.ports.metrics import History, MetricsStore
 from shared.ports.uploads import IdempotencyStore, ReportIndex, TusUploadStore, UploadRegistry
 from shared.ports.webhooks import DeliveryStore
 from shared.ports.workers import WorkerControl, WorkerRegistry
+from shared.redis.admin.audit_log import RedisAuditLog
+from shared.redis.admin.dashboard import RedisDashboardStore
+from shared.redis.admin.secrets import RedisSecretStore
+from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
-from shared.redis.audit_log import RedisAuditLog
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import connect_redis
-from shared.redis.dashboard import RedisDashboardStore
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
@@ -37,10 +39,8 @@ from shared.redis.jobs.store import RedisJobStore
 from shared.redis.jobs.updates import RedisJobUpdateLog
 from shared.redis.metrics import RedisMetricsStore
 from shared.redis.rate_limits import RedisRateLimiter
-from shared.redis.secrets import RedisSecretStore
 from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
-from shared.redis.worker_control import RedisWorkerControl
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore

@@ -32,6 +32,7 @@ def open_context(browser: Browser, system: System) -> Iterator[Callable[..., Bro
     opened: list[BrowserContext] = []
     problems: list[str] = []
     home = str(system.client.base_url).rstrip("/")
+    own = (home, f"blob:{home}")
 
     def watch(page: Page) -> None:
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -43,7 +44,7 @@ def open_context(browser: Browser, system: System) -> Iterator[Callable[..., Bro
         context.on("page", watch)
         context.on(
             "request",
-            lambda request: problems.append(request.url) if not request.url.startswith(home) else None,
+            lambda request: problems.append(request.url) if not request.url.startswith(own) else None,
         )
         opened.append(context)
         return context

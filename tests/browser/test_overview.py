@@ -33,6 +33,7 @@ def test_the_overview_updates_by_itself(operator: Page, system: System) -> None:
 def test_a_drained_worker_starts_no_job_until_it_is_resumed(operator: Page, system: System) -> None:
     operator.goto("/admin")
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
+    operator.on("dialog", lambda dialog: dialog.accept())
     workers.get_by_role("button", name="Drain").click()
     expect(operator.locator(".verdict")).to_contain_text("Every worker is draining")
     location = system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
@@ -45,13 +46,15 @@ def test_a_restarted_worker_comes_back_under_another_name(operator: Page, system
     operator.goto("/admin")
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
     name = workers.locator("tbody th a").inner_text()
+    operator.on("dialog", lambda dialog: dialog.accept())
     workers.get_by_role("button", name="Restart").click()
     expect(workers.locator("tbody th a")).not_to_have_text(name)
     location = system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert system.finished(location)["state"] == "succeeded"
 
 
-def test_the_history_is_drawn(operator: Page) -> None:
+def test_the_history_is_drawn(operator: Page, system: System) -> None:
+    system.finished(system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"}))
     operator.goto("/admin/history")
     expect(operator.locator(".plot canvas")).to_have_count(4)
     assert int(operator.locator(".tile.succeeded .number").inner_text()) > 0

@@ -263,13 +263,13 @@ class Asked:
         }
 
 
-def test_every_route_has_a_row_and_every_row_a_route() -> None:
+def test_every_route_has_a_row_in_the_table() -> None:
     app: Any = ApiHarness().client.app
     assert set(routes(app.routes)) == set(TABLE)
 
 
 @pytest.mark.parametrize(("method", "path"), TABLE, ids=lambda part: part.strip("/") or "first page")
-def test_everybody_is_told_what_the_table_says(method: str, path: str) -> None:
+def test_every_caller_gets_the_status_in_the_table(method: str, path: str) -> None:
     row = TABLE[method, path]
     closed, open_to_all = Asked(anonymous=False), Asked(anonymous=True)
     anonymous = row.other if row.anonymous is None else row.anonymous

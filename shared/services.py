@@ -7,6 +7,7 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.clock import use_clock
 from shared.observability.logs import configure_logs, get_logger
 from shared.observability.metrics import ERRORS, READ, increment
 from shared.observability.recorder import MetricsBuffer, MetricsRecorder
@@ -23,6 +24,7 @@ from shared.redis.api_keys import RedisApiKeyStore
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import check_durability, connect_redis
+from shared.redis.clock import RedisClock
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
@@ -114,6 +116,7 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         followers=[WebhookOutbox(prefix=prefix), JobMetricsFollower(prefix=prefix)],
         companions=[batches.change_for_job],
     )
+    use_clock(RedisClock(client).now)
     return Services(
         installation=RedisInstallationStore(client, prefix=prefix),
         audio=audio,

@@ -3,7 +3,6 @@
 A route takes CurrentCaller or CurrentOperator.
 """
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,6 +11,7 @@ from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
+from shared.clock import store_time
 from shared.domain.api_key import Scope, check_token, key_id_of, with_included
 from shared.domain.batch import Batch
 from shared.domain.job import Job
@@ -81,7 +81,7 @@ class Authenticator:
         if scheme.lower() != "bearer":
             raise Unauthenticated(_MISSING_KEY)
         token = token.strip()
-        now = time.time()
+        now = store_time()
         key = check_token(token, self._keys.find(key_id_of(token)), now=now)
         self._mark_used(key.id, now)
         return Caller(key_id=key.id, scopes=key.scopes)

@@ -5,7 +5,6 @@ Each action is written to the audit log. More than a few jobs are changed in the
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,6 +14,7 @@ from api.admin.auth.authentication import AdminUser
 from api.admin.job_selection import BulkAction, JobSelection
 from api.admin.overview import Overview
 from api.jobs.service import JobActions
+from shared.clock import store_time
 from shared.errors import KammertonError, NotFound, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.admin import BulkOperation, DashboardStore
@@ -94,7 +94,7 @@ class BulkActions:
     def start(self, action: BulkAction, selection: JobSelection, *, user: AdminUser) -> BulkOperation:
         """Change all selected jobs in a background thread. Raises Forbidden."""
         user.require_write()
-        now = time.time()
+        now = store_time()
         operation = BulkOperation(
             id=secrets.token_urlsafe(12),
             action=action,
@@ -126,7 +126,7 @@ class BulkActions:
             operation = self._change_all(replace(operation, total=len(ids)), action, ids)
         except KammertonError as error:
             operation = replace(operation, reason=error.message)
-        finished = replace(operation, finished_at=time.time(), updated_at=time.time())
+        finished = replace(operation, finished_at=store_time(), updated_at=store_time())
         try:
             self.store.save_operation(finished, ttl_seconds=_TTL_SECONDS)
             record(self.overview.audit, user, action, str(selection), count=finished.done)
@@ -140,8 +140,8 @@ class BulkActions:
                 operation = replace(operation, done=operation.done + 1)
             else:
                 operation = replace(operation, refused=operation.refused + 1, reason=reason)
-            if time.time() - operation.updated_at > _SAVE_SECONDS:
-                operation = replace(operation, updated_at=time.time())
+            if store_time() - operation.updated_at > _SAVE_SECONDS:
+                operation = replace(operation, updated_at=store_time())
                 self.store.save_operation(operation, ttl_seconds=_TTL_SECONDS)
         return operation
 

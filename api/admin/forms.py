@@ -1,6 +1,5 @@
 """The forms of the dashboard: each changes something, then redirects to a page that says what happened."""
 
-import time
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Path, Request
@@ -14,6 +13,7 @@ from api.admin.job_filter import JobFilter, job_filter
 from api.admin.job_selection import BulkAction, JobSelection, select_jobs
 from api.admin.operations import Operations
 from api.admin.pages import show
+from shared.clock import store_time
 from shared.ports.workers import WorkerCommand
 
 _DONE = {BulkAction.RETRY: "queued again", BulkAction.CANCEL: "canceled", BulkAction.DELETE: "deleted"}
@@ -81,7 +81,7 @@ def job_forms_router(
     ) -> HTMLResponse:
         """The progress of an action that runs in the background."""
         operation = bulk_actions.find(operation_id)
-        silent_seconds = time.time() - operation.updated_at
+        silent_seconds = store_time() - operation.updated_at
         is_interrupted = operation.finished_at is None and silent_seconds > STALE_SECONDS
         return show(sessions, request, "operation", user, operation=operation, is_interrupted=is_interrupted)
 

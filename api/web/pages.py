@@ -4,7 +4,6 @@ They also work without JavaScript.
 """
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -19,6 +18,7 @@ from api.web import report_text
 from api.web.charts import drift_chart, histogram_chart, spectrum_chart
 from api.web.result_links import ResultLinks
 from api.web.stage_text import LABELS, SENTENCES, stage_sentence
+from shared.clock import store_time
 from shared.domain import tuning_text
 from shared.domain.job import Job
 from shared.errors import NotFound
@@ -137,7 +137,7 @@ def _result_page(request: Request, context: dict[str, object]) -> HTMLResponse:
 
 def song_context(job: Job, position: int | None, *, origin: str, links: ResultLinks) -> dict[str, object]:
     """The variables of `_song.html`."""
-    current_stage = stage_of(job, now=time.time())
+    current_stage = stage_of(job, now=store_time())
     context: dict[str, object] = {
         "job": job,
         "origin": origin,

@@ -123,9 +123,6 @@ TABLE: dict[tuple[str, str], Row] = {
     ("OPTIONS", "/v1/tus"): public(204),
     ("POST", "/v1/tus"): makes(201, headers=TUS | {"Upload-Length": "104"}),
     ("PATCH", "/v1/tus/{upload_id}"): changes_one(204, headers=CHUNK, content=b"RIFF"),
-    ("POST", "/v1/tus/{upload_id}"): changes_one(
-        204, headers=CHUNK | {"X-HTTP-Method-Override": "PATCH"}, content=b"RIFF"
-    ),
     ("DELETE", "/v1/tus/{upload_id}"): changes_one(204, headers=TUS),
     ("POST", "/v1/jobs/{job_id}/deliveries/{delivery_id}/redeliver"): changes_one(202),
     ("GET", "/v1/webhooks"): own_list(),

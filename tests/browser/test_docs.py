@@ -1,4 +1,4 @@
-"""The API reference and the guides in a browser. conftest.py fails a test whose page loads from another host."""
+"""The API reference and the guides in a browser. A page that loads from another host fails its test."""
 
 import re
 

@@ -3,7 +3,6 @@
 A route takes CurrentCaller or CurrentOperator.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
+from shared.clock import store_time
 from shared.domain.api_key import Scope, check_token, key_id_of, with_included
 from shared.domain.batch import Batch
 from shared.domain.job import Job
@@ -77,7 +77,7 @@ class Authenticator:
         if scheme.lower() != "bearer":
             raise Unauthenticated(_MISSING_KEY)
         token = token.strip()
-        key = check_token(token, self._keys.find(key_id_of(token)), now=time.time())
+        key = check_token(token, self._keys.find(key_id_of(token)), now=store_time())
         return Caller(key_id=key.id, scopes=key.scopes)
 
 

@@ -18,6 +18,7 @@ from api.admin.schemas import (
 )
 from api.admin.warnings import warnings_of
 from api.webhooks.service import webhook_warnings
+from shared.clock import store_time
 from shared.domain.history import TIME_RANGES, TimeRange, merge_buckets
 from shared.domain.job import Job
 from shared.errors import Unavailable
@@ -52,7 +53,7 @@ class Overview:
 
     def now(self) -> OverviewView:
         """The service at a glance. Raises Unavailable if the job store is."""
-        now = time.time()
+        now = store_time()
         paused, commands = self.controls.paused(), self.controls.commands()
         queues = [self._queue(name, paused, now) for name in self.queues]
         workers = [_worker_view(worker, commands, now) for worker in self.workers.list_alive()]
@@ -78,7 +79,7 @@ class Overview:
 
     def over_time(self, span: TimeRange) -> HistoryView:
         """The outcomes of all jobs."""
-        buckets = self.history.read(span, now=time.time())
+        buckets = self.history.read(span, now=store_time())
         return HistoryView(
             span=span.name,
             bucket_seconds=span.bucket_seconds,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from api.http.sse import HEARTBEAT, RETRY, STORE_UNAVAILABLE, sse_event
 from api.jobs.updates import JobUpdates, Subscription
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_state import JobState, StateTransition
 from shared.errors import NotFound, Unavailable
@@ -160,7 +161,7 @@ class EventStream:
             removed = RemovedView(id=watched.id)
             yield sse_event("removed", removed.model_dump_json(), id=self.end_event_id(watched))
             return
-        progress = stage_of(job, now=time.time()), watched.position
+        progress = stage_of(job, now=store_time()), watched.position
         for transition in watched.unsent(job):
             watched.last_sent = transition_id(transition)
             latest = transition is job.timeline[-1]

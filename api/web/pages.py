@@ -1,7 +1,6 @@
 """The start page and the page of one result: `/` and `/jobs/{id}`. They also work without JavaScript."""
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -14,6 +13,7 @@ from api.http.templating import origin, page
 from api.jobs.event_stream import stage_of
 from api.web import report_text
 from api.web.charts import histogram_chart, spectrum_chart
+from shared.clock import store_time
 from shared.domain import tuning_text
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
@@ -91,7 +91,7 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
 
 def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, object]:
     """The variables of `_song.html`."""
-    current_stage = stage_of(job, now=time.time())
+    current_stage = stage_of(job, now=store_time())
     context: dict[str, object] = {
         "job": job,
         "origin": origin,

@@ -23,14 +23,14 @@ def with_page(web: HttpConfig) -> TestClient:
     return client
 
 
-def test_data_may_load_nothing_and_be_framed_nowhere(api: ApiHarness) -> None:
+def test_json_responses_can_load_nothing_and_cannot_be_framed(api: ApiHarness) -> None:
     for answer in (api.client.get("/healthz"), api.client.get("/nothing"), api.client.get("/v1/jobs")):
         assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
+def test_a_page_can_load_only_its_own_origin_and_reach_the_storage() -> None:
     client = with_page(HttpConfig(storage_url="http://s3.test:9000/bucket"))
     headers = client.get("/page").headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
@@ -41,7 +41,7 @@ def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_the_api_docs_load_nothing_from_elsewhere(api: ApiHarness) -> None:
+def test_the_api_reference_loads_nothing_from_other_hosts(api: ApiHarness) -> None:
     assert "https:" not in api.client.get("/docs").headers["Content-Security-Policy"]
 
 
@@ -58,7 +58,7 @@ def test_the_api_docs_load_nothing_from_elsewhere(api: ApiHarness) -> None:
         ("", 400),
     ],
 )
-def test_only_known_names_are_answered(host: str, status: int) -> None:
+def test_only_allowed_hosts_are_answered(host: str, status: int) -> None:
     client = with_page(HttpConfig(allowed_hosts=("kammerton.test", "*.example.org")))
     answer = client.get("/page", headers={"Host": host})
     assert answer.status_code == status
@@ -67,7 +67,7 @@ def test_only_known_names_are_answered(host: str, status: int) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> None:
+def test_pages_of_other_origins_are_allowed_only_by_setting(api: ApiHarness) -> None:
     origin = {"Origin": "https://app.test"}
     assert "Access-Control-Allow-Origin" not in api.client.get("/v1/jobs/x", headers=origin).headers
     client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
@@ -86,7 +86,7 @@ def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> 
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
-def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
+def test_pages_of_allowed_origins_can_use_tus(method: str) -> None:
     client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
     asked = {
         "Origin": "https://app.test",
@@ -98,7 +98,7 @@ def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
     assert {"Upload-Offset", "Location"} <= set(told["Access-Control-Expose-Headers"].split(", "))
 
 
-def test_a_proxy_is_believed_by_setting_alone() -> None:
+def test_a_proxy_is_trusted_only_by_setting() -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
     believed = TestClient(with_page(HttpConfig(trusted_proxies=("192.0.2.1",))).app, client=("192.0.2.1", 5))
     assert "Strict-Transport-Security" in believed.get("/page", headers=forwarded).headers
@@ -108,7 +108,7 @@ def test_a_proxy_is_believed_by_setting_alone() -> None:
     assert "Strict-Transport-Security" not in unset.get("/page", headers=forwarded).headers
 
 
-def test_a_body_where_none_belongs_is_bounded(api: ApiHarness) -> None:
+def test_an_unexpected_body_has_a_size_limit(api: ApiHarness) -> None:
     answer = api.client.post("/v1/jobs/x/cancel", content=bytes(2 * 1024 * 1024))
     assert answer.status_code in {404, 413}
     answer = api.client.post("/v1/jobs", content=bytes(13 * 1024 * 1024))

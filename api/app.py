@@ -34,8 +34,9 @@ from api.services import ApiServices
 from api.tus.protocol import TusProtocol
 from api.tus.router import tus_router
 from api.uploads.router import presigned_router, submit_router
-from api.web.api_reference import reference_router
-from api.web.pages import pages_router
+from api.web.docs_pages import docs_router
+from api.web.pages import PublicPages, pages_router, shared_pages_router
+from api.web.result_links import ResultLinks
 from api.webhooks.router import webhooks_router
 from shared.ports.stores import Stores
 from shared.version import VERSION
@@ -62,9 +63,10 @@ def create_app(
     )
     add_error_handlers(app)
     redirect_to_login(app)
+    links = ResultLinks(sessions.secret_key)
     for router in (
         *_job_routers(stores, services),
-        *_page_routers(stores, config),
+        *_page_routers(stores, config, links),
         *admin_routers(
             services.overview,
             sessions=sessions,
@@ -72,6 +74,7 @@ def create_app(
             job_actions=services.actions,
             webhooks=services.webhooks,
             updates=services.updates,
+            links=links,
         ),
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
@@ -124,13 +127,16 @@ def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     yield batches_router(services.batches, reader=batch_reader)
 
 
-def _page_routers(stores: Stores, config: ApiConfig) -> Iterator[APIRouter]:
-    yield pages_router(
+def _page_routers(stores: Stores, config: ApiConfig, links: ResultLinks) -> Iterator[APIRouter]:
+    pages = PublicPages(
         jobs=stores.jobs,
+        links=links,
         max_upload_bytes=config.job_limits.max_upload_bytes,
         anonymous=config.allow_anonymous,
     )
-    yield reference_router()
+    yield pages_router(pages)
+    yield shared_pages_router(pages)
+    yield docs_router()
 
 
 def _monitoring_routers(

@@ -26,6 +26,10 @@ def read_config(settings: Settings) -> ApiConfig:
         metrics_public=settings.metrics_public,
         keep_audio=settings.keep_audio,
         reuse_reports=settings.reuse_reports,
+        max_latency_seconds={
+            "interactive": settings.interactive_latency_warning_seconds,
+            "batch": settings.batch_latency_warning_seconds,
+        },
     )
 
 

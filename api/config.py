@@ -18,6 +18,8 @@ class HttpConfig:
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto headers are used."""
     storage_url: str | None = None
     """Where browsers upload files directly."""
+    max_concurrent_requests: int = 512
+    """The limit of one process, without event streams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

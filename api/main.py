@@ -20,6 +20,7 @@ def read_config(settings: Settings) -> ApiConfig:
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
             storage_url=settings.s3_public_url or settings.s3_endpoint_url,
+            max_concurrent_requests=settings.max_concurrent_requests,
         ),
         allow_anonymous=settings.allow_anonymous,
         metrics_public=settings.metrics_public,

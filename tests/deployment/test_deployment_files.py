@@ -179,7 +179,7 @@ def test_two_jobs_and_the_parent_fit_the_memory_limit_of_the_worker() -> None:
     worker = SERVICES["worker"]
     at_once = int(worker["command"][worker["command"].index("--concurrency") + 1])
     job_bytes = default_bytes(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
-    spool_bytes = int(worker["environment"]["KAMMERTON_SOURCE_SPOOL_BYTES"])
+    spool_bytes = default_bytes(worker["environment"]["KAMMERTON_SOURCE_SPOOL_BYTES"])
     parent_bytes = 230 * MIB  # measured: deploy/README.md
     assert parent_bytes + at_once * (job_bytes + spool_bytes) <= mebibytes(worker["mem_limit"]) * MIB
 

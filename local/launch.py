@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local.address import check_free, is_ready, reachable, url
@@ -43,6 +43,8 @@ class Options:
     workers: int
     verbose: bool = False
     """Whether the logs of all processes appear on the terminal."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Defaults for the environment of every process."""
 
 
 LOCAL_DEFAULTS = {
@@ -83,7 +85,7 @@ def _run(
         stack.callback(free.release)
         options = replace(options, port=free.numbers[0])
     check_free(options.host, options.port)
-    env = {**LOCAL_DEFAULTS, **environ, "PYTHONUNBUFFERED": "1"}
+    env = {**LOCAL_DEFAULTS, **options.settings, **environ, "PYTHONUNBUFFERED": "1"}
     password = _dashboard_password(options.data_dir, env)
     servers = _servers(options.data_dir, env)
     for server in servers:

@@ -1,4 +1,4 @@
-"""Every route, asked by everybody. A new route without a row fails here."""
+"""Every route with every kind of caller. A new route without a row fails here."""
 
 import time
 from collections.abc import Iterator
@@ -211,7 +211,7 @@ class Path(str):
         return str(self)
 
 
-class Asked:
+class AccessProbe:
     """One api, with one thing of everything that the owner has, made again for each request."""
 
     def __init__(self, *, anonymous: bool) -> None:
@@ -276,11 +276,11 @@ def test_every_route_has_a_row_in_the_table() -> None:
 @pytest.mark.parametrize(("method", "path"), TABLE, ids=lambda part: part.strip("/") or "first page")
 def test_every_caller_gets_the_status_in_the_table(method: str, path: str) -> None:
     row = TABLE[method, path]
-    closed, open_to_all = Asked(anonymous=False), Asked(anonymous=True)
+    private, open_to_all = AccessProbe(anonymous=False), AccessProbe(anonymous=True)
     anonymous = row.other if row.anonymous is None else row.anonymous
 
     def ask(caller: str) -> int:
-        return closed.answers(method, path, caller)
+        return private.answers(method, path, caller)
 
     assert {caller: ask(caller) for caller in CALLERS} == {caller: getattr(row, caller) for caller in CALLERS}
     assert ask("nobody") == row.nobody

@@ -119,7 +119,7 @@ def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(uploads.tus, idempotency=direct.idempotency)
-    yield events_router(jobs=stores.jobs, updates=updates)
+    yield events_router(jobs=stores.jobs, updates=updates, paused_queues=stores.worker_control.paused)
     yield job_actions_router(services.actions)
     batch_reader = BatchReader(
         pool=direct.pool, new_timeout=direct.new_timeout, wait_seconds=direct.limits.upload_wait_seconds
@@ -131,6 +131,7 @@ def _page_routers(stores: Stores, config: ApiConfig, links: ResultLinks) -> Iter
     pages = PublicPages(
         jobs=stores.jobs,
         links=links,
+        paused_queues=stores.worker_control.paused,
         max_upload_bytes=config.job_limits.max_upload_bytes,
         anonymous=config.allow_anonymous,
     )

@@ -4,6 +4,7 @@ They also work without JavaScript.
 """
 
 import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -54,6 +55,7 @@ class PublicPages:
 
     jobs: JobStore
     links: ResultLinks
+    paused_queues: Callable[[], Collection[str]]
     max_upload_bytes: int
     anonymous: bool
     """Whether songs can be uploaded without an API key."""
@@ -61,7 +63,8 @@ class PublicPages:
     def song(self, request: Request, job: Job) -> dict[str, object]:
         """The variables of `_song.html`."""
         position = self.jobs.queue_position(job)
-        return song_context(job, position, origin=origin(request), links=self.links)
+        paused = self.paused_queues() if position is not None else ()
+        return song_context(job, position, origin=origin(request), links=self.links, paused_queues=paused)
 
 
 def pages_router(pages: PublicPages) -> APIRouter:
@@ -135,9 +138,16 @@ def _result_page(request: Request, context: dict[str, object]) -> HTMLResponse:
     return response
 
 
-def song_context(job: Job, position: int | None, *, origin: str, links: ResultLinks) -> dict[str, object]:
+def song_context(
+    job: Job,
+    position: int | None,
+    *,
+    origin: str,
+    links: ResultLinks,
+    paused_queues: Collection[str] = (),
+) -> dict[str, object]:
     """The variables of `_song.html`."""
-    current_stage = stage_of(job, now=store_time())
+    current_stage = stage_of(job, now=store_time(), paused_queues=paused_queues)
     context: dict[str, object] = {
         "job": job,
         "origin": origin,

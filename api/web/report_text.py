@@ -74,7 +74,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
-    """The confidence, in a word and in a sentence."""
+    """The probability of the verdict, in a word and in a sentence."""
 
     percent: int
     word: str
@@ -151,7 +151,7 @@ def summary(name: str | None, report: TuningReport) -> dict[str, object]:
         "a4_hz": report.a4_hz if is_found else None,
         "uncertainty_hz": uncertainty_hz(report) if is_found else None,
         "verdict": str(report.verdict),
-        "confidence": report.confidence if is_found else None,
+        "confidence": (report.verdict_probability or report.confidence) if is_found else None,
         "drift_cents": max(drifts) - min(drifts) if len(drifts) > 1 else None,
     }
 

@@ -16,6 +16,8 @@ from tests.support.browser_pages import (
 from tests.support.music import make_song
 from tests.support.system import System
 
+PAUSED = "The queue is paused. Your song starts when it resumes."
+
 
 def test_a_dropped_song_gets_its_tuning(page: Page) -> None:
     page.goto("/")
@@ -62,14 +64,14 @@ def test_a_file_without_audio_gets_an_explanation(page: Page) -> None:
     )
 
 
-def test_a_waiting_job_shows_its_position_until_its_result(
+def test_a_job_in_a_paused_queue_says_so_until_its_result(
     page: Page, operator: Page, paused_queue: None
 ) -> None:
     page.goto("/")
     page.set_input_files("input[type=file]", [wav_file("wait.wav", make_song(440.0, seconds=5))])
-    expect(page.locator(".in-progress .status")).to_have_text("Next in line.")
+    expect(page.locator(".in-progress .status")).to_have_text(PAUSED)
     page.set_input_files("input[type=file]", [wav_file("after.wav", make_song(440.0, seconds=5))])
-    expect(page.locator(".in-progress .status").first).to_have_text("Waiting. 1 song is ahead of this one.")
+    expect(page.locator(".in-progress .status").first).to_have_text(PAUSED)
     resume(operator, "interactive")
     expect(page.locator("#results tbody tr")).to_have_count(2)
 
@@ -77,7 +79,7 @@ def test_a_waiting_job_shows_its_position_until_its_result(
 def test_a_waiting_job_is_canceled(page: Page, paused_queue: None) -> None:
     page.goto("/")
     page.set_input_files("input[type=file]", [wav_file("no.wav", make_song(440.0, seconds=5))])
-    expect(page.locator(".in-progress .status")).to_have_text("Next in line.")
+    expect(page.locator(".in-progress .status")).to_have_text(PAUSED)
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator(".answer .sentence")).to_have_text("Canceled")
 
@@ -96,7 +98,7 @@ def test_the_form_and_the_result_work_without_javascript(
     page.goto("/")
     page.set_input_files("input[type=file]", [wav_file("plain.wav", make_song(432.0, seconds=5))])
     page.get_by_role("button", name="Analyze").click()
-    expect(page.locator(".in-progress .status")).to_have_text("Next in line.")
+    expect(page.locator(".in-progress .status")).to_have_text(PAUSED)
     resume(operator, "interactive")
     expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
 

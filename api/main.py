@@ -20,11 +20,16 @@ def read_config(settings: Settings) -> ApiConfig:
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
             storage_url=settings.s3_public_url or settings.s3_endpoint_url,
+            max_concurrent_requests=settings.max_concurrent_requests,
         ),
         allow_anonymous=settings.allow_anonymous,
         metrics_public=settings.metrics_public,
         keep_audio=settings.keep_audio,
         reuse_reports=settings.reuse_reports,
+        max_latency_seconds={
+            "interactive": settings.interactive_latency_warning_seconds,
+            "batch": settings.batch_latency_warning_seconds,
+        },
     )
 
 
@@ -46,13 +51,18 @@ def _job_limits(settings: Settings) -> JobLimits:
 
 def _rate_limits(settings: Settings) -> RateLimits:
     if not settings.rate_limits_enabled:
-        return RateLimits(max_queued_jobs=settings.max_queued_jobs, queues=QUEUES)
+        return RateLimits(
+            max_queued_jobs=settings.max_queued_jobs,
+            max_memory_share=settings.redis_max_memory_share,
+            queues=QUEUES,
+        )
     return RateLimits(
         requests_per_minute=settings.requests_per_minute,
         bytes_per_day=settings.bytes_per_day,
         max_concurrent_uploads=settings.max_concurrent_uploads,
         max_queued_jobs_per_caller=settings.max_queued_jobs_per_caller,
         max_queued_jobs=settings.max_queued_jobs,
+        max_memory_share=settings.redis_max_memory_share,
         queues=QUEUES,
     )
 

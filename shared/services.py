@@ -16,8 +16,11 @@ from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import OutboundClient
 from shared.ports.admin import SecretStore
 from shared.ports.stores import Stores
+from shared.redis.admin.audit_log import RedisAuditLog
+from shared.redis.admin.dashboard import RedisDashboardStore
+from shared.redis.admin.secrets import RedisSecretStore
+from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
-from shared.redis.audit_log import RedisAuditLog
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import check_durability, connect_redis
@@ -33,12 +36,10 @@ from shared.redis.jobs.store import RedisJobStore
 from shared.redis.jobs.updates import RedisJobUpdateLog
 from shared.redis.metrics import RedisMetricsStore
 from shared.redis.rate_limits import RedisRateLimiter
-from shared.redis.secrets import RedisSecretStore
 from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import WebhookOutbox
-from shared.redis.worker_control import RedisWorkerControl
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import S3Session, connect_s3, new_session
 from shared.s3.multipart import S3PartStore
@@ -124,6 +125,7 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         history=RedisHistory(client, prefix=prefix),
         worker_control=RedisWorkerControl(client, prefix=prefix),
         audit_log=RedisAuditLog(client, prefix=prefix),
+        dashboard=RedisDashboardStore(client, prefix=prefix),
         secrets=RedisSecretStore(client, prefix=prefix),
         prepare=partial(audio.prepare, cors_origins=settings.s3_cors_origins),
         presigned_uploads=S3PresignedUploadStore(
@@ -136,7 +138,9 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         jobs=jobs,
         batches=RedisBatchStore(client, jobs=jobs.records, batches=batches),
         report_index=RedisReportIndex(client, prefix=prefix, jobs=jobs),
-        deliveries=RedisDeliveryStore(client, prefix=prefix),
+        deliveries=RedisDeliveryStore(
+            client, prefix=prefix, retention_seconds=settings.webhook_retention_seconds
+        ),
         endpoints=RedisEndpointStore(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=prefix),
         job_updates=RedisJobUpdateLog(client, prefix=prefix),

@@ -37,6 +37,7 @@ class KeyView(View):
     created_at: Timestamp
     expires_at: Timestamp | None
     revoked_at: Timestamp | None
+    last_used_at: Timestamp | None = Field(description="Accurate to about a minute.")
     usable: bool
 
     @classmethod
@@ -49,6 +50,7 @@ class KeyView(View):
             created_at=datetime.fromtimestamp(key.created_at, UTC),
             expires_at=_datetime(key.expires_at),
             revoked_at=_datetime(key.revoked_at),
+            last_used_at=_datetime(key.last_used_at),
             usable=key.is_usable(now=store_time()),
         )
 

@@ -5,7 +5,7 @@ Every answer comes from counters and indexes, so none takes longer because there
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.admin.schemas import (
     BucketView,
@@ -21,8 +21,9 @@ from api.webhooks.service import webhook_warnings
 from shared.clock import store_time
 from shared.domain.history import TIME_RANGES, TimeRange, merge_buckets
 from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.ports.admin import AuditLog, JobSearch
+from shared.ports.admin import AuditLog, DashboardStore, JobSearch
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobPage, JobQuery, JobStore
 from shared.ports.metrics import History
@@ -31,6 +32,8 @@ from shared.ports.webhooks import DeliveryStore, EndpointStore
 from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, WorkerRegistry
 
 MAX_FOUND = 50
+DEAD_JOBS = "dead jobs"
+_MAX_LATENCY_SECONDS = 60.0
 _MAX_UPLOADS = 50
 _FINISHED = ("succeeded", "failed", "dead", "canceled")
 
@@ -46,10 +49,13 @@ class Overview:
     history: History
     controls: WorkerControl
     audit: AuditLog
+    store: DashboardStore
     deliveries: DeliveryStore
     endpoints: EndpointStore
     uploads: UploadRegistry
     queues: tuple[str, ...]
+    max_latency_seconds: Mapping[str, float] = field(default_factory=dict)
+    """By queue: a longer latency is a warning."""
 
     def now(self) -> OverviewView:
         """The service at a glance. Raises Unavailable if the job store is."""
@@ -61,13 +67,16 @@ class Overview:
         states = self.search.count_by_state()
         buckets = self.history.read(TIME_RANGES[0], now=now)
         uploads = sorted(self.uploads.list_alive(), key=lambda upload: upload.started_at)
-        warnings = warnings_of(queues, workers, dependencies, states)
+        dead = states.get(JobState.DEAD, 0)
+        acknowledged = min(dead, self.store.acknowledged().get(DEAD_JOBS, 0))
+        warnings = warnings_of(queues, workers, dependencies, dead_jobs=dead - acknowledged)
         warnings += webhook_warnings(self.deliveries, self.endpoints, now=now)
         return OverviewView(
             at=now,
             well=not warnings,
             warnings=warnings,
             queues=queues,
+            unacknowledged_dead_jobs=dead - acknowledged,
             states={str(state): count for state, count in states.items()},
             workers=sorted(workers, key=lambda worker: worker.name),
             dependencies=dependencies,
@@ -102,7 +111,14 @@ class Overview:
             waiting=backlog.waiting,
             oldest_seconds=None if since is None else max(0.0, now - since),
             paused=name in paused,
+            max_latency_seconds=self.max_latency_seconds.get(name, _MAX_LATENCY_SECONDS),
         )
+
+    def acknowledge_dead_jobs(self) -> int:
+        """Hide the warning about the dead jobs that there are now. Returns how many."""
+        dead = self.search.count_by_state().get(JobState.DEAD, 0)
+        self.store.acknowledge(DEAD_JOBS, dead)
+        return dead
 
 
 def _matches(job: Job, query: JobQuery) -> bool:
@@ -110,6 +126,7 @@ def _matches(job: Job, query: JobQuery) -> bool:
         (not query.states or job.state in query.states)
         and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
         and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
+        and (query.owner is None or job.owner == query.owner)
         and (query.created_after is None or job.created_at >= query.created_after)
         and (query.created_before is None or job.created_at <= query.created_before)
     )

@@ -75,7 +75,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
-    """The confidence, in a word and in a sentence."""
+    """The probability of the verdict, in a word and in a sentence."""
 
     percent: int
     word: str
@@ -141,6 +141,20 @@ def confidence(report: TuningReport) -> Confidence:
         + f"The pitch is correct to within 3 cents, a difference that most people can’t hear, with a "
         f"probability of {accurate} %.",
     )
+
+
+def summary(name: str | None, report: TuningReport) -> dict[str, object]:
+    """One row of the table of many songs."""
+    is_found = report.verdict is not Verdict.INCONCLUSIVE
+    drifts = [cents for cents in report.drift_cents if cents is not None]
+    return {
+        "name": name or "Unnamed song",
+        "a4_hz": report.a4_hz if is_found else None,
+        "uncertainty_hz": uncertainty_hz(report) if is_found else None,
+        "verdict": str(report.verdict),
+        "confidence": (report.verdict_probability or report.confidence) if is_found else None,
+        "drift_cents": max(drifts) - min(drifts) if len(drifts) > 1 else None,
+    }
 
 
 def remarks(report: Report) -> list[str]:

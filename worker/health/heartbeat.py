@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps
@@ -24,8 +25,13 @@ HEARTBEAT_SECONDS = 3.0
 _log = get_logger(__name__)
 
 
+@cache
 def worker_name() -> str:
-    """Name of the worker in this process: host and process id."""
+    """Name of the worker: host and process id of the parent process.
+
+    install_heartbeat calls it before the pool forks. The children inherit the answer, so their jobs carry
+    the name under which the worker reports.
+    """
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -59,6 +65,7 @@ def install_heartbeat(
 
     With every heartbeat a worker follows the command that the operator sent to it.
     """
+    worker_name()
 
     class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Forked before the pool, while this process has one thread and no child."""

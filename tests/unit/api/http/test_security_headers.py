@@ -1,9 +1,14 @@
+import asyncio
+from typing import Any
+
 import pytest
 from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
 from api.config import HttpConfig
+from shared.domain.api_key import Scope
 from tests.support.api_harness import ApiHarness
+from tests.support.captured_logs import capture_logs
 
 SONG = b"RIFF" + bytes(100)
 
@@ -108,3 +113,86 @@ def test_an_unexpected_body_has_a_size_limit(api: ApiHarness) -> None:
     assert answer.status_code in {404, 413}
     answer = api.client.post("/v1/jobs", content=bytes(13 * 1024 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("hosts", [[], ["a.test", "b.test"], ["a.test", "a.test"]])
+def test_a_request_has_exactly_one_host(api: ApiHarness, hosts: list[str]) -> None:
+    asyncio.run(ask_with_hosts(api, hosts, "1.1", status=400))
+
+
+def test_http_1_0_needs_no_host(api: ApiHarness) -> None:
+    asyncio.run(ask_with_hosts(api, [], "1.0", status=200))
+
+
+async def ask_with_hosts(api: ApiHarness, hosts: list[str], version: str, *, status: int) -> None:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/healthz",
+        "raw_path": b"/healthz",
+        "query_string": b"",
+        "scheme": "http",
+        "http_version": version,
+        "headers": [(b"host", host.encode()) for host in hosts],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await api.client.app(scope, receive, send)
+    assert sent[0]["status"] == status
+
+
+def test_an_untrusted_proxy_is_logged_once() -> None:
+    forwarded = {"X-Forwarded-For": "192.0.2.7"}
+    for proxies, address, warnings in [
+        ((), "192.0.2.2", 1),
+        (("192.0.2.0/29",), "192.0.2.2", 0),
+        (("192.0.2.0/29",), "192.0.2.9", 1),
+        (("*",), "192.0.2.9", 0),
+    ]:
+        app = with_page(HttpConfig(trusted_proxies=proxies)).app
+        with capture_logs() as logs:
+            client = TestClient(app, client=(address, 5))
+            for _ in range(3):
+                client.get("/page", headers=forwarded)
+        assert len(logs.events("forwarded_for_ignored")) == warnings, (proxies, address)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Last-Event-ID", "traceparent", "X-Requested-With", "Prefer", "Upload-Checksum", "Content-Digest"],
+)
+def test_pages_of_other_origins_may_send_the_headers_that_we_read(name: str) -> None:
+    client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
+    asked = {
+        "Origin": "https://app.test",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": name,
+    }
+    assert client.options("/v1/jobs/x", headers=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/webhooks"),
+        ("POST", "/v1/batches"),
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/jobs"),
+        ("POST", "/v1/jobs/x/cancel"),
+        ("PATCH", "/v1/webhooks/x"),
+        ("POST", "/admin/login"),
+        ("POST", "/admin/api/jobs/actions"),
+    ],
+)
+def test_a_body_that_is_too_large_is_a_problem(api: ApiHarness, method: str, path: str) -> None:
+    token = api.token(*Scope)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    answer = api.client.request(method, path, content=b" " * (4 * 1024 * 1024), headers=headers)
+    assert answer.status_code >= 400
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -138,7 +138,9 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         jobs=jobs,
         batches=RedisBatchStore(client, jobs=jobs.records, batches=batches),
         report_index=RedisReportIndex(client, prefix=prefix, jobs=jobs),
-        deliveries=RedisDeliveryStore(client, prefix=prefix),
+        deliveries=RedisDeliveryStore(
+            client, prefix=prefix, retention_seconds=settings.webhook_retention_seconds
+        ),
         endpoints=RedisEndpointStore(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=prefix),
         job_updates=RedisJobUpdateLog(client, prefix=prefix),

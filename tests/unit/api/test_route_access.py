@@ -155,6 +155,8 @@ TABLE: dict[tuple[str, str], Row] = {
     ("GET", "/admin/jobs/{job_id}"): dashboard(),
     ("GET", "/admin/dead"): dashboard(),
     ("GET", "/admin/keys"): dashboard(),
+    ("GET", "/admin/webhooks"): dashboard(),
+    ("GET", "/admin/webhooks/{endpoint_id}"): dashboard(),
     ("GET", "/admin/audit"): dashboard(),
     ("GET", "/admin/{rest:path}"): replace(dashboard(), viewer=404, operator=404),
     ("GET", "/admin/api/{rest:path}"): public(404),

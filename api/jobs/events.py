@@ -55,7 +55,7 @@ def events_router(
     ) -> Response:
         """Server-Sent Events: `state`, `progress` and, at the end, the whole `job`."""
         job = jobs.get(job_id)
-        caller.check_sees(job)
+        caller.check_can_read(job)
         if job.state.is_final and last_event_id == transition_id(job.timeline[-1]) + _END:
             return Response(status_code=204)
         subscriber = _subscriber(request, caller)
@@ -143,7 +143,7 @@ def _check_capacity(updates: JobUpdates, subscriber: str, *, jobs: int) -> None:
 
 def _may_read(job_id: str, caller: Caller, jobs: JobStore) -> bool:
     try:
-        caller.check_sees(jobs.get(job_id))
+        caller.check_can_read(jobs.get(job_id))
     except NotFound:
         return False
     return True

@@ -11,6 +11,7 @@ from api.config import RateLimits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, Unavailable
+from shared.ports.jobs import StoreMemory
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job
 from tests.support.fakes.jobs import MemoryJobStore, MemoryRateLimiter
@@ -147,6 +148,15 @@ def test_a_full_queue_accepts_no_job(limiter: MemoryRateLimiter) -> None:
         "5",
     )
     assert len(api.audio.objects) == 1
+
+
+def test_an_almost_full_store_accepts_no_job(limiter: MemoryRateLimiter) -> None:
+    api = limited_api(limiter, max_memory_share=0.85)
+    api.jobs.used_memory = StoreMemory(used_bytes=84, limit_bytes=100)
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202
+    api.jobs.used_memory = StoreMemory(used_bytes=85, limit_bytes=100)
+    answer = api.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
 
 
 def test_a_long_upload_keeps_its_slot_and_is_charged_as_it_arrives(limiter: MemoryRateLimiter) -> None:

@@ -96,7 +96,7 @@ def test_every_setting_can_be_set_in_the_env_file() -> None:
     names = {f"KAMMERTON_{name.upper()}" for name in Settings.model_fields}
     for service in OURS:
         environment = SERVICES[service]["environment"]
-        assert names <= set(environment)
+        assert names <= set(environment), "add new settings to x-settings in docker-compose.yml"
         fixed = {name for name in names if environment[name] is not None and "${" not in environment[name]}
         assert fixed == {"KAMMERTON_S3_ENDPOINT_URL"}
 

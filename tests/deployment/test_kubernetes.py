@@ -1,4 +1,4 @@
-"""The Kubernetes files fit the schemas of Kubernetes, the metrics and settings of the product, and its own probes."""
+"""The Kubernetes files fit the schemas of Kubernetes, and the metrics and settings of the product."""
 
 import re
 from pathlib import Path

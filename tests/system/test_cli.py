@@ -16,7 +16,7 @@ from tests.support.audio_files import audio_file
 
 ROOT = Path(__file__).parents[2]
 KAMMERTON = str(ROOT / "cli" / "kammerton")
-SECONDS = 120
+SECONDS = 300
 
 
 @pytest.fixture
@@ -85,7 +85,8 @@ def test_ctrl_c_ends_it_without_a_traceback(songs: Path) -> None:
 def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:
     ours, its = pty.openpty()
     with subprocess.Popen(
-        [KAMMERTON, "analyze", str(songs)],
+        [KAMMERTON, "analyze", songs.name],
+        cwd=songs.parent,
         stdin=its,
         stdout=its,
         stderr=its,
@@ -102,7 +103,7 @@ def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:
     os.close(ours)
     text = shown.decode()
     assert "4/4" in text
-    assert "Confidence" in text
+    assert "From 440" in text
     assert "Traceback" not in text
 
 

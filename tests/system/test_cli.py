@@ -16,7 +16,7 @@ from tests.support.audio_files import audio_file
 
 ROOT = Path(__file__).parents[2]
 KAMMERTON = str(ROOT / "cli" / "kammerton")
-SECONDS = 300
+SECONDS = 120
 
 
 @pytest.fixture
@@ -85,8 +85,7 @@ def test_ctrl_c_ends_it_without_a_traceback(songs: Path) -> None:
 def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:
     ours, its = pty.openpty()
     with subprocess.Popen(
-        [KAMMERTON, "analyze", songs.name],
-        cwd=songs.parent,
+        [KAMMERTON, "analyze", str(songs)],
         stdin=its,
         stdout=its,
         stderr=its,
@@ -103,7 +102,7 @@ def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:
     os.close(ours)
     text = shown.decode()
     assert "4/4" in text
-    assert "From 440" in text
+    assert "Probability" in text
     assert "Traceback" not in text
 
 

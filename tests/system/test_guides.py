@@ -17,7 +17,7 @@ HOME = "http://127.0.0.1:8000"
 PAGES = ("command-line.md", "quickstart.md", "authentication.md", "pagination.md", "limits.md", "versions.md")
 OPERATOR = "an operator of the test"
 EXPECTED = {
-    "command-line.md": "From 440",
+    "command-line.md": "Probability",
     "quickstart.md": '"verdict": "',
     "authentication.md": '"',
     "pagination.md": "\n",
@@ -67,7 +67,7 @@ def test_the_commands_of_a_guide_work(page: str, service: tuple[str, str], tmp_p
         env={"PATH": f"{ROOT / 'cli'}:/usr/bin:/bin", "KEY": key},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stderr
     assert EXPECTED[page] in ran.stdout

@@ -215,10 +215,10 @@ class QuotaReservation:
             _log.warning("upload_count_failed", reason=error.message, bytes=declared)
 
 
-async def quota_of(request: Request, caller: CurrentCaller) -> QuotaReservation:
+async def current_quota(request: Request, caller: CurrentCaller) -> QuotaReservation:
     """The quota of this request's caller."""
     address = request.client.host if request.client else None
     return QuotaReservation(request.app.state.upload_quota, subject_of(caller, address))
 
 
-CurrentShare = Annotated[QuotaReservation, Depends(quota_of)]
+CurrentQuota = Annotated[QuotaReservation, Depends(current_quota)]

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from api.access.authentication import CurrentCaller
-from api.access.upload_quota import CurrentShare, CurrentUpload
+from api.access.upload_quota import CurrentQuota, CurrentUpload
 from api.http.prefer import PREFER, Preferences
 from api.http.problems import documented
 from api.http.request_body import JSON, is_json, read_json
@@ -76,12 +76,12 @@ def presigned_router(presigned: PresignedUploadService, *, new_timeout: NewTimeo
         openapi_extra=_PRESIGN,
         responses=documented(400, 408, 409, 413, 415, 422, 503),
     )
-    async def create(request: Request, caller: CurrentCaller, quota: CurrentShare) -> Response:
+    async def create(request: Request, caller: CurrentCaller, quota: CurrentQuota) -> Response:
         """Send the file straight to storage, in one request or in parts. A browser may send it, too.
 
         Then submit it with `POST /v1/jobs`. An upload that is not submitted in time is removed.
         """
-        options, raw = await read_json(request, CreateUpload, pace=new_timeout())
+        options, raw = await read_json(request, CreateUpload, timeout=new_timeout())
         return await presigned.create(request, caller, options, raw, quota)
 
     return router
@@ -115,7 +115,7 @@ def submit_router(
         request: Request,
         caller: CurrentCaller,
         slot: CurrentUpload,
-        quota: CurrentShare,
+        quota: CurrentQuota,
         query: Annotated[SubmitQuery, Query()],
     ) -> Response:
         """Send the audio as the `file` field of a form, or as the body itself. Or send JSON with an
@@ -125,7 +125,7 @@ def submit_router(
         finished job in this response.
         """
         if is_json(request):
-            options, raw = await read_json(request, JobSource, pace=uploads.new_timeout())
+            options, raw = await read_json(request, JobSource, timeout=uploads.new_timeout())
             options.require_one_source()
             options = options.over(query)
             if options.upload_id is not None:

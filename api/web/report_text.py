@@ -41,6 +41,7 @@ _REMARKS = {
     "pure_tone": "This is a single tone. We assume that it is a note of the scale.",
     "single_tone": "One ringing tone dominates, as with a bell. We compare it with its nearest note.",
     "few_notes": "There are only a few different notes, so we know less about the tuning of the whole song.",
+    "damaged": "The file is damaged. We analyzed what comes before the damage.",
     "clipped": "The recording is distorted by clipping, which makes the analysis less reliable.",
 }
 _SCALES = {

@@ -13,6 +13,7 @@
     │   └── Overloaded  this process has no memory for another upload
     ├── Unreachable     another server does not respond as it should
     │   └── SourceUnavailable  retry some times, later
+    ├── InstallationMismatch  Redis and the bucket don't belong together: nothing may be deleted
     ├── UnreadableRecord  a record in Redis is damaged: an operator must look at it
     └── LeaseLost       another worker has the job now: stop and write nothing
 
@@ -217,6 +218,10 @@ class UnreadableRecord(KammertonError):
     """Raised when a record in Redis is damaged, or its format is unknown."""
 
     code = "unreadable_record"
+
+
+class InstallationMismatch(KammertonError):
+    """Raised when the store and the bucket belong to different installations."""
 
 
 class LeaseLost(KammertonError):

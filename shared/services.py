@@ -23,6 +23,7 @@ from shared.redis.client import check_durability, connect_redis
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
+from shared.redis.installation import RedisInstallationStore
 from shared.redis.job_metrics import JobMetricsFollower
 from shared.redis.jobs.report_index import RedisReportIndex
 from shared.redis.jobs.search import RedisJobSearch
@@ -107,6 +108,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         companions=[batches.change_for_job],
     )
     return Services(
+        installation=RedisInstallationStore(client, prefix=prefix),
         audio=audio,
         check_durability=partial(check_durability, client),
         job_search=RedisJobSearch(client, prefix=prefix),

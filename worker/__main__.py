@@ -11,6 +11,7 @@ COMMANDS = {
     "run": "run jobs from the queues",
     "webhooks": "send webhooks",
     "maintenance": "rescue lost jobs and delete expired ones",
+    "adopt-storage": "make the bucket belong to this Redis database, after the old one was lost",
     "healthcheck": "exit with 1 if the worker on this machine is unhealthy",
     "analyze": "analyze local audio files; the word `analyze` is optional",
 }
@@ -41,6 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         maintain()
         return 0
+    if command == "adopt-storage":
+        from worker.maintenance.main import adopt_storage
+
+        adopt_storage()
+        return 0
     if command == "healthcheck":
         from worker.health.probe import check
 
@@ -49,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _usage() -> str:
-    lines = [f"  {name:<12} {description}\n" for name, description in COMMANDS.items()]
+    lines = [f"  {name:<14} {description}\n" for name, description in COMMANDS.items()]
     return f"usage: python -m worker COMMAND [OPTION…] [FILE…]\n\n{''.join(lines)}"
 
 

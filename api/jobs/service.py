@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.audio_deletion import discard_audio
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.errors import Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobQueue, JobStore
@@ -52,8 +52,15 @@ class JobActions:
         return job
 
     def delete(self, job_id: str) -> None:
-        """Delete the job, its audio and its webhooks, whatever its state. Raises NotFound."""
-        self.jobs.get(job_id)
-        self.jobs.remove(job_id)
-        self.audio.delete(job_id)
+        """Delete the job, its audio and its webhooks, whatever its state. Raises NotFound.
+
+        If storage is unavailable, the rescuer deletes the audio as soon as it can.
+        """
+        if self.jobs.remove_if(job_id, lambda _: True) is None:
+            raise NotFound("The job does not exist. It may have expired.")
         self.delete_webhooks(job_id)
+        try:
+            self.audio.delete(job_id)
+            self.jobs.confirm_audio_deleted(job_id)
+        except Unavailable as error:
+            _log.warning("audio_delete_failed", job_id=job_id, reason=error.message)

@@ -88,11 +88,12 @@ WEBHOOKS = Counter(
     ("outcome",),
     (("delivered",), ("failed",), ("given_up",)),
 )
+MAINTENANCE_STEPS = ("expiry", "leases", "enqueue", "audio", "removed", "orphans", "sweep_refused")
 MAINTENANCE_FAILURES = Counter(
     "kammerton_maintenance_failures",
     "Repairs by the rescuer that failed, by step.",
     ("step",),
-    (("expiry",), ("leases",), ("enqueue",), ("audio",), ("orphans",)),
+    tuple((step,) for step in MAINTENANCE_STEPS),
 )
 BUGS = Counter("kammerton_unexpected_errors", "Requests that failed because of a bug.", known=((),))
 REQUESTS = Counter("kammerton_http_requests", "HTTP requests with a response.", ("method", "route", "status"))

@@ -59,6 +59,12 @@ class AudioStore(Protocol):
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""
 
+    def installation_id(self) -> str | None:
+        """The id of the installation that the objects belong to; None before the first one is set."""
+
+    def set_installation_id(self, installation_id: str) -> None:
+        """Say which installation the objects belong to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresignedRequest:

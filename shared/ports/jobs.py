@@ -3,7 +3,7 @@
 Every method may raise Unavailable.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,6 +60,8 @@ class DueWork:
     queued_due: tuple[str, ...] = ()
     audio_to_delete: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    """Their records are gone, but their audio may still be in storage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +89,17 @@ class JobStore(Protocol):
         Raises NotFound, and what the step raises.
         """
 
+    def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job | None]:
+        """The existing jobs without their reports; None for a record that can't be read."""
+
     def remove(self, job_id: str) -> None:
-        """Delete the job if it exists."""
+        """Delete the job if it exists. `due_work` lists its audio until `confirm_audio_deleted`."""
+
+    def remove_if(self, job_id: str, condition: Callable[[Job], bool]) -> Job | None:
+        """Delete the job as it is when it passes the condition; return what was deleted."""
+
+    def confirm_audio_deleted(self, job_id: str) -> None:
+        """The audio of a removed job is no longer in storage."""
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs. Raises BadRequest for an invalid cursor."""

@@ -6,6 +6,7 @@ from shared.ports.access import ApiKeyStore, RateLimiter
 from shared.ports.admin import AuditLog, JobSearch
 from shared.ports.audio import AudioStore, PartStore, PresignedUploadStore
 from shared.ports.batches import BatchStore
+from shared.ports.installation import InstallationStore
 from shared.ports.jobs import JobQueue, JobStore, JobUpdateLog
 from shared.ports.metrics import History, MetricsStore
 from shared.ports.uploads import IdempotencyStore, ReportIndex, TusUploadStore, UploadRegistry
@@ -23,6 +24,7 @@ class Stores:
     job_updates: JobUpdateLog
     workers: WorkerRegistry
 
+    installation: InstallationStore
     audio: AudioStore
     presigned_uploads: PresignedUploadStore
     parts: PartStore

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_MARKER = ".installation"
+"""The object that says which installation the others belong to."""
+_MAX_MARKER_BYTES = 100
+
 
 class S3AudioStore:
     """Objects under one prefix of one bucket."""
@@ -117,7 +121,7 @@ class S3AudioStore:
                 Bucket=self._bucket, Prefix=self._prefix
             ):
                 for found in page.get("Contents", []):
-                    if found["LastModified"].timestamp() < before:
+                    if found["LastModified"].timestamp() < before and self._key(found["Key"]) != _MARKER:
                         yield StoredAudio(
                             key=self._key(found["Key"]), modified_at=found["LastModified"].timestamp()
                         )
@@ -145,6 +149,19 @@ class S3AudioStore:
                 self._client.head_bucket(Bucket=self._bucket)
         except AudioMissing as error:
             raise Unavailable("The bucket for audio does not exist yet.") from error
+
+    def installation_id(self) -> str | None:
+        """The id of the installation that the objects belong to."""
+        try:
+            with translate_s3_errors():
+                found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + _MARKER)
+                return found["Body"].read(_MAX_MARKER_BYTES).decode("ascii", "replace").strip()
+        except AudioMissing:
+            return None
+
+    def set_installation_id(self, installation_id: str) -> None:
+        """Write the id of the installation next to the objects."""
+        self.put(_MARKER, installation_id.encode(), media_type="text/plain")
 
     def _key(self, name: str) -> str:
         return name.removeprefix(self._prefix)

@@ -43,7 +43,14 @@ class JobSettings(OutboundSettings):
         2, gt=0, description="Pause between two rounds of the rescuer, seconds."
     )
     orphan_seconds: float = Field(
-        60, gt=0, description="Age at which audio without a job or an upload is deleted, seconds."
+        6 * 3600, gt=0, description="Age at which audio without a job or an upload is deleted, seconds."
+    )
+    orphan_max_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest share of all audio that one sweep may delete as orphaned. Above it, nothing is "
+        "deleted and an alert fires.",
     )
 
     @model_validator(mode="after")

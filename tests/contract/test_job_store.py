@@ -132,6 +132,7 @@ def test_a_long_queue_hides_no_overdue_job_of_another_queue(jobs: JobStore) -> N
 def test_a_removed_job_leaves_no_due_work_and_no_index_entry(jobs: JobStore) -> None:
     jobs.add(make_job(owner="key-1"))
     jobs.remove("job-1")
+    jobs.confirm_audio_deleted("job-1")
     assert jobs.due_work(now=1e12, limit=10) == type(jobs.due_work(now=0, limit=1))()
     assert jobs.page(JobQuery()).jobs == ()
     assert jobs.page(JobQuery(owner="key-1")).jobs == ()
@@ -222,3 +223,31 @@ def test_the_source_of_a_job_is_read_as_it_was_written(jobs: JobStore) -> None:
     source = Source.from_url("https://files.example:8443/song?signature=secret")
     jobs.add(make_job(source=source, has_audio=False))
     assert jobs.get("job-1").source == source
+
+
+def test_a_job_is_removed_only_if_it_passes_the_condition_as_it_is_now(jobs: JobStore) -> None:
+    jobs.add(make_job())
+    looked_at: list[JobState] = []
+
+    def condition(job: Job) -> bool:
+        if not looked_at:
+            jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
+        looked_at.append(jobs.get("job-1").state)
+        return job.state is JobState.QUEUED
+
+    assert jobs.remove_if("job-1", lambda job: False) is None
+    removed = jobs.remove_if("job-1", condition)
+    assert (removed is None) == (jobs.get_many(["job-1"]) != {})
+    jobs.remove("job-1")
+    assert jobs.remove_if("job-1", lambda _: True) is None
+
+
+def test_the_audio_of_a_removed_job_is_due_until_it_is_deleted(jobs: JobStore) -> None:
+    jobs.add(make_job("with"))
+    jobs.add(make_job("without", has_audio=False))
+    assert set(jobs.get_many(["with", "without", "unknown"])) == {"with", "without"}
+    jobs.remove("with")
+    jobs.remove("without")
+    assert jobs.due_work(now=1e9, limit=9).removed == ("with",)
+    jobs.confirm_audio_deleted("with")
+    assert jobs.due_work(now=1e9, limit=9).removed == ()

@@ -30,6 +30,7 @@ from tests.support.fakes.batches import MemoryBatchStore
 from tests.support.fakes.jobs import (
     MemoryApiKeyStore,
     MemoryAudioStore,
+    MemoryInstallationStore,
     MemoryJobQueue,
     MemoryJobStore,
     MemoryJobUpdateLog,
@@ -46,6 +47,8 @@ from tests.support.fakes.uploads import (
     MemoryUploadRegistry,
 )
 from tests.support.fakes.webhooks import MemoryDeliveryStore, MemoryEndpointStore
+from tests.support.maintenance import Maintenance
+from worker.maintenance.orphan_sweeper import OrphanSweeper, SweepLimits
 from worker.maintenance.rescuer import Rescuer
 
 Part = TypeVar("Part", Stores, ApiConfig, UrlChecks, BackgroundTasks)
@@ -78,6 +81,7 @@ class ApiHarness:
             queue=self.queue,
             job_updates=make(MemoryJobUpdateLog, self.jobs),
             workers=self.workers,
+            installation=MemoryInstallationStore(),
             audio=self.audio,
             presigned_uploads=self.direct,
             parts=self.parts,
@@ -128,17 +132,24 @@ class ApiHarness:
         self._fakes.append((fake, arguments))
         return fake
 
-    def rescuer(self) -> Rescuer:
-        """The rescuer that cleans up what is left here."""
-        return Rescuer(
-            jobs=self.jobs,
-            audio=self.audio,
-            queue=self.queue,
-            uploads=self.uploads,
-            keep_audio=False,
-            lease_seconds=15,
-            retry_seconds=5,
-            orphan_seconds=60,
+    def rescuer(self) -> Maintenance:
+        """The maintenance that cleans up what is left here."""
+        return Maintenance(
+            rescuer=Rescuer(
+                jobs=self.jobs,
+                audio=self.audio,
+                queue=self.queue,
+                keep_audio=False,
+                lease_seconds=15,
+                retry_seconds=5,
+            ),
+            sweeper=OrphanSweeper(
+                jobs=self.jobs,
+                audio=self.audio,
+                uploads=self.uploads,
+                installation=MemoryInstallationStore(),
+                limits=SweepLimits(age_seconds=60, max_share=1.0),
+            ),
         )
 
     def token(self, *scopes: Scope, **changes: Any) -> str:

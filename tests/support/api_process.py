@@ -23,8 +23,10 @@ from shared.redis.heartbeats import RedisUploadRegistry
 from shared.redis.jobs.store import RedisJobStore
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
-from tests.support.fakes.jobs import MemoryJobQueue
+from tests.support.fakes.jobs import MemoryInstallationStore, MemoryJobQueue
+from tests.support.maintenance import Maintenance
 from tests.support.servers import S3Server, Server, ValkeyServer
+from worker.maintenance.orphan_sweeper import OrphanSweeper, SweepLimits
 from worker.maintenance.rescuer import Rescuer
 
 
@@ -62,13 +64,18 @@ class Api:
             jobs=self.jobs,
             audio=self.audio,
             queue=MemoryJobQueue(),
-            uploads=self.uploads,
             keep_audio=True,
             lease_seconds=15,
             retry_seconds=5,
-            orphan_seconds=60,
         )
-        rescuer.run_once(now=time.time() + 100)
+        sweeper = OrphanSweeper(
+            jobs=self.jobs,
+            audio=self.audio,
+            uploads=self.uploads,
+            installation=MemoryInstallationStore(),
+            limits=SweepLimits(age_seconds=60, max_share=1.0),
+        )
+        Maintenance(rescuer=rescuer, sweeper=sweeper).run_once(now=time.time() + 100)
         return self.stored()
 
 

@@ -1,8 +1,12 @@
-"""`python -m worker maintenance`: runs the rescuer every few seconds until it is stopped."""
+"""`python -m worker maintenance`: runs the rescuer and the orphan sweeper until it is stopped."""
 
+import threading
+
+from shared.installation_check import check_installation
 from shared.observability.logs import get_logger
 from shared.observability.metrics import MAINTENANCE_FAILURES, increment
 from shared.services import bootstrap
+from worker.maintenance.orphan_sweeper import OrphanSweeper, SweepLimits
 from worker.maintenance.rescuer import Rescuer
 from worker.process_loop import run_until_signal
 
@@ -12,19 +16,27 @@ _log = get_logger(__name__)
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     settings, services = bootstrap("rescuer")
+
+    def count_failure(step: str) -> None:
+        services.metrics_recorder.add(increment(MAINTENANCE_FAILURES, step))
+
     rescuer = Rescuer(
         jobs=services.jobs,
         audio=services.audio,
         queue=services.queue,
-        uploads=services.upload_registry,
         keep_audio=settings.keep_audio,
         lease_seconds=settings.lease_seconds,
         retry_seconds=settings.job_retry_delay_seconds,
-        orphan_seconds=settings.orphan_seconds,
         paused_queues=services.worker_control.paused,
-        count_failure=lambda step: services.metrics_recorder.buffer.add(
-            increment(MAINTENANCE_FAILURES, step)
-        ),
+        count_failure=count_failure,
+    )
+    sweeper = OrphanSweeper(
+        jobs=services.jobs,
+        audio=services.audio,
+        uploads=services.upload_registry,
+        installation=services.installation,
+        limits=SweepLimits(age_seconds=settings.orphan_seconds, max_share=settings.orphan_max_share),
+        count_failure=count_failure,
     )
     durability_checked = False
 
@@ -36,10 +48,21 @@ def main() -> None:
             durability_checked = True
         rescuer.run_once()
 
+    stop = threading.Event()
+    threading.Thread(target=sweeper.run, args=[stop], name="orphan-sweeper", daemon=True).start()
     run_until_signal(
         "rescuer",
         iterate,
         flush=services.metrics_recorder.flush,
         pause_seconds=settings.rescuer_interval_seconds,
     )
+    stop.set()
     services.metrics_recorder.flush()
+
+
+def adopt_storage() -> None:
+    """Make the bucket belong to this Redis database, after the old database was lost."""
+    _, services = bootstrap("tool")
+    services.audio.set_installation_id(services.installation.get_or_create().id)
+    check_installation(services.installation, services.audio)
+    _log.info("storage_adopted")

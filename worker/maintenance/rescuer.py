@@ -1,4 +1,4 @@
-"""Repairs what no message triggers: lost jobs, expired leases, expired jobs, orphaned audio.
+"""Repairs what no message triggers: lost jobs, expired leases, expired jobs, audio of deleted jobs.
 
 Reads only the records, and changes only through them: any number of copies may run at once.
 """
@@ -12,9 +12,8 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.observability.logs import get_logger
-from shared.ports.audio import AudioStore, StoredAudio
+from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobQueue, JobStore
-from shared.ports.uploads import UploadRegistry
 
 _log = get_logger(__name__)
 
@@ -34,11 +33,9 @@ class Rescuer:
     jobs: JobStore
     audio: AudioStore
     queue: JobQueue
-    uploads: UploadRegistry
     keep_audio: bool
     lease_seconds: float
     retry_seconds: float
-    orphan_seconds: float
     paused_queues: Callable[[], frozenset[str]] = frozenset
     """Their jobs are not enqueued."""
     count_failure: Callable[[str], None] = lambda _: None
@@ -48,9 +45,9 @@ class Rescuer:
     _queued_messages: dict[str, frozenset[str]] = field(default_factory=dict)
     """Queue → ids of the jobs whose messages wait there. Read at most once in each run."""
     _leases_checked_from: float = 0.0
-    _orphans_due_at: float = 0.0
     _retry_at: dict[tuple[str, str], float] = field(default_factory=dict)
     """(Step, job id) → when a repair that failed is tried again."""
+    _just_removed: list[str] = field(default_factory=list)
     _failing_steps: set[str] = field(default_factory=set)
 
     def run_once(self, *, now: float | None = None) -> None:
@@ -67,6 +64,7 @@ class Rescuer:
             # workers may have been cut off as well: give them time to renew their leases
             self._leases_checked_from = now + self.lease_seconds
             raise
+        self._just_removed.clear()
         # expiry comes first: it frees the memory that every other step may need
         self._step("expiry", lambda: self._for_each("expiry", due.expired, self._remove_expired, now))
         if now >= self._leases_checked_from:
@@ -76,9 +74,8 @@ class Rescuer:
             self._step(
                 "audio", lambda: self._for_each("audio", due.audio_to_delete, self._discard_audio, now)
             )
-        if now >= self._orphans_due_at:
-            self._orphans_due_at = now + self.orphan_seconds / 4
-            self._step("orphans", lambda: self._remove_orphans(now))
+        removed = list(dict.fromkeys([*due.removed, *self._just_removed]))
+        self._step("removed", lambda: self._for_each("removed", removed, self._delete_removed, now))
 
     def _step(self, name: str, run: Callable[[], None]) -> None:
         """Run one step. A failure is counted, and logged when it begins and when it ends."""
@@ -161,33 +158,14 @@ class Rescuer:
         discard_audio(self.jobs.get(job_id), jobs=self.jobs, audio=self.audio)
 
     def _remove_expired(self, job_id: str, now: float) -> None:
-        job = self.jobs.get(job_id)
-        if job.expires_at is None or job.expires_at > now:
-            return
+        """Delete an expired job, unless it was queued again in the meantime. Its audio goes after it."""
+        job = self.jobs.remove_if(job_id, lambda job: job.expires_at is not None and job.expires_at <= now)
+        if job is not None:
+            _log.info("job_expired", job_id=job_id, state=job.state)
+            if job.has_audio or job.state is JobState.AWAITING_UPLOAD:
+                self._just_removed.append(job_id)
+
+    def _delete_removed(self, job_id: str, _: float) -> None:
+        """Delete the audio of a removed job. If this fails, the job stays on the list of removed jobs."""
         self.audio.delete(job_id)
-        self.jobs.remove(job_id)
-        _log.info("job_expired", job_id=job_id, state=job.state)
-
-    def _remove_orphans(self, now: float) -> None:
-        # Read first: an upload leaves this list only after its job is recorded.
-        active = {upload.id for upload in self.uploads.list_alive()}
-        for stored in self.audio.list_older_than(before=now - self.orphan_seconds):
-            job_id = stored.key.partition(".")[0]  # the rest names a piece of an upload
-            if job_id in active:
-                continue
-            try:
-                job = self.jobs.get(job_id)
-                needed = job.state is JobState.AWAITING_UPLOAD or (stored.multipart is None and job.has_audio)
-            except NotFound:
-                needed = False
-            if not needed:
-                self._remove_orphan(stored)
-
-    def _remove_orphan(self, stored: StoredAudio) -> None:
-        try:
-            self.audio.discard(stored)
-        except Unavailable as error:
-            self.count_failure("orphans")
-            _log.warning("orphan_delete_failed", key=stored.key, reason=error.message)
-        else:
-            _log.info("orphan_removed", key=stored.key, unfinished=stored.multipart is not None)
+        self.jobs.confirm_audio_deleted(job_id)

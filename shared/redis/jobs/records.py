@@ -1,6 +1,7 @@
 """How jobs are recorded in Redis. Pure.
 
 job:{id}       hash: version, record (JSON without the report), report (JSON)
+removed        sorted set of removed jobs whose audio may still be in storage
 transitions    stream of state changes
 queues         set of queue names
 """
@@ -12,6 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.domain.open_enum import reading_records
 from shared.domain.report import Report
 from shared.errors import NotFound
@@ -20,6 +22,7 @@ from shared.redis.records import RecordCodec
 from shared.redis.transactions import Change
 
 _MAX_UPDATES = 10_000
+REMOVED = "removed"
 
 JOBS = RecordCodec(Job)
 _REPORT = TypeAdapter(Report)
@@ -68,6 +71,8 @@ class JobRecords:
         """Delete a job."""
         commands = [["DEL", self.name(job.id)]]
         commands += [["ZREM", self.prefix + index, member] for index, member in index_entries(job)]
+        if job.has_audio or job.state is JobState.AWAITING_UPLOAD:
+            commands.append(["ZADD", self.prefix + REMOVED, repr(job.created_at), job.id])
         commands.append(self._update(job.id, "removed"))
         return Change(versions={self.name(job.id): str(job.version)}, commands=commands)
 

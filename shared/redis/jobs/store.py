@@ -3,8 +3,7 @@
 shared/redis/jobs/records.py and shared/redis/batch_records.py say what a change writes.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -15,7 +14,7 @@ from shared.errors import Conflict, NotFound
 from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery
 from shared.redis.cursors import format_cursor, parse_cursor
 from shared.redis.jobs.indexes import index_for
-from shared.redis.jobs.records import JOBS, Follower, JobRecords, parse_job
+from shared.redis.jobs.records import JOBS, REMOVED, Follower, JobRecords, parse_job
 from shared.redis.records import load_all
 from shared.redis.transactions import (
     Change,
@@ -75,15 +74,35 @@ class RedisJobStore:
 
         return retry_until_written("The job", write)
 
+    def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job | None]:
+        """The existing jobs without their reports; None for a record that can't be read."""
+        records = self._read_records(job_ids)
+        jobs = load_all(JOBS.load, records.items())
+        return {job_id: jobs.get(job_id) for job_id, record in records.items() if record is not None}
+
     def remove(self, job_id: str) -> None:
         """Delete the job if it exists."""
+        self.remove_if(job_id, lambda _: True)
 
-        def write() -> Job | None:
+    def remove_if(self, job_id: str, condition: Callable[[Job], bool]) -> Job | None:
+        """Delete the job as it was seen, if it passes the condition."""
+
+        def write() -> tuple[Job | None] | None:
             job = self.get(job_id)
-            return job if self._apply(self.records.removed(job), job, None) else None
+            if not condition(job):
+                return (None,)
+            return (job,) if self._apply(self.records.removed(job), job, None) else None
 
-        with suppress(NotFound):
-            retry_until_written("The job", write)
+        try:
+            (removed,) = retry_until_written("The job", write)
+        except NotFound:
+            return None
+        return removed
+
+    def confirm_audio_deleted(self, job_id: str) -> None:
+        """The audio of a removed job is no longer in storage."""
+        with translate_errors():
+            self._client.zrem(self._prefix + REMOVED, job_id)
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs, newest first. A page may be short although more follow: then it has a cursor."""
@@ -105,16 +124,17 @@ class RedisJobStore:
         """The ids of jobs that maintenance must look at, by *now*."""
         with translate_errors():
             queues = cast(set[str], self._client.smembers(self._prefix + "queues"))
-            indexes = ["leases", "unwanted", "expiry", *(f"due:{queue}" for queue in sorted(queues))]
+            indexes = ["leases", "unwanted", "expiry", REMOVED, *(f"due:{queue}" for queue in sorted(queues))]
             with self._client.pipeline(transaction=False) as pipe:
                 for index in indexes:
                     pipe.zrange(self._prefix + index, "-inf", now, byscore=True, offset=0, num=limit)
-                leases, unwanted, expiry, *due = pipe.execute()
+                leases, unwanted, expiry, removed, *due = pipe.execute()
         return DueWork(
             lease_expired=tuple(leases),
             queued_due=tuple(job_id for queue in due for job_id in queue),
             audio_to_delete=tuple(unwanted),
             expired=tuple(expiry),
+            removed=tuple(removed),
         )
 
     def queue_position(self, job: Job) -> int | None:
@@ -174,9 +194,11 @@ class RedisJobStore:
                 return jobs
             skip += len(rows)
 
-    def _read(self, job_ids: list[str]) -> list[Job]:
+    def _read(self, job_ids: Sequence[str]) -> list[Job]:
+        return list(load_all(JOBS.load, self._read_records(job_ids).items()).values())
+
+    def _read_records(self, job_ids: Sequence[str]) -> dict[str, str | None]:
         with translate_errors(), self._client.pipeline(transaction=False) as pipe:
             for job_id in job_ids:
                 pipe.hget(self.records.name(job_id), "record")
-            records = pipe.execute()
-        return list(load_all(JOBS.load, zip(job_ids, records, strict=True)).values())
+            return dict(zip(job_ids, pipe.execute(), strict=True))

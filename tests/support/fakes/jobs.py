@@ -5,11 +5,12 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
 from shared.domain.api_key import ApiKey
+from shared.domain.installation import Installation
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
@@ -25,6 +26,7 @@ class MemoryAudioStore:
     objects: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     uploads: dict[str, tuple[str, float]] = field(default_factory=dict)
     largest_part: int = 0
+    installation: str | None = None
 
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         self.objects[key] = (bytes(data), time.time())
@@ -57,6 +59,12 @@ class MemoryAudioStore:
     def check(self) -> None:
         pass
 
+    def installation_id(self) -> str | None:
+        return self.installation
+
+    def set_installation_id(self, installation_id: str) -> None:
+        self.installation = installation_id
+
 
 @dataclass
 class _MemoryUpload:
@@ -82,6 +90,7 @@ class _MemoryUpload:
 class MemoryJobStore:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
+        self.removed: dict[str, float] = {}
         self.transitions: list[tuple[str, str]] = []
         self.changes: list[tuple[Job | None, Job]] = []
         self.observers: list[Callable[[Job | None, Job | None], None]] = []
@@ -115,13 +124,27 @@ class MemoryJobStore:
                 self._tell(job_id, new.state)
             return new
 
+    def get_many(self, job_ids: Sequence[str]) -> Mapping[str, Job | None]:
+        return {job_id: self.jobs[job_id] for job_id in job_ids if job_id in self.jobs}
+
     def remove(self, job_id: str) -> None:
+        self.remove_if(job_id, lambda _: True)
+
+    def remove_if(self, job_id: str, condition: Callable[[Job], bool]) -> Job | None:
         with self._lock:
-            job = self.jobs.pop(job_id, None)
-            if job is not None:
-                self._tell(job_id, "removed")
-                for observe in self.observers:
-                    observe(job, None)
+            job = self.jobs.get(job_id)
+            if job is None or not condition(job):
+                return None
+            del self.jobs[job_id]
+            if job.has_audio or job.state is JobState.AWAITING_UPLOAD:
+                self.removed[job_id] = job.created_at
+            self._tell(job_id, "removed")
+            for observe in self.observers:
+                observe(job, None)
+            return job
+
+    def confirm_audio_deleted(self, job_id: str) -> None:
+        self.removed.pop(job_id, None)
 
     def noted(self, old: Job | None, new: Job) -> None:
         self.changes.append((old, new))
@@ -164,6 +187,7 @@ class MemoryJobStore:
                 [(job.finished_at or 0.0, job.id) for job in jobs if job.has_audio and job.audio_unneeded]
             ),
             expired=first([(job.expires_at, job.id) for job in jobs if job.expires_at is not None]),
+            removed=first([(at, job_id) for job_id, at in self.removed.items()]),
         )
 
     def queue_position(self, job: Job) -> int | None:
@@ -307,3 +331,13 @@ class MemoryMetricsStore:
 
     def last_seen(self) -> dict[str, float]:
         return dict(self.heard)
+
+
+@dataclass
+class MemoryInstallationStore:
+    installation: Installation = field(
+        default_factory=lambda: Installation(id="installation-1", created_at=0.0)
+    )
+
+    def get_or_create(self) -> Installation:
+        return self.installation

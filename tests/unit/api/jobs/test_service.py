@@ -54,7 +54,7 @@ def test_a_dead_job_is_retried_while_its_audio_is_there(api: ApiHarness) -> None
     add(api, "gone", state=JobState.DEAD, attempts=3, problem=RETRYABLE, has_audio=False)
     answer = api.client.post("/v1/jobs/gone/retry")
     assert answer.status_code == 409
-    assert "upload the file again" in answer.json()["detail"]
+    assert "Upload the file again" in answer.json()["detail"]
 
 
 def test_a_deleted_job_and_its_audio_are_gone(api: ApiHarness) -> None:

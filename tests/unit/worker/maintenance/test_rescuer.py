@@ -1,4 +1,3 @@
-import time
 from typing import Any
 
 import pytest
@@ -6,10 +5,8 @@ import pytest
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.ports.uploads import UploadInfo
 from tests.support.factories import make_job, make_report
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobQueue, MemoryJobStore
-from tests.support.fakes.uploads import MemoryUploadRegistry
 from worker.maintenance.rescuer import Rescuer
 
 
@@ -18,7 +15,6 @@ class Harness:
         self.jobs = MemoryJobStore()
         self.audio = MemoryAudioStore()
         self.queue = MemoryJobQueue()
-        self.uploads = MemoryUploadRegistry()
         self.rescuer = self.make_rescuer()
 
     def make_rescuer(self, **changes: Any) -> Rescuer:
@@ -26,9 +22,8 @@ class Harness:
             "keep_audio": False,
             "lease_seconds": 15,
             "retry_seconds": 5,
-            "orphan_seconds": 3600,
         }
-        ports = {"jobs": self.jobs, "audio": self.audio, "queue": self.queue, "uploads": self.uploads}
+        ports = {"jobs": self.jobs, "audio": self.audio, "queue": self.queue}
         return Rescuer(**fields | ports | changes)
 
     def add_running_job(self, job_id: str = "job-1", **changes: Any) -> Job:
@@ -122,25 +117,6 @@ def test_audio_that_a_worker_could_not_delete_is_deleted(harness: Harness) -> No
     assert not harness.jobs.get("job-1").has_audio
 
 
-def test_old_audio_and_uploads_without_a_job_are_removed(harness: Harness) -> None:
-    now = time.time()
-    harness.audio.objects = {"orphan": (b"x", now - 4000), "fresh": (b"x", now), "job-1": (b"x", now - 4000)}
-    harness.audio.uploads = {"u1": ("orphan-upload", now - 4000), "u2": ("fresh-upload", now)}
-    harness.jobs.add(make_job())
-    harness.queue.enqueue("job-1", queue="interactive")
-    harness.rescuer.run_once(now=now)
-    assert set(harness.audio.objects) == {"fresh", "job-1"}
-    assert set(harness.audio.uploads) == {"u2"}
-
-
-def test_an_upload_that_a_job_waits_for_is_kept(harness: Harness) -> None:
-    now = time.time()
-    harness.jobs.add(make_job(state=JobState.AWAITING_UPLOAD, has_audio=False))
-    harness.audio.uploads = {"u1": ("job-1", now - 4000)}
-    harness.rescuer.run_once(now=now)
-    assert set(harness.audio.uploads) == {"u1"}
-
-
 def test_after_an_outage_workers_get_time_to_renew_their_leases(harness: Harness) -> None:
     harness.add_running_job()
     chores = harness.jobs.due_work
@@ -165,17 +141,6 @@ def test_a_job_that_is_removed_during_a_run_is_skipped(harness: Harness) -> None
     harness.jobs.due_work = lambda **_: chores  # type: ignore[method-assign]
     harness.rescuer.run_once(now=1e9)
     assert harness.queue.messages == {}
-
-
-def test_an_active_upload_is_kept_until_it_is_deregistered(harness: Harness) -> None:
-    now = 100_000.0
-    harness.audio.uploads = {"u1": ("slow-one", now - 50_000)}
-    harness.uploads.heartbeat([UploadInfo(id="slow-one", started_at=now - 50_000, seen_at=now)])
-    harness.make_rescuer().run_once(now=now)
-    assert set(harness.audio.uploads) == {"u1"}
-    harness.uploads.deregister("slow-one")
-    harness.make_rescuer().run_once(now=now)
-    assert harness.audio.uploads == {}
 
 
 def test_an_object_that_cannot_be_deleted_stops_no_other_repair(harness: Harness) -> None:
@@ -248,3 +213,36 @@ def test_a_store_that_is_down_is_not_asked_for_every_object(harness: Harness) ->
     harness.audio.delete = refuse  # type: ignore[method-assign]
     harness.make_rescuer(keep_audio=True).run_once(now=200.0)
     assert len(tried) == 3
+
+
+def test_a_retry_during_expiry_keeps_the_job_and_its_audio(harness: Harness) -> None:
+    harness.add_running_job("job-1", keep_seconds=50.0, attempts_allowed=1)
+    harness.audio.put("job-1", b"x", media_type="")
+    harness.jobs.change("job-1", lambda job: job.lose_attempt("died", now=110.0))
+    remove_if = harness.jobs.remove_if
+
+    def retry_first(job_id: str, condition: Any) -> Any:
+        harness.jobs.change(job_id, lambda job: job.retry(now=160.0, attempts=1))
+        return remove_if(job_id, condition)
+
+    harness.jobs.remove_if = retry_first  # type: ignore[method-assign]
+    harness.rescuer.run_once(now=161.0)
+    assert harness.jobs.get("job-1").state is JobState.QUEUED
+    assert "job-1" in harness.audio.objects
+
+
+def test_the_audio_of_a_removed_job_is_deleted_when_storage_is_back(harness: Harness) -> None:
+    harness.jobs.add(make_job())
+    harness.audio.put("job-1", b"x", media_type="")
+    harness.jobs.remove("job-1")
+    delete = harness.audio.delete
+
+    def refuse(key: str) -> None:
+        raise Unavailable(key)
+
+    harness.audio.delete = refuse  # type: ignore[method-assign]
+    harness.rescuer.run_once(now=100.0)
+    assert "job-1" in harness.audio.objects
+    harness.audio.delete = delete  # type: ignore[method-assign]
+    harness.rescuer.run_once(now=200.0)
+    assert (harness.audio.objects, harness.jobs.due_work(now=1e9, limit=9).removed) == ({}, ())

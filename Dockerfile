@@ -15,6 +15,7 @@ RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r api.txt
 COPY shared/ shared/
 COPY api/ api/
+COPY docs/*.md docs/
 RUN python -m compileall -q shared api
 
 
@@ -34,6 +35,7 @@ ENV MALLOC_ARENA_MAX=1 \
 COPY --from=api-packages /opt/venv /opt/venv
 COPY --from=api-packages /app/shared shared
 COPY --from=api-packages /app/api api
+COPY --from=api-packages /app/docs docs
 USER 10001:10001
 # kombu imports its transport when the first message is sent: what that lacks would show in production.
 RUN python -c "import api.app, api.server, shared.services, kombu.transport.redis"

@@ -17,6 +17,8 @@ from api.batches.schemas import CreateBatch
 from api.config import ApiConfig, UrlChecks
 from api.health import health_router
 from api.http.background import BackgroundTasks, retry_until_ready
+from api.http.body_limit import BodyLimitProblem
+from api.http.concurrency import ConcurrencyLimit
 from api.http.openapi import DESCRIPTION, complete_openapi, operation_id
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
@@ -35,8 +37,9 @@ from api.tus.router import tus_router
 from api.uploads.options import JobFromUpload, JobFromUrl
 from api.uploads.router import JobCreation, presigned_router, submit_router
 from api.uploads.schemas import CreateUpload
-from api.web.api_reference import reference_router
-from api.web.pages import pages_router
+from api.web.docs_pages import docs_router
+from api.web.pages import PublicPages, pages_router, shared_pages_router
+from api.web.result_links import ResultLinks
 from api.webhooks.router import webhooks_router
 from shared.ports.stores import Stores
 from shared.version import VERSION
@@ -65,9 +68,10 @@ def create_app(
     )
     add_error_handlers(app)
     redirect_to_login(app)
+    links = ResultLinks(sessions.secret_key)
     for router in (
         *_job_routers(stores, services),
-        *_page_routers(stores, config),
+        *_page_routers(stores, config, links),
         *admin_routers(
             services.overview,
             sessions=sessions,
@@ -75,10 +79,11 @@ def create_app(
             job_actions=services.actions,
             webhooks=services.webhooks,
             updates=services.updates,
+            links=links,
         ),
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
-        app.include_router(router)
+        app.include_router(router, max_body_size=_MAX_BODY_BYTES)
     app.mount("/static", assets())
     complete_openapi(app, anonymous=config.allow_anonymous, bodies=_JSON_BODIES)
     _add_middleware(app, stores, config=config, background=background)
@@ -102,7 +107,6 @@ def _new_app(services: ApiServices, *, sessions: Sessions, background: Backgroun
         version=VERSION,
         summary="Which reference pitch is a song tuned to?",
         lifespan=lifespan,
-        max_body_size=_MAX_BODY_BYTES,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # would record file names
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
@@ -125,7 +129,7 @@ def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
     yield webhooks_router(webhooks, jobs=stores.jobs)
     yield tus_router(uploads.tus, idempotency=direct.idempotency)
-    yield events_router(jobs=stores.jobs, updates=updates)
+    yield events_router(jobs=stores.jobs, updates=updates, paused_queues=stores.worker_control.paused)
     yield job_actions_router(services.actions)
     batch_reader = BatchReader(
         pool=direct.pool, new_timeout=direct.new_timeout, wait_seconds=direct.limits.upload_wait_seconds
@@ -133,13 +137,17 @@ def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     yield batches_router(services.batches, reader=batch_reader)
 
 
-def _page_routers(stores: Stores, config: ApiConfig) -> Iterator[APIRouter]:
-    yield pages_router(
+def _page_routers(stores: Stores, config: ApiConfig, links: ResultLinks) -> Iterator[APIRouter]:
+    pages = PublicPages(
         jobs=stores.jobs,
+        links=links,
+        paused_queues=stores.worker_control.paused,
         max_upload_bytes=config.job_limits.max_upload_bytes,
         anonymous=config.allow_anonymous,
     )
-    yield reference_router()
+    yield pages_router(pages)
+    yield shared_pages_router(pages)
+    yield docs_router()
 
 
 def _monitoring_routers(
@@ -159,6 +167,7 @@ def _monitoring_routers(
 def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, background: BackgroundTasks) -> None:
     """Add what every request passes through. The last one added is the outermost."""
     app.add_middleware(HeadAndOptions)
+    app.add_middleware(BodyLimitProblem, max_bytes=_MAX_BODY_BYTES)
     if config.rate_limits.requests_per_minute is not None:
         app.add_middleware(
             RequestLimit, limiter=stores.rate_limiter, per_minute=config.rate_limits.requests_per_minute
@@ -168,6 +177,7 @@ def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, backgrou
         idle_seconds=2 * config.job_limits.upload_idle_timeout_seconds,
         min_bytes_per_second=config.job_limits.upload_min_bytes_per_second,
     )
+    app.add_middleware(ConcurrencyLimit, max_requests=config.http.max_concurrent_requests)
     add_http_middleware(app, config.http)
     app.add_middleware(TusProtocol)
     app.add_middleware(RequestLog, buffer=background.metrics_recorder.buffer, traces=background.traces)

@@ -1,7 +1,7 @@
 """What the API is configured with, as plain values. `api/main.py` fills it from the settings."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 MIB = 1024 * 1024
 
@@ -18,6 +18,8 @@ class HttpConfig:
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto headers are used."""
     storage_url: str | None = None
     """Where browsers upload files directly."""
+    max_concurrent_requests: int = 512
+    """The limit of one process, without event streams."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class ApiConfig:
     metrics_public: bool = False
     keep_audio: bool = False
     """Keep the audio of a finished job as long as the job."""
+    max_latency_seconds: Mapping[str, float] = field(default_factory=dict)
+    """By queue: a longer latency is a warning on the dashboard."""
     reuse_reports: bool = True
     """Answer a file that the caller has uploaded before with the earlier report."""
 

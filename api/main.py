@@ -20,11 +20,16 @@ def read_config(settings: Settings) -> ApiConfig:
             cors_origins=settings.cors_origins,
             trusted_proxies=settings.trusted_proxies,
             storage_url=settings.s3_public_url or settings.s3_endpoint_url,
+            max_concurrent_requests=settings.max_concurrent_requests,
         ),
         allow_anonymous=settings.allow_anonymous,
         metrics_public=settings.metrics_public,
         keep_audio=settings.keep_audio,
         reuse_reports=settings.reuse_reports,
+        max_latency_seconds={
+            "interactive": settings.interactive_latency_warning_seconds,
+            "batch": settings.batch_latency_warning_seconds,
+        },
     )
 
 

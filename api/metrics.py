@@ -4,7 +4,6 @@ Job changes are counted in Redis in the transaction of the change, so every API 
 numbers, and they survive restarts. With several API processes, scrape one of them, or take the `max`.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 
 from fastapi import APIRouter, Depends, Response
@@ -14,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from api.access.authentication import current_operator
+from shared.clock import store_time
 from shared.errors import Unavailable
 from shared.observability import metrics as counts
 from shared.observability.logs import get_logger
@@ -158,7 +158,7 @@ def _queues(backlogs: list[Backlog]) -> Iterable[Metric]:
     )
     for backlog in backlogs:
         depth.add_metric([backlog.queue], backlog.waiting)
-        age = time.time() - backlog.oldest_queued_at if backlog.oldest_queued_at is not None else 0.0
+        age = store_time() - backlog.oldest_queued_at if backlog.oldest_queued_at is not None else 0.0
         oldest.add_metric([backlog.queue], max(0.0, age))
     return depth, oldest
 

@@ -180,6 +180,8 @@ def _build_overview(stores: Stores, config: ApiConfig) -> Overview:
         history=stores.history,
         controls=stores.worker_control,
         audit=stores.audit_log,
+        store=stores.dashboard,
+        max_latency_seconds=config.max_latency_seconds,
         deliveries=stores.deliveries,
         endpoints=stores.endpoints,
         uploads=stores.upload_registry,

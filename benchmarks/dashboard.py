@@ -28,7 +28,9 @@ from fastapi.testclient import TestClient
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
-from shared.redis.audit_log import RedisAuditLog
+from shared.redis.admin.audit_log import RedisAuditLog
+from shared.redis.admin.secrets import RedisSecretStore
+from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.job_metrics import JobMetricsFollower
@@ -37,10 +39,8 @@ from shared.redis.jobs.records import dump_job
 from shared.redis.jobs.search import RedisJobSearch
 from shared.redis.jobs.store import RedisJobStore
 from shared.redis.jobs.updates import RedisJobUpdateLog
-from shared.redis.secrets import RedisSecretStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
-from shared.redis.worker_control import RedisWorkerControl
 from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
 from tests.support.servers import running_valkey
 

@@ -18,8 +18,7 @@ def commands(options: Options) -> list[Command]:
     api = [sys.executable, "-m", "api", "serve"]
     worker = [sys.executable, "-m", "worker"]
     return [
-        Command("rescuer", [*worker, "maintenance"], stop_seconds=1),
-        Command("notifier", [*worker, "webhooks"], stop_seconds=4),
+        Command("background", [*worker, "background"], stop_seconds=4),
         Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
         Command(
             "api",

@@ -22,11 +22,15 @@ class LogFiles:
         self._lock = threading.Lock()
 
     def __call__(self, name: str, line: str) -> None:
-        """Write one line. A full disk doesn't stop anything."""
+        """Write one line. Ignores errors of the file, such as a full disk: no process waits for its log."""
         with self._lock:
             if name not in self._files:
                 self._files[name] = _LogFile(
-                    self.folder / f"{name}.log", maxBytes=MAX_BYTES, backupCount=1, errors="replace"
+                    self.folder / f"{name}.log",
+                    maxBytes=MAX_BYTES,
+                    backupCount=1,
+                    delay=True,
+                    errors="replace",
                 )
             file = self._files[name]
         file.handle(logging.makeLogRecord({"msg": line}))

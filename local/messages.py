@@ -9,7 +9,7 @@ from pathlib import Path
 from shared.version import VERSION
 
 STARTING_SERVERS = "Starting Valkey and the S3 server …"
-STARTING_COMMANDS = "Starting the API, the worker, the rescuer and the notifier …"
+STARTING_COMMANDS = "Starting the API, the worker and the background process …"
 COMPILING = f"{STARTING_COMMANDS} The first start compiles some functions. It takes a minute or two."
 STOPPING = "Stopping. To stop at once, press Ctrl-C again."
 

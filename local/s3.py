@@ -4,20 +4,14 @@ import json
 import secrets
 import shutil
 import signal
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from local.ports import HOST, Ports
 from local.private_file import write_private
 from local.processes import CannotStart, Command
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 REGION = "us-east-1"
 PARTS = ("master", "volume", "filer", "s3")  # each listens on two ports: HTTP and gRPC
@@ -48,24 +42,32 @@ class S3:
             stop_seconds=0.5,
         )
         self._bucket = bucket
-        self._client: S3Client | None = None
+        self._probe: subprocess.Popen[bytes] | None = None
 
     def is_ready(self) -> bool:
-        """Whether a signed request works and an object can be written: the gateway is up before its disk."""
-        self._client = self._client or self._connect()
-        try:
-            if self._bucket not in [each.get("Name") for each in self._client.list_buckets()["Buckets"]]:
-                self._client.create_bucket(Bucket=self._bucket)
-            self._client.put_object(Bucket=self._bucket, Key=".ready", Body=b"ready")
-            self._client.delete_object(Bucket=self._bucket, Key=".ready")
-        except (BotoCoreError, ClientError):
-            return False
-        return True
+        """Whether a signed request works and an object can be written: the gateway is up before its disk.
+
+        Another process finds that out, because boto3 would stay in the memory of the launcher: 25 MB.
+        """
+        if self._probe is None:
+            self._probe = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "local.s3_probe", self.endpoint_url, self._bucket],
+                cwd=Path(__file__).parents[1],
+                env={"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        status = self._probe.poll()
+        if status is not None:
+            self._probe = None
+        return status == 0
 
     def close(self) -> None:
         """Release its ports. Call after the process has ended."""
-        if self._client:
-            self._client.close()
+        if self._probe is not None:
+            self._probe.kill()
+            self._probe.wait()
         self._ports.release()
 
     def sockets(self) -> list[Path]:
@@ -75,14 +77,6 @@ class S3:
             for name, http, grpc in zip(PARTS, self.ports[::2], self.ports[1::2], strict=True)
             for part in (f"{name}-{http}", f"{name}-grpc-{grpc}")
         ]
-
-    def _connect(self) -> "S3Client":
-        config = Config(
-            connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}, proxies={"http": ""}
-        )
-        return boto3.Session(
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key, region_name=REGION
-        ).client("s3", endpoint_url=self.endpoint_url, config=config)
 
 
 def _argv(objects: Path, *, ports: list[int], identities: Path) -> list[str]:

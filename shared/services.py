@@ -7,6 +7,7 @@ from functools import partial
 from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
+from shared.clock import use_clock
 from shared.observability.logs import configure_logs, get_logger
 from shared.observability.metrics import ERRORS, READ, increment
 from shared.observability.recorder import MetricsBuffer, MetricsRecorder
@@ -15,11 +16,15 @@ from shared.outbound.address_rules import OutboundRules
 from shared.outbound.client import OutboundClient
 from shared.ports.admin import SecretStore
 from shared.ports.stores import Stores
+from shared.redis.admin.audit_log import RedisAuditLog
+from shared.redis.admin.dashboard import RedisDashboardStore
+from shared.redis.admin.secrets import RedisSecretStore
+from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
-from shared.redis.audit_log import RedisAuditLog
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import check_durability, connect_redis
+from shared.redis.clock import RedisClock
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
@@ -31,14 +36,12 @@ from shared.redis.jobs.store import RedisJobStore
 from shared.redis.jobs.updates import RedisJobUpdateLog
 from shared.redis.metrics import RedisMetricsStore
 from shared.redis.rate_limits import RedisRateLimiter
-from shared.redis.secrets import RedisSecretStore
 from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import WebhookOutbox
-from shared.redis.worker_control import RedisWorkerControl
 from shared.s3.audio_store import S3AudioStore
-from shared.s3.client import connect_s3
+from shared.s3.client import S3Session, connect_s3, new_session
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
 from shared.settings import Settings, read_settings
@@ -55,6 +58,8 @@ class Services(Stores):
     """Counts of this process. The process must call `flush`."""
     traces: Traces
     celery: Celery
+    s3_session: S3Session
+    """For `connect`, in a process that connects twice."""
     outbound: OutboundClient
     """For URLs that clients send: callbacks, endpoints and source URLs."""
     check_durability: Callable[[], list[str]]
@@ -74,7 +79,7 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
     return settings, connect(settings, process=process)
 
 
-def connect(settings: Settings, *, process: str = "tool") -> Services:
+def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session | None = None) -> Services:
     """Create the adapters without contacting anything. Errors are counted under *process*."""
     buffer = MetricsBuffer()
 
@@ -84,10 +89,12 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
     celery = connect_celery(settings.redis_url, prefix=prefix)
+    s3_session = s3_session or new_session()
     s3 = connect_s3(
         endpoint_url=settings.s3_endpoint_url,
         region=settings.s3_region,
         on_error=partial(failed, "s3"),
+        session=s3_session,
     )
     counts = RedisMetricsStore(client, prefix=prefix)
     audio = S3AudioStore(
@@ -98,7 +105,9 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         on_read=lambda size: buffer.add(increment(READ, amount=size)),
     )
     public_s3 = connect_s3(
-        endpoint_url=settings.s3_public_url or settings.s3_endpoint_url, region=settings.s3_region
+        endpoint_url=settings.s3_public_url or settings.s3_endpoint_url,
+        region=settings.s3_region,
+        session=s3_session,
     )
     batches = BatchRecords(client, prefix=prefix)
     jobs = RedisJobStore(
@@ -107,6 +116,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         followers=[WebhookOutbox(prefix=prefix), JobMetricsFollower(prefix=prefix)],
         companions=[batches.change_for_job],
     )
+    use_clock(RedisClock(client).now)
     return Services(
         installation=RedisInstallationStore(client, prefix=prefix),
         audio=audio,
@@ -115,6 +125,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         history=RedisHistory(client, prefix=prefix),
         worker_control=RedisWorkerControl(client, prefix=prefix),
         audit_log=RedisAuditLog(client, prefix=prefix),
+        dashboard=RedisDashboardStore(client, prefix=prefix),
         secrets=RedisSecretStore(client, prefix=prefix),
         prepare=partial(audio.prepare, cors_origins=settings.s3_cors_origins),
         presigned_uploads=S3PresignedUploadStore(
@@ -142,6 +153,7 @@ def connect(settings: Settings, *, process: str = "tool") -> Services:
         parts=S3PartStore(s3, bucket=settings.s3_bucket, prefix=settings.s3_prefix),
         tus_uploads=RedisTusUploadStore(client, prefix=prefix),
         celery=celery,
+        s3_session=s3_session,
         outbound=OutboundClient(
             rules=OutboundRules(networks=settings.outbound_allowed_networks), proxy=settings.outbound_proxy
         ),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 COMMANDS = {
     "run": "run jobs from the queues",
+    "background": "webhooks and maintenance in one process",
     "webhooks": "send webhooks",
     "maintenance": "rescue lost jobs and delete expired ones",
     "adopt-storage": "make the bucket belong to this Redis database, after the old one was lost",
@@ -31,6 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
         from worker.main import main as run
 
         run(rest)
+        return 0
+    if command == "background":
+        from worker.background import main as run_background
+
+        run_background()
         return 0
     if command == "webhooks":
         from worker.webhooks.main import main as send_webhooks

@@ -1,9 +1,10 @@
-"""The main loop of a process: repeats one step until a signal, through outages and bugs of single steps."""
+"""The main loops of a process: each repeats one step until a signal, through outages and bugs."""
 
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
@@ -14,22 +15,43 @@ _PAUSE_AFTER_FAILURE_SECONDS = 1.0
 _FLUSH_SECONDS = 5.0
 
 
-def run_until_signal(
-    process: str, iterate: Callable[[], object], *, flush: Callable[[], None], pause_seconds: float = 0.0
-) -> None:
-    """Call *iterate* until SIGTERM or SIGINT, with a pause after each call. Main thread only.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """One task of a process."""
 
-    *flush* sends metrics and traces. It runs every few seconds, but not after the last iteration.
-    """
+    name: str
+    iterate: Callable[[], object]
+    flush: Callable[[], None]
+    """Sends metrics and traces. Runs every few seconds, and once after `close`."""
+    pause_seconds: float = 0.0
+    """After each iteration."""
+    close: Callable[[], None] = lambda: None
+    """Runs after the last iteration."""
+
+
+def run_until_signal(*loops: Loop) -> None:
+    """Run all loops until SIGTERM or SIGINT: the first in this, the main thread, the others in threads."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    _log.info(f"{process}_started")
+    threads = [threading.Thread(target=_run, args=(loop, stop), name=loop.name) for loop in loops[1:]]
+    for thread in threads:
+        thread.start()
+    try:
+        _run(loops[0], stop)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _run(loop: Loop, stop: threading.Event) -> None:
+    _log.info(f"{loop.name}_started")
     next_flush = 0.0
     while not stop.is_set():
-        pause = pause_seconds
+        pause = loop.pause_seconds
         try:
-            iterate()
+            loop.iterate()
         except Unavailable as error:
             _log.warning("iteration_interrupted", reason=error.message)
             pause = max(pause, _PAUSE_AFTER_FAILURE_SECONDS)
@@ -37,7 +59,9 @@ def run_until_signal(
             _log.exception("iteration_failed")
             pause = max(pause, _PAUSE_AFTER_FAILURE_SECONDS)
         if time.monotonic() >= next_flush:
-            flush()
+            loop.flush()
             next_flush = time.monotonic() + _FLUSH_SECONDS
         stop.wait(pause)
-    _log.info(f"{process}_stopping")
+    _log.info(f"{loop.name}_stopping")
+    loop.close()
+    loop.flush()

@@ -3,7 +3,7 @@
 A route takes CurrentCaller or CurrentOperator.
 """
 
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,12 +11,14 @@ from fastapi import Depends, Request, Security
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 
+from shared.clock import store_time
 from shared.domain.api_key import Scope, check_token, key_id_of, with_included
 from shared.domain.batch import Batch
 from shared.domain.job import Job
-from shared.errors import Forbidden, NotFound, Unauthenticated
+from shared.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from shared.ports.access import ApiKeyStore
 
+_MARK_SECONDS = 60.0
 _READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MISSING_KEY = "This request requires an API key. Send the header `Authorization: Bearer kam_…`."
 
@@ -68,6 +70,8 @@ class Authenticator:
     def __init__(self, keys: ApiKeyStore, *, anonymous: bool) -> None:
         self._keys = keys
         self._without_key = ANONYMOUS if anonymous else UNAUTHENTICATED
+        self._marked_at: dict[str, float] = {}
+        """When this process last recorded the use of each key."""
 
     def authenticate(self, authorization: str | None) -> Caller:
         """The caller with this Authorization header. Raises Unauthenticated, Unavailable."""
@@ -77,8 +81,18 @@ class Authenticator:
         if scheme.lower() != "bearer":
             raise Unauthenticated(_MISSING_KEY)
         token = token.strip()
-        key = check_token(token, self._keys.find(key_id_of(token)), now=time.time())
+        now = store_time()
+        key = check_token(token, self._keys.find(key_id_of(token)), now=now)
+        self._mark_used(key.id, now)
         return Caller(key_id=key.id, scopes=key.scopes)
+
+    def _mark_used(self, key_id: str, now: float) -> None:
+        """At most one write per key and minute. It is information only, so a failure is ignored."""
+        if now - self._marked_at.get(key_id, 0.0) < _MARK_SECONDS:
+            return
+        self._marked_at[key_id] = now
+        with suppress(Unavailable):
+            self._keys.mark_used(key_id, now=now)
 
 
 async def identify(request: Request) -> Caller:

@@ -4,9 +4,9 @@ import argparse
 import json
 import re
 import sys
-import time
 from collections.abc import Callable
 
+from shared.clock import store_time
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.domain.timestamps import format_timestamp
 from shared.errors import BadRequest
@@ -26,7 +26,7 @@ def run(
     elif options.command == "list":
         _list(keys, as_json=options.json)
     else:
-        key = keys.revoke(options.id, now=time.time())
+        key = keys.revoke(options.id, now=store_time())
         sys.stderr.write(f"Revoked the key {key.id} ({key.name}).\n")
     return 0
 
@@ -53,7 +53,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
 
 
 def _create(keys: ApiKeyStore, options: argparse.Namespace) -> None:
-    now = time.time()
+    now = store_time()
     key, token = issue_key(
         options.name,
         scopes=frozenset(Scope(scope) for scope in options.scope or [Scope.JOBS_READ, Scope.JOBS_WRITE]),
@@ -66,7 +66,7 @@ def _create(keys: ApiKeyStore, options: argparse.Namespace) -> None:
 
 
 def _list(keys: ApiKeyStore, *, as_json: bool) -> None:
-    now = time.time()
+    now = store_time()
     for key in keys.list_all():
         print(json.dumps(_fields(key, now=now), ensure_ascii=False) if as_json else _line(key, now=now))
 

@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import AliasChoices, BaseModel, Field
 
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
-from api.admin.bulk_actions import BulkAction, BulkActions, select_jobs
+from api.admin.bulk_actions import BulkActions
 from api.admin.job_filter import JobFilter, job_filter
+from api.admin.job_selection import BulkAction, select_jobs
 from api.admin.operations import Operations
 from api.admin.overview import Overview
 from api.admin.schemas import DEPRECATED, AuditEntryView, HistoryView, OverviewView

@@ -1,6 +1,5 @@
 """API keys in the dashboard: create, list and revoke them, as a page and as JSON."""
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,6 +14,7 @@ from api.admin.auth.flash import redirect_with_flash
 from api.admin.auth.sessions import Sessions
 from api.admin.pages import show
 from api.http.problems import documented
+from shared.clock import store_time
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.ports.access import ApiKeyStore
 from shared.ports.admin import AuditLog
@@ -37,6 +37,7 @@ class KeyView(View):
     created_at: Timestamp
     expires_at: Timestamp | None
     revoked_at: Timestamp | None
+    last_used_at: Timestamp | None = Field(description="Accurate to about a minute.")
     usable: bool
 
     @classmethod
@@ -49,7 +50,8 @@ class KeyView(View):
             created_at=datetime.fromtimestamp(key.created_at, UTC),
             expires_at=_datetime(key.expires_at),
             revoked_at=_datetime(key.revoked_at),
-            usable=key.is_usable(now=time.time()),
+            last_used_at=_datetime(key.last_used_at),
+            usable=key.is_usable(now=store_time()),
         )
 
 
@@ -77,7 +79,7 @@ class ApiKeys:
     def create(self, options: KeyRequest, *, user: AdminUser) -> tuple[ApiKey, str]:
         """A new key and its token. Raises Forbidden, Unavailable."""
         user.require_write()
-        now = time.time()
+        now = store_time()
         expires_at = None if options.days is None else now + options.days * _DAY_SECONDS
         key, token = issue_key(options.name, scopes=frozenset(options.scopes), now=now, expires_at=expires_at)
         self.keys.add(key)
@@ -88,7 +90,7 @@ class ApiKeys:
     def revoke(self, key_id: str, *, user: AdminUser) -> ApiKey:
         """End a key at once. Raises Forbidden, NotFound, Unavailable."""
         user.require_write()
-        key = self.keys.revoke(key_id, now=time.time())
+        key = self.keys.revoke(key_id, now=store_time())
         record(self.audit, user, "revoke key", f"key {key.id} ({key.name})")
         return key
 

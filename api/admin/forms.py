@@ -3,15 +3,17 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Path, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
 from api.admin.auth.flash import HOME, redirect_with_flash, safe_address
 from api.admin.auth.sessions import Sessions
-from api.admin.bulk_actions import BulkAction, BulkActions, BulkResult, JobSelection, select_jobs
+from api.admin.bulk_actions import FOREGROUND_JOBS, STALE_SECONDS, BulkActions, BulkResult
 from api.admin.job_filter import JobFilter, job_filter
+from api.admin.job_selection import BulkAction, JobSelection, select_jobs
 from api.admin.operations import Operations
 from api.admin.pages import show
+from shared.clock import store_time
 from shared.ports.workers import WorkerCommand
 
 _DONE = {BulkAction.RETRY: "queued again", BulkAction.CANCEL: "canceled", BulkAction.DELETE: "deleted"}
@@ -40,7 +42,6 @@ def job_forms_router(
         if not all_matching and not ids:
             return redirect_with_flash(sessions, back, "Select jobs first.")
         selection = _selection(ids, filter, all_matching=bool(all_matching))
-        count, is_exact = bulk_actions.count(BulkAction(name), selection)
         return show(
             sessions,
             request,
@@ -48,8 +49,7 @@ def job_forms_router(
             user,
             action=BulkAction(name),
             selection=selection,
-            count=count,
-            is_exact=is_exact,
+            count=bulk_actions.count(BulkAction(name), selection),
             all_matching=all_matching,
             filter=filter,
             back=safe_address(back),
@@ -65,10 +65,25 @@ def job_forms_router(
         back: Annotated[str, Form()] = HOME,
     ) -> Response:
         selection = _selection(ids, filter, all_matching=bool(all_matching))
+        if selection.query is not None and bulk_actions.count(action, selection).changeable > FOREGROUND_JOBS:
+            operation = bulk_actions.start(action, selection, user=user)
+            return RedirectResponse(f"/admin/operations/{operation.id}", status_code=303)
         result = bulk_actions.run(action, selection, user=user)
         deleted_this_page = action is BulkAction.DELETE and result.done and back.startswith("/admin/jobs/")
         address = "/admin/jobs" if deleted_this_page else back
         return redirect_with_flash(sessions, address, _sentence(action, result))
+
+    @router.get("/operations/{operation_id}")
+    def operation_page(
+        request: Request,
+        user: Annotated[AdminUser, current_user],
+        operation_id: Annotated[str, Path(max_length=64)],
+    ) -> HTMLResponse:
+        """The progress of an action that runs in the background."""
+        operation = bulk_actions.find(operation_id)
+        silent_seconds = store_time() - operation.updated_at
+        is_interrupted = operation.finished_at is None and silent_seconds > STALE_SECONDS
+        return show(sessions, request, "operation", user, operation=operation, is_interrupted=is_interrupted)
 
     return router
 
@@ -102,6 +117,12 @@ def operation_forms_router(
         operations.send_command(worker, command, user=user)
         sentence = f"Request sent to worker {worker}. It takes effect within a few seconds."
         return redirect_with_flash(sessions, HOME, sentence)
+
+    @router.post("/dead/acknowledge")
+    def acknowledge_dead_jobs(user: Annotated[AdminUser, current_user]) -> Response:
+        """Hide the warning about dead jobs until there are more."""
+        operations.acknowledge_dead_jobs(user=user)
+        return redirect_with_flash(sessions, HOME, "The dead jobs are acknowledged. New ones warn again.")
 
     @router.post("/webhooks/{delivery_id}")
     def redeliver(

@@ -1,6 +1,5 @@
 """The job filter of the dashboard: from query parameters to a JobQuery, and back to a link."""
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Query
 
 from api.http.schemas import Moment
+from shared.clock import store_time
 from shared.domain.job_state import JobState
 from shared.errors import BadRequest
 from shared.ports.jobs import JobQuery
@@ -32,7 +32,7 @@ class JobFilter:
         """The query for the job store."""
         after = self.created_after
         if after is None and self.since in SINCE_SECONDS:
-            after = time.time() - SINCE_SECONDS[self.since]
+            after = store_time() - SINCE_SECONDS[self.since]
         return JobQuery(
             states=frozenset({self.state} if self.state else ()),
             reason=self.reason,

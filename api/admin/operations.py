@@ -42,6 +42,12 @@ class Operations:
             self.overview.controls.send_command(worker, command)
         record(self.overview.audit, user, command or "resume", f"worker {worker}")
 
+    def acknowledge_dead_jobs(self, *, user: AdminUser) -> None:
+        """Hide the warning about the dead jobs that there are now."""
+        user.require_write()
+        count = self.overview.acknowledge_dead_jobs()
+        record(self.overview.audit, user, "acknowledge", "dead jobs", count=count)
+
     def redeliver(self, delivery_id: str, *, user: AdminUser) -> None:
         """Send a webhook again. Raises NotFound, Conflict."""
         user.require_write()

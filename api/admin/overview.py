@@ -5,7 +5,7 @@ Every answer comes from counters and indexes, so none takes longer because there
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.admin.schemas import (
     BucketView,
@@ -18,10 +18,12 @@ from api.admin.schemas import (
 )
 from api.admin.warnings import warnings_of
 from api.webhooks.service import webhook_warnings
+from shared.clock import store_time
 from shared.domain.history import TIME_RANGES, TimeRange, merge_buckets
 from shared.domain.job import Job
+from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.ports.admin import AuditLog, JobSearch
+from shared.ports.admin import AuditLog, DashboardStore, JobSearch
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobPage, JobQuery, JobStore
 from shared.ports.metrics import History
@@ -30,6 +32,8 @@ from shared.ports.webhooks import DeliveryStore, EndpointStore
 from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, WorkerRegistry
 
 MAX_FOUND = 50
+DEAD_JOBS = "dead jobs"
+_MAX_LATENCY_SECONDS = 60.0
 _MAX_UPLOADS = 50
 _FINISHED = ("succeeded", "failed", "dead", "canceled")
 
@@ -45,14 +49,17 @@ class Overview:
     history: History
     controls: WorkerControl
     audit: AuditLog
+    store: DashboardStore
     deliveries: DeliveryStore
     endpoints: EndpointStore
     uploads: UploadRegistry
     queues: tuple[str, ...]
+    max_latency_seconds: Mapping[str, float] = field(default_factory=dict)
+    """By queue: a longer latency is a warning."""
 
     def now(self) -> OverviewView:
         """The service at a glance. Raises Unavailable if the job store is."""
-        now = time.time()
+        now = store_time()
         paused, commands = self.controls.paused(), self.controls.commands()
         queues = [self._queue(name, paused, now) for name in self.queues]
         workers = [_worker_view(worker, commands, now) for worker in self.workers.list_alive()]
@@ -60,13 +67,16 @@ class Overview:
         states = self.search.count_by_state()
         buckets = self.history.read(TIME_RANGES[0], now=now)
         uploads = sorted(self.uploads.list_alive(), key=lambda upload: upload.started_at)
-        warnings = warnings_of(queues, workers, dependencies, states)
+        dead = states.get(JobState.DEAD, 0)
+        acknowledged = min(dead, self.store.acknowledged().get(DEAD_JOBS, 0))
+        warnings = warnings_of(queues, workers, dependencies, dead_jobs=dead - acknowledged)
         warnings += webhook_warnings(self.deliveries, self.endpoints, now=now)
         return OverviewView(
             at=now,
             well=not warnings,
             warnings=warnings,
             queues=queues,
+            unacknowledged_dead_jobs=dead - acknowledged,
             states={str(state): count for state, count in states.items()},
             workers=sorted(workers, key=lambda worker: worker.name),
             dependencies=dependencies,
@@ -78,7 +88,7 @@ class Overview:
 
     def over_time(self, span: TimeRange) -> HistoryView:
         """The outcomes of all jobs."""
-        buckets = self.history.read(span, now=time.time())
+        buckets = self.history.read(span, now=store_time())
         return HistoryView(
             span=span.name,
             bucket_seconds=span.bucket_seconds,
@@ -101,7 +111,14 @@ class Overview:
             waiting=backlog.waiting,
             oldest_seconds=None if since is None else max(0.0, now - since),
             paused=name in paused,
+            max_latency_seconds=self.max_latency_seconds.get(name, _MAX_LATENCY_SECONDS),
         )
+
+    def acknowledge_dead_jobs(self) -> int:
+        """Hide the warning about the dead jobs that there are now. Returns how many."""
+        dead = self.search.count_by_state().get(JobState.DEAD, 0)
+        self.store.acknowledge(DEAD_JOBS, dead)
+        return dead
 
 
 def _matches(job: Job, query: JobQuery) -> bool:

@@ -12,6 +12,7 @@ from api.admin.job_filter import JobFilter, job_filter
 from api.admin.overview import Overview
 from api.http.templating import origin, page
 from api.web.pages import song_context
+from api.web.result_links import ResultLinks
 from shared.domain.history import TIME_RANGES
 from shared.domain.job_state import JobState
 from shared.errors import NotFound
@@ -32,7 +33,7 @@ def show(
 
 
 def admin_pages_router(
-    overview: Overview, *, sessions: Sessions, authenticate: AuthenticateAdmin
+    overview: Overview, *, links: ResultLinks, sessions: Sessions, authenticate: AuthenticateAdmin
 ) -> APIRouter:
     """The pages that only show something."""
     router = APIRouter(prefix="/admin", include_in_schema=False)
@@ -99,7 +100,7 @@ def admin_pages_router(
         job = overview.jobs.get(job_id)
         position = overview.jobs.queue_position(job)
         deliveries = overview.deliveries.page(DeliveryQuery(job_id=job_id))
-        context = song_context(job, position, origin=origin(request))
+        context = song_context(job, position, origin=origin(request), links=links)
         return show(sessions, request, "job", user, **context, position=position, deliveries=deliveries)
 
     @router.get("/audit")

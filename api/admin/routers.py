@@ -16,6 +16,7 @@ from api.admin.overview import Overview
 from api.admin.pages import admin_pages_router, fallback_router
 from api.jobs.service import JobActions
 from api.jobs.updates import JobUpdates
+from api.web.result_links import ResultLinks
 from api.webhooks.service import WebhookService
 from shared.ports.access import ApiKeyStore
 
@@ -28,10 +29,11 @@ def admin_routers(
     job_actions: JobActions,
     webhooks: WebhookService,
     updates: JobUpdates,
+    links: ResultLinks,
 ) -> Iterator[APIRouter]:
     """The pages and the JSON."""
     authenticate = admin_user_dependency(sessions)
-    bulk_actions = BulkActions(overview=overview, job_actions=job_actions)
+    bulk_actions = BulkActions(overview=overview, job_actions=job_actions, store=overview.store)
     operations = Operations(overview=overview, webhooks=webhooks)
     api_keys = ApiKeys(keys=keys, audit=overview.audit)
     yield login_router(sessions)
@@ -39,7 +41,7 @@ def admin_routers(
     yield operations_api_router(operations, bulk_actions, authenticate=authenticate)
     yield keys_api_router(api_keys, authenticate=authenticate)
     yield keys_page_router(api_keys, sessions=sessions, authenticate=authenticate)
-    yield admin_pages_router(overview, sessions=sessions, authenticate=authenticate)
+    yield admin_pages_router(overview, links=links, sessions=sessions, authenticate=authenticate)
     yield job_forms_router(bulk_actions, sessions=sessions, authenticate=authenticate)
     yield operation_forms_router(operations, sessions=sessions, authenticate=authenticate)
     yield fallback_router(authenticate)

@@ -20,6 +20,7 @@ class QueueView(View):
     waiting: int
     oldest_seconds: float | None = Field(description="Latency: the age of the oldest waiting job.")
     paused: bool
+    max_latency_seconds: float = Field(description="A longer latency is a warning.")
 
 
 class WorkerView(View):
@@ -118,6 +119,7 @@ class OverviewView(View):
     well: bool = Field(description="Whether there are no warnings.")
     warnings: list[str] = Field(description="What needs an operator, the worst first.")
     queues: list[QueueView]
+    unacknowledged_dead_jobs: int = Field(description="Dead jobs since an operator acknowledged them.")
     states: Mapping[str, int] = Field(description="Jobs in each state.")
     workers: list[WorkerView]
     dependencies: list[DependencyView]

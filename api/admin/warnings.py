@@ -1,11 +1,10 @@
 """The warnings on the dashboard's overview: what needs an operator, the worst first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from api.admin.schemas import DependencyView, QueueView, WorkerView
-from shared.domain.job_state import JobState
+from api.http.templating import in_seconds
 
-_MAX_LATENCY_SECONDS = 60.0
 _MEMORY_SHARE = 0.9
 
 
@@ -13,9 +12,10 @@ def warnings_of(
     queues: Sequence[QueueView],
     workers: Sequence[WorkerView],
     dependencies: Sequence[DependencyView],
-    states: Mapping[JobState, int],
+    *,
+    dead_jobs: int,
 ) -> list[str]:
-    """One sentence for each problem."""
+    """One sentence for each problem. `dead_jobs`: those that no operator has acknowledged."""
     warnings = [f"The {one.name} is unavailable." for one in dependencies if not one.answers]
     if not workers:
         warnings.append("No worker is running. Jobs wait until you start one.")
@@ -23,11 +23,12 @@ def warnings_of(
         warnings.append("Every worker is draining. Waiting jobs don't start.")
     warnings += [f"The queue {queue.name} is paused." for queue in queues if queue.paused]
     for queue in queues:
-        if not queue.paused and (queue.oldest_seconds or 0.0) > _MAX_LATENCY_SECONDS:
-            warnings.append(f"A job in {queue.name} has been waiting for more than a minute.")
+        if not queue.paused and (queue.oldest_seconds or 0.0) > queue.max_latency_seconds:
+            waiting = in_seconds(queue.oldest_seconds)
+            warnings.append(f"A job in the queue {queue.name} has been waiting for {waiting}.")
     for worker in workers:
         if worker.memory_limit_bytes and worker.memory_bytes > _MEMORY_SHARE * worker.memory_limit_bytes:
             warnings.append(f"The worker {worker.name} uses more than 90 % of its memory.")
-    if dead := states.get(JobState.DEAD, 0):
-        warnings.append("One job is dead." if dead == 1 else f"{dead:,} jobs are dead.")
+    if dead_jobs:
+        warnings.append("1 job is dead." if dead_jobs == 1 else f"{dead_jobs:,} jobs are dead.")
     return warnings

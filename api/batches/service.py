@@ -1,6 +1,5 @@
 """Creates, reads, cancels and deletes batches."""
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from api.jobs.wait_estimate import WaitEstimate
 from api.uploads.idempotency import Idempotency, fingerprint, key_reused
 from api.webhooks.callback import create_callback
 from api.webhooks.service import WebhookService
+from shared.clock import store_time
 from shared.domain.batch import Batch, BatchItem, ItemState
 from shared.domain.job import Job
 from shared.domain.job_fields import Callback
@@ -123,7 +123,7 @@ class BatchService:
             steps = await self.items.steps(new, caller, batch_id=batch_id, callback=_for_jobs(callback))
             batch = Batch(
                 id=batch_id,
-                created_at=time.time(),
+                created_at=store_time(),
                 items=tuple(BatchItem(job_id=job.id, filename=job.input.filename) for _, job in steps),
                 keep_seconds=self.keep_seconds,
                 owner=caller.key_id,

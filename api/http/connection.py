@@ -32,6 +32,8 @@ class Connection(HttpToolsProtocol):
         self._in_headers = False
         self._in_request = False
         self._ignores_upgrade = False
+        self._keep_alive = False
+        self._shutting_down = False
         self._closing: LingeringTransport | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -109,6 +111,10 @@ class Connection(HttpToolsProtocol):
         self._in_headers = False
         self._stop_header_timer()
         super().on_headers_complete()
+        # A response that begins before the end of the request closes the connection: HAProxy uses it for the
+        # next request, although it does not send the rest of this one.
+        self._keep_alive = self.cycle.keep_alive
+        self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._header_bytes = 0
@@ -121,6 +127,8 @@ class Connection(HttpToolsProtocol):
         self._mark_unread(False)
         self._header_bytes = 0
         self._stop_header_timer()
+        if not self.cycle.response_started and not self._shutting_down:
+            self.cycle.keep_alive = self._keep_alive
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -129,6 +137,7 @@ class Connection(HttpToolsProtocol):
             self._start_header_timer()  # for the rest of a refused body
 
     def shutdown(self) -> None:
+        self._shutting_down = True
         if self._closing is not None and self._closing.lingering:
             self.transport.abort()
         super().shutdown()

@@ -10,10 +10,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.config import HttpConfig
+from api.http.forwarded import UntrustedProxyWarning
 from api.http.problems import problem
 
 _EXPOSED_HEADERS = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 _TUS_REQUEST_HEADERS = (
+    "Upload-Checksum",
+    "Upload-Concat",
+    "Upload-Defer-Length",
     "Tus-Resumable",
     "Upload-Length",
     "Upload-Metadata",
@@ -21,6 +25,8 @@ _TUS_REQUEST_HEADERS = (
     "X-HTTP-Method-Override",
 )
 _TUS_RESPONSE_HEADERS = (
+    "Tus-Checksum-Algorithm",
+    "Upload-Concat",
     "Tus-Extension",
     "Tus-Max-Size",
     "Tus-Resumable",
@@ -30,6 +36,7 @@ _TUS_RESPONSE_HEADERS = (
     "Upload-Metadata",
     "Upload-Offset",
 )
+_HEALTH_CHECKS = frozenset({"/healthz", "/readyz", "/metrics"})
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -46,17 +53,22 @@ def add_http_middleware(app: FastAPI, config: HttpConfig) -> None:
                 "Content-Type",
                 "Idempotency-Key",
                 "If-None-Match",
+                "Last-Event-ID",
+                "Prefer",
+                "traceparent",
+                "tracestate",
+                "X-Requested-With",
                 "X-Request-ID",
                 *_TUS_REQUEST_HEADERS,
             ),
             expose_headers=(*_EXPOSED_HEADERS, *_TUS_RESPONSE_HEADERS),
             max_age=3600,
         )
-    if config.allowed_hosts:
-        app.add_middleware(AllowedHosts, hosts=config.allowed_hosts)
+    app.add_middleware(AllowedHosts, hosts=config.allowed_hosts)
     app.add_middleware(SecurityHeaders, storage_url=config.storage_url)
     if config.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(config.trusted_proxies))
+    app.add_middleware(UntrustedProxyWarning, trusted=config.trusted_proxies)
 
 
 class SecurityHeaders:
@@ -98,7 +110,7 @@ class SecurityHeaders:
 
 
 class AllowedHosts:
-    """Refuses requests for other hosts: they could poison links and caches."""
+    """Refuses requests without a clear host, and for another host, which could poison links and caches."""
 
     def __init__(self, app: ASGIApp, *, hosts: Sequence[str]) -> None:
         self._app = app
@@ -107,9 +119,15 @@ class AllowedHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or respond 400. Health checks may use an IP address."""
-        if scope["type"] != "http" or scope["path"] in {"/healthz", "/readyz", "/metrics"}:
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        host = _host_name(Headers(scope=scope).get("host", ""))
+        hosts = Headers(scope=scope).getlist("host")
+        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+            response = problem(400, "bad_http", "Send exactly one Host header.")
+            return await response(scope, receive, send)
+        if not (self._exact or self._suffixes) or scope["path"] in _HEALTH_CHECKS:
+            return await self._app(scope, receive, send)
+        host = _host_name(hosts[0] if hosts else "")
         if host in self._exact or (self._suffixes and host.endswith(self._suffixes)):
             return await self._app(scope, receive, send)
         response = problem(

@@ -5,7 +5,7 @@ streams of this process.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from fastapi.concurrency import run_in_threadpool
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from api.http.sse import HEARTBEAT, RETRY, STORE_UNAVAILABLE, sse_event
 from api.jobs.updates import JobUpdates, Subscription
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_state import JobState, StateTransition
 from shared.errors import NotFound, Unavailable
@@ -37,7 +38,7 @@ class ProgressView(BaseModel):
 
     id: str = Field(description="The job's id.")
     stage: str = Field(
-        description="uploading, waiting, waiting_to_retry, listening, canceling or done.",
+        description="uploading, waiting, paused, waiting_to_retry, listening, canceling or done.",
         examples=["listening"],
     )
     queue_position: int | None
@@ -49,11 +50,13 @@ class RemovedView(BaseModel):
     id: str = Field(description="The job's id.")
 
 
-def stage_of(job: Job, *, now: float) -> str:
+def stage_of(job: Job, *, now: float, paused_queues: Collection[str] = ()) -> str:
     """The word that a page shows for what happens to the job."""
     match job.state:
         case JobState.AWAITING_UPLOAD:
             return "uploading"
+        case JobState.QUEUED if job.queue in paused_queues:
+            return "paused"
         case JobState.QUEUED:
             return "waiting_to_retry" if (job.due_at or 0.0) > now else "waiting"
         case JobState.RUNNING:
@@ -97,10 +100,12 @@ class EventStream:
     watched: list[WatchedJob]
     jobs: JobStore
     updates: JobUpdates
+    paused_queues: Callable[[], Collection[str]]
     state_event_id: Callable[[WatchedJob], str | None]
     """The SSE id of a `state` event."""
     end_event_id: Callable[[WatchedJob], str]
     """The SSE id of a `job` or `removed` event: the client has all of this job."""
+    _paused: Collection[str] = ()
     _last_write: float = field(default_factory=time.monotonic)
 
     async def run(self) -> AsyncIterator[bytes]:
@@ -137,6 +142,8 @@ class EventStream:
             each.job = job
             queued = job is not None and job.state is JobState.QUEUED
             each.position = self.jobs.queue_position(job) if job and queued else None
+        if any(each.position is not None for each in self.watched):
+            self._paused = self.paused_queues()
 
     async def _wait(self, subscription: Subscription) -> list[WatchedJob]:
         """Wait for updates. Returns the jobs to read again: all of them when a heartbeat is due."""
@@ -160,7 +167,7 @@ class EventStream:
             removed = RemovedView(id=watched.id)
             yield sse_event("removed", removed.model_dump_json(), id=self.end_event_id(watched))
             return
-        progress = stage_of(job, now=time.time()), watched.position
+        progress = stage_of(job, now=store_time(), paused_queues=self._paused), watched.position
         for transition in watched.unsent(job):
             watched.last_sent = transition_id(transition)
             latest = transition is job.timeline[-1]

@@ -8,6 +8,7 @@ removed    the job was deleted or has expired, or it does not belong to the call
 The stream ends when every job is final or removed. After a lost connection, `Last-Event-ID` resumes it.
 """
 
+from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -32,7 +33,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def events_router(*, jobs: JobStore, updates: JobUpdates) -> APIRouter:
+def events_router(
+    *, jobs: JobStore, updates: JobUpdates, paused_queues: Callable[[], Collection[str]]
+) -> APIRouter:
     """The routes that stream events."""
     router = APIRouter(prefix="/v1", tags=["jobs"])
 
@@ -59,6 +62,7 @@ def events_router(*, jobs: JobStore, updates: JobUpdates) -> APIRouter:
                 watched=[watched],
                 jobs=jobs,
                 updates=updates,
+                paused_queues=paused_queues,
                 state_event_id=lambda watched: watched.last_sent,
                 end_event_id=lambda watched: watched.last_sent + _END,
             )
@@ -100,6 +104,7 @@ def events_router(*, jobs: JobStore, updates: JobUpdates) -> APIRouter:
                 watched=watched,
                 jobs=jobs,
                 updates=updates,
+                paused_queues=paused_queues,
                 state_event_id=lambda _: None,
                 end_event_id=lambda _: _done_id(watched),
             )

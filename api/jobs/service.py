@@ -1,10 +1,10 @@
 """What people do to a job, through the API or the dashboard: cancel, retry, delete."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.audio_deletion import discard_audio
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import NotFound, Unavailable
@@ -40,14 +40,14 @@ class JobActions:
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a queued job now, a running one within two seconds. Raises Conflict, NotFound."""
-        job = self.jobs.change(job_id, lambda job: job.cancel(now=time.time()))
+        job = self.jobs.change(job_id, lambda job: job.cancel(now=store_time()))
         if job.state is JobState.CANCELED and job.source is None and not self.keep_audio:
             discard_audio(job, jobs=self.jobs, audio=self.audio)
         return job
 
     def retry(self, job_id: str) -> Job:
         """Queue a failed or dead job again. Raises Conflict, NotFound."""
-        job = self.jobs.change(job_id, lambda job: job.retry(now=time.time(), attempts=self.attempts))
+        job = self.jobs.change(job_id, lambda job: job.retry(now=store_time(), attempts=self.attempts))
         enqueue(job, self.queue)
         return job
 

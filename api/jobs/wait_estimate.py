@@ -1,9 +1,9 @@
 """Estimate how long a queued job will wait, from recent run times. Returns None if it can't tell."""
 
 import math
-import time
 from dataclasses import dataclass, field
 
+from shared.clock import store_time
 from shared.domain.history import TIME_RANGES, merge_buckets
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
@@ -50,7 +50,7 @@ class WaitEstimate:
         jobs_before = position
         if job.queue != self.priority_queue:
             jobs_before += self.jobs.backlog(self.priority_queue).waiting
-        delay_seconds = max(0.0, (job.due_at or 0.0) - time.time())
+        delay_seconds = max(0.0, (job.due_at or 0.0) - store_time())
         rounds = math.ceil((jobs_before + 1) / capacity.slots)
         return round(max(delay_seconds, rounds * capacity.run_seconds), 1)
 
@@ -59,7 +59,7 @@ class WaitEstimate:
         self._capacity.valid_until = 0.0
 
     def _read_capacity(self) -> _Capacity:
-        capacity, now = self._capacity, time.time()
+        capacity, now = self._capacity, store_time()
         if now >= capacity.valid_until:
             running = merge_buckets(self.history.read(TIME_RANGES[0], now=now)).quantiles("running")
             capacity.run_seconds = running.p50 if running else None

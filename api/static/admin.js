@@ -1,55 +1,153 @@
-// Keeps a page of the dashboard fresh: the server says that there is something new, and draws it.
+// Keeps a page of the dashboard up to date: the server announces changes and renders them.
+import { localTimes } from "./format.js";
 
 const live = document.querySelector("[data-live]");
+const stale = document.querySelector("#stale");
+const pauseButton = document.querySelector("#pause-updates");
+const selected = new Set(); // ids of jobs; survives every redraw
+let paused = false;
+let loading = false;
+let pending = null; // the newest rows that are announced but not shown
 
-document.addEventListener("change", (event) => {
-  if (!event.target.matches("input.all")) return;
-  for (const box of document.querySelectorAll("input[name=ids]"))
-    box.checked = event.target.checked;
+localTimes();
+
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
 });
 
-// What a person is in the middle of survives: ticks, the focus, opened details.
-function swap(old, fresh) {
-  const key = (element) =>
-    element?.id ||
-    (element?.name ? `${element.name}=${element.value}` : element?.getAttribute?.("href"));
-  const ticked = new Set(
-    [...old.querySelectorAll("input[name=ids]:checked")].map((box) => box.value),
-  );
-  const all = old.querySelector("input.all")?.checked;
-  const focused = old.contains(document.activeElement) ? key(document.activeElement) : null;
-  old.innerHTML = fresh.innerHTML;
-  for (const box of old.querySelectorAll("input[name=ids]")) box.checked = ticked.has(box.value);
-  if (all) old.querySelector("input.all").checked = true;
-  if (focused)
-    [...old.querySelectorAll("a, button, input")]
-      .find((element) => key(element) === focused)
-      ?.focus();
+document.addEventListener("change", (event) => {
+  const box = event.target;
+  if (box.matches("input.all")) {
+    for (const each of document.querySelectorAll("input[name=ids]")) {
+      each.checked = box.checked;
+      remember(each);
+    }
+  } else if (box.matches("input[type=checkbox][name=ids]")) remember(box);
+  showSelection();
+});
+
+function remember(box) {
+  if (box.checked) selected.add(box.value);
+  else selected.delete(box.value);
 }
 
-let busy = false;
-async function refresh() {
-  if (busy || document.hidden) return;
-  busy = true;
-  try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.redirected || !answer.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = page.querySelector("[data-live]") ?? page.querySelector("#live");
-    if (fresh && fresh.innerHTML !== live.innerHTML) swap(live, fresh);
-  } catch {
-    /* the network is unavailable: the next event tries again */
-  } finally {
-    busy = false;
+// Selected jobs whose rows are gone from the page are still sent with the form.
+function showSelection() {
+  const form = document.querySelector("#selected");
+  if (!form) return;
+  for (const hidden of form.querySelectorAll("input.off-page")) hidden.remove();
+  for (const box of form.querySelectorAll("input[name=ids]")) {
+    box.checked = selected.has(box.value);
+  }
+  for (const id of selected) {
+    if (form.querySelector(`input[name=ids][value="${CSS.escape(id)}"]`)) continue;
+    const hidden = document.createElement("input");
+    Object.assign(hidden, { type: "hidden", name: "ids", value: id, className: "off-page" });
+    form.append(hidden);
+  }
+  const label = form.querySelector(".selected-count");
+  if (label) label.textContent = selected.size ? `Selected (${selected.size}):` : "Selected:";
+}
+
+// A person's focus survives a redraw.
+function replaceContent(target, fresh) {
+  const keyOf = (element) =>
+    element?.id ||
+    (element?.name ? `${element.name}=${element.value}` : element?.getAttribute?.("href"));
+  const focused = target.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+  target.replaceChildren(...fresh.childNodes);
+  localTimes(target);
+  showSelection();
+  if (focused) {
+    const candidates = [...target.querySelectorAll("a, button, input")];
+    candidates.find((element) => keyOf(element) === focused)?.focus();
   }
 }
 
+// Rows stay where they are; new ones are announced instead of pushed under the pointer.
+function updateRows(fresh) {
+  const rows = (root) => [...root.querySelectorAll(".jobs tbody tr")];
+  const known = new Map(rows(live).map((row) => [row.id, row]));
+  const added = rows(fresh).filter((row) => !known.has(row.id));
+  for (const row of rows(fresh))
+    known.get(row.id)?.replaceChildren(...row.cloneNode(true).childNodes);
+  localTimes(live);
+  showSelection();
+  const button = document.querySelector("#new-jobs");
+  pending = added.length ? fresh : null;
+  button.hidden = !added.length;
+  button.textContent = `${added.length} new`;
+}
+
+async function refresh() {
+  if (loading || paused || document.hidden) return;
+  loading = true;
+  try {
+    const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (response.redirected || response.status === 401 || response.status === 403) {
+      return warn("Your session has ended. ", "Log in again", location.href);
+    }
+    if (!response.ok)
+      return warn(
+        `The server answered with an error (${response.status}). This page may be out of date.`,
+      );
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    const fresh = page.querySelector("[data-live]") ?? page.querySelector("#live");
+    stale.hidden = true;
+    if (!fresh) return;
+    if (live.querySelector(".jobs tbody tr") && fresh.querySelector(".jobs")) updateRows(fresh);
+    else replaceContent(live, fresh);
+  } catch {
+    warn("The server can’t be reached. This page may be out of date.");
+  } finally {
+    loading = false;
+  }
+}
+
+function warn(sentence, linkText = "", address = "") {
+  stale.replaceChildren(sentence);
+  if (linkText) {
+    const link = document.createElement("a");
+    link.href = address;
+    link.textContent = linkText;
+    stale.append(link);
+  }
+  stale.hidden = false;
+}
+
+document.querySelector("#new-jobs")?.addEventListener("click", (event) => {
+  if (pending) replaceContent(live, pending);
+  pending = null;
+  event.target.hidden = true;
+});
+
 if (live) {
-  const source = new EventSource("/admin/api/events");
-  source.addEventListener("changed", refresh);
-  source.addEventListener("tick", refresh);
-  source.onerror = () => {
-    if (source.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
+  let source = null;
+  let timer = 0;
+  const connect = () => {
+    source?.close();
+    clearInterval(timer);
+    if (document.hidden || paused) return;
+    source = new EventSource("/admin/api/events");
+    source.addEventListener("changed", refresh);
+    source.addEventListener("tick", refresh);
+    source.onerror = () => {
+      refresh();
+      if (source.readyState === EventSource.CLOSED) timer = setInterval(refresh, 5000);
+    };
   };
-  document.addEventListener("visibilitychange", refresh);
+  document.addEventListener("visibilitychange", () => {
+    connect();
+    refresh();
+  });
+  pauseButton.hidden = false;
+  pauseButton.onclick = () => {
+    paused = !paused;
+    pauseButton.setAttribute("aria-pressed", String(paused));
+    pauseButton.textContent = paused ? "Resume live updates" : "Pause live updates";
+    connect();
+    refresh();
+  };
+  connect();
 }

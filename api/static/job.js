@@ -1,6 +1,11 @@
-// The page of one job: live until it is final.
+// The page of one result: live until the job is final.
+import { localTimes } from "./format.js";
 import { follow } from "./song.js";
 
+localTimes();
 const card = document.querySelector("#live .song");
-if (card && card.querySelector(".going"))
-  follow(card, { heading: "h1", onEnd: () => location.reload() });
+if (card?.querySelector(".in-progress")) {
+  if (card.dataset.shared !== undefined) setTimeout(() => location.reload(), 3000);
+  else follow(card, { heading: "h1", onEnd: () => location.reload() });
+}
+document.addEventListener("songdeleted", () => location.assign("/"));

@@ -1,5 +1,7 @@
 // The card of one song, from the moment that its job exists.
-import { credentials, watch } from "./watch.js";
+import { authorization, request } from "./credentials.js";
+import { localTimes } from "./format.js";
+import { watchJob } from "./job_stream.js";
 
 const announcer = document.querySelector("#announce");
 
@@ -7,8 +9,8 @@ export function announce(text) {
   if (announcer && announcer.textContent !== text) announcer.textContent = text;
 }
 
-// Watch the job of a card and put the server's own picture of the result in its place.
-export function follow(card, { heading = "h3", onEnd = null } = {}) {
+// Watch the job of a card and replace the card when the job ends. Calls onEnd(newCard).
+export function follow(card, { heading = "h3", onEnd = () => {} } = {}) {
   const id = card.dataset.job;
   const status = card.querySelector(".status");
   const cancel = card.querySelector(".cancel");
@@ -17,40 +19,41 @@ export function follow(card, { heading = "h3", onEnd = null } = {}) {
     cancel.disabled = true;
     status.textContent = "Canceling…";
     try {
-      await fetch(`/v1/jobs/${id}/cancel`, { method: "POST", headers: credentials() });
-    } catch {
+      await request(`/v1/jobs/${id}/cancel`, { method: "POST" });
+    } catch (error) {
+      status.textContent = error.message;
       cancel.disabled = false;
     }
   };
-  watch(id, {
+  watchJob(id, {
     onProgress(text) {
       status.textContent = text;
       announce(`${card.querySelector(".name").textContent}: ${text}`);
     },
     async onEnd() {
-      if (onEnd) return onEnd();
-      await show(card, id, heading);
+      onEnd(await show(card, id, heading));
     },
-    onGone() {
-      status.textContent = "This job was deleted.";
+    onRemoved() {
+      status.textContent = "This song was deleted.";
       card.querySelector("progress").hidden = true;
       cancel.hidden = true;
     },
   });
 }
 
-// Fetch a card as the server draws it. Resolves to the new card, or null where there is none.
+// Replace a card by the server's one. Resolves to the new card, or null if there is none.
 export async function show(card, id, heading = "h3") {
-  const answer = await fetch(`/jobs/${id}/card?heading=${heading}`, { headers: credentials() });
-  if (!answer.ok) return null;
-  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(`/jobs/${id}/card?heading=${heading}`, { headers: authorization() });
+  if (!response.ok) return null;
+  const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = document.adoptNode(parsed.querySelector(".song"));
   const focused = card.contains(document.activeElement);
+  localTimes(fresh);
   card.replaceWith(fresh);
-  const said = fresh.querySelector(".answer .sentence");
-  if (said) {
+  const sentence = fresh.querySelector(".answer .sentence");
+  if (sentence) {
     const pitch = fresh.querySelector(".pitch")?.textContent.replace(/\s+/g, " ") ?? "";
-    announce(`${fresh.querySelector(".name").textContent}: ${pitch} ${said.textContent}`);
+    announce(`${fresh.querySelector(".name").textContent}: ${pitch} ${sentence.textContent}`);
   }
   if (focused) {
     fresh.tabIndex = -1;
@@ -58,3 +61,19 @@ export async function show(card, id, heading = "h3") {
   }
   return fresh;
 }
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button.delete-song");
+  if (!button) return;
+  const card = button.closest(".song");
+  if (
+    !confirm(`Delete “${card.querySelector(".name").textContent}” and its result from the server?`)
+  )
+    return;
+  try {
+    await request(`/v1/jobs/${card.dataset.job}`, { method: "DELETE" });
+    card.dispatchEvent(new CustomEvent("songdeleted", { bubbles: true }));
+  } catch (error) {
+    button.textContent = error.message;
+  }
+});

@@ -1,36 +1,45 @@
-// The try-it page: drop or choose songs, watch them go up, read what they are tuned to.
-import { Refused, sendResumable, sendWhole } from "./upload.js";
-import { announce, follow, show } from "./song.js";
-import { nameOf, submitLink } from "./link.js";
-import { rememberKey } from "./watch.js";
+// The start page: drop or choose songs, watch the upload, read the result.
+import { authorization, request, storedKey, storeKey } from "./credentials.js";
+import { bytes } from "./format.js";
+import { attachPlayer } from "./player.js";
+import { drawTable } from "./results_table.js";
+import { forgetAllSongs, forgetSong, savedSongs, saveSong } from "./saved_songs.js";
+import { follow, show } from "./song.js";
+import { enqueueUpload, reject, stop } from "./upload_queue.js";
 
-const AT_ONCE = 2;
-const RESUMABLE_BYTES = 8 * 1024 * 1024;
-const KEPT = "kammerton.songs";
 const form = document.querySelector("#drop");
 const input = form.querySelector("input[type=file]");
-const songs = document.querySelector("#songs");
+const list = document.querySelector("#songs");
 const template = document.querySelector("#song");
-const mostBytes = Number(form.dataset.maxBytes);
-const waiting = [];
-let busy = 0;
+const keyField = document.querySelector("#key");
+const files = new Map(); // job id → the file that it came from
+const uploadOptions = {
+  url: form.action,
+  tus: form.dataset.tus,
+  maxBytes: Number(form.dataset.maxBytes),
+  onJob: (song, id) => watch(song.card, id, song.file),
+};
 
-document
-  .querySelector("#key")
-  ?.addEventListener("change", (event) => rememberKey(event.target.value.trim()));
+if (keyField) {
+  keyField.value = storedKey();
+  keyField.addEventListener("change", () => storeKey(keyField.value.trim()));
+}
+
 input.multiple = true;
 input.required = false;
 input.addEventListener("change", () => {
-  take(input.files);
+  addFiles(input.files);
   input.value = "";
 });
-form.addEventListener("submit", (event) => {
+
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const link = document.querySelector("#link");
-  const url = link.value.trim();
-  if (!url) return link.focus();
-  link.value = "";
-  fetchLink(card(nameOf(url) || "Song from a link", ""), url);
+  const field = document.querySelector("#link");
+  const url = withScheme(field.value.trim());
+  if (!url) return field.focus();
+  if (await submitLink(url))
+    field.value = ""; // a link that was refused stays for correction
+  else field.value = url;
 });
 
 for (const type of ["dragenter", "dragover"]) {
@@ -47,201 +56,159 @@ document.addEventListener("drop", (event) => {
   if (!event.dataTransfer?.types.includes("Files")) return;
   event.preventDefault();
   form.classList.remove("over");
-  take(event.dataTransfer.files);
+  const folders = [...event.dataTransfer.items]
+    .map((item) => item.webkitGetAsEntry?.())
+    .filter((entry) => entry?.isDirectory)
+    .map((entry) => entry.name);
+  addFiles([...event.dataTransfer.files].filter((file) => !folders.includes(file.name)));
+  for (const name of folders) {
+    reject(
+      { ...newCard(name, "folder"), file: { name } },
+      "This is a folder. Open it and drop the songs inside.",
+    );
+  }
 });
 
-function take(files) {
-  for (const file of [...files]) {
-    const song = { ...card(file.name, inBytes(file.size)), file };
-    song.card.querySelector(".again").onclick = () => queue(song);
-    queue(song);
+function addFiles(chosen) {
+  for (const file of [...chosen]) {
+    const song = { ...newCard(file.name, bytes(file.size)), file };
+    if (isText(file)) {
+      reject(song, "This is not an audio file. Choose an audio or video file.");
+      song.card.querySelector(".again").hidden = true;
+    } else enqueueUpload(song, uploadOptions);
   }
-  if (files.length) songs.firstElementChild.scrollIntoView({ block: "nearest" });
+  if (chosen.length) list.firstElementChild?.scrollIntoView({ block: "nearest" });
 }
 
-// A new song's card, the first of all.
-function card(name, size) {
+function isText(file) {
+  return /^(text|image)\/|^application\/(pdf|zip|json)/.test(file.type);
+}
+
+// A new song's card, above all others.
+function newCard(name, size) {
   const item = template.content.firstElementChild.cloneNode(true);
   const card = item.querySelector(".song");
   card.querySelector(".name").textContent = name;
   card.querySelector(".size").textContent = size;
-  card.querySelector(".dismiss").onclick = () => item.remove();
-  songs.prepend(item);
-  return { file: { name }, card, startSeconds: form.elements.start_seconds.value };
+  card.querySelector(".dismiss").onclick = () => {
+    item.remove();
+    update();
+  };
+  list.prepend(item);
+  update();
+  return { card, startSeconds: form.elements.start_seconds.value };
 }
 
-async function fetchLink(song, url) {
-  const part = (name) => song.card.querySelector(name);
-  song.control = new AbortController();
-  part(".again").onclick = () => fetchLink(song, url);
-  part(".again").hidden = part(".dismiss").hidden = true;
-  part(".cancel").hidden = part("progress").hidden = false;
-  part(".cancel").onclick = () => song.control.abort();
+function withScheme(url) {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(url) || !url ? url : `https://${url.replace(/^\/+/, "")}`;
+}
+
+// The end of a path, if it looks like a filename.
+function filenameOf(url) {
+  try {
+    const last = decodeURIComponent(new URL(url).pathname.split("/").pop());
+    return /\.[a-z0-9]{2,5}$/i.test(last) ? last.slice(0, 200) : "";
+  } catch {
+    return "";
+  }
+}
+
+async function submitLink(url) {
+  const name = filenameOf(url);
+  const song = { ...newCard(name || "Song from a link", ""), file: { name: name || "Song" } };
+  const part = (selector) => song.card.querySelector(selector);
+  const control = new AbortController();
+  part(".cancel").onclick = () => control.abort();
   part("progress").setAttribute("aria-label", `Progress of ${song.file.name}`);
   part("progress").removeAttribute("value");
-  part(".status").textContent = "Fetching…";
+  part(".status").textContent = "Sending the link…";
   song.card.scrollIntoView({ block: "nearest" });
+  const body = { source_url: url };
+  if (name) body.filename = name;
+  if (song.startSeconds) body.start_seconds = Number(song.startSeconds);
   try {
-    song.card.dataset.job = await submitLink(url, {
-      startSeconds: song.startSeconds,
-      signal: song.control.signal,
+    const response = await request("/v1/jobs", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal: control.signal,
     });
-    keep();
-    follow(song.card);
+    watch(song.card, (await response.json()).id);
+    return true;
   } catch (error) {
-    stopped(song, song.control.signal.aborted ? "Canceled." : error.message, true);
+    if (control.signal.aborted) stop(song, "Canceled.");
+    else reject(song, error.message);
+    part(".again").hidden = true; // the link is still in its field
+    return false;
   }
 }
 
-function queue(song) {
-  const part = (name) => song.card.querySelector(name);
-  song.control = new AbortController();
-  part(".again").hidden = part(".dismiss").hidden = true;
-  part(".cancel").hidden = part("progress").hidden = false;
-  part(".cancel").onclick = () => song.control.abort();
-  part("progress").setAttribute("aria-label", `Upload of ${song.file.name}`);
-  part("progress").value = 0;
-  if (song.file.size > mostBytes)
-    return stopped(
-      song,
-      `This file is larger than the limit of ${inBytes(mostBytes)}.`,
-    );
-  part(".status").textContent = "Waiting to upload.";
-  waiting.push(song);
-  song.control.signal.addEventListener("abort", () => {
-    const at = waiting.indexOf(song);
-    if (at >= 0) {
-      waiting.splice(at, 1);
-      stopped(song, "Upload canceled.", true);
-    }
-  });
-  next();
+function watch(card, id, file = null) {
+  card.dataset.job = id;
+  if (file) files.set(id, file);
+  saveSong(id);
+  follow(card, { onEnd: finish });
 }
 
-function next() {
-  while (busy < AT_ONCE && waiting.length) {
-    busy += 1;
-    upload(waiting.shift()).finally(() => {
-      busy -= 1;
-      next();
-    });
+function finish(card) {
+  if (!card) return;
+  const file = files.get(card.dataset.job);
+  if (file) {
+    attachPlayer(card, file);
+    offerAnotherPart(card, file);
   }
+  update(card);
 }
 
-async function upload(song) {
-  const status = song.card.querySelector(".status");
-  const bar = song.card.querySelector("progress");
-  let began = performance.now();
-  let already = 0; // what had arrived before the last pause
-  announce(`Uploading ${song.file.name}`);
-  status.textContent = "Uploading…";
-  const onProgress = (sent) => {
-    const share = song.file.size ? Math.min(1, sent / song.file.size) : 1;
-    bar.value = 100 * share;
-    const speed = (sent - already) / Math.max(0.001, performance.now() - began);
-    const left = (song.file.size - sent) / Math.max(speed, 1) / 1000;
-    song.sent = sent;
-    status.textContent =
-      share >= 1
-        ? "Processing…"
-        : `Uploading, ${Math.round(100 * share)} %${left > 3 ? `, ${inSeconds(left)} left` : ""}`;
+// Analyze another part of a song whose file this page still has.
+function offerAnotherPart(card, file) {
+  const part = card.querySelector(".another-part");
+  if (!part) return;
+  part.hidden = false;
+  part.onsubmit = (event) => {
+    event.preventDefault();
+    const song = { ...newCard(file.name, bytes(file.size)), file };
+    song.startSeconds = part.elements.start_seconds.value;
+    enqueueUpload(song, uploadOptions);
   };
-  try {
-    const how = { startSeconds: song.startSeconds, onProgress, signal: song.control.signal };
-    let id;
-    if (form.dataset.tus && song.file.size >= RESUMABLE_BYTES) {
-      const transfer = pausable(song, () => {
-        began = performance.now();
-        already = song.sent ?? 0;
-      });
-      id = await sendResumable(song.file, transfer, { ...how, url: form.dataset.tus });
-    } else {
-      id = (await sendWhole(song.file, { ...how, url: form.action })).id;
-    }
-    song.card.querySelector(".pause").hidden = true;
-    song.card.dataset.job = id;
-    bar.removeAttribute("value");
-    keep();
-    follow(song.card);
-  } catch (error) {
-    if (song.control.signal.aborted) stopped(song, "Upload canceled.", true);
-    else stopped(song, error.message, !(error instanceof Refused));
-  }
 }
 
-// Lets the card's button pause a transfer and take it up again.
-function pausable(song, onResume) {
-  const button = song.card.querySelector(".pause");
-  const transfer = { paused: null, piece: null, interrupted: false };
-  let resume = null;
-  button.hidden = false;
-  button.textContent = "Pause";
-  button.onclick = () => {
-    if (resume) {
-      button.textContent = "Pause";
-      onResume();
-      resume();
-      transfer.paused = resume = null;
-    } else {
-      button.textContent = "Resume";
-      transfer.paused = new Promise((resolve) => (resume = resolve));
-      transfer.piece?.abort();
-      const share = Math.floor((100 * (song.sent ?? 0)) / song.file.size);
-      song.card.querySelector(".status").textContent = `Paused at ${share} %.`;
-      announce(`${song.file.name}: paused at ${share} %`);
-    }
-  };
-  song.control.signal.addEventListener("abort", () => resume?.(), { once: true });
-  return transfer;
+// Redraw what depends on all songs. `opened` is the card to show; the others collapse into the table.
+function update(opened = null) {
+  const cards = [...list.querySelectorAll(".song")];
+  document.body.classList.toggle("has-songs", cards.length > 0);
+  document.querySelector("#clear").hidden = !savedSongs().length;
+  const finished = cards.filter((card) => card.dataset.result);
+  const current = opened ?? finished.find((card) => !card.closest("li").hidden) ?? finished[0];
+  for (const card of finished) card.closest("li").hidden = finished.length > 1 && card !== current;
+  drawTable(cards, { onOpen: (card) => update(card) });
 }
 
-function stopped(song, why, mayTryAgain = false) {
-  const part = (name) => song.card.querySelector(name);
-  part(".status").textContent = why;
-  part(".cancel").hidden = part(".pause").hidden = part("progress").hidden = true;
-  part(".again").hidden = !mayTryAgain;
-  part(".dismiss").hidden = false;
-  announce(`${song.file.name}: ${why}`);
-}
+document.addEventListener("songdeleted", (event) => {
+  forgetSong(event.target.dataset.job);
+  event.target.closest("li").remove();
+  update();
+});
 
-function inBytes(count) {
-  for (const unit of ["B", "kB", "MB"]) {
-    if (count < 1000) return `${count.toFixed(unit === "MB" ? 1 : 0)} ${unit}`;
-    count /= 1000;
-  }
-  return `${count.toFixed(1)} GB`;
-}
+document.querySelector("#clear").onclick = () => {
+  forgetAllSongs();
+  for (const card of list.querySelectorAll(".song[data-result], .song.error"))
+    card.closest("li").remove();
+  update();
+};
 
-function inSeconds(seconds) {
-  return seconds < 60 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
-}
-
-// This tab remembers its songs, so that a reload loses none.
-function kept() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEPT)) ?? [];
-  } catch {
-    return [];
-  }
-}
-
-function keep() {
-  const ids = [...songs.querySelectorAll("[data-job]")].map((card) => card.dataset.job);
-  try {
-    sessionStorage.setItem(KEPT, JSON.stringify(ids.slice(0, 30)));
-  } catch {
-    /* a private window */
-  }
-}
-
-for (const id of kept()) {
+for (const id of savedSongs()) {
   const item = document.createElement("li");
   const card = document.createElement("article");
   card.dataset.job = id;
   item.append(card);
-  songs.append(item);
+  list.append(item);
   show(card, id).then((fresh) => {
-    if (!fresh) item.remove();
-    else if (fresh.querySelector(".going")) follow(fresh);
+    if (!fresh) {
+      item.remove();
+      if (!keyField || authorization().Authorization) forgetSong(id);
+    } else if (fresh.querySelector(".in-progress")) follow(fresh, { onEnd: finish });
+    update();
   });
 }
+update();

@@ -4,7 +4,6 @@ For tus-js-client, Uppy, tuspy and other clients unchanged. A complete upload be
 docs/uploads.md lists what is left out.
 """
 
-import time
 from email.utils import formatdate
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from api.uploads.idempotency import IDEMPOTENCY_KEY, Idempotency
 from api.uploads.options import JobOptions
 from api.uploads.receiving.body import audio_type
 from api.uploads.receiving.receiver import NO_BODY_LIMIT, too_large
+from shared.clock import store_time
 from shared.errors import BadRequest, UnsupportedMedia
 
 _EXTENSIONS = "creation,creation-with-upload,checksum,expiration,termination"
@@ -204,6 +204,6 @@ def _refuse_extensions(request: Request) -> None:
 
 def _expiry(progress: Progress) -> dict[str, str]:
     """Return Upload-Expires, unless the upload does not expire by itself."""
-    if progress.expires_at <= time.time():
+    if progress.expires_at <= store_time():
         return {}
     return {"Upload-Expires": formatdate(progress.expires_at, usegmt=True)}

@@ -6,7 +6,6 @@ So memory and disk use stay flat, and any API process can continue where another
 import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from api.uploads.receiving.body import require_audio
 from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.receiving.receiver import UploadReceiver
 from api.uploads.service import NewTimeout
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
@@ -236,11 +236,11 @@ class TusService:
             await asyncio.sleep(_EXTEND_SECONDS)
 
     def _expires_at(self) -> float:
-        return time.time() + self.limits.direct_upload_seconds + GRACE_SECONDS
+        return store_time() + self.limits.direct_upload_seconds + GRACE_SECONDS
 
 
 def _submitted(job: Job) -> Job:
-    return job.submit(now=time.time()) if job.state is JobState.AWAITING_UPLOAD else job
+    return job.submit(now=store_time()) if job.state is JobState.AWAITING_UPLOAD else job
 
 
 def _progress(upload: StoredUpload, job: Job, *, offset: int) -> Progress:
@@ -258,7 +258,7 @@ def _complete(job: Job) -> Progress:
 
 
 def _info(upload: StoredUpload, caller: Caller) -> UploadInfo:
-    now = time.time()
+    now = store_time()
     return UploadInfo(
         id=upload.job.id,
         started_at=now,

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
+from shared.clock import store_time
 from shared.errors import BadRequest, Conflict, IdempotencyKeyReused, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.uploads import IdempotencyClaim, IdempotencyStore, StoredResponse
@@ -120,9 +120,9 @@ class Idempotency:
             request_fingerprint=head,
             resource_id=new_id(),
             lock_owner=lock_owner,
-            locked_until=time.time() + _LEASE_SECONDS,
+            locked_until=store_time() + _LEASE_SECONDS,
         )
-        claim = await run_in_threadpool(self._store.claim, key, ours, now=time.time())
+        claim = await run_in_threadpool(self._store.claim, key, ours, now=store_time())
         if claim.request_fingerprint != head:
             raise key_reused()
         attempt = IdempotentRequest(
@@ -165,7 +165,7 @@ class Idempotency:
         while True:
             await asyncio.sleep(_LEASE_SECONDS / 3)
             try:
-                until = time.time() + _LEASE_SECONDS
+                until = store_time() + _LEASE_SECONDS
                 await run_in_threadpool(self._store.renew, key, lock_owner=lock_owner, locked_until=until)
             except Unavailable as error:
                 _log.warning("idempotency_lease_renew_failed", reason=error.message)

@@ -1,12 +1,12 @@
 """Builds new jobs from a request's options."""
 
-import time
 from dataclasses import dataclass
 
 from api.access.authentication import Caller
 from api.config import CheckUrl
 from api.uploads.options import DEFAULT_QUEUE, JobOptions
 from api.webhooks.callback import create_callback
+from shared.clock import store_time
 from shared.domain.job import Job, NewJob
 from shared.domain.job_fields import AudioInput, Callback
 from shared.domain.source import Source
@@ -40,7 +40,7 @@ class JobFactory:
             fields["input"] = AudioInput(filename=options.filename)
         else:
             fields["input"] = audio
-        return Job.queued(now=time.time(), **fields)
+        return Job.queued(now=store_time(), **fields)
 
     def awaiting_upload(
         self, job_id: str, caller: Caller, options: JobOptions, input: AudioInput, *, expires_at: float
@@ -48,7 +48,7 @@ class JobFactory:
         """Build a job that waits for its upload, until *expires_at*. Blocking, as `callback` is."""
         fields = self._fields(job_id, caller, options, self.callback(options, caller))
         fields["input"] = input
-        return Job.awaiting_upload(now=time.time(), expires_at=expires_at, **fields)
+        return Job.awaiting_upload(now=store_time(), expires_at=expires_at, **fields)
 
     def _fields(self, job_id: str, caller: Caller, options: JobOptions, callback: Callback | None) -> NewJob:
         return {

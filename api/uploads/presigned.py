@@ -1,7 +1,6 @@
 """Uploads that go straight to storage: presigned requests for one object, then a job of it."""
 
 import os
-import time
 from dataclasses import dataclass
 
 from fastapi import Request, Response
@@ -18,6 +17,7 @@ from api.uploads.receiving.body import audio_type, require_audio
 from api.uploads.receiving.receiver import too_large
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import accepted
+from shared.clock import store_time
 from shared.domain.audio_format import SNIFF_BYTES
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Callback
@@ -101,7 +101,7 @@ class PresignedUploadService:
             caller,
             options,
             AudioInput(filename=options.filename, media_type=media_type, size_bytes=options.bytes),
-            expires_at=time.time() + self.lifetime_seconds + GRACE_SECONDS,
+            expires_at=store_time() + self.lifetime_seconds + GRACE_SECONDS,
         )
         quota.admit(options.bytes)
         # recorded before the store knows of it: whatever else the store holds is an orphan
@@ -129,7 +129,7 @@ class PresignedUploadService:
         return job
 
     def _check(self, job: Job) -> None:
-        if _deadline(job) <= time.time():
+        if _deadline(job) <= store_time():
             raise NotFound("This upload has expired. Create a new one.")
         size_bytes = job.input.size_bytes or 0
         if job.multipart is not None:
@@ -158,7 +158,7 @@ def submitted(job: Job, options: JobOptions, callback: Callback | None) -> Job:
     """Return the job queued with these options, or unchanged if it was submitted before."""
     if job.state is not JobState.AWAITING_UPLOAD:
         return job
-    return options.apply_to(job, callback).submit(now=time.time())
+    return options.apply_to(job, callback).submit(now=store_time())
 
 
 def _options_of(job: Job) -> tuple[object, ...]:

@@ -1,10 +1,10 @@
 """Answers new jobs from earlier reports of the same bytes. Can be turned off."""
 
-import time
 from dataclasses import dataclass
 
 from fastapi.concurrency import run_in_threadpool
 
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.report_cache import report_cache_key
 from shared.errors import Unavailable
@@ -27,7 +27,7 @@ class ReportCache:
         key = report_cache_key(job, window_seconds=self.window_seconds)
         if self.index is None or key is None:
             return job
-        now = time.time()
+        now = store_time()
         try:
             report = await run_in_threadpool(self.index.find, key, now=now)
         except Unavailable as error:

@@ -1,7 +1,6 @@
 """Uploads through the API: from the first byte of a request to a recorded job, or to nothing at all."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -23,6 +22,7 @@ from api.uploads.receiving.body import FORM, UploadBody, open_body
 from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.receiving.receiver import UploadDigest, UploadReceiver, UploadTarget, too_large
 from api.uploads.report_cache import ReportCache
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput
 from shared.errors import NotFound, Unavailable
@@ -112,7 +112,7 @@ class UploadService:
         """Store the file and record its job, unless an earlier report answers it."""
         options, body = upload.options, upload.body
         callback = await run_in_threadpool(self.factory.callback, options, upload.caller)
-        now = time.time()
+        now = store_time()
         info = UploadInfo(
             id=job_id,
             started_at=now,

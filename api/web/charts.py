@@ -13,6 +13,9 @@ HEIGHT = 200.0
 _MIN_DB = -72.0
 _REFERENCE_HZ = (432.0, 440.0, 442.0)
 _NEAR_CENTS = 8
+_LEVELS_DB = (-20, -40, -60)
+_MIN_DRIFT_CENTS = 10.0
+"""A smaller drift is not drawn larger than this."""
 _TICKS_HZ = (30, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 
 
@@ -25,6 +28,33 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """A labelled horizontal line."""
+
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A point with a label that is shown on hover."""
+
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftChart:
+    """Deviation over time."""
+
+    line: str
+    points: tuple[Point, ...]
+    ticks: tuple[Level, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A bin of the histogram."""
 
@@ -32,6 +62,8 @@ class Bar:
     y: float
     width: float
     height: float
+    label: str
+    """Shown on hover."""
     is_near: bool
     """Whether the bin is near the detected tuning."""
 
@@ -56,6 +88,8 @@ class SpectrumChart:
     line: str
     area: str
     ticks: tuple[Mark, ...]
+    levels: tuple[Level, ...]
+    """The dB axis."""
     peak: Mark | None
     text: str
 
@@ -74,6 +108,7 @@ def histogram_chart(report: TuningReport) -> HistogramChart | None:
             y=round(HEIGHT * (1 - value / top), 2),
             width=round(width - 1.2, 2),
             height=round(HEIGHT * value / top, 2),
+            label=f"{number - 49.5:+.1f} cents: {100 * value / sum(bins):.1f} %",
             is_near=cents is not None and _distance(number - 49.5, cents) <= _NEAR_CENTS,
         )
         for number, value in enumerate(bins)
@@ -124,8 +159,38 @@ def spectrum_chart(report: TuningReport) -> SpectrumChart | None:
             for hz in _TICKS_HZ
             if spectrum.low_hz <= hz <= spectrum.high_hz
         ),
+        levels=tuple(Level(y=round(HEIGHT * db / _MIN_DB, 1), label=f"−{-db} dB") for db in _LEVELS_DB),
         peak=peak,
         text=text,
+    )
+
+
+def drift_chart(report: TuningReport) -> DriftChart | None:
+    """The tuning over time; None if fewer than two parts have one."""
+    drift = report.drift_cents
+    known = [cents for cents in drift if cents is not None]
+    if len(known) < 2:
+        return None
+    top = max(_MIN_DRIFT_CENTS, *(abs(cents) for cents in known))
+    step = WIDTH / max(1, len(drift) - 1)
+    points = tuple(
+        Point(
+            x=round(number * step, 1),
+            y=round(HEIGHT / 2 * (1 - cents / top), 1),
+            label=f"Part {number + 1} of {len(drift)}: {cents:+.1f} cents",
+        )
+        for number, cents in enumerate(drift)
+        if cents is not None
+    )
+    half = round(top / 2, 1)
+    return DriftChart(
+        line="M" + "L".join(f"{point.x},{point.y}" for point in points),
+        points=points,
+        ticks=tuple(
+            Level(y=round(HEIGHT / 2 * (1 - cents / top), 1), label=f"{cents:+g} cents" if cents else "0")
+            for cents in (half, 0.0, -half)
+        ),
+        text=f"The tuning over time: from {min(known):+.1f} to {max(known):+.1f} cents around its mean.",
     )
 
 

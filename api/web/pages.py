@@ -1,7 +1,10 @@
-"""The start page and the page of one result: `/` and `/jobs/{id}`. They also work without JavaScript."""
+"""The start page and the pages of results: `/`, `/jobs/{id}` and `/r/{token}`.
+
+They also work without JavaScript.
+"""
 
 import math
-import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,19 +16,21 @@ from api.access.authentication import identify
 from api.http.templating import origin, page
 from api.jobs.event_stream import stage_of
 from api.web import report_text
-from api.web.charts import histogram_chart, spectrum_chart
+from api.web.charts import drift_chart, histogram_chart, spectrum_chart
+from api.web.result_links import ResultLinks
+from api.web.stage_text import LABELS, SENTENCES, stage_sentence
+from shared.clock import store_time
 from shared.domain import tuning_text
 from shared.domain.job import Job
-from shared.domain.job_state import JobState
 from shared.errors import NotFound
 from shared.ports.jobs import JobStore
+from shared.schemas.job import JobView
 
 _TUS = "/v1/tus"
 """Resumable uploads: with them, a large upload can be paused."""
 _RULER_HZ = (425.0, 447.0)
 _RULER_WIDTH = 800.0
 _LABELED_HZ = frozenset({432, 440, 442})
-_STAGE_LABELS = {"waiting_to_retry": "retrying soon", "listening": "analyzing"}
 _NOT_FOUND = {
     "headline": "This result is gone",
     "detail": "Results are deleted some time after the analysis. If the address has a typing error, correct "
@@ -44,8 +49,26 @@ class Tick:
     label: str
 
 
-def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> APIRouter:
-    """The public pages. `anonymous`: whether songs can be uploaded without an API key."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicPages:
+    """What the public pages need."""
+
+    jobs: JobStore
+    links: ResultLinks
+    paused_queues: Callable[[], Collection[str]]
+    max_upload_bytes: int
+    anonymous: bool
+    """Whether songs can be uploaded without an API key."""
+
+    def song(self, request: Request, job: Job) -> dict[str, object]:
+        """The variables of `_song.html`."""
+        position = self.jobs.queue_position(job)
+        paused = self.paused_queues() if position is not None else ()
+        return song_context(job, position, origin=origin(request), links=self.links, paused_queues=paused)
+
+
+def pages_router(pages: PublicPages) -> APIRouter:
+    """The public pages."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
@@ -55,10 +78,11 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
             "start.html",
             {
                 "ruler": _ruler(),
-                "max_bytes": max_upload_bytes,
+                "max_bytes": pages.max_upload_bytes,
                 "origin": origin(request),
                 "tus": _TUS if _TUS in request.app.openapi()["paths"] else "",
-                "anonymous": anonymous,
+                "anonymous": pages.anonymous,
+                "stages": SENTENCES,
             },
         )
 
@@ -68,7 +92,7 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
             context = await read_song(request, job_id)
         except NotFound:
             return page(request, "message.html", _NOT_FOUND, status=404)
-        return page(request, "job.html", context | {"heading": "h1", "linked": False})
+        return _result_page(request, context)
 
     @router.get("/jobs/{job_id}/card")
     async def card(
@@ -77,30 +101,64 @@ def pages_router(*, jobs: JobStore, max_upload_bytes: int, anonymous: bool) -> A
         heading: Annotated[Literal["h1", "h2", "h3"], Query()] = "h3",
     ) -> HTMLResponse:
         context = await read_song(request, job_id)
-        return page(request, "_song.html", context | {"heading": heading, "linked": heading != "h1"})
+        return page(request, "_song.html", context | {"heading": heading, "is_shared": False})
 
     async def read_song(request: Request, job_id: str) -> dict[str, object]:
         caller = await identify(request)
-        job = await run_in_threadpool(jobs.get, job_id)
+        job = await run_in_threadpool(pages.jobs.get, job_id)
         caller.check_sees(job)
-        position = await run_in_threadpool(jobs.queue_position, job)
-        return song_context(job, position, origin=origin(request))
+        return await run_in_threadpool(pages.song, request, job)
 
     return router
 
 
-def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, object]:
+def shared_pages_router(pages: PublicPages) -> APIRouter:
+    """The pages of results that anyone with the link can open."""
+    router = APIRouter(prefix="/r", include_in_schema=False)
+
+    @router.get("/{token}")
+    def shared_result_page(request: Request, token: Annotated[str, Path(max_length=200)]) -> HTMLResponse:
+        try:
+            job = pages.jobs.get(pages.links.verify(token))
+        except NotFound:
+            return page(request, "message.html", _NOT_FOUND, status=404)
+        return _result_page(request, pages.song(request, job) | {"is_shared": True})
+
+    @router.get("/{token}/job.json")
+    def shared_job(token: Annotated[str, Path(max_length=200)]) -> JobView:
+        return JobView.of(pages.jobs.get(pages.links.verify(token)))
+
+    return router
+
+
+def _result_page(request: Request, context: dict[str, object]) -> HTMLResponse:
+    defaults: dict[str, object] = {"heading": "h1", "is_shared": False, "stages": SENTENCES}
+    response = page(request, "job.html", defaults | context)
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def song_context(
+    job: Job,
+    position: int | None,
+    *,
+    origin: str,
+    links: ResultLinks,
+    paused_queues: Collection[str] = (),
+) -> dict[str, object]:
     """The variables of `_song.html`."""
-    current_stage = stage_of(job, now=time.time())
+    current_stage = stage_of(job, now=store_time(), paused_queues=paused_queues)
     context: dict[str, object] = {
         "job": job,
         "origin": origin,
         "answer": report_text.answer(job),
-        "stage_label": _STAGE_LABELS.get(current_stage, current_stage),
-        "stage_sentence": _stage_sentence(current_stage, position, job),
+        "stage_label": LABELS.get(current_stage, current_stage),
+        "stage_sentence": stage_sentence(current_stage, position=position, attempt=job.attempts),
+        "result_path": links.path(job),
+        "json_path": links.json_path(job),
     }
     if job.report is None:
-        return context
+        return context | {"summary": None}
     tuning = job.report.tuning
     is_found = tuning.a4_hz is not None and tuning.verdict != "inconclusive"
     return context | {
@@ -111,26 +169,9 @@ def song_context(job: Job, position: int | None, *, origin: str) -> dict[str, ob
         "remarks": report_text.remarks(job.report) if is_found else [],
         "histogram": histogram_chart(tuning),
         "spectrum": spectrum_chart(tuning),
+        "drift": drift_chart(tuning),
+        "summary": report_text.summary(job.input.filename, tuning),
     }
-
-
-def _stage_sentence(current_stage: str, position: int | None, job: Job) -> str:
-    match current_stage:
-        case "waiting" if position == 0:
-            return "Next in line."
-        case "waiting" if position == 1:
-            return "Waiting. 1 song is ahead of this one."
-        case "waiting" if position:
-            return f"Waiting. {position} songs are ahead of this one."
-        case "waiting_to_retry":
-            return "Something went wrong. We will try again in a moment."
-        case "listening" if job.attempts > 1:
-            return f"Analyzing, attempt {job.attempts}…"
-        case "listening":
-            return "Analyzing…"
-    if job.state is JobState.AWAITING_UPLOAD:
-        return "Waiting for the upload."
-    return f"{current_stage.capitalize()}."
 
 
 def _ruler() -> list[Tick]:

@@ -142,6 +142,20 @@ def confidence(report: TuningReport) -> Confidence:
     )
 
 
+def summary(name: str | None, report: TuningReport) -> dict[str, object]:
+    """One row of the table of many songs."""
+    is_found = report.verdict is not Verdict.INCONCLUSIVE
+    drifts = [cents for cents in report.drift_cents if cents is not None]
+    return {
+        "name": name or "Unnamed song",
+        "a4_hz": report.a4_hz if is_found else None,
+        "uncertainty_hz": uncertainty_hz(report) if is_found else None,
+        "verdict": str(report.verdict),
+        "confidence": report.confidence if is_found else None,
+        "drift_cents": max(drifts) - min(drifts) if len(drifts) > 1 else None,
+    }
+
+
 def remarks(report: Report) -> list[str]:
     """What else to know about the answer, one sentence each."""
     tuning = report.tuning

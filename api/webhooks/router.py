@@ -1,6 +1,5 @@
 """The routes under /v1/webhooks: endpoints that receive the events of every job of an API key."""
 
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -22,6 +21,7 @@ from api.webhooks.schemas import (
     UpdateEndpoint,
 )
 from api.webhooks.service import WebhookService, owner_of
+from shared.clock import store_time
 from shared.ports.jobs import JobStore
 
 EndpointId = Annotated[str, Path(max_length=64)]
@@ -99,7 +99,7 @@ def _secret_router(webhooks: WebhookService) -> APIRouter:
     def get_webhook_secret(caller: CurrentCaller, response: Response) -> SecretView:
         """It signs every webhook of this API key, including those to a `callback_url`."""
         response.headers["Cache-Control"] = "no-store"
-        return SecretView.of(webhooks.secrets(owner_of(caller)), now=time.time())
+        return SecretView.of(webhooks.secrets(owner_of(caller)), now=store_time())
 
     @router.post("/rotate", summary="Rotate the signing secret")
     def rotate_webhook_secret(
@@ -108,7 +108,7 @@ def _secret_router(webhooks: WebhookService) -> APIRouter:
         """Both secrets sign during the overlap, so that receivers can switch without a gap."""
         response.headers["Cache-Control"] = "no-store"
         overlap = (rotation or RotateSecret()).overlap_seconds
-        return SecretView.of(webhooks.rotate(owner_of(caller), overlap_seconds=overlap), now=time.time())
+        return SecretView.of(webhooks.rotate(owner_of(caller), overlap_seconds=overlap), now=store_time())
 
     return router
 

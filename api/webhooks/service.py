@@ -1,7 +1,6 @@
 """Registers webhook endpoints, and reads and repeats deliveries. Blocking."""
 
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from api.access.authentication import Caller
 from api.config import CheckUrl
 from api.webhooks.callback import check_callback_url
 from api.webhooks.schemas import CreateEndpoint, UpdateEndpoint
+from shared.clock import store_time
 from shared.domain.batch import Batch
 from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.endpoint import Endpoint
@@ -47,7 +47,7 @@ class WebhookService:
             url=check_callback_url(new.url, self.check_url),
             events=_parse_events(new.events or ()),
             description=_clean_description(new.description),
-            created_at=time.time(),
+            created_at=store_time(),
         )
         self.endpoints.add(endpoint)
         return endpoint
@@ -74,7 +74,7 @@ class WebhookService:
             if update.enabled is True:
                 endpoint = endpoint.enable()
             elif update.enabled is False:
-                endpoint = endpoint.disable(BY_HAND, now=time.time())
+                endpoint = endpoint.disable(BY_HAND, now=store_time())
             return replace(endpoint, **changes)  # type: ignore[arg-type]
 
         return self.endpoints.change(endpoint_id, step)
@@ -87,7 +87,7 @@ class WebhookService:
     def test(self, owner: str, endpoint_id: str) -> Delivery:
         """Send an endpoint a `webhook.test` event. Raises NotFound."""
         endpoint = self.get(owner, endpoint_id)
-        now = time.time()
+        now = store_time()
         delivery = Delivery(
             id="msg_" + secrets.token_hex(16),
             type=EventType.TEST,
@@ -133,7 +133,7 @@ class WebhookService:
 
     def redeliver_any(self, delivery_id: str) -> Delivery:
         """Send a delivery of any owner again. Raises Conflict, NotFound."""
-        return self.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=time.time()))
+        return self.deliveries.change(delivery_id, lambda delivery: delivery.redeliver(now=store_time()))
 
     def redeliver_since(self, owner: str, *, since: float, endpoint_id: str | None) -> tuple[int, bool]:
         """Send failed deliveries again. Returns how many, and whether there are more. Raises NotFound."""
@@ -141,7 +141,7 @@ class WebhookService:
         failed = [delivery for delivery in found if delivery.state is DeliveryState.FAILED]
         for delivery in failed[:MAX_REDELIVERED]:
             try:
-                self.deliveries.change(delivery.id, lambda delivery: delivery.redeliver(now=time.time()))
+                self.deliveries.change(delivery.id, lambda delivery: delivery.redeliver(now=store_time()))
             except (Conflict, NotFound):
                 continue  # already pending again, or expired
         _log.info("webhooks_redelivered", owner=owner, count=len(failed[:MAX_REDELIVERED]))
@@ -154,7 +154,7 @@ class WebhookService:
     def rotate(self, owner: str, *, overlap_seconds: float) -> Secrets:
         """Create a new secret. The old one signs next to it for the overlap."""
         return self.endpoints.secrets(
-            owner, lambda secrets: secrets.rotate(now=time.time(), overlap_seconds=overlap_seconds)
+            owner, lambda secrets: secrets.rotate(now=store_time(), overlap_seconds=overlap_seconds)
         )
 
 

@@ -46,6 +46,8 @@ class ApiKey:
     created_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    last_used_at: float | None = None
+    """Accurate to about a minute."""
     unknown_fields: str = field(default="", repr=False)
     """JSON of record fields that this version does not know."""
 

@@ -1,9 +1,9 @@
 """Collects the metrics of one process, and adds them to the shared numbers every few seconds."""
 
 import threading
-import time
 from collections.abc import Mapping
 
+from shared.clock import store_time
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.metrics import MetricsStore
@@ -48,7 +48,7 @@ class MetricsRecorder:
         """Add the numbers to the store, if it is available. Never raises Unavailable."""
         drained = self.buffer.drain()
         try:
-            self._store.add(drained, process=self.process, now=time.time())
+            self._store.add(drained, process=self.process, now=store_time())
             self._failed = False
         except Unavailable as error:
             self.buffer.add(drained)

@@ -18,6 +18,9 @@ class ApiKeyStore(Protocol):
     def list_all(self) -> tuple[ApiKey, ...]:
         """All keys, newest first."""
 
+    def mark_used(self, key_id: str, *, now: float) -> None:
+        """Record when a key was last used."""
+
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
         """Revoke a key. The first revocation counts. Raises NotFound."""
 

@@ -47,6 +47,42 @@ class AuditLog(Protocol):
         """The newest entries, newest first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkOperation:
+    """An action on many jobs that runs in the background, and how far it is."""
+
+    id: str
+    action: str
+    selection: str
+    """The filter that selected the jobs, for people."""
+    actor: str
+    started_at: float
+    updated_at: float
+    total: int
+    done: int = 0
+    refused: int = 0
+    """How many jobs did not change."""
+    reason: str | None = None
+    """Why the last of them did not."""
+    finished_at: float | None = None
+
+
+class DashboardStore(Protocol):
+    """What the dashboard itself remembers."""
+
+    def save_operation(self, operation: BulkOperation, *, ttl_seconds: int) -> None:
+        """Record the progress of an operation."""
+
+    def find_operation(self, operation_id: str) -> BulkOperation | None:
+        """The operation as it was saved last; None if there is none."""
+
+    def acknowledge(self, warning: str, count: int) -> None:
+        """Hide a warning until its count is above this one."""
+
+    def acknowledged(self) -> Mapping[str, int]:
+        """The acknowledged count of each warning."""
+
+
 class SecretStore(Protocol):
     """Small secrets that all API processes share, and counts of failed attempts."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared.ports.access import ApiKeyStore, RateLimiter
-from shared.ports.admin import AuditLog, JobSearch
+from shared.ports.admin import AuditLog, DashboardStore, JobSearch
 from shared.ports.audio import AudioStore, PartStore, PresignedUploadStore
 from shared.ports.batches import BatchStore
 from shared.ports.installation import InstallationStore
@@ -41,6 +41,7 @@ class Stores:
     history: History
     worker_control: WorkerControl
     audit_log: AuditLog
+    dashboard: DashboardStore
 
     deliveries: DeliveryStore
     endpoints: EndpointStore

@@ -23,6 +23,8 @@ class WorkerInfo:
     memory_bytes: int = 0
     memory_limit_bytes: int | None = None
     current_jobs: tuple[str, ...] = field(default=())
+    clock_skew_seconds: float = 0.0
+    """How far its clock is ahead of the store's. Only times in its log differ by it."""
     draining: bool = False
     """It starts no new jobs."""
 

@@ -2,6 +2,7 @@
 
 keys           id → JSON
 keys:revoked   id → UNIX seconds
+keys:used      id → UNIX seconds
 """
 
 from dataclasses import replace
@@ -29,6 +30,7 @@ class RedisApiKeyStore:
         self._client = client
         self._records = prefix + "keys"
         self._revoked = prefix + "keys:revoked"
+        self._used = prefix + "keys:used"
 
     def add(self, key: ApiKey) -> None:
         """Record a new key. Raises Conflict if its id is taken."""
@@ -41,18 +43,25 @@ class RedisApiKeyStore:
         with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.hget(self._records, key_id)
             pipe.hget(self._revoked, key_id)
-            record, revoked_at = pipe.execute()
-        return None if record is None else _with_revocation(_KEYS.load(record), revoked_at)
+            pipe.hget(self._used, key_id)
+            record, revoked_at, used_at = pipe.execute()
+        return None if record is None else _with_times(_KEYS.load(record), revoked_at, used_at)
 
     def list_all(self) -> tuple[ApiKey, ...]:
         """All keys, newest first."""
         with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
             pipe.hgetall(self._records)
             pipe.hgetall(self._revoked)
-            records, revoked = pipe.execute()
+            pipe.hgetall(self._used)
+            records, revoked, used = pipe.execute()
         keys = load_all(_KEYS.load, records.items())
-        found = [_with_revocation(key, revoked.get(key_id)) for key_id, key in keys.items()]
+        found = [_with_times(key, revoked.get(key_id), used.get(key_id)) for key_id, key in keys.items()]
         return tuple(sorted(found, key=lambda key: (-key.created_at, key.id)))
+
+    def mark_used(self, key_id: str, *, now: float) -> None:
+        """Record when a key was last used."""
+        with _translate_errors():
+            self._client.hset(self._used, key_id, repr(now))
 
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
         """Revoke a key. The first revocation counts. Raises NotFound."""
@@ -66,5 +75,9 @@ class RedisApiKeyStore:
         return key
 
 
-def _with_revocation(key: ApiKey, revoked_at: Any) -> ApiKey:
-    return key if revoked_at is None else replace(key, revoked_at=float(revoked_at))
+def _with_times(key: ApiKey, revoked_at: Any, used_at: Any) -> ApiKey:
+    return replace(
+        key,
+        revoked_at=key.revoked_at if revoked_at is None else float(revoked_at),
+        last_used_at=None if used_at is None else float(used_at),
+    )

@@ -5,13 +5,12 @@ batches:{owner}    sorted set by creation
 """
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
 import redis
 
+from shared.clock import store_time
 from shared.domain.batch import Batch, affected_batch_id
 from shared.domain.job import Job
 from shared.errors import NotFound
@@ -26,10 +25,9 @@ BATCHES = RecordCodec(Batch)
 class BatchRecords:
     """Reads batches, and turns their changes into Redis commands."""
 
-    def __init__(self, client: "redis.Redis", *, prefix: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
-        self._clock = clock
 
     def get(self, batch_id: str) -> Batch:
         """Raises NotFound."""
@@ -47,7 +45,7 @@ class BatchRecords:
             batch = self.get(batch_id)
         except NotFound:
             return None
-        at = new.timeline[-1].at if new and new.timeline else self._clock()
+        at = new.timeline[-1].at if new and new.timeline else store_time()
         return self.changed(batch, batch.record_job(job.id, new, now=at))
 
     def changed(self, old: Batch | None, new: Batch) -> Change:

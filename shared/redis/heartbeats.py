@@ -1,7 +1,7 @@
 """WorkerRegistry and UploadRegistry in Redis: one key with a time to live for each, and a list of all.
 
-worker:{name}, workers    JSON; sorted set by last heartbeat
-upload:{id}, uploads      JSON; sorted set by start
+heartbeat:worker:{name}, workers    JSON; sorted set by last heartbeat
+upload:{id}, uploads                JSON; sorted set by start
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,13 @@ class RedisWorkerRegistry:
     """The workers that are alive."""
 
     def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
-        self._live = _LiveRecords(client, names=prefix + "workers", prefix=prefix + "worker:")
+        # MGET skips keys of other types: under the old name is now only the index of a worker's jobs
+        self._live = _LiveRecords(
+            client,
+            names=prefix + "workers",
+            prefix=prefix + "heartbeat:worker:",
+            old_prefix=prefix + "worker:",
+        )
 
     def heartbeat(self, worker: WorkerInfo) -> None:
         """Record that a worker is alive."""
@@ -70,10 +76,14 @@ class RedisUploadRegistry:
 class _LiveRecords:
     """Records that disappear unless they are written again."""
 
-    def __init__(self, client: "redis.Redis", *, names: str, prefix: str) -> None:
+    def __init__(
+        self, client: "redis.Redis", *, names: str, prefix: str, old_prefix: str | None = None
+    ) -> None:
+        """*old_prefix*: where processes of the last version write."""
         self._client = client
         self._names = names
         self._prefix = prefix
+        self._old_prefix = old_prefix
 
     def write(self, entries: Sequence[tuple[str, bytes, float]], *, ttl_seconds: int) -> None:
         """Write records: name, JSON, and score in the list of names."""
@@ -96,6 +106,9 @@ class _LiveRecords:
             if not names:
                 return []
             found = cast(list[str | None], self._client.mget([self._prefix + name for name in names]))
+            if self._old_prefix is not None and None in found:
+                old = cast(list[str | None], self._client.mget([self._old_prefix + name for name in names]))
+                found = [new or before for new, before in zip(found, old, strict=True)]
             expired = [name for name, record in zip(names, found, strict=True) if record is None]
             if expired:
                 # safe: a heartbeat writes both, and so puts a live one back

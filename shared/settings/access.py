@@ -33,6 +33,15 @@ class AccessSettings(SettingsGroup):
         description="Addresses or networks of proxies whose `X-Forwarded-*` headers are trusted, "
         "comma-separated. Empty: none.",
     )
+    keep_alive_seconds: int = Field(
+        75, ge=1, description="How long an idle connection stays open. Longer than a proxy's own, often 60."
+    )
+    api_processes: int = Field(
+        1, ge=1, le=64, description="API processes that share the port. Each has its own upload buffers."
+    )
+    max_concurrent_requests: int = Field(
+        512, ge=1, description="Requests that one API process handles at once, before it answers 503."
+    )
     admin_password: SecretStr | None = Field(
         None,
         repr=False,

@@ -26,6 +26,12 @@ class JobSettings(OutboundSettings):
         True,
         description="Answer an upload of the same bytes from the report of the caller's earlier job.",
     )
+    interactive_latency_warning_seconds: float = Field(
+        60, gt=0, description="The dashboard warns if an interactive job waits longer, seconds."
+    )
+    batch_latency_warning_seconds: float = Field(
+        3600, gt=0, description="The dashboard warns if a batch job waits longer, seconds."
+    )
     worker_memory_bytes: int = Field(
         250 * MIB, gt=0, description="Memory of a worker without jobs, bytes. Limits its concurrency."
     )

@@ -13,7 +13,7 @@ import redis
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.ports.access import ApiKeyStore, RateLimiter
-from shared.ports.admin import AuditLog, JobSearch, SecretStore
+from shared.ports.admin import AuditLog, DashboardStore, JobSearch, SecretStore
 from shared.ports.audio import AudioStore, PartStore, PresignedRequest, PresignedUploadStore
 from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobQueue, JobStore, JobUpdateLog
@@ -21,8 +21,11 @@ from shared.ports.metrics import History, MetricsStore
 from shared.ports.uploads import IdempotencyStore, ReportIndex, TusUploadStore, UploadRegistry
 from shared.ports.webhooks import DeliveryStore
 from shared.ports.workers import WorkerControl, WorkerRegistry
+from shared.redis.admin.audit_log import RedisAuditLog
+from shared.redis.admin.dashboard import RedisDashboardStore
+from shared.redis.admin.secrets import RedisSecretStore
+from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
-from shared.redis.audit_log import RedisAuditLog
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
 from shared.redis.client import connect_redis
@@ -36,16 +39,15 @@ from shared.redis.jobs.store import RedisJobStore
 from shared.redis.jobs.updates import RedisJobUpdateLog
 from shared.redis.metrics import RedisMetricsStore
 from shared.redis.rate_limits import RedisRateLimiter
-from shared.redis.secrets import RedisSecretStore
 from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
-from shared.redis.worker_control import RedisWorkerControl
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
 from tests.support.fakes.admin import (
     MemoryAuditLog,
+    MemoryDashboardStore,
     MemoryHistory,
     MemoryJobSearch,
     MemorySecretStore,
@@ -114,6 +116,7 @@ def _over_the_same_jobs(
 
 controls: Callable[..., WorkerControl] = _fake_and_real(MemoryWorkerControl, RedisWorkerControl)
 audit: Callable[..., AuditLog] = _fake_and_real(MemoryAuditLog, RedisAuditLog)
+dashboard: Callable[..., DashboardStore] = _fake_and_real(MemoryDashboardStore, RedisDashboardStore)
 vault: Callable[..., SecretStore] = _fake_and_real(MemorySecretStore, RedisSecretStore)
 uploads: Callable[..., UploadRegistry] = _fake_and_real(MemoryUploadRegistry, RedisUploadRegistry)
 claims: Callable[..., IdempotencyStore] = _fake_and_real(MemoryIdempotencyStore, RedisIdempotencyStore)

@@ -1,12 +1,14 @@
 """What operators need from outside, over memory and over Redis."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.domain.history import TIME_RANGES, merge_buckets
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
-from shared.ports.admin import AuditEntry, AuditLog, JobSearch, SecretStore
+from shared.ports.admin import AuditEntry, AuditLog, BulkOperation, DashboardStore, JobSearch, SecretStore
 from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.metrics import History
 from shared.ports.workers import WorkerCommand, WorkerControl
@@ -175,3 +177,27 @@ def test_attempts_are_counted_until_they_are_reset(vault: SecretStore) -> None:
     assert vault.count_attempt("b", window_seconds=60) == 1
     vault.reset_attempts("a")
     assert vault.count_attempt("a", window_seconds=60) == 1
+
+
+def test_an_operation_is_read_as_it_was_saved_last(dashboard: DashboardStore) -> None:
+    operation = BulkOperation(
+        id="op-1",
+        action="retry",
+        selection="all",
+        actor="operator Ann",
+        started_at=1.0,
+        updated_at=1.0,
+        total=5,
+    )
+    dashboard.save_operation(operation, ttl_seconds=60)
+    progress = replace(operation, done=3, refused=1, reason="It is gone.", updated_at=2.5)
+    dashboard.save_operation(progress, ttl_seconds=60)
+    assert dashboard.find_operation("op-1") == progress
+    assert dashboard.find_operation("op-2") is None
+
+
+def test_a_warning_is_acknowledged_up_to_a_count(dashboard: DashboardStore) -> None:
+    assert dashboard.acknowledged() == {}
+    dashboard.acknowledge("dead jobs", 3)
+    dashboard.acknowledge("dead jobs", 4)
+    assert dashboard.acknowledged() == {"dead jobs": 4}

@@ -20,6 +20,17 @@ def test_an_unknown_key_is_none(keys: ApiKeyStore) -> None:
         keys.revoke("0" * 12, now=1.0)
 
 
+def test_the_last_use_of_a_key_is_recorded(keys: ApiKeyStore) -> None:
+    key, _ = issue_key("a", scopes=BOTH, now=10.0)
+    keys.add(key)
+    keys.mark_used(key.id, now=12.5)
+    found = keys.find(key.id)
+    assert found is not None
+    assert found.last_used_at == 12.5
+    assert keys.list_all()[0].last_used_at == 12.5
+    assert keys.revoke(key.id, now=13.0).last_used_at == 12.5
+
+
 def test_an_id_cannot_be_used_twice(keys: ApiKeyStore) -> None:
     key, _ = issue_key("a", scopes=BOTH, now=10.0)
     keys.add(key)

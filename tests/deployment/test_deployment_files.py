@@ -12,6 +12,7 @@ import yaml
 
 from local.__main__ import commands
 from local.launch import Options
+from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -41,6 +42,11 @@ def list_arguments(instruction: str, stage: str) -> list[str]:
 def mebibytes(size: str) -> int:
     assert re.fullmatch(r"\d+m", size)
     return int(size[:-1])
+
+
+def default_bytes(value: str) -> int:
+    """The default in `${NAME:-DEFAULT}`."""
+    return int(value.partition(":-")[2].rstrip("}"))
 
 
 @each_service
@@ -88,10 +94,31 @@ def test_only_the_api_is_published_and_by_default_on_localhost() -> None:
     assert published == {"api": ["${KAMMERTON_PUBLISH:-127.0.0.1:8000}:8000"]}
 
 
+def test_every_setting_can_be_set_in_the_env_file() -> None:
+    names = {f"KAMMERTON_{name.upper()}" for name in Settings.model_fields}
+    for service in OURS:
+        environment = SERVICES[service]["environment"]
+        assert names <= set(environment)
+        fixed = {name for name in names if environment[name] is not None and "${" not in environment[name]}
+        assert fixed == {"KAMMERTON_S3_ENDPOINT_URL"}
+
+
+def test_a_scaled_api_publishes_no_port_and_the_proxy_publishes_it() -> None:
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!reset", lambda loader, node: "reset")
+    services = yaml.load((ROOT / "deploy/compose.scale.yml").read_text(), Loader)["services"]  # noqa: S506
+    assert services["api"]["ports"] == "reset"
+    assert services["proxy"]["ports"] == SERVICES["api"]["ports"]
+    assert services["proxy"]["cap_drop"] == ["ALL"]
+    assert "dynamic a api 8000" in (ROOT / "deploy/Caddyfile").read_text()
+
+
 @each_service
 def test_no_secret_has_a_default(name: str) -> None:
     for variable, value in SERVICES[name]["environment"].items():
-        if SECRET_NAMES.search(variable):
+        if value is not None and SECRET_NAMES.search(variable):
             [inside] = re.findall(r"\$\{(.*?)\}", value)
             required = re.fullmatch(r"\w+:\?copy \.env\.example to \.env .+", inside)
             assert required or inside == "KAMMERTON_ADMIN_PASSWORD:-", f"{variable} could be left out"
@@ -151,7 +178,7 @@ def test_valkey_is_durable_and_does_not_evict() -> None:
 def test_two_jobs_and_the_parent_fit_the_memory_limit_of_the_worker() -> None:
     worker = SERVICES["worker"]
     at_once = int(worker["command"][worker["command"].index("--concurrency") + 1])
-    job_bytes = int(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
+    job_bytes = default_bytes(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
     spool_bytes = int(worker["environment"]["KAMMERTON_SOURCE_SPOOL_BYTES"])
     parent_bytes = 230 * MIB  # measured: deploy/README.md
     assert parent_bytes + at_once * (job_bytes + spool_bytes) <= mebibytes(worker["mem_limit"]) * MIB
@@ -161,7 +188,7 @@ def test_copied_files_exist_and_are_in_the_build_context() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set(re.findall(r"^COPY (?!--from)(\S+?)/? ", DOCKERFILE, re.MULTILINE))
     assert copied == kept
-    assert all((ROOT / path).exists() for path in copied)
+    assert all(list(ROOT.glob(path)) for path in copied)
 
 
 @pytest.mark.parametrize("stage", ["api", "worker"])

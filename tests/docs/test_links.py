@@ -64,3 +64,10 @@ def test_every_metric_in_the_documentation_exists() -> None:
     for page in PAGES:
         for name in set(re.findall(r"`(kammerton_[a-z_]+)`", page.read_text())):
             assert f'"{name.removesuffix("_total")}"' in source, f"{page.relative_to(ROOT)} names {name}"
+
+
+def test_the_index_lists_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        if page.name != "README.md":
+            assert f"]({page.name})" in index, f"docs/README.md does not list {page.name}"

@@ -21,6 +21,7 @@ from shared.outbound.client import OutboundClient
 from shared.ports.stores import Stores
 from tests.support.fakes.admin import (
     MemoryAuditLog,
+    MemoryDashboardStore,
     MemoryHistory,
     MemoryJobSearch,
     MemorySecretStore,
@@ -74,6 +75,7 @@ class ApiHarness:
         self.deliveries, self.endpoints = make(MemoryDeliveryStore), make(MemoryEndpointStore)
         self.batches = make(MemoryBatchStore, self.jobs, self.deliveries)
         self.controls, self.audit = make(MemoryWorkerControl), make(MemoryAuditLog)
+        self.dashboard = make(MemoryDashboardStore)
         counts = make(MemoryMetricsStore)
         stores = Stores(
             jobs=self.jobs,
@@ -96,6 +98,7 @@ class ApiHarness:
             history=make(MemoryHistory, self.jobs),
             worker_control=self.controls,
             audit_log=self.audit,
+            dashboard=self.dashboard,
             deliveries=self.deliveries,
             endpoints=self.endpoints,
         )

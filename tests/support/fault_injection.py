@@ -43,7 +43,7 @@ class FaultInjector:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
-        env = psutil.Process(self.system.pid_of("worker maintenance")).environ()
+        env = psutil.Process(self.system.pid_of("worker background")).environ()
         self.broker = redis.Redis.from_url(env["KAMMERTON_REDIS_URL"], socket_timeout=5)
         self.songs = {kind: audio_file(kind, seconds=3.0) for kind in KINDS}
 
@@ -106,7 +106,7 @@ class FaultInjector:
             "s3 stopped": self._pause_s3,
             "s3 killed": lambda: self._kill("weed"),
             "api killed": lambda: self._kill("api serve"),
-            "rescuer killed": lambda: self._kill("worker maintenance"),
+            "rescuer killed": lambda: self._kill("worker background"),
             "messages dropped": self._drop_messages,
             "messages doubled": self._double_messages,
         }

@@ -35,7 +35,7 @@ UNDECODABLE = Problem(code="undecodable", message="No decoder finds audio in thi
 @contextmanager
 def job_store(system: System) -> Iterator[RedisJobStore]:
     """The job store of a running system."""
-    env = psutil.Process(system.pid_of("worker maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker background")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     yield RedisJobStore(client, prefix=PREFIX, followers=[JobMetricsFollower(prefix=PREFIX)])
     client.close()
@@ -121,7 +121,7 @@ def seed_an_hour_of_jobs(jobs: RedisJobStore, *, count: int = 260) -> None:
 
 def seed_failed_webhook(system: System, job_id: str) -> None:
     """One delivery that its receiver never took."""
-    env = psutil.Process(system.pid_of("worker maintenance")).environ()
+    env = psutil.Process(system.pid_of("worker background")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
     attempts = tuple(

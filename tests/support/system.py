@@ -44,7 +44,7 @@ class System:
 
     def stored(self) -> list[StoredAudio]:
         """All objects and unfinished uploads in storage, by the worker's own credentials."""
-        env = psutil.Process(self.pid_of("worker maintenance")).environ()
+        env = psutil.Process(self.pid_of("worker background")).environ()
         keys = {name: value for name, value in env.items() if name.startswith("AWS_")}
         with mock.patch.dict(os.environ, keys):
             s3 = connect_s3(endpoint_url=env["KAMMERTON_S3_ENDPOINT_URL"], region=env["AWS_REGION"])

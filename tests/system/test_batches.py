@@ -128,7 +128,7 @@ def test_a_song_that_is_sent_again_is_answered_at_once_and_sends_a_webhook(reach
 
 
 def test_a_batch_completes_through_kills_and_its_webhook_has_one_id(reaching: System) -> None:
-    victims = ("worker run", "valkey-server", "worker webhooks", "weed", "api serve")
+    victims = ("worker run", "valkey-server", "worker background", "weed", "api serve")
     with running_receiver() as receiver:
         items = [{"upload_id": upload(reaching)} for _ in range(12)]
         wish = {"items": items, "callback_url": receiver.url}

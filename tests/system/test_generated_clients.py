@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.support.music import make_song
@@ -163,7 +162,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def document(system: System, tmp_path: Path) -> Path:
     path = tmp_path / "openapi.json"
-    path.write_text(httpx2.get(f"{system.client.base_url}openapi.json").text)
+    path.write_text(system.client.get("/openapi.json").text)
     return path
 
 

@@ -48,7 +48,7 @@ def test_killed_processes_are_restarted_and_their_jobs_finish(tmp_path: Path) ->
             ("worker run",),
             ("valkey-server",),
             ("weed",),
-            ("worker maintenance",),
+            ("worker background",),
             ("api serve",),
         ):
             before = [submit(system) for _ in range(3)]

@@ -14,14 +14,14 @@ def name_of(path: Path) -> str:
 
 
 SOURCES = sorted(
-    path for folder in ("api", "worker", "shared", "local") for path in (ROOT / folder).rglob("*.py")
+    path for folder in ("api", "worker", "shared", "local", "cli") for path in (ROOT / folder).rglob("*.py")
 )
 ENTRY_POINTS = {
     path.relative_to(ROOT).as_posix()
     for path in SOURCES
     if path.name in {"main.py", "__main__.py", "server.py"}
-}
-MAY_CONNECT = ENTRY_POINTS | {"worker/health/probe.py", "api/access/key_commands.py"}
+} | {"worker/background.py"}
+MAY_CONNECT = ENTRY_POINTS | {"worker/health/probe.py", "api/access/key_commands.py", "cli/keys.py"}
 SETTINGS = {name_of(path) for path in SOURCES if path.parent == ROOT / "shared" / "settings"}
 MAX_FILES_PER_FOLDER = 18
 HEAVY = ("librosa", "numpy", "scipy", "soundfile", "av", "numba")
@@ -65,6 +65,7 @@ def test_only_entry_points_import_services_and_settings() -> None:
 def test_only_command_lines_import_entry_points() -> None:
     modules = {name.removesuffix(".py").replace("/", ".") for name in ENTRY_POINTS}
     command_lines = {name for name in ENTRY_POINTS if name.endswith("__main__.py")}
+    command_lines |= {"worker/background.py", "cli/services.py"}
     assert importers_of(modules, except_for=command_lines) == []
 
 

@@ -3,13 +3,14 @@
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.worker import state
 
+from shared.clock import clock_skew_seconds, store_time
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.jobs import JobStore
@@ -24,8 +25,13 @@ HEARTBEAT_SECONDS = 3.0
 _log = get_logger(__name__)
 
 
+@cache
 def worker_name() -> str:
-    """Name of the worker in this process: host and process id."""
+    """Name of the worker: host and process id of the parent process.
+
+    install_heartbeat calls it before the pool forks. The children inherit the answer, so their jobs carry
+    the name under which the worker reports.
+    """
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -45,7 +51,7 @@ def diagnose(
     if controls.commands().get(name) is WorkerCommand.DRAIN:
         served = ()
     backlogs = [jobs.backlog(queue) for queue in served if queue not in paused]
-    return health_problem(worker, backlogs, now=time.time(), stalled_seconds=stalled_seconds)
+    return health_problem(worker, backlogs, now=store_time(), stalled_seconds=stalled_seconds)
 
 
 def install_heartbeat(
@@ -59,6 +65,7 @@ def install_heartbeat(
 
     With every heartbeat a worker follows the command that the operator sent to it.
     """
+    worker_name()
 
     class Watchdog(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Forked before the pool, while this process has one thread and no child."""
@@ -86,7 +93,7 @@ def install_heartbeat(
 
         def __init__(self, parent: Any, **options: Any) -> None:
             super().__init__(parent, **options)
-            self._started_at = self._progress_at = time.time()
+            self._started_at = self._progress_at = store_time()
             self._last_progress: object = None
             self._queues: tuple[str, ...] = ()
             self._draining = self._expected_idle = False
@@ -109,7 +116,7 @@ def install_heartbeat(
                 _log.info("deregister_failed", reason=error.message)
 
         def _beat(self, parent: Any) -> None:
-            now = time.time()
+            now = store_time()
             done = sum(state.total_count.values())
             current = tuple(sorted(str(request.id) for request in state.active_requests))
             if (done, current) != self._last_progress or self._expected_idle:
@@ -131,6 +138,7 @@ def install_heartbeat(
                         memory_bytes=process_tree_memory_bytes(),
                         memory_limit_bytes=memory_limit_bytes(),
                         current_jobs=current,
+                        clock_skew_seconds=round(clock_skew_seconds(), 3),
                         draining=self._draining,
                     )
                 )

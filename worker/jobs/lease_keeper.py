@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.errors import LeaseLost, Unavailable
 from shared.ports.jobs import JobStore
@@ -66,5 +67,5 @@ class LeaseKeeper:
     def _renew(self) -> Job:
         return self._jobs.change(
             self._job_id,
-            lambda job: job.renew_lease(self._token, now=time.time(), lease_seconds=self._lease_seconds),
+            lambda job: job.renew_lease(self._token, now=store_time(), lease_seconds=self._lease_seconds),
         )

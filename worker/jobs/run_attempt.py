@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from shared.audio_deletion import discard_audio
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_fields import Problem
 from shared.errors import (
@@ -136,7 +137,7 @@ class AttemptRunner:
         def step(job: Job) -> Job:
             if job.queue in paused:
                 raise Conflict("The queue is paused.")
-            return job.start(worker=self.worker(), now=time.time(), lease_seconds=self.config.lease_seconds)
+            return job.start(worker=self.worker(), now=store_time(), lease_seconds=self.config.lease_seconds)
 
         return self.jobs.change(job_id, step)
 
@@ -147,11 +148,11 @@ class AttemptRunner:
             with self._open_audio(job, io) as audio:
                 result = self.analyze_audio(audio.file, start_seconds=job.start_seconds, on_tick=lease.check)
         except Canceled:
-            return lambda job: job.confirm_cancel(token, now=time.time())
+            return lambda job: job.confirm_cancel(token, now=store_time())
         except (Stopping, Unavailable, SourceUnavailable, Crashed, Unanalysable) as error:
             return self._failure(token, error)
         return lambda job: job.set_size(audio.size_bytes).succeed(
-            token, result.report, now=time.time(), memory_peak_bytes=result.memory_peak_bytes
+            token, result.report, now=store_time(), memory_peak_bytes=result.memory_peak_bytes
         )
 
     @contextmanager
@@ -170,7 +171,7 @@ class AttemptRunner:
         self, token: int, error: Stopping | Unavailable | SourceUnavailable | Crashed | Unanalysable
     ) -> Callable[[Job], Job]:
         """The change of the job that records an attempt without a result."""
-        now, delay_seconds = time.time, self.config.retry_seconds
+        now, delay_seconds = store_time, self.config.retry_seconds
         match error:
             case Stopping():
                 reason = "its worker is shutting down"

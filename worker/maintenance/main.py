@@ -5,17 +5,22 @@ import threading
 from shared.installation_check import check_installation
 from shared.observability.logs import get_logger
 from shared.observability.metrics import MAINTENANCE_FAILURES, increment
-from shared.services import bootstrap
+from shared.services import Services, bootstrap
+from shared.settings import Settings
 from worker.maintenance.orphan_sweeper import OrphanSweeper, SweepLimits
 from worker.maintenance.rescuer import Rescuer
-from worker.process_loop import run_until_signal
+from worker.process_loop import Loop, run_until_signal
 
 _log = get_logger(__name__)
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings, services = bootstrap("rescuer")
+    run_until_signal(rescuer_loop(*bootstrap("rescuer")))
+
+
+def rescuer_loop(settings: Settings, services: Services) -> Loop:
+    """The loop that runs the rescuer, with the orphan sweeper in a thread."""
 
     def count_failure(step: str) -> None:
         services.metrics_recorder.add(increment(MAINTENANCE_FAILURES, step))
@@ -50,14 +55,13 @@ def main() -> None:
 
     stop = threading.Event()
     threading.Thread(target=sweeper.run, args=[stop], name="orphan-sweeper", daemon=True).start()
-    run_until_signal(
-        "rescuer",
-        iterate,
+    return Loop(
+        name="rescuer",
+        iterate=iterate,
         flush=services.metrics_recorder.flush,
         pause_seconds=settings.rescuer_interval_seconds,
+        close=stop.set,
     )
-    stop.set()
-    services.metrics_recorder.flush()
 
 
 def adopt_storage() -> None:

@@ -5,11 +5,11 @@ belong together, an object is older than the store, or too large a share of all 
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import InstallationMismatch, Unavailable
@@ -69,7 +69,7 @@ class OrphanSweeper:
 
     def run_once(self, *, now: float | None = None) -> int:
         """Find the orphans and delete them; return how many were deleted. Raises Unavailable."""
-        now = time.time() if now is None else now
+        now = store_time() if now is None else now
         try:
             created_at = check_installation(self.installation, self.audio).created_at
         except InstallationMismatch as error:

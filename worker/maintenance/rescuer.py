@@ -3,11 +3,11 @@
 Reads only the records, and changes only through them: any number of copies may run at once.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from shared.audio_deletion import discard_audio
+from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, NotFound, Unavailable
@@ -56,7 +56,7 @@ class Rescuer:
         Raises:
             Unavailable: the job store is unavailable. The next run continues.
         """
-        now = time.time() if now is None else now
+        now = store_time() if now is None else now
         self._retry_at = {repair: at for repair, at in self._retry_at.items() if at > now}
         try:
             due = self.jobs.due_work(now=now, limit=_BATCH_SIZE + len(self._retry_at))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from shared.clock import store_time
 from shared.errors import AddressRefused, SourceRefused, SourceUnavailable, TooComplex, Unreachable
 from shared.outbound.client import OutboundClient, ResponseStream
 from worker.remote.http_range import bad_response, check_status
@@ -68,7 +69,7 @@ class RangeFetcher:
             allow_http=self.limits.allow_http,
             on_wait=self._check_timeouts,
         ) as response:
-            check_status(response.status, response.headers, now=time.time())
+            check_status(response.status, response.headers, now=store_time())
             yield response
 
     @contextmanager

@@ -68,7 +68,8 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
     segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
     short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
     long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
-    wow = find_wow(short)
+    # The partials of a single tone, such as a bowl, beat, which resembles wow.
+    wow = find_wow(short) if _single_tone(short, segments) is None else None
     if wow is not None:
         short, long = remove_wow(short, wow), remove_wow(long, wow)
     windows = [match_harmonics(short, track_onsets=True)]
@@ -100,7 +101,7 @@ def _report(
     """Assembles all fields."""
     strongest = dominant_hz(peaks)
     note, note_cents = nearest_note(strongest) if strongest else (None, None)
-    tone = find_single_tone(peaks, strongest, histogram.counts.shape[1]) if strongest else None
+    tone = _single_tone(peaks, histogram.counts.shape[1])
     estimate = _estimate_scale(peaks, histogram, fit, wow)
     if tone is not None:
         single = _estimate_single_tone(tone)
@@ -134,6 +135,11 @@ def _report(
         spectrum=summarize_spectrum(peaks),
         analysis_version=ANALYSIS_VERSION,
     )
+
+
+def _single_tone(peaks: SpectralPeaks, segments: int) -> SingleTone | None:
+    strongest = dominant_hz(peaks)
+    return find_single_tone(peaks, strongest, segments) if strongest else None
 
 
 def _is_music(scale: Decision, histogram: PitchHistogram, tone: Decision) -> bool:

@@ -7,9 +7,9 @@ and the error distribution of the estimate. Everything is modulo a semitone. doc
 import math
 
 STANDARD_PRIORS = {
-    440.0: 0.58,
+    440.0: 0.575,
     432.0: 0.25,
-    442.0: 0.025,
+    442.0: 0.02,
     443.0: 0.012,
     444.0: 0.012,
     415.0: 0.015,
@@ -21,15 +21,15 @@ STANDARD_PRIORS = {
 that people ask this question about. European orchestras tune to 442 to 444, period instruments to 415 or
 430 (Haynes 2002, "A History of Performing Pitch"); 435 and 466 are rare."""
 OTHER = "other"
-OTHER_PRIOR = 0.07
+OTHER_PRIOR = 0.08
 """Share of recordings that follow no standard: tape and turntable speed, effects. 7 % of the tracks below."""
 STUDIO_CENTS = 1.5
 """Standard deviation of electronic and studio recordings around their standard. A mixture of two normal and
-one uniform distribution, fitted to 260 tracks of 48 Debian game packages, has 1.3 (1.25 and 1.8 on
+one uniform distribution, fitted to 260 tracks of 35 Debian game packages, has 1.3 (1.25 and 1.8 on
 halves)."""
 LIVE_SHARE = 0.22
-LIVE_MEAN_CENTS = 4.0
-LIVE_CENTS = 6.5
+LIVE_MEAN_CENTS = 3.5
+LIVE_CENTS = 5.5
 """Share, mean and standard deviation of the second normal distribution: live bands and singers, mostly
 sharp. The same fit has 0.20, +6 and 8 (0.14 to 0.22, +4 to +11 and 5 to 9.5), including recordings at
 442."""

@@ -18,11 +18,15 @@ INTERVAL = 1.645
 """Half-width of the 90 % interval in standard errors."""
 ACCURATE_CENTS = 3.0
 """`confidence` is the probability of an error up to this: a tenth of the distance from 432 to 440."""
-MAX_SECOND_PEAK_RATIO = 0.9
-"""A second grid as good as the first: quarter-tone scales, engines, random tones. Of real music 3 in 100,
-most of it doubtful by the other features too."""
-MAX_QUARTER_TONE_RATIO = 0.2
-"""Music has next to nothing half a semitone off the grid (below 0.05), quarter-tone scales 0.6 to 0.9."""
+SECOND_PEAK_RATIO = 0.88
+SECOND_PEAK_LOG_ODDS = 90.0
+"""Log odds lost per unit above: 1.8 at 0.9, 6.3 at 0.95. A second grid as good as the first: quarter-tone
+scales, engines, random tones, rain and wind (0.9 to 1). Of music 1 in 100, most of it doubtful by the other
+features too."""
+QUARTER_TONE_RATIO = 0.1
+QUARTER_TONE_LOG_ODDS = 20.0
+"""Log odds lost per unit above: 2 at 0.2. Music has next to nothing half a semitone off the grid (below
+0.05), quarter-tone scales 0.6 to 0.9."""
 MIN_ERROR_CENTS = 1.1
 """The pitch of a note is no better defined: attack or sustain, fundamental or centre of energy."""
 MIN_SINGLE_TONE_ERROR_CENTS = 0.8
@@ -31,9 +35,13 @@ MIN_SINGLE_TONE_ERROR_CENTS = 0.8
 VIBRATO_PEAK_SHARE = 0.65
 """In the long window, the strongest peak of tones without vibrato has 0.72 of the power or more, with
 vibrato of ±40 cents 0.4."""
-MIN_CENTROID_RESULTANT = 0.42
-"""Mean pitches of tones with ±50 cents of vibrato agree 0.5 or more; ±60 to 100 cents in short notes 0.1 to
-0.4, and their turning points accumulate half a semitone off the note."""
+VIBRATO_WIDTH = 0.03
+"""Vibrato counts gradually: half at VIBRATO_PEAK_SHARE, an eighth or seven eighths at twice this distance."""
+CENTROID_RESULTANT = 0.47
+CENTROID_LOG_ODDS = 40.0
+"""Log odds lost per unit below, with vibrato: 2 at 0.42. Mean pitches of tones with ±50 cents of vibrato
+agree 0.5 or more; ±60 to 100 cents in short notes 0.1 to 0.4, and their turning points lie half a semitone
+off the note."""
 SCATTERED_CENTS = 4.5
 """The notes of a singer lie 6 to 10 cents apart, those of instruments less than 5."""
 
@@ -47,8 +55,11 @@ MAX_SALIENCE = 330.0
 MIN_TONES = 0.6
 """Lower bound of `tone_agreement`: flutes that resemble sines have no steady tones with harmonics."""
 MIN_VIBRATO_TONES = 2.0
-MAX_SIREN_TONES = 0.05
-"""All of 60 sirens without harmonics had 0; singers have 0.09 or more."""
+"""The same with vibrato."""
+SIREN_TONES = 0.03
+VOICE_RANGE = 0.04
+"""All of 60 sirens without harmonics had 0 steady tones; singers have 0.09 or more. In between, the
+allowances for vibrato grow linearly over this range."""
 CLEAN_RESULTANT = 0.8
 """A few clear notes and nothing else have a resultant length of 0.9 to 1; audible non-music less than
 0.85."""
@@ -157,29 +168,28 @@ def _error(features: Features) -> float:
 
 
 def _log_odds(features: Features) -> float:
-    """Log odds that the recording has a tuning at all."""
+    """Log odds that the recording has a tuning at all; continuous in every feature."""
     if features.single_pitch:
         return 4.0
-    vibrato = features.peak_power_share < VIBRATO_PEAK_SHARE
-    if (
-        (vibrato and features.centroid_resultant < MIN_CENTROID_RESULTANT)
-        or features.quarter_tone_ratio > MAX_QUARTER_TONE_RATIO
-        or features.second_peak_ratio > MAX_SECOND_PEAK_RATIO
-    ):
-        return -4.0
-    clean = CLEAN_LOG_ODDS * math.log(max(features.resultant_length / CLEAN_RESULTANT, 1.0))
+    vibrato = 1.0 / (1.0 + math.exp((features.peak_power_share - VIBRATO_PEAK_SHARE) / VIBRATO_WIDTH))
     # Vibrato leaves few steady tones, but agreeing mean pitches are worth two of them. A siren also has
     # vibrato and returns to the same two pitches, but it has no harmonics.
-    if vibrato and features.tone_agreement < MAX_SIREN_TONES:
-        min_tones, clean = MIN_TONES, 0.0
-    else:
-        min_tones = MIN_VIBRATO_TONES if vibrato else MIN_TONES
+    voice = min(max((features.tone_agreement - SIREN_TONES) / VOICE_RANGE, 0.0), 1.0)
+    min_tones = MIN_TONES * (MIN_VIBRATO_TONES / MIN_TONES) ** (vibrato * voice)
+    clean = CLEAN_LOG_ODDS * math.log(max(features.resultant_length / CLEAN_RESULTANT, 1.0))
+    clean *= 1.0 - vibrato * (1.0 - voice)
+    penalty = (
+        SECOND_PEAK_LOG_ODDS * max(0.0, features.second_peak_ratio - SECOND_PEAK_RATIO)
+        + QUARTER_TONE_LOG_ODDS * max(0.0, features.quarter_tone_ratio - QUARTER_TONE_RATIO)
+        + vibrato * CENTROID_LOG_ODDS * max(0.0, CENTROID_RESULTANT - features.centroid_resultant)
+    )
     return (
         BASE_LOG_ODDS
         + SALIENCE_LOG_ODDS * math.log(min(max(features.salience, 1e-6), MAX_SALIENCE))
         + CELL_LOG_ODDS * math.log(max(features.cell_agreement, 1e-3))
         + TONE_LOG_ODDS * math.log(max(features.tone_agreement, min_tones))
         + clean
+        - penalty
     )
 
 

@@ -33,6 +33,8 @@ MIN_GAIN = 0.5
 restore at least this share (on a log scale)."""
 MIN_RESULTANT = 0.2
 """Resultant length of all tones without the wow: music 0.28 or more, speech 0.15."""
+MIN_PITCH_CLASSES = 3.0
+"""Effective number of pitch classes. Fewer may be one tone whose partials beat, such as a bowl."""
 LOW_HZ = 90.0
 HIGH_HZ = 2000.0
 """Range of the tones that the sinusoid is fitted to."""
@@ -40,7 +42,7 @@ FIT_WIDTHS_CENTS = (20.0, 15.0, 12.0, 10.0, 8.0, 8.0, 8.0, 8.0)
 """Scale of the Lorentzian weights in each iteration of the fit."""
 STEP_WIDTHS_CENTS = (12.0, 6.0, 3.0, 2.0, 2.0)
 """The same for the common change of pitch between frames."""
-MAX_TONES = 30_000
+MAX_TONES = 15_000
 """The fit uses the most salient tones."""
 
 
@@ -67,6 +69,8 @@ def find_wow(peaks: SpectralPeaks) -> Wow | None:
     if start is None:
         return None
     tones = _Tones.of(peaks)
+    if tones.pitch_classes < MIN_PITCH_CLASSES:
+        return None
     before = tones.resultant_length(np.zeros(4), start.rate_hz)
     # Changes between frames underestimate the depth: a decaying note keeps the pitch of its attack.
     fits = [_fit(tones, replace(start, coefficients=scale * start.coefficients)) for scale in (1.0, 2.0)]
@@ -106,6 +110,12 @@ class _Tones:
         if keep.size > MAX_TONES:
             keep = keep[np.argpartition(weight[keep], -MAX_TONES)[-MAX_TONES:]]
         return cls(cents=peaks.cents[keep], weight=weight[keep], seconds=_seconds(peaks)[keep])
+
+    @property
+    def pitch_classes(self) -> float:
+        """Effective number of pitch classes (participation ratio)."""
+        weight = np.bincount(np.round(self.cents / 100.0).astype(np.int64) % 12, self.weight, 12)
+        return float(weight.sum() ** 2 / max(float((weight**2).sum()), 1e-300))
 
     def resultant_length(self, coefficients: NDArray[np.float64], rate_hz: float) -> float:
         """On the semitone circle, after removing the wow."""

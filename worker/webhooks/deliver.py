@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from shared.clock import store_time
 from shared.domain.delivery import RESPONSE_BYTES, RETRY_DELAYS_SECONDS, Attempt, Delivery
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import EventType, signature
@@ -46,7 +47,7 @@ class DeliveryWorker:
     endpoints: EndpointStore
     outbound: HttpSender
     config: DeliveryConfig
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = store_time
     jitter: Callable[[], float] = random.random
 
     def deliver(self, delivery_id: str) -> Delivery | None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from shared.clock import store_time
 from shared.domain.delivery import Delivery
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
@@ -33,7 +34,7 @@ class Dispatcher:
     """Makes one attempt at the delivery with this id."""
     slots: int
     slots_per_server: int
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = store_time
     _in_progress: dict[str, str] = field(default_factory=dict)
     """Delivery id → server."""
     _slow_until: dict[str, float] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from shared.errors import NotFound, Unavailable
 from shared.observability.metrics import WEBHOOKS, increment
 from shared.services import Services, bootstrap
 from shared.settings import Settings
-from worker.process_loop import run_until_signal
+from worker.process_loop import Loop, run_until_signal
 from worker.trace_spans import span_of_delivery
 from worker.webhooks.deliver import DeliveryConfig, DeliveryWorker
 from worker.webhooks.dispatcher import Dispatcher
@@ -21,7 +21,11 @@ _OUTCOMES = {
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
-    settings, services = bootstrap("notifier")
+    run_until_signal(webhook_loop(*bootstrap("notifier")))
+
+
+def webhook_loop(settings: Settings, services: Services) -> Loop:
+    """The loop that sends webhooks."""
     dispatcher = dispatcher_of(settings, services)
 
     def iterate() -> None:
@@ -32,9 +36,7 @@ def main() -> None:
         services.metrics_recorder.flush()
         services.traces.flush()
 
-    run_until_signal("notifier", iterate, flush=flush)
-    dispatcher.drain(_DRAIN_SECONDS)
-    flush()
+    return Loop(name="notifier", iterate=iterate, flush=flush, close=lambda: dispatcher.drain(_DRAIN_SECONDS))
 
 
 def dispatcher_of(settings: Settings, services: Services) -> Dispatcher:

@@ -54,12 +54,12 @@ class Sessions:
             store, operator=operator_password, viewer=viewer_password, announce=announce
         )
         self._session_seconds = session_seconds
-        self._secret_key: str | None = None
+        self._key: str | None = None
 
     def prepare(self) -> None:
         """Generate the secrets that are missing."""
         self._passwords.generated_hash()
-        self._signing_key()
+        self.secret_key()
 
     def allow_attempt(self, address: str) -> bool:
         """Count one login attempt; False if there were too many."""
@@ -88,21 +88,22 @@ class Sessions:
 
     def sign(self, text: str, *, purpose: str) -> str:
         """A text that only `verify` with the same purpose gives back."""
-        return str(URLSafeTimedSerializer(self._signing_key(), salt=purpose).dumps(text))
+        return str(URLSafeTimedSerializer(self.secret_key(), salt=purpose).dumps(text))
 
     def verify(self, signed: str, *, purpose: str, max_age_seconds: int) -> str | None:
         """The text that was signed; None if it is forged or too old."""
-        serializer = URLSafeTimedSerializer(self._signing_key(), salt=purpose)
+        serializer = URLSafeTimedSerializer(self.secret_key(), salt=purpose)
         try:
             return str(serializer.loads(signed, max_age=max_age_seconds))
         except BadData:
             return None
 
     def _serializer(self, role: Role) -> URLSafeTimedSerializer:
-        key = f"{self._signing_key()}:{self._passwords.fingerprint(role)}"
+        key = f"{self.secret_key()}:{self._passwords.fingerprint(role)}"
         return URLSafeTimedSerializer(key, salt=f"kammerton.session.{role}")
 
-    def _signing_key(self) -> str:
-        if self._secret_key is None:
-            self._secret_key = self._store.get_or_create("session-key", secrets.token_hex(32))
-        return self._secret_key
+    def secret_key(self) -> str:
+        """The key that all API processes share; generated once. Raises Unavailable."""
+        if self._key is None:
+            self._key = self._store.get_or_create("session-key", secrets.token_hex(32))
+        return self._key

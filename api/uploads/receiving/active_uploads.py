@@ -1,7 +1,6 @@
 """The uploads that this process is receiving, as the rescuer and the dashboard see them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from dataclasses import dataclass, replace
 from anyio import CancelScope
 from fastapi.concurrency import run_in_threadpool
 
+from shared.clock import store_time
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.uploads import UploadInfo, UploadRegistry
@@ -27,7 +27,7 @@ class ActiveUpload:
     async def add(self, size_bytes: int) -> None:
         """Count what has arrived."""
         received = self.info.received_bytes + size_bytes
-        self.info = replace(self.info, received_bytes=received, seen_at=time.time())
+        self.info = replace(self.info, received_bytes=received, seen_at=store_time())
 
 
 class ActiveUploads:
@@ -56,7 +56,7 @@ class ActiveUploads:
         """Renew the registrations every few seconds, forever."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            now = time.time()
+            now = store_time()
             alive = [replace(upload.info, seen_at=now) for upload in self._uploads.values()]
             try:
                 if alive:

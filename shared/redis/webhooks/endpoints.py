@@ -5,13 +5,13 @@ hooks:endpoints:{owner}   set of ids
 hooks:secrets             hash: owner → JSON
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import cast
 
 import redis
 
+from shared.clock import store_time
 from shared.domain.endpoint import Endpoint
 from shared.domain.webhook import Secrets
 from shared.errors import NotFound
@@ -95,7 +95,7 @@ class RedisEndpointStore:
         def write() -> Secrets | None:
             with _translate_errors():
                 record = cast(str | None, self._client.hget(self._secrets, owner))
-            old = _SECRETS.load(record) if record else Secrets.new(now=time.time())
+            old = _SECRETS.load(record) if record else Secrets.new(now=store_time())
             new = step(old)
             if record and new == old:
                 return old

@@ -15,6 +15,7 @@ from shared.domain.webhook import EventType
 from shared.errors import UnreadableRecord
 from shared.ports.jobs import JobQuery
 from shared.ports.webhooks import DeliveryQuery
+from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
@@ -27,7 +28,6 @@ from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import EVENTS, WebhookOutbox
-from shared.redis.worker_control import RedisWorkerControl
 from shared.schemas.job import JobView
 from tests.support.factories import make_job, make_report
 from tests.support.fakes.webhooks import make_delivery, make_endpoint, make_event

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from shared.domain.history import Bucket, TimeRange, counters_of_change, make_bucket
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.ports.admin import AuditEntry
+from shared.ports.admin import AuditEntry, BulkOperation
 from shared.ports.jobs import JobQuery
 from shared.ports.workers import WorkerCommand
 from shared.redis.jobs.indexes import index_for, search_words
@@ -103,6 +103,24 @@ class MemoryAuditLog:
 
     def latest(self, *, limit: int) -> tuple[AuditEntry, ...]:
         return tuple(reversed(self.entries[-limit:]))
+
+
+@dataclass
+class MemoryDashboardStore:
+    operations: dict[str, BulkOperation] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def save_operation(self, operation: BulkOperation, *, ttl_seconds: int) -> None:  # keeps all
+        self.operations[operation.id] = operation
+
+    def find_operation(self, operation_id: str) -> BulkOperation | None:
+        return self.operations.get(operation_id)
+
+    def acknowledge(self, warning: str, count: int) -> None:
+        self.counts[warning] = count
+
+    def acknowledged(self) -> Mapping[str, int]:
+        return dict(self.counts)
 
 
 @dataclass

@@ -273,6 +273,9 @@ class MemoryApiKeyStore:
     def list_all(self) -> tuple[ApiKey, ...]:
         return tuple(sorted(self.keys.values(), key=lambda key: (-key.created_at, key.id)))
 
+    def mark_used(self, key_id: str, *, now: float) -> None:
+        self.keys[key_id] = replace(self.keys[key_id], last_used_at=now)
+
     def revoke(self, key_id: str, *, now: float) -> ApiKey:
         if key_id not in self.keys:
             raise NotFound("There is no such key.")

@@ -57,7 +57,7 @@ def run_job_to_success(store: MemoryMetricsStore) -> None:
         store.add(metrics_of_change(old, new), process="worker", now=5.0)
 
 
-def test_what_happened_to_jobs_is_told(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
+def test_counts_of_jobs_are_exported(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
     run_job_to_success(store)
     found = read(metrics_api)
     assert found["kammerton_jobs_finished_total", labels(state="succeeded", reason="none")] == 1
@@ -72,7 +72,7 @@ def test_what_happened_to_jobs_is_told(metrics_api: ApiHarness, store: MemoryMet
     assert found["kammerton_redis_up", ()] == 1
 
 
-def test_the_queues_are_told_as_they_stand(metrics_api: ApiHarness) -> None:
+def test_the_current_queues_are_exported(metrics_api: ApiHarness) -> None:
     metrics_api.jobs.add(make_job(queued_at=time.time() - 100))
     found = read(metrics_api)
     assert found["kammerton_queue_depth", labels(queue="interactive")] == 1
@@ -81,7 +81,7 @@ def test_the_queues_are_told_as_they_stand(metrics_api: ApiHarness) -> None:
     assert found["kammerton_queue_oldest_seconds", labels(queue="batch")] == 0
 
 
-def test_workers_are_told_together_not_by_name(metrics_api: ApiHarness) -> None:
+def test_workers_are_exported_as_totals(metrics_api: ApiHarness) -> None:
     for number, memory in ((1, 50), (2, 80)):
         metrics_api.workers.heartbeat(
             WorkerInfo(
@@ -117,7 +117,7 @@ def test_requests_are_counted_by_route_not_by_path(metrics_api: ApiHarness) -> N
     assert found["kammerton_http_request_seconds_count", labels(route="/v1/jobs/{job_id}")] >= 2
 
 
-def test_a_request_that_meets_a_bug_is_counted(metrics_api: ApiHarness) -> None:
+def test_a_request_that_fails_because_of_a_bug_is_counted(metrics_api: ApiHarness) -> None:
     def broken(job_id: str) -> Any:
         raise ZeroDivisionError
 
@@ -127,7 +127,7 @@ def test_a_request_that_meets_a_bug_is_counted(metrics_api: ApiHarness) -> None:
     assert read(metrics_api)["kammerton_unexpected_errors_total", ()] == 1
 
 
-def test_errors_of_dependencies_and_webhooks_are_told(
+def test_errors_of_dependencies_and_webhook_attempts_are_exported(
     metrics_api: ApiHarness, store: MemoryMetricsStore
 ) -> None:
     store.add(increment(ERRORS, "worker", "s3", amount=3), process="worker", now=1.0)
@@ -139,7 +139,7 @@ def test_errors_of_dependencies_and_webhooks_are_told(
     assert found["kammerton_process_seen_timestamp_seconds", labels(process="notifier")] == 7
 
 
-def test_without_redis_there_is_still_an_answer(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
+def test_metrics_are_exported_without_redis(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
     store.read = away  # type: ignore[method-assign]
     found = read(metrics_api)
     assert found["kammerton_redis_up", ()] == 0
@@ -147,7 +147,7 @@ def test_without_redis_there_is_still_an_answer(metrics_api: ApiHarness, store: 
     assert not [name for name, _ in found if name.startswith("kammerton_jobs")]
 
 
-def test_what_could_not_be_written_is_written_later(store: MemoryMetricsStore) -> None:
+def test_counts_that_could_not_be_written_are_written_later(store: MemoryMetricsStore) -> None:
     books = MetricsRecorder(store, buffer=MetricsBuffer(), process="api")
     books.buffer.add({"a": 1})
     add, store.add = store.add, away  # type: ignore[method-assign]
@@ -159,7 +159,7 @@ def test_what_could_not_be_written_is_written_later(store: MemoryMetricsStore) -
     assert store.fields == {"a": 2}
 
 
-def test_the_numbers_are_for_operators_unless_they_are_public(private_api: ApiHarness) -> None:
+def test_metrics_need_an_operators_key_unless_they_are_public(private_api: ApiHarness) -> None:
     def status(*scopes: Scope) -> int:
         headers = {"Authorization": f"Bearer {private_api.token(*scopes)}"} if scopes else {}
         return private_api.client.get("/metrics", headers=headers).status_code
@@ -167,7 +167,7 @@ def test_the_numbers_are_for_operators_unless_they_are_public(private_api: ApiHa
     assert (status(), status(Scope.JOBS_READ), status(Scope.ADMIN_READ)) == (401, 403, 200)
 
 
-def test_promtool_finds_nothing_to_object_to(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
+def test_promtool_accepts_the_metrics(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
     promtool = find_promtool()
     run_job_to_success(store)
     metrics_api.client.get("/v1/jobs/a")

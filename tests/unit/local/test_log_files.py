@@ -31,3 +31,14 @@ def test_a_process_that_logs_forever_fills_no_disk(tmp_path: Path) -> None:
     logs.close()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["s3.log", "s3.log.1"]
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 2 * log_files.MAX_BYTES
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "api.log").mkdir()
+    logs = LogFiles(tmp_path, verbose=True)
+    logs("api", "a request")
+    logs("api", "another")
+    logs.close()
+    assert capsys.readouterr().err == "api     | a request\napi     | another\n"

@@ -1,12 +1,13 @@
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from shared.errors import Unavailable
 from tests.support.captured_logs import capture_logs
-from worker.process_loop import run_until_signal
+from worker.process_loop import Loop, run_until_signal
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def test_the_loop_continues_through_outages_and_bugs_until_a_signal(number: sign
     rounds: list[int] = []
     written: list[int] = []
 
-    def round() -> None:
+    def iterate() -> None:
         rounds.append(len(rounds))
         if len(rounds) == 1:
             raise Unavailable("The job store does not answer.")
@@ -32,9 +33,16 @@ def test_the_loop_continues_through_outages_and_bugs_until_a_signal(number: sign
             os.kill(os.getpid(), number)
 
     with capture_logs() as log:
-        run_until_signal("tester", round, flush=lambda: written.append(len(rounds)))
+        run_until_signal(
+            Loop(
+                name="tester",
+                iterate=iterate,
+                flush=lambda: written.append(len(rounds)),
+                close=lambda: written.append(-1),
+            )
+        )
     assert rounds == [0, 1, 2, 3, 4]
-    assert written[0] == 1
+    assert (written[0], written[-2:]) == (1, [-1, 5])
     assert [line["event"] for line in log.lines()] == [
         "tester_started",
         "iteration_interrupted",
@@ -42,3 +50,27 @@ def test_the_loop_continues_through_outages_and_bugs_until_a_signal(number: sign
         "tester_stopping",
     ]
     assert "ZeroDivisionError" in log.events("iteration_failed")[0]["exception"]
+
+
+def test_a_second_loop_runs_in_a_thread_and_its_failures_do_not_stop_the_first() -> None:
+    calls: list[str] = []
+    failed = threading.Event()
+
+    def fail() -> None:
+        calls.append("second")
+        failed.set()
+        raise ZeroDivisionError("inside")
+
+    def wait_and_stop() -> None:
+        calls.append("first")
+        if failed.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with capture_logs() as log:
+        run_until_signal(
+            Loop(name="first", iterate=wait_and_stop, flush=lambda: None),
+            Loop(name="second", iterate=fail, flush=lambda: None, close=lambda: calls.append("closed")),
+        )
+    assert {"first", "second"} <= set(calls)
+    assert calls[-1] == "closed"
+    assert {line["event"] for line in log.lines()} >= {"first_started", "second_started", "second_stopping"}

@@ -26,7 +26,7 @@ def submit(api: ApiHarness, **headers: str) -> str:
     return str(answer.json()["id"])
 
 
-def test_without_a_key_a_closed_service_takes_and_shows_nothing(private_api: ApiHarness) -> None:
+def test_without_a_key_nothing_is_accepted_or_shown(private_api: ApiHarness) -> None:
     for answer in (
         private_api.client.post("/v1/jobs", content=SONG),
         private_api.client.get("/v1/jobs/x"),
@@ -79,7 +79,7 @@ async def _status_without_reading(api: ApiHarness, body: Callable[[], Iterator[b
     return statuses[0]
 
 
-def test_a_key_makes_its_holder_the_owner_and_others_see_nothing(private_api: ApiHarness) -> None:
+def test_a_job_belongs_to_the_key_that_created_it(private_api: ApiHarness) -> None:
     mine = private_api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
     theirs = private_api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
     job_id = submit(private_api, **bearing(mine))
@@ -91,7 +91,7 @@ def test_a_key_makes_its_holder_the_owner_and_others_see_nothing(private_api: Ap
     assert (foreign.status_code, foreign.json()) == (404, unknown.json())
 
 
-def test_where_anybody_may_come_the_id_is_the_capability_for_ownerless_jobs_alone(api: ApiHarness) -> None:
+def test_the_id_gives_access_to_anonymous_jobs_only(api: ApiHarness) -> None:
     mine = api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
     kept, open_to_all = submit(api, **bearing(mine)), submit(api)
     assert api.client.get(f"/v1/jobs/{open_to_all}").status_code == 200
@@ -99,7 +99,7 @@ def test_where_anybody_may_come_the_id_is_the_capability_for_ownerless_jobs_alon
     assert api.client.get(f"/v1/jobs/{open_to_all}", headers=bearing(mine)).status_code == 404
 
 
-def test_an_operator_sees_everybodys_jobs(private_api: ApiHarness) -> None:
+def test_an_operator_sees_all_jobs(private_api: ApiHarness) -> None:
     mine = private_api.token(Scope.JOBS_READ, Scope.JOBS_WRITE)
     viewer = private_api.token(Scope.ADMIN_READ)
     job_id = submit(private_api, **bearing(mine))
@@ -111,7 +111,9 @@ def test_an_operator_sees_everybodys_jobs(private_api: ApiHarness) -> None:
 @pytest.mark.parametrize(
     ("scope", "reads", "writes"), [(Scope.JOBS_READ, 404, 403), (Scope.JOBS_WRITE, 403, 202)]
 )
-def test_a_scope_allows_what_it_says(private_api: ApiHarness, scope: Scope, reads: int, writes: int) -> None:
+def test_a_scope_allows_exactly_its_actions(
+    private_api: ApiHarness, scope: Scope, reads: int, writes: int
+) -> None:
     headers = bearing(private_api.token(scope))
     assert private_api.client.get("/v1/jobs/x", headers=headers).status_code == reads
     assert private_api.client.post("/v1/jobs", content=SONG, headers=headers).status_code == writes
@@ -131,13 +133,13 @@ def test_a_scope_allows_what_it_says(private_api: ApiHarness, scope: Scope, read
         "Bearer k\u00e4m",
     ],
 )
-def test_a_wrong_header_is_refused_even_where_anybody_may_come(api: ApiHarness, given: str) -> None:
+def test_a_wrong_header_is_refused_even_if_anonymous_callers_are_allowed(api: ApiHarness, given: str) -> None:
     headers = [(b"authorization", given.encode("latin-1"))]
     answer = api.client.get("/v1/jobs/x", headers=headers)
     assert answer.status_code == 401
 
 
-def test_a_revoked_and_an_expired_key_are_refused_at_once(private_api: ApiHarness) -> None:
+def test_revoked_and_expired_keys_are_refused_at_once(private_api: ApiHarness) -> None:
     revoked = private_api.token(Scope.JOBS_READ)
     expired = private_api.token(Scope.JOBS_READ, now=time.time() - 10, expires_at=time.time() - 1)
     assert private_api.client.get("/v1/jobs/x", headers=bearing(revoked)).status_code == 404
@@ -148,7 +150,7 @@ def test_a_revoked_and_an_expired_key_are_refused_at_once(private_api: ApiHarnes
         assert why in answer.json()["detail"]
 
 
-def test_while_the_store_of_keys_is_away_no_key_is_believed(api: ApiHarness) -> None:
+def test_no_key_is_accepted_while_the_key_store_is_unavailable(api: ApiHarness) -> None:
     def away(key_id: str) -> ApiKey | None:
         raise Unavailable("away")
 
@@ -158,7 +160,7 @@ def test_while_the_store_of_keys_is_away_no_key_is_believed(api: ApiHarness) -> 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
-def test_health_asks_nobody_for_a_key(private_api: ApiHarness) -> None:
+def test_health_checks_need_no_key(private_api: ApiHarness) -> None:
     assert private_api.client.get("/healthz", headers=bearing("wrong")).status_code == 200
 
 
@@ -204,7 +206,7 @@ def test_only_the_owner_and_an_operator_change_a_job(api: ApiHarness, method: st
         ("GET", "/admin/api/acts", "OPTIONS, POST"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(api: ApiHarness, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_gets_the_allowed_ones(api: ApiHarness, method: str, path: str, allowed: str) -> None:
     answer = api.client.request(method, path)
     assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
     assert api.client.get("/admin/api/nothing").status_code == 404

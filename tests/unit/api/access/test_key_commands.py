@@ -17,7 +17,7 @@ def call(keys: MemoryApiKeyStore, *arguments: str) -> None:
     assert run(["keys", *arguments], connect=lambda: keys) == 0
 
 
-def test_a_key_is_shown_once_and_its_hash_kept(
+def test_a_key_is_printed_once_and_its_hash_is_stored(
     keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call(keys, "create", "ci", "--scope", "jobs:read", "--scope", "admin:read", "--expires-in", "90d")
@@ -34,7 +34,9 @@ def test_a_key_is_shown_once_and_its_hash_kept(
     assert json.loads(shown.out.splitlines()[-1])["state"] == "usable"
 
 
-def test_a_key_for_jobs_is_the_default(keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_has_the_scopes_for_jobs_by_default(
+    keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     call(keys, "create", "laptop")
     (key,) = keys.list_all()
     assert key_id_of(capsys.readouterr().out.strip()) == key.id
@@ -42,7 +44,9 @@ def test_a_key_for_jobs_is_the_default(keys: MemoryApiKeyStore, capsys: pytest.C
     assert key.expires_at is None
 
 
-def test_a_revoked_key_is_listed_as_such(keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_revoked_key_is_listed_as_revoked(
+    keys: MemoryApiKeyStore, capsys: pytest.CaptureFixture[str]
+) -> None:
     call(keys, "create", "laptop")
     call(keys, "revoke", keys.list_all()[0].id)
     capsys.readouterr()
@@ -50,7 +54,7 @@ def test_a_revoked_key_is_listed_as_such(keys: MemoryApiKeyStore, capsys: pytest
     assert "revoked" in capsys.readouterr().out
 
 
-def test_wrong_commands_say_what_is_wrong(keys: MemoryApiKeyStore) -> None:
+def test_a_wrong_command_gets_an_error(keys: MemoryApiKeyStore) -> None:
     with pytest.raises(NotFound):
         run(["keys", "revoke", "nobody"], connect=lambda: keys)
     for wrong in ("0d", "d", "-1d", "5w", "1e9d"):

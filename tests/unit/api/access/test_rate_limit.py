@@ -36,7 +36,7 @@ def away(*_: Any, **__: Any) -> Any:
     raise Unavailable("The counters are unavailable.")
 
 
-def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter) -> None:
+def test_every_response_says_how_many_requests_remain(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, requests_per_minute=3)
     for left in (2, 1, 0):
         answer = api.client.get("/v1/jobs/x")
@@ -51,7 +51,7 @@ def test_every_answer_says_how_many_requests_are_left(limiter: MemoryRateLimiter
     assert answer.headers["X-Request-ID"]
 
 
-def test_keys_do_not_pay_for_each_other_nor_for_their_address(limiter: MemoryRateLimiter) -> None:
+def test_keys_and_addresses_are_counted_separately(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, requests_per_minute=1)
     one, two = api.token(*BOTH), api.token(*BOTH)
     for headers in ({}, bearing(one), bearing(two)):
@@ -73,7 +73,9 @@ def test_health_checks_are_not_counted(limiter: MemoryRateLimiter) -> None:
     assert limiter.had == {}
 
 
-def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: MemoryRateLimiter) -> None:
+def test_requests_pass_and_uploads_fail_while_the_counters_are_unavailable(
+    limiter: MemoryRateLimiter,
+) -> None:
     limiter.consume = limiter.peek = limiter.acquire_slot = limiter.list_slots = away  # type: ignore[method-assign]
     api = limited_api(limiter, requests_per_minute=1, max_concurrent_uploads=1, bytes_per_day=10**6)
     assert [api.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
@@ -82,7 +84,7 @@ def test_while_the_counters_are_away_requests_pass_and_uploads_do_not(limiter: M
     assert api.audio.objects == {}
 
 
-def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryRateLimiter) -> None:
+def test_an_upload_is_not_read_when_the_daily_bytes_are_used_up(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, bytes_per_day=2500)
     assert [api.client.post("/v1/jobs", content=SONG).status_code for _ in range(2)] == [202, 202]
     answer = api.client.post("/v1/jobs", content=SONG)
@@ -92,7 +94,7 @@ def test_when_the_bytes_of_a_day_are_used_up_nothing_is_read(limiter: MemoryRate
     assert len(api.audio.objects) == 2
 
 
-def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryRateLimiter) -> None:
+def test_the_bytes_of_a_refused_file_count(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, bytes_per_day=10**6)
     api.audio.put = away  # type: ignore[method-assign]
     assert api.client.post("/v1/jobs", content=SONG).status_code == 503
@@ -102,7 +104,7 @@ def test_bytes_of_a_refused_file_count_as_well(limiter: MemoryRateLimiter) -> No
     assert sum(amount for had in limiter.had.values() for _, amount in had) == 2 * len(SONG)
 
 
-def test_places_are_given_back_however_an_upload_ends(limiter: MemoryRateLimiter) -> None:
+def test_a_slot_is_released_however_the_upload_ends(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, max_concurrent_uploads=1)
     for content, expected in ((SONG, 202), (b"", 400), (bytes(13 * 1024 * 1024), 413), (SONG, 202)):
         assert api.client.post("/v1/jobs", content=content).status_code == expected
@@ -122,7 +124,7 @@ def test_too_many_uploads_at_once_are_refused(limiter: MemoryRateLimiter) -> Non
     assert api.client.post("/v1/jobs", content=SONG).status_code == 202, "others may"
 
 
-def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryRateLimiter) -> None:
+def test_the_queued_jobs_of_a_caller_are_limited(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, max_queued_jobs_per_caller=2)
     ids = [api.client.post("/v1/jobs", content=SONG).json()["id"] for _ in range(2)]
     answer = api.client.post("/v1/jobs", content=SONG)
@@ -134,7 +136,7 @@ def test_only_so_many_jobs_of_one_caller_wait(limiter: MemoryRateLimiter) -> Non
     assert api.client.post("/v1/jobs", content=SONG).status_code == 202
 
 
-def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryRateLimiter) -> None:
+def test_a_full_queue_accepts_no_job(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, max_queued_jobs=2)
     api.jobs.add(make_job("a"))
     assert api.client.post("/v1/jobs", content=SONG).status_code == 202
@@ -147,7 +149,7 @@ def test_a_full_queue_takes_no_job_of_anybody(limiter: MemoryRateLimiter) -> Non
     assert len(api.audio.objects) == 1
 
 
-def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryRateLimiter) -> None:
+def test_a_long_upload_keeps_its_slot_and_is_charged_as_it_arrives(limiter: MemoryRateLimiter) -> None:
     limits = RateLimits(max_concurrent_uploads=1, bytes_per_day=10**9)
     admission = UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits)
     slot = UploadSlot(admission, "a")
@@ -172,7 +174,7 @@ def test_a_long_upload_keeps_its_place_and_pays_as_it_goes(limiter: MemoryRateLi
     assert sum(amount for had in limiter.had.values() for _, amount in had) == 50 * 1024 * 1024
 
 
-def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryRateLimiter) -> None:
+def test_an_upload_continues_if_the_counters_become_unavailable(limiter: MemoryRateLimiter) -> None:
     limits = RateLimits(max_concurrent_uploads=1, bytes_per_day=10**9)
     slot = UploadSlot(UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
     slot.enter(0)
@@ -195,12 +197,12 @@ def test_counters_that_go_away_in_mid_upload_do_not_break_it(limiter: MemoryRate
         ("testclient", None, True),
     ],
 )
-def test_an_address_stands_for_its_owner(one: str, other: str | None, same: bool) -> None:
+def test_an_anonymous_caller_is_limited_by_address(one: str, other: str | None, same: bool) -> None:
     assert (subject_of(None, one) == subject_of(None, other)) is same
     assert one not in subject_of(None, one)
 
 
-def test_an_upload_past_us_is_counted_when_it_is_offered(limiter: MemoryRateLimiter) -> None:
+def test_a_presigned_upload_is_charged_when_it_is_created(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, bytes_per_day=2500, max_queued_jobs_per_caller=2)
     wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
     assert [api.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]

@@ -1,9 +1,17 @@
 """Retry, cancel and delete."""
 
 import re
+import time
+from typing import Any
 
+import pytest
+
+from api.admin.bulk_actions import FOREGROUND_JOBS
+from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
+from shared.errors import Unavailable
+from shared.ports.admin import BulkOperation
 from tests.support.api_harness import ApiHarness
 from tests.support.dashboard import NO_AUDIO, log_in, make_dead_job
 from tests.support.factories import make_job
@@ -63,3 +71,56 @@ def test_deleting_a_job_from_its_page_redirects_to_the_list(api: ApiHarness) -> 
     )
     assert answer.url.path == "/admin/jobs"
     assert "1 job was deleted." in answer.text
+
+
+def test_only_jobs_with_audio_are_offered_for_a_retry(api: ApiHarness) -> None:
+    api.jobs.add(make_dead_job("job-1"))
+    api.jobs.add(make_dead_job("job-2", has_audio=False))
+    client = log_in(api)
+    question = client.post("/admin/confirm", data={"action": "retry:all"}).text
+    assert "Yes, retry 1 job" in question
+    assert "1 more can’t be retried" in question
+    assert 'value="retry"' not in client.get("/admin/jobs/job-2").text
+
+
+def test_many_jobs_are_retried_in_the_background_and_one_failure_does_not_end_the_rest(
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(FOREGROUND_JOBS + 5):
+        api.jobs.add(make_dead_job(f"job-{number}"))
+    client = log_in(api, name="Ann")
+    change = api.jobs.change
+
+    def fail_once(job_id: str, step: Any) -> Job:
+        if job_id == "job-7":
+            raise Unavailable("The job store is unavailable.")
+        return change(job_id, step)
+
+    monkeypatch.setattr(api.jobs, "change", fail_once)
+    progress = client.post("/admin/bulk-actions", data={"action": "retry", "all_matching": "all"})
+    assert progress.url.path.startswith("/admin/operations/")
+    while "in progress" in progress.text:
+        progress = client.get(progress.url.path)
+    assert f"{FOREGROUND_JOBS + 4} of {FOREGROUND_JOBS + 5} jobs done, 1 not changed." in progress.text
+    assert "The job store is unavailable." in progress.text
+    while (entry := api.audit.latest(limit=1)[0]).act != "retry":
+        time.sleep(0.01)
+    assert (entry.who, entry.count) == ("operator Ann", FOREGROUND_JOBS + 4)
+    assert client.get("/admin/operations/unknown").status_code == 404
+
+
+def test_an_operation_whose_process_stopped_is_shown_as_interrupted(api: ApiHarness) -> None:
+    operation = BulkOperation(
+        id="op",
+        action="delete",
+        selection="all",
+        actor="Ann",
+        started_at=1.0,
+        updated_at=2.0,
+        total=9,
+        done=4,
+    )
+    api.dashboard.save_operation(operation, ttl_seconds=60)
+    page = log_in(api).get("/admin/operations/op").text
+    assert "Delete: interrupted" in page
+    assert "4 of 9 jobs done" in page

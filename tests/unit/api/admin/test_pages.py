@@ -27,7 +27,7 @@ def test_a_finished_job_shows_its_report_and_charts(api: ApiHarness) -> None:
     api.jobs.add(make_job(state=JobState.SUCCEEDED, queued_at=None, report=make_report()))
     page = log_in(api, VIEWER_PASSWORD).get("/admin/jobs/job-1").text
     assert "432.04 Hz" in page
-    assert page.count('role="img"') == 2
+    assert page.count('role="img"') == 3
 
 
 def test_jobs_are_searched_and_filtered(api: ApiHarness) -> None:

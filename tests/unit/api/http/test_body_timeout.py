@@ -38,7 +38,7 @@ def answer_to(receive: Callable[[], Awaitable[dict[str, Any]]]) -> list[dict[str
     return sent
 
 
-def test_a_body_that_stops_is_not_waited_for() -> None:
+def test_a_body_that_stops_times_out() -> None:
     chunks = iter([{"type": "http.request", "body": b'{"na', "more_body": True}])
 
     async def receive() -> dict[str, Any]:
@@ -53,7 +53,7 @@ def test_a_body_that_stops_is_not_waited_for() -> None:
     assert b'"detail":"The request body stopped or was too slow. Send the request again."' in body["body"]
 
 
-def test_once_the_body_is_there_the_client_may_wait_as_long_as_it_likes() -> None:
+def test_a_client_can_wait_after_its_body_is_complete() -> None:
     heard: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -45,7 +45,7 @@ async def client_sends(pace: MinRateTimeout, size_bytes: int, *, every: float, t
     return times
 
 
-def test_silence_is_waited_out_for_the_idle_time_and_no_longer() -> None:
+def test_silence_times_out_after_the_idle_time() -> None:
     async def scene() -> tuple[int, int]:
         def pace() -> MinRateTimeout:
             return MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000)
@@ -58,7 +58,7 @@ def test_silence_is_waited_out_for_the_idle_time_and_no_longer() -> None:
     assert run(scene) == (3, 0)
 
 
-def test_a_byte_a_second_is_no_upload() -> None:
+def test_a_byte_a_second_is_too_slow() -> None:
     async def scene() -> int:
         return await client_sends(
             MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000), 1, every=1, times=1000
@@ -67,7 +67,7 @@ def test_a_byte_a_second_is_no_upload() -> None:
     assert 29 <= run(scene) <= 31
 
 
-def test_the_least_rate_may_last_for_ever() -> None:
+def test_the_minimum_rate_is_allowed_forever() -> None:
     async def scene() -> int:
         return await client_sends(
             MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000), 1001, every=1, times=5000
@@ -76,7 +76,7 @@ def test_the_least_rate_may_last_for_ever() -> None:
     assert run(scene) == 5000
 
 
-def test_while_others_wait_more_is_asked() -> None:
+def test_the_minimum_rate_is_higher_while_other_uploads_wait() -> None:
     busy = False
 
     async def scene() -> tuple[int, int, int]:
@@ -93,7 +93,7 @@ def test_while_others_wait_more_is_asked() -> None:
     assert slow < 10
 
 
-def test_who_is_being_waited_for_has_less_time_from_when_others_begin_to_wait() -> None:
+def test_the_timeout_shortens_when_other_uploads_begin_to_wait() -> None:
     async def scene() -> float:
         loop = asyncio.get_running_loop()
         pace = MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000)
@@ -106,7 +106,7 @@ def test_who_is_being_waited_for_has_less_time_from_when_others_begin_to_wait() 
     assert run(scene) == pytest.approx(15, abs=0.1)
 
 
-def test_our_own_slowness_is_not_the_clients() -> None:
+def test_slow_storage_does_not_count_against_the_client() -> None:
     async def scene() -> int:
         pace = MinRateTimeout(idle_seconds=30, min_bytes_per_second=1000)
         for _ in range(100):

@@ -17,7 +17,7 @@ def log() -> Iterator[CapturedLogs]:
         yield logged
 
 
-def test_the_clients_id_comes_back_and_stands_in_every_line_and_in_the_job(
+def test_the_request_id_of_a_client_is_in_the_response_the_log_and_the_job(
     api: ApiHarness, log: CapturedLogs
 ) -> None:
     answer = api.client.post("/v1/jobs", content=SONG, headers={"X-Request-ID": "my-id.1"})
@@ -29,7 +29,7 @@ def test_the_clients_id_comes_back_and_stands_in_every_line_and_in_the_job(
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", 'a"b', "\u00e4", "a;b"])
-def test_an_id_that_could_spoil_a_log_is_replaced(api: ApiHarness, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(api: ApiHarness, given: str) -> None:
     answers = [
         api.client.get("/healthz", headers=[(b"x-request-id", given.encode("latin-1"))]) for _ in range(2)
     ]
@@ -38,7 +38,7 @@ def test_an_id_that_could_spoil_a_log_is_replaced(api: ApiHarness, given: str) -
     assert len(set(ids)) == 2
 
 
-def test_one_line_a_request_tells_what_happened(api: ApiHarness, log: CapturedLogs) -> None:
+def test_each_request_is_logged_in_one_line(api: ApiHarness, log: CapturedLogs) -> None:
     token = api.token(Scope.JOBS_READ)
     api.client.get("/v1/jobs/unknown?wait=0&x=secret-query", headers={"Authorization": f"Bearer {token}"})
     api.client.get("/no/such/path")
@@ -52,12 +52,12 @@ def test_one_line_a_request_tells_what_happened(api: ApiHarness, log: CapturedLo
     assert "no/such" not in log.text
 
 
-def test_health_checks_do_not_fill_the_log(api: ApiHarness, log: CapturedLogs) -> None:
+def test_health_checks_are_not_logged(api: ApiHarness, log: CapturedLogs) -> None:
     api.client.get("/healthz")
     assert log.events("request_handled") == []
 
 
-def test_a_bug_is_answered_and_logged_under_the_requests_id(api: ApiHarness, log: CapturedLogs) -> None:
+def test_a_bug_gets_a_500_and_is_logged_with_the_request_id(api: ApiHarness, log: CapturedLogs) -> None:
     def broken(job_id: str) -> Job:
         raise ZeroDivisionError("inside")
 
@@ -71,7 +71,7 @@ def test_a_bug_is_answered_and_logged_under_the_requests_id(api: ApiHarness, log
     assert log.events("request_handled")[0]["status"] == 500
 
 
-def test_a_file_name_is_in_no_line(api: ApiHarness, log: CapturedLogs) -> None:
+def test_no_line_contains_a_file_name(api: ApiHarness, log: CapturedLogs) -> None:
     api.client.post("/v1/jobs?filename=our-wedding.mp3", content=SONG)
     api.client.post("/v1/jobs", files={"file": ("our-wedding.mp3", SONG, "audio/mpeg")})
     assert len(log.events("job_accepted")) == 2
@@ -104,7 +104,7 @@ def test_a_request_is_the_first_span_of_its_jobs_trace(log: CapturedLogs) -> Non
     assert "wedding" not in str(span)
 
 
-def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> None:
+def test_a_request_without_a_parent_starts_a_trace_and_a_health_check_does_not() -> None:
     spans = Spans()
     api = ApiHarness(traces=spans)
     for path in ("/v1/jobs/x", "/nothing", "/healthz"):
@@ -116,7 +116,7 @@ def test_without_a_parent_a_request_begins_a_trace_and_health_checks_none() -> N
     assert len({span.context.trace_id for span in spans.held}) == 2
 
 
-def test_without_traces_a_job_has_no_place_in_one(api: ApiHarness) -> None:
+def test_without_tracing_a_job_has_no_trace_context(api: ApiHarness) -> None:
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     answer = api.client.post("/v1/jobs", content=SONG, headers={"traceparent": parent})
     assert api.jobs.get(answer.json()["id"]).traceparent is None

@@ -1,9 +1,14 @@
+import asyncio
+from typing import Any
+
 import pytest
 from fastapi.responses import HTMLResponse
 from starlette.testclient import TestClient
 
 from api.config import HttpConfig
+from shared.domain.api_key import Scope
 from tests.support.api_harness import ApiHarness
+from tests.support.captured_logs import capture_logs
 
 SONG = b"RIFF" + bytes(100)
 
@@ -18,14 +23,14 @@ def with_page(web: HttpConfig) -> TestClient:
     return client
 
 
-def test_data_may_load_nothing_and_be_framed_nowhere(api: ApiHarness) -> None:
+def test_json_responses_can_load_nothing_and_cannot_be_framed(api: ApiHarness) -> None:
     for answer in (api.client.get("/healthz"), api.client.get("/nothing"), api.client.get("/v1/jobs")):
         assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Strict-Transport-Security" not in answer.headers
 
 
-def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
+def test_a_page_can_load_only_its_own_origin_and_reach_the_storage() -> None:
     client = with_page(HttpConfig(storage_url="http://s3.test:9000/bucket"))
     headers = client.get("/page").headers
     policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
@@ -36,7 +41,7 @@ def test_a_page_may_load_what_is_ours_and_reach_the_storage() -> None:
     assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_the_api_docs_load_nothing_from_elsewhere(api: ApiHarness) -> None:
+def test_the_api_reference_loads_nothing_from_other_hosts(api: ApiHarness) -> None:
     assert "https:" not in api.client.get("/docs").headers["Content-Security-Policy"]
 
 
@@ -53,7 +58,7 @@ def test_the_api_docs_load_nothing_from_elsewhere(api: ApiHarness) -> None:
         ("", 400),
     ],
 )
-def test_only_known_names_are_answered(host: str, status: int) -> None:
+def test_only_allowed_hosts_are_answered(host: str, status: int) -> None:
     client = with_page(HttpConfig(allowed_hosts=("kammerton.test", "*.example.org")))
     answer = client.get("/page", headers={"Host": host})
     assert answer.status_code == status
@@ -62,7 +67,7 @@ def test_only_known_names_are_answered(host: str, status: int) -> None:
     assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> None:
+def test_pages_of_other_origins_are_allowed_only_by_setting(api: ApiHarness) -> None:
     origin = {"Origin": "https://app.test"}
     assert "Access-Control-Allow-Origin" not in api.client.get("/v1/jobs/x", headers=origin).headers
     client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
@@ -81,7 +86,7 @@ def test_pages_of_other_origins_are_let_in_by_setting_alone(api: ApiHarness) -> 
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
-def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
+def test_pages_of_allowed_origins_can_use_tus(method: str) -> None:
     client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
     asked = {
         "Origin": "https://app.test",
@@ -93,7 +98,7 @@ def test_pages_of_other_origins_may_speak_tus(method: str) -> None:
     assert {"Upload-Offset", "Location"} <= set(told["Access-Control-Expose-Headers"].split(", "))
 
 
-def test_a_proxy_is_believed_by_setting_alone() -> None:
+def test_a_proxy_is_trusted_only_by_setting() -> None:
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
     believed = TestClient(with_page(HttpConfig(trusted_proxies=("192.0.2.1",))).app, client=("192.0.2.1", 5))
     assert "Strict-Transport-Security" in believed.get("/page", headers=forwarded).headers
@@ -103,8 +108,91 @@ def test_a_proxy_is_believed_by_setting_alone() -> None:
     assert "Strict-Transport-Security" not in unset.get("/page", headers=forwarded).headers
 
 
-def test_a_body_where_none_belongs_is_bounded(api: ApiHarness) -> None:
+def test_an_unexpected_body_has_a_size_limit(api: ApiHarness) -> None:
     answer = api.client.post("/v1/jobs/x/cancel", content=bytes(2 * 1024 * 1024))
     assert answer.status_code in {404, 413}
     answer = api.client.post("/v1/jobs", content=bytes(13 * 1024 * 1024))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("hosts", [[], ["a.test", "b.test"], ["a.test", "a.test"]])
+def test_a_request_has_exactly_one_host(api: ApiHarness, hosts: list[str]) -> None:
+    asyncio.run(ask_with_hosts(api, hosts, "1.1", status=400))
+
+
+def test_http_1_0_needs_no_host(api: ApiHarness) -> None:
+    asyncio.run(ask_with_hosts(api, [], "1.0", status=200))
+
+
+async def ask_with_hosts(api: ApiHarness, hosts: list[str], version: str, *, status: int) -> None:
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/healthz",
+        "raw_path": b"/healthz",
+        "query_string": b"",
+        "scheme": "http",
+        "http_version": version,
+        "headers": [(b"host", host.encode()) for host in hosts],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await api.client.app(scope, receive, send)
+    assert sent[0]["status"] == status
+
+
+def test_an_untrusted_proxy_is_logged_once() -> None:
+    forwarded = {"X-Forwarded-For": "192.0.2.7"}
+    for proxies, address, warnings in [
+        ((), "192.0.2.2", 1),
+        (("192.0.2.0/29",), "192.0.2.2", 0),
+        (("192.0.2.0/29",), "192.0.2.9", 1),
+        (("*",), "192.0.2.9", 0),
+    ]:
+        app = with_page(HttpConfig(trusted_proxies=proxies)).app
+        with capture_logs() as logs:
+            client = TestClient(app, client=(address, 5))
+            for _ in range(3):
+                client.get("/page", headers=forwarded)
+        assert len(logs.events("forwarded_for_ignored")) == warnings, (proxies, address)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Last-Event-ID", "traceparent", "X-Requested-With", "Prefer", "Upload-Checksum", "Content-Digest"],
+)
+def test_pages_of_other_origins_may_send_the_headers_that_we_read(name: str) -> None:
+    client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
+    asked = {
+        "Origin": "https://app.test",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": name,
+    }
+    assert client.options("/v1/jobs/x", headers=asked).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/webhooks"),
+        ("POST", "/v1/batches"),
+        ("POST", "/v1/uploads"),
+        ("POST", "/v1/jobs"),
+        ("POST", "/v1/jobs/x/cancel"),
+        ("PATCH", "/v1/webhooks/x"),
+        ("POST", "/admin/login"),
+        ("POST", "/admin/api/jobs/actions"),
+    ],
+)
+def test_a_body_that_is_too_large_is_a_problem(api: ApiHarness, method: str, path: str) -> None:
+    token = api.token(*Scope)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    answer = api.client.request(method, path, content=b" " * (4 * 1024 * 1024), headers=headers)
+    assert answer.status_code >= 400
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -49,11 +49,11 @@ def test_a_raw_body_becomes_a_job(api: ApiHarness, media_type: str) -> None:
     assert api.audio.objects[answer.json()["id"]][0] == SONG
 
 
-def test_a_raw_body_without_a_type_is_taken_as_curl_upload_file_sends_it(api: ApiHarness) -> None:
+def test_a_raw_body_without_a_media_type_is_accepted(api: ApiHarness) -> None:
     assert api.client.post("/v1/jobs", content=SONG).status_code == 202
 
 
-def test_a_chunked_body_of_several_parts_arrives_whole(api: ApiHarness) -> None:
+def test_a_chunked_body_of_several_parts_is_stored_unchanged(api: ApiHarness) -> None:
     pieces = [b"RIFF" + bytes([number]) * 1_000_003 for number in range(11)]
 
     def body() -> Iterator[bytes]:
@@ -86,7 +86,7 @@ def send_form(api: ApiHarness, body: bytes, content_type: str = "multipart/form-
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_other_fields_may_stand_before_or_after_the_file(api: ApiHarness, before: bool) -> None:
+def test_form_fields_can_come_before_or_after_the_file(api: ApiHarness, before: bool) -> None:
     parts = [('name="start_seconds"', b"12.5"), ('name="file"; filename="a.wav"', SONG)]
     answer = send_form(api, form(*(parts if before else reversed(parts))))
     assert answer.status_code == 202
@@ -115,7 +115,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_bad_uploads_get_a_clear_problem_and_leave_nothing(api: ApiHarness, case: str) -> None:
+def test_an_invalid_upload_gets_a_problem_and_leaves_nothing(api: ApiHarness, case: str) -> None:
     body, headers, status, code = REFUSED[case]
     headers = headers or {"Content-Type": "multipart/form-data; boundary=xyz"}
     answer = api.client.post("/v1/jobs", content=body, headers=headers)
@@ -128,7 +128,7 @@ def test_bad_uploads_get_a_clear_problem_and_leave_nothing(api: ApiHarness, case
     assert stays_clean(api)
 
 
-def test_a_chunked_body_past_the_limit_is_cut_off_and_leaves_nothing(api: ApiHarness) -> None:
+def test_a_chunked_body_above_the_limit_is_refused_and_leaves_nothing(api: ApiHarness) -> None:
     sent = io.BytesIO(b"RIFF" + bytes(MAX_BYTES + 1))
 
     def body() -> Iterator[bytes]:
@@ -152,12 +152,12 @@ def test_a_chunked_body_past_the_limit_is_cut_off_and_leaves_nothing(api: ApiHar
         ("Ärger 🎵.flac", "Ärger 🎵.flac"),
     ],
 )
-def test_filenames_are_made_safe(api: ApiHarness, given: str, kept: str | None) -> None:
+def test_filenames_are_cleaned(api: ApiHarness, given: str, kept: str | None) -> None:
     answer = api.client.post("/v1/jobs", params={"filename": given}, content=SONG)
     assert answer.json()["input"]["filename"] == kept
 
 
-def test_an_unknown_job_is_404_and_no_other_route_hides(api: ApiHarness) -> None:
+def test_an_unknown_job_and_an_unknown_path_are_404(api: ApiHarness) -> None:
     for path in ("/v1/jobs/nobody", "/v1/nothing"):
         answer = api.client.get(path)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -168,20 +168,20 @@ def finished(job: Job) -> Job:
     return job.start(worker="w", now=10.0, lease_seconds=9).succeed(1, make_report(), now=11.5)
 
 
-def test_a_finished_job_shows_its_report_and_asks_nobody_to_come_back(api: ApiHarness) -> None:
+def test_a_finished_job_shows_its_report_and_has_no_retry_after(api: ApiHarness) -> None:
     api.jobs.add(finished(make_job()))
     answer = api.client.get("/v1/jobs/job-1")
     job = answer.json()
     assert job["state"] == "succeeded"
     assert (job["report"]["verdict"], job["report"]["a4_hz"]) == ("432", 432.04)
     assert job["report"]["audio"]["codec"] == "MPEG_LAYER_III"
-    assert job["finished_at"] == "1970-01-01T00:00:11.500000Z"
+    assert job["finished_at"] == "1970-01-01T00:00:11.500Z"
     assert job["expires_at"] is not None
     assert "retry-after" not in answer.headers
     assert [line["state"] for line in job["timeline"]] == ["queued", "running", "succeeded"]
 
 
-def test_a_poll_that_knows_the_answer_gets_304(api: ApiHarness) -> None:
+def test_a_poll_with_the_current_etag_gets_304(api: ApiHarness) -> None:
     api.jobs.add(make_job())
     first = api.client.get("/v1/jobs/job-1")
     assert int(first.headers["retry-after"]) >= 1
@@ -259,14 +259,14 @@ def test_without_storage_uploads_get_503_and_leave_nothing(api: ApiHarness) -> N
     assert stays_clean(api)
 
 
-def test_a_recorded_job_is_accepted_even_if_the_bell_is_broken(api: ApiHarness) -> None:
+def test_a_recorded_job_is_accepted_even_if_it_cannot_be_enqueued(api: ApiHarness) -> None:
     api.queue.enqueue = away  # type: ignore[method-assign]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert answer.status_code == 202
     assert answer.json()["id"] in api.jobs.jobs
 
 
-def test_a_bug_is_a_problem_without_its_inside(api: ApiHarness) -> None:
+def test_a_bug_gets_a_problem_without_details(api: ApiHarness) -> None:
     def broken(job_id: str) -> Job:
         raise ZeroDivisionError("secret")
 
@@ -276,7 +276,7 @@ def test_a_bug_is_a_problem_without_its_inside(api: ApiHarness) -> None:
     assert "secret" not in answer.text
 
 
-def test_readiness_tells_ready_from_degraded_from_unavailable(api: ApiHarness) -> None:
+def test_readiness_is_ready_degraded_or_unavailable(api: ApiHarness) -> None:
     assert api.client.get("/healthz").json() == {"status": "ok"}
     assert api.client.get("/readyz").json()["status"] == "degraded"
     api.workers.heartbeat(WorkerInfo(name="h:1", host="h", pid=1, started_at=1, seen_at=1))
@@ -291,7 +291,7 @@ def test_readiness_tells_ready_from_degraded_from_unavailable(api: ApiHarness) -
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
 
 
-def test_every_answer_of_the_document_is_described(api: ApiHarness) -> None:
+def test_every_response_in_the_openapi_document_is_described(api: ApiHarness) -> None:
     document = api.client.get("/openapi.json").json()
     submit = document["paths"]["/v1/jobs"]["post"]
     assert set(submit["requestBody"]["content"]) == {
@@ -312,7 +312,7 @@ def test_every_answer_of_the_document_is_described(api: ApiHarness) -> None:
 
 
 @pytest.mark.parametrize("way", ["form", "query"])
-def test_a_batch_waits_in_its_own_queue(api: ApiHarness, way: str) -> None:
+def test_batch_jobs_have_their_own_queue(api: ApiHarness, way: str) -> None:
     if way == "form":
         answer = api.client.post("/v1/jobs", files={"file": ("a.wav", SONG)}, data={"queue": "batch"})
     else:

@@ -23,7 +23,7 @@ def add(api: ApiHarness, job_id: str = "job-1", **changes: object) -> None:
     api.audio.objects[job_id] = (b"x", 1.0)
 
 
-def test_a_queued_job_is_canceled_at_once_and_its_audio_goes(api: ApiHarness) -> None:
+def test_a_queued_job_is_canceled_at_once_and_its_audio_is_deleted(api: ApiHarness) -> None:
     add(api)
     answer = api.client.post("/v1/jobs/job-1/cancel")
     assert (answer.status_code, answer.json()["state"]) == (200, "canceled")
@@ -31,7 +31,7 @@ def test_a_queued_job_is_canceled_at_once_and_its_audio_goes(api: ApiHarness) ->
     assert not api.jobs.get("job-1").has_audio
 
 
-def test_a_running_job_is_asked_to_stop(api: ApiHarness) -> None:
+def test_canceling_a_running_job_requests_a_stop(api: ApiHarness) -> None:
     add(api)
     api.jobs.change("job-1", lambda job: job.start(worker="w", now=1.0, lease_seconds=9))
     assert api.client.post("/v1/jobs/job-1/cancel").json()["state"] == "running"
@@ -46,7 +46,7 @@ def test_a_finished_job_cannot_be_canceled(api: ApiHarness) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
 
-def test_a_dead_job_is_retried_while_its_audio_is_there(api: ApiHarness) -> None:
+def test_a_dead_job_can_be_retried_while_its_audio_exists(api: ApiHarness) -> None:
     add(api, state=JobState.DEAD, attempts=3, problem=RETRYABLE)
     answer = api.client.post("/v1/jobs/job-1/retry")
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
@@ -57,7 +57,7 @@ def test_a_dead_job_is_retried_while_its_audio_is_there(api: ApiHarness) -> None
     assert "Upload the file again" in answer.json()["detail"]
 
 
-def test_a_deleted_job_and_its_audio_are_gone(api: ApiHarness) -> None:
+def test_deleting_a_job_deletes_its_audio(api: ApiHarness) -> None:
     add(api)
     assert api.client.delete("/v1/jobs/job-1").status_code == 204
     assert (api.jobs.jobs, api.audio.objects) == ({}, {})
@@ -65,7 +65,7 @@ def test_a_deleted_job_and_its_audio_are_gone(api: ApiHarness) -> None:
     assert api.client.delete("/v1/jobs/job-1").status_code == 404
 
 
-def test_nobody_lists_the_jobs_of_the_anonymous(api: ApiHarness) -> None:
+def test_anonymous_jobs_cannot_be_listed(api: ApiHarness) -> None:
     add(api)
     answer = api.client.get("/v1/jobs")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
@@ -83,7 +83,7 @@ def test_a_key_lists_its_own_jobs_page_by_page(api: ApiHarness) -> None:
     assert second["cursor"] is None
 
 
-def test_lists_are_narrowed(api: ApiHarness) -> None:
+def test_lists_can_be_filtered(api: ApiHarness) -> None:
     add(api, "a", owner="key-1", created_at=10.0, input=AudioInput(filename="Étude.wav"))
     add(api, "b", owner="key-1", created_at=20.0, state=JobState.DEAD, problem=RETRYABLE)
     known_as(api, "key-1")
@@ -104,7 +104,7 @@ def test_a_wrong_filter_is_refused(api: ApiHarness, query: dict[str, str]) -> No
     assert api.client.get("/v1/jobs", params=query).status_code == 422
 
 
-def test_an_operator_lists_everything(api: ApiHarness) -> None:
+def test_an_operator_lists_all_jobs(api: ApiHarness) -> None:
     add(api, "a", owner="key-1")
     add(api, "b")
     known_as(api, "operator", Scope.ADMIN_READ)

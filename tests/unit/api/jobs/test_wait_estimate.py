@@ -54,7 +54,7 @@ def test_the_wait_is_the_median_run_for_each_round_of_all_slots(
     assert world.wait(position) == pytest.approx(2.0 * rounds, rel=0.06)
 
 
-def test_a_batch_waits_for_everybody_else_as_well(world: World) -> None:
+def test_a_batch_job_also_waits_for_interactive_jobs(world: World) -> None:
     world.worked(seconds=2.0)
     world.staff(slots=1)
     world.jobs.add(make_job("person"))
@@ -67,7 +67,7 @@ def test_a_delayed_attempt_waits_at_least_until_it_is_due(world: World) -> None:
     assert world.wait(0, due_at=world.now + 30) == pytest.approx(30, abs=2)
 
 
-def test_nothing_is_said_where_it_cannot_be_told(world: World) -> None:
+def test_an_unknown_wait_is_none(world: World) -> None:
     assert world.wait(0) is None, "nobody works"
     world = World()
     world.staff(slots=1)

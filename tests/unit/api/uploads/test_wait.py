@@ -125,7 +125,7 @@ def test_a_waiting_request_does_not_hold_an_upload_slot() -> None:
     assert held[-1] == 0
 
 
-def test_pictures_can_be_left_out(api: ApiHarness) -> None:
+def test_charts_can_be_left_out(api: ApiHarness) -> None:
     finish_at_once(api)
     response = send(api, wait=5, pictures=False)
     read = api.client.get(response.headers["location"], params={"pictures": False})
@@ -136,7 +136,7 @@ def test_pictures_can_be_left_out(api: ApiHarness) -> None:
     assert whole.headers["etag"] != read.headers["etag"]
 
 
-def test_numbers_are_rounded_to_what_they_mean(api: ApiHarness) -> None:
+def test_numbers_are_rounded_to_their_precision(api: ApiHarness) -> None:
     def finish_precisely(job: Job) -> Job:
         report = make_report(
             a4_hz=432.0412345,

@@ -104,7 +104,7 @@ def test_a_filename_is_escaped(api: ApiHarness) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;.mp3" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/jobs/job-1", "/jobs/none"])
+@pytest.mark.parametrize("path", ["/", "/docs/pagination", "/jobs/job-1", "/jobs/none"])
 def test_no_page_loads_or_runs_foreign_content(api: ApiHarness, path: str) -> None:
     api.jobs.add(make_job(**SUCCEEDED, report=make_report()))
     answer = api.client.get(path, headers=HTML)
@@ -120,28 +120,3 @@ def test_static_files_with_a_hash_are_cached_forever(api: ApiHarness) -> None:
     assert "immutable" in api.client.get(found[1]).headers["cache-control"]
     assert api.client.get("/static/kammerton.css").headers["cache-control"] == "no-cache"
     assert api.client.get("/static/../app.py").status_code == 404
-
-
-def test_the_reference_names_every_route_with_its_parameters(api: ApiHarness) -> None:
-    page = api.client.get("/docs").text
-    for path, item in api.client.get("/openapi.json").json()["paths"].items():
-        assert f">{path}</code>" in page
-        for operation in item.values():
-            for parameter in operation.get("parameters", []):
-                assert f"<code>{parameter['name']}</code>" in page
-    assert "midnight.mp3" in page
-
-
-def test_the_reference_shows_every_form_of_an_upload(api: ApiHarness) -> None:
-    page = api.client.get("/docs").text
-    section = page[page.index("Upload a recording</h2>") :].partition("</section>")[0]
-    form, raw, json = re.split(r"Or as ", section.partition("Body as ")[2])
-    assert form.startswith("<code>multipart/form-data</code></p>")
-    assert set(re.findall(r'<th scope="row"><code>(\w+)', form)) == {
-        *("file", "start_seconds", "queue", "callback_url", "events")
-    }
-    assert raw.startswith(
-        "<code>audio/*</code> or <code>application/octet-stream</code>: The audio file.</p>"
-    )
-    assert json.startswith("<code>application/json</code></p>")
-    assert {"upload_id", "source_url"} <= set(re.findall(r'<th scope="row"><code>(\w+)', json))

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from benchmarks.tuning import SECONDS, errors, ours
+from shared.domain.report import Reason
 
 CORPUS = os.environ.get("KAMMERTON_TUNING_CORPUS")
 pytestmark = pytest.mark.skipif(
@@ -52,7 +53,9 @@ def test_non_music_is_inconclusive(measured: Measured) -> None:
 def test_music_is_rarely_inconclusive(measured: Measured) -> None:
     rows, found = measured
     music = [r["file"] for r in rows if r["class"] != "neg"]
-    assert sum(found[file]["reason"] is not None for file in music) <= 0.02 * len(music)
+    reasons = [found[file]["reason"] for file in music]
+    assert sum(reason not in {None, Reason.AMBIGUOUS} for reason in reasons) <= 0.02 * len(music)
+    assert sum(reason is not None for reason in reasons) <= 0.04 * len(music)
 
 
 def test_432_and_440_are_never_confused(measured: Measured) -> None:

@@ -1,5 +1,7 @@
 """The rules of the verdict, one at a time."""
 
+import itertools
+
 import pytest
 
 from shared.domain.report import Reason, Verdict
@@ -141,3 +143,23 @@ def test_a_voice_is_not_called_noise() -> None:
 
 def test_the_same_grid_has_names_a_semitone_away() -> None:
     assert also_fits(440.0) == pytest.approx((415.305, 466.164))
+
+
+@pytest.mark.parametrize(
+    ("feature", "low", "high"),
+    [
+        ("quarter_tone_ratio", 0.0, 0.6),
+        ("second_peak_ratio", 0.7, 1.0),
+        ("centroid_resultant", 0.2, 0.6),
+        ("peak_power_share", 0.5, 0.8),
+        ("tone_agreement", 0.0, 1.0),
+        ("salience", 50.0, 400.0),
+    ],
+)
+def test_a_small_change_of_a_feature_changes_the_confidence_a_little(
+    feature: str, low: float, high: float
+) -> None:
+    weak = {"cell_agreement": 6.0, "tone_agreement": 2.0, "peak_power_share": 0.5, "centroid_resultant": 0.5}
+    steps = [low + (high - low) * step / 200 for step in range(201)]
+    confidences = [decide(make_features(**{**weak, feature: value})).confidence for value in steps]
+    assert max(abs(b - a) for a, b in itertools.pairwise(confidences)) < 0.1

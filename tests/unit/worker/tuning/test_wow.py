@@ -70,3 +70,9 @@ def test_a_few_seconds_are_too_short_for_wow() -> None:
 
 def test_recordings_without_peaks_have_no_wow() -> None:
     assert wow_of(np.full(20 * RATE, 0.1, np.float32)) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_beating_bowl_has_no_wow(seed: int) -> None:
+    report = estimate_tuning(tones.bowl(180.0 * 1.23**seed, seed=seed), RATE)
+    assert report.wow_rate_hz is None

@@ -1,0 +1,11 @@
+// Starts Scalar's API reference on this page. It loads nothing from another host.
+Scalar.createApiReference("#reference", {
+  url: "/openapi.json",
+  withDefaultFonts: false, // they would come from another host
+  telemetry: false,
+  hideClientButton: true,
+  showDeveloperTools: "never",
+  theme: "none",
+  authentication: { preferredSecurityScheme: "HTTPBearer" },
+  defaultHttpClient: { targetKey: "shell", clientKey: "curl" },
+});

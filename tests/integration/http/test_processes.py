@@ -1,0 +1,78 @@
+"""Several API processes on one port."""
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx2
+import psutil
+import pytest
+
+from shared.domain.job import Job
+from tests.support.api_process import Api, running_api
+from tests.support.servers import S3Server, ValkeyServer
+
+WAV = b"RIFF\xff\xff\xff\x7fWAVEfmt " + bytes(1000)
+
+
+@pytest.fixture(scope="module")
+def api(valkey: ValkeyServer, s3: S3Server) -> Iterator[Api]:
+    limits = {"KAMMERTON_RATE_LIMITS_ENABLED": "true", "KAMMERTON_REQUESTS_PER_MINUTE": "200"}
+    with running_api(valkey, s3, KAMMERTON_API_PROCESSES="2", **limits) as api:
+        yield api
+
+
+def post(api: Api, **headers: str) -> httpx2.Response:
+    with httpx2.Client() as client:  # a new connection each time, so that any process may get it
+        return client.post(
+            f"{api.url}/v1/jobs", content=WAV, headers={"Content-Type": "audio/wav", **headers}
+        )
+
+
+def test_two_processes_serve(api: Api) -> None:
+    children = psutil.Process(api.server.pid).children(recursive=True)
+    assert len([child for child in children if "spawn_main" in " ".join(child.cmdline())]) == 2
+
+
+def test_an_idempotency_key_makes_one_job_in_all_processes(api: Api) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: post(api, **{"Idempotency-Key": "one"}), range(16)))
+    assert {answer.status_code for answer in answers} <= {202, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 202}) == 1
+
+
+def test_events_reach_every_process(api: Api) -> None:
+    job_id = post(api).json()["id"]
+    ready, received = threading.Barrier(9), []
+
+    def watch() -> None:
+        with (
+            httpx2.Client(timeout=30) as client,
+            client.stream("GET", f"{api.url}/v1/events?job={job_id}") as answer,
+        ):
+            lines = answer.iter_lines()
+            next(line for line in lines if line == "event: state")
+            ready.wait(30)
+            received.append(next(json.loads(line[6:]) for line in lines if '"canceled"' in line))
+
+    threads = [threading.Thread(target=watch) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    ready.wait(30)
+
+    def cancel(job: Job) -> Job:
+        return replace(job.cancel(now=job.created_at + 1))
+
+    api.jobs.change(job_id, cancel)
+    for thread in threads:
+        thread.join(30)
+    assert len(received) == 8
+
+
+def test_a_rate_limit_counts_the_requests_of_all_processes(api: Api) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda _: httpx2.get(f"{api.url}/v1/jobs/none").status_code, range(260)))
+    assert statuses.count(404) <= 200
+    assert 429 in statuses

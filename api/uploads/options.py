@@ -51,7 +51,9 @@ def _clean_name(value: object) -> object:
 
 
 Filename = Annotated[
-    str | None, Field(max_length=1000, examples=["midnight.flac"]), BeforeValidator(_clean_name)
+    str | None,
+    Field(description="Long names are cut to 200 characters.", examples=["midnight.flac"]),
+    BeforeValidator(_clean_name),
 ]
 StartSeconds = Annotated[
     float | None,

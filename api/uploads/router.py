@@ -49,7 +49,7 @@ _FORM_SCHEMA = {
         },
         "queue": {
             "type": "string",
-            "enum": ["interactive", "batch"],
+            "pattern": "^(interactive|batch)$",  # an enum of the same name would clash with the query's
             "default": DEFAULT_QUEUE,
             "description": QUEUE,
         },

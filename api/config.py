@@ -32,6 +32,8 @@ class RateLimits:
     max_queued_jobs_per_caller: int | None = None
     max_queued_jobs: int = 10_000
     """The limit of all callers together."""
+    max_memory_share: float = 0.85
+    """Share of Redis's memory from which on no job is accepted: running jobs need the rest."""
     queues: tuple[str, ...] = ("interactive", "batch")
     """The queues, the one with priority first."""
 

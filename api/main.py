@@ -51,13 +51,18 @@ def _job_limits(settings: Settings) -> JobLimits:
 
 def _rate_limits(settings: Settings) -> RateLimits:
     if not settings.rate_limits_enabled:
-        return RateLimits(max_queued_jobs=settings.max_queued_jobs, queues=QUEUES)
+        return RateLimits(
+            max_queued_jobs=settings.max_queued_jobs,
+            max_memory_share=settings.redis_max_memory_share,
+            queues=QUEUES,
+        )
     return RateLimits(
         requests_per_minute=settings.requests_per_minute,
         bytes_per_day=settings.bytes_per_day,
         max_concurrent_uploads=settings.max_concurrent_uploads,
         max_queued_jobs_per_caller=settings.max_queued_jobs_per_caller,
         max_queued_jobs=settings.max_queued_jobs,
+        max_memory_share=settings.redis_max_memory_share,
         queues=QUEUES,
     )
 

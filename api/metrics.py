@@ -18,7 +18,7 @@ from shared.errors import Unavailable
 from shared.observability import metrics as counts
 from shared.observability.logs import get_logger
 from shared.observability.recorder import MetricsRecorder
-from shared.ports.jobs import Backlog, JobStore
+from shared.ports.jobs import Backlog, JobStore, StoreMemory
 from shared.ports.metrics import MetricsStore
 from shared.ports.workers import WorkerInfo, WorkerRegistry
 
@@ -57,6 +57,7 @@ class SharedMetricsCollector(Collector):
         yield from (_counter(counter, fields) for counter in counts.COUNTERS)
         yield from (_histogram(histogram, fields) for histogram in counts.HISTOGRAMS)
         yield from _queues([self._jobs.backlog(queue) for queue in self._queues])
+        yield from _memory(self._jobs.memory())
         yield from _workers(self._workers.list_alive())
         seen = GaugeMetricFamily(
             "kammerton_process_seen_timestamp_seconds",
@@ -163,6 +164,14 @@ def _queues(backlogs: list[Backlog]) -> Iterable[Metric]:
     return depth, oldest
 
 
+def _memory(memory: StoreMemory) -> Iterable[Metric]:
+    used = GaugeMetricFamily("kammerton_redis_memory_bytes", "Memory that Redis uses.")
+    used.add_metric([], memory.used_bytes)
+    ratio = GaugeMetricFamily("kammerton_redis_memory_ratio", "Memory of Redis as a fraction of its limit.")
+    ratio.add_metric([], memory.share)
+    return used, ratio
+
+
 def _workers(alive: tuple[WorkerInfo, ...]) -> Iterable[Metric]:
     memory = [
         worker.memory_bytes / worker.memory_limit_bytes for worker in alive if worker.memory_limit_bytes
@@ -179,6 +188,11 @@ def _workers(alive: tuple[WorkerInfo, ...]) -> Iterable[Metric]:
             "kammerton_worker_memory_bytes",
             "Memory of all workers together.",
             sum(w.memory_bytes for w in alive),
+        ),
+        (
+            "kammerton_worker_clock_skew_seconds",
+            "Largest difference between a worker's clock and the clock of Redis.",
+            max((abs(w.clock_skew_seconds) for w in alive), default=0.0),
         ),
         (
             "kammerton_worker_memory_ratio",

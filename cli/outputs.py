@@ -21,6 +21,8 @@ CSV_COLUMNS = (
     "verdict",
     "a4_hz",
     "uncertainty_cents",
+    "verdict_probability",
+    "accuracy_probability",
     "confidence",
     "deviation_440_cents",
     "deviation_432_cents",
@@ -99,7 +101,7 @@ class TableOutput:
         self._table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         self._table.add_column("File", overflow="fold")
         self._table.add_column("Tuning", no_wrap=True)
-        for column in ("A4", "± cents", "Confidence", "From 440"):
+        for column in ("A4", "± cents", "Probability", "From 440"):
             self._table.add_column(column, justify="right", no_wrap=True)
         self._table.add_column("Notes", overflow="fold")
 
@@ -128,7 +130,7 @@ class TableOutput:
             Text(str(tuning.verdict), style=_STYLES.get(str(tuning.verdict), "")),
             _number(tuning.a4_hz, "{:.2f} Hz"),
             _number(tuning.uncertainty_cents, "{:.1f}"),
-            f"{tuning.confidence:.0%}",
+            _number(tuning.verdict_probability, "{:.0%}"),
             _number(tuning.deviation_440_cents, "{:+.1f} c"),
             Text(
                 ", ".join(

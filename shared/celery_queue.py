@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
 from shared.observability.logs import context_field
+from shared.redis.keepalive import KEEPALIVE_OPTIONS
 from shared.redis.sentinel import parse_sentinel_url
 
 ANALYZE = "audio.analyze"
@@ -55,6 +56,7 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
             "socket_timeout": socket_timeout_seconds,
             "socket_connect_timeout": 4,
             "socket_keepalive": True,
+            "socket_keepalive_options": KEEPALIVE_OPTIONS,
             "health_check_interval": 10,
             "queue_order_strategy": "priority",  # interactive jobs go first
             **({"master_name": sentinel.master} if sentinel else {}),

@@ -13,6 +13,7 @@
     │   └── Overloaded  this process has no memory for another upload
     ├── Unreachable     another server does not respond as it should
     │   └── SourceUnavailable  retry some times, later
+    ├── UnsupportedServer  Redis runs in a mode that can't be used: the process ends
     ├── InstallationMismatch  Redis and the bucket don't belong together: nothing may be deleted
     ├── UnreadableRecord  a record in Redis is damaged: an operator must look at it
     └── LeaseLost       another worker has the job now: stop and write nothing
@@ -218,6 +219,10 @@ class UnreadableRecord(KammertonError):
     """Raised when a record in Redis is damaged, or its format is unknown."""
 
     code = "unreadable_record"
+
+
+class UnsupportedServer(KammertonError):
+    """Raised when Redis runs in a mode that this service can't use."""
 
 
 class InstallationMismatch(KammertonError):

@@ -1,5 +1,6 @@
 """Connects the adapters that the settings select. Only the main modules import it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +9,7 @@ from celery import Celery
 
 from shared.celery_queue import CeleryJobQueue, connect_celery
 from shared.clock import use_clock
+from shared.errors import Unavailable, UnsupportedServer
 from shared.observability.logs import configure_logs, get_logger
 from shared.observability.metrics import ERRORS, READ, increment
 from shared.observability.recorder import MetricsBuffer, MetricsRecorder
@@ -23,7 +25,7 @@ from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
 from shared.redis.batch_records import BatchRecords
 from shared.redis.batches import RedisBatchStore
-from shared.redis.client import check_durability, connect_redis
+from shared.redis.client import check_durability, check_supported, connect_redis
 from shared.redis.clock import RedisClock
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
@@ -62,6 +64,8 @@ class Services(Stores):
     """For `connect`, in a process that connects twice."""
     outbound: OutboundClient
     """For URLs that clients send: callbacks, endpoints and source URLs."""
+    check_supported: Callable[[], None]
+    """Raises UnsupportedServer for a Redis Cluster, and Unavailable."""
     check_durability: Callable[[], list[str]]
     """Warnings about settings of Redis with which accepted jobs can be lost. Raises Unavailable."""
     prepare: Callable[[], None]
@@ -76,7 +80,15 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
     )
     if settings.deprecated:
         _log.warning("settings_deprecated", renamed=settings.deprecated)
-    return settings, connect(settings, process=process)
+    services = connect(settings, process=process)
+    try:
+        services.check_supported()
+    except UnsupportedServer as error:
+        sys.stderr.write(f"kammerton: {error.message}\n")
+        raise SystemExit(2) from None
+    except Unavailable as error:
+        _log.warning("redis_unavailable", reason=error.message)  # every process waits for it
+    return settings, services
 
 
 def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session | None = None) -> Services:
@@ -120,6 +132,7 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
     return Services(
         installation=RedisInstallationStore(client, prefix=prefix),
         audio=audio,
+        check_supported=partial(check_supported, client),
         check_durability=partial(check_durability, client),
         job_search=RedisJobSearch(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
@@ -138,7 +151,9 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         jobs=jobs,
         batches=RedisBatchStore(client, jobs=jobs.records, batches=batches),
         report_index=RedisReportIndex(client, prefix=prefix, jobs=jobs),
-        deliveries=RedisDeliveryStore(client, prefix=prefix),
+        deliveries=RedisDeliveryStore(
+            client, prefix=prefix, retention_seconds=settings.webhook_retention_seconds
+        ),
         endpoints=RedisEndpointStore(client, prefix=prefix),
         queue=CeleryJobQueue(celery, client, prefix=prefix),
         job_updates=RedisJobUpdateLog(client, prefix=prefix),

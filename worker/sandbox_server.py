@@ -5,21 +5,23 @@ import socket
 import sys
 from typing import Any
 
-from worker.jobs.analyze_audio import make_task
-from worker.jobs.sandboxed_analysis import AnalysisRequest
 from worker.sandbox.child import Task
 from worker.sandbox.fork_server import ForkServer
-from worker.warm_up import warm_up
-
-
-def task_of(request: dict[str, Any]) -> Task:
-    """Return the task of a request."""
-    return make_task(AnalysisRequest(**request))
+from worker.sandbox.limits import die_with_parent
 
 
 def main(arguments: list[str]) -> None:
     """Load everything that the analysis needs, then serve."""
     requests, lifeline, ready, parent_pid = map(int, arguments)
+    die_with_parent(parent_pid)
+    # Imported late, because loading takes seconds and the worker may end meanwhile.
+    from worker.jobs.analyze_audio import make_task
+    from worker.jobs.sandboxed_analysis import AnalysisRequest
+    from worker.warm_up import warm_up
+
+    def task_of(request: dict[str, Any]) -> Task:
+        return make_task(AnalysisRequest(**request))
+
     warm_up()
     gc.collect()
     gc.freeze()

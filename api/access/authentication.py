@@ -44,12 +44,12 @@ class Caller:
             raise Unauthenticated(_MISSING_KEY)
         raise Forbidden(f"This API key lacks the scope `{scope}`. Use a key that has it.")
 
-    def check_sees(self, resource: Job | Batch) -> None:
+    def check_can_read(self, resource: Job | Batch) -> None:
         """Raise NotFound unless the caller may read this. A job of another caller looks like no job."""
         self.require(Scope.JOBS_READ)
         self._check(resource, Scope.ADMIN_READ)
 
-    def check_changes(self, resource: Job | Batch) -> None:
+    def check_can_change(self, resource: Job | Batch) -> None:
         """Raise NotFound unless the caller may cancel, retry or delete this."""
         self.require(Scope.JOBS_WRITE)
         self._check(resource, Scope.ADMIN_WRITE)

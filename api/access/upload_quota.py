@@ -44,7 +44,9 @@ class UploadQuota:
         )
 
     def check_backlog(self, *, jobs: int = 1) -> None:
-        """Raise QueueFull if the queues have no room for this many new jobs."""
+        """Raise QueueFull if the queues, or Redis, have no room for this many new jobs."""
+        if self._jobs.memory().share >= self._limits.max_memory_share:
+            raise QueueFull("The job store is almost full. Try again in a few minutes.")
         queued = sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues)
         if queued + jobs > self._limits.max_queued_jobs:
             raise QueueFull("The queue is full. Try again in a few minutes.")
@@ -213,10 +215,10 @@ class QuotaReservation:
             _log.warning("upload_count_failed", reason=error.message, bytes=declared)
 
 
-async def quota_of(request: Request, caller: CurrentCaller) -> QuotaReservation:
+async def current_quota(request: Request, caller: CurrentCaller) -> QuotaReservation:
     """The quota of this request's caller."""
     address = request.client.host if request.client else None
     return QuotaReservation(request.app.state.upload_quota, subject_of(caller, address))
 
 
-CurrentShare = Annotated[QuotaReservation, Depends(quota_of)]
+CurrentQuota = Annotated[QuotaReservation, Depends(current_quota)]

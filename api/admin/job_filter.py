@@ -23,6 +23,8 @@ class JobFilter:
     state: JobState | None = None
     reason: str | None = None
     worker: str | None = None
+    owner: str | None = None
+    """The id of an API key."""
     since: str | None = None
     created_after: float | None = None
     created_before: float | None = None
@@ -37,6 +39,7 @@ class JobFilter:
             states=frozenset({self.state} if self.state else ()),
             reason=self.reason,
             worker=self.worker,
+            owner=self.owner,
             created_after=after,
             created_before=self.created_before,
             cursor=cursor,
@@ -49,6 +52,7 @@ class JobFilter:
             "state": self.state,
             "reason": self.reason,
             "worker": self.worker,
+            "owner": self.owner,
             "since": self.since,
             "created_after": _rfc3339(self.created_after),
             "created_before": _rfc3339(self.created_before),
@@ -70,6 +74,7 @@ def job_filter(
     worker: Annotated[
         str | None, Query(max_length=200, description="The worker that last ran the job.")
     ] = None,
+    owner: Annotated[str | None, Query(max_length=100, description="The id of an API key.")] = None,
     since: Annotated[str | None, Query(max_length=10, description="hour, day or week.")] = None,
     created_after: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
     created_before: Annotated[Moment | None, Query(description="RFC 3339, with an offset.")] = None,
@@ -89,6 +94,7 @@ def job_filter(
         state=JobState(state) if state else None,
         reason="_".join(reason.lower().split()) if reason else None,
         worker=worker or None,
+        owner=owner or None,
         since=since or None,
         created_after=created_after.timestamp() if created_after else None,
         created_before=created_before.timestamp() if created_before else None,

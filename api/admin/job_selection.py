@@ -69,6 +69,7 @@ class JobSelection:
             f"state {', '.join(sorted(query.states))}" if query.states else "",
             f"reason {query.reason}" if query.reason else "",
             f"worker {query.worker}" if query.worker else "",
+            f"API key {query.owner}" if query.owner else "",
             f"name “{self.text}”" if self.text else "",
             "a time range" if query.created_after or query.created_before else "",
         ]

@@ -126,6 +126,7 @@ def _matches(job: Job, query: JobQuery) -> bool:
         (not query.states or job.state in query.states)
         and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
         and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
+        and (query.owner is None or job.owner == query.owner)
         and (query.created_after is None or job.created_at >= query.created_after)
         and (query.created_before is None or job.created_at <= query.created_before)
     )

@@ -103,6 +103,22 @@ def admin_pages_router(
         context = song_context(job, position, origin=origin(request), links=links)
         return show(sessions, request, "job", user, **context, position=position, deliveries=deliveries)
 
+    @router.get("/webhooks")
+    def webhooks_page(request: Request, user: Annotated[AdminUser, current_user]) -> HTMLResponse:
+        """The webhook endpoints of all API keys."""
+        return show(sessions, request, "webhooks", user, endpoints=overview.endpoints.list_all())
+
+    @router.get("/webhooks/{endpoint_id}")
+    def webhook_page(
+        request: Request,
+        user: Annotated[AdminUser, current_user],
+        endpoint_id: Annotated[str, Path(max_length=128)],
+    ) -> HTMLResponse:
+        """An endpoint and its latest deliveries."""
+        endpoint = overview.endpoints.get(endpoint_id)
+        deliveries = overview.deliveries.page(DeliveryQuery(endpoint_id=endpoint_id))
+        return show(sessions, request, "webhook", user, endpoint=endpoint, deliveries=deliveries)
+
     @router.get("/audit")
     def audit_page(request: Request, user: Annotated[AdminUser, current_user]) -> HTMLResponse:
         entries = overview.audit.latest(limit=_AUDIT_ENTRIES)

@@ -36,7 +36,7 @@ def admin_routers(
     bulk_actions = BulkActions(overview=overview, job_actions=job_actions, store=overview.store)
     operations = Operations(overview=overview, webhooks=webhooks)
     api_keys = ApiKeys(keys=keys, audit=overview.audit)
-    yield login_router(sessions)
+    yield login_router(sessions, overview.audit)
     yield overview_api_router(overview, updates=updates, authenticate=authenticate)
     yield operations_api_router(operations, bulk_actions, authenticate=authenticate)
     yield keys_api_router(api_keys, authenticate=authenticate)

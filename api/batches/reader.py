@@ -31,6 +31,6 @@ class BatchReader:
         reservation = self.pool.reserve(on_pressure=timeout.hurry)
         try:
             await reservation.grow(MAX_BODY_BYTES, wait_seconds=self.wait_seconds)
-            return await read_json(request, CreateBatch, pace=timeout, most_bytes=MAX_BODY_BYTES)
+            return await read_json(request, CreateBatch, timeout=timeout, max_bytes=MAX_BODY_BYTES)
         finally:
             reservation.release()

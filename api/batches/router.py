@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.access.authentication import CurrentCaller
-from api.access.upload_quota import CurrentShare
+from api.access.upload_quota import CurrentQuota
 from api.batches.reader import BatchReader
 from api.batches.schemas import (
     BatchAcceptedView,
@@ -41,7 +41,7 @@ def batches_router(service: BatchService, *, reader: BatchReader) -> APIRouter:
             **documented(400, 408, 409, 413, 422, 503),
         },
     )
-    async def create_batch(request: Request, caller: CurrentCaller, quota: CurrentShare) -> Response:
+    async def create_batch(request: Request, caller: CurrentCaller, quota: CurrentQuota) -> Response:
         """Either all items become jobs or none does. `422` names the first item that can't be a job.
 
         Follow `Location`, or set `callback_url` to receive `batch.completed` when the last job has finished.

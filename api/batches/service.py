@@ -68,7 +68,7 @@ class BatchService:
     def view(self, batch_id: str, caller: Caller) -> tuple[BatchDetailView, float | None]:
         """Return a batch, and in how many seconds to ask again; None when it is done. Raises NotFound."""
         batch, live = self.batches.get_with_item_states(batch_id)
-        caller.check_sees(batch)
+        caller.check_can_read(batch)
         view = BatchDetailView.with_deliveries(batch, live, self.webhooks.deliveries_of_batch(batch))
         if not batch.open_ids:
             return view, None
@@ -78,7 +78,7 @@ class BatchService:
     def cancel(self, batch_id: str, caller: Caller) -> None:
         """Cancel all jobs that are queued or running. Raises NotFound, or Conflict if there are none."""
         batch = self.batches.get(batch_id)
-        caller.check_changes(batch)
+        caller.check_can_change(batch)
         if not batch.open_ids:
             raise Conflict("All jobs of this batch have finished.")
         for job_id in batch.open_ids:
@@ -88,7 +88,7 @@ class BatchService:
     def delete(self, batch_id: str, caller: Caller) -> None:
         """Delete a batch, its jobs, their audio and their webhooks. After a failure, call it again."""
         batch = self.batches.get(batch_id)
-        caller.check_changes(batch)
+        caller.check_can_change(batch)
         self.batches.change(batch_id, Batch.mark_deleting)
         for item in batch.items:
             with suppress(NotFound):

@@ -19,20 +19,20 @@ class Hasher(Protocol):
         """Add bytes."""
 
 
-async def received(
-    request: Request, pace: MinRateTimeout, digest: Hasher | None = None
+async def stream_body(
+    request: Request, timeout: MinRateTimeout, digest: Hasher | None = None
 ) -> AsyncIterator[bytes]:
     """Yield the body's chunks as they arrive. Raises UploadAborted, UploadStalled."""
     stream = request.stream()
     while True:
         try:
-            async with pace.waiting():
+            async with timeout.waiting():
                 chunk = await anext(stream, None)
         except ClientDisconnect:
             raise UploadAborted("The connection was closed before the end of the upload.") from None
         if chunk is None:
             return
-        pace.received(len(chunk))
+        timeout.received(len(chunk))
         if digest is not None:
             digest.update(chunk)
         if chunk:
@@ -51,15 +51,15 @@ def is_json(request: Request) -> bool:
 
 
 async def read_json(
-    request: Request, model: type[Model], *, pace: MinRateTimeout, most_bytes: int = _MAX_JSON_BYTES
+    request: Request, model: type[Model], *, timeout: MinRateTimeout, max_bytes: int = _MAX_JSON_BYTES
 ) -> tuple[Model, bytes]:
     """The parsed model and the raw bytes. Raises BadRequest, TooLarge, RequestValidationError."""
     raw = bytearray()
-    async for chunk in received(request, pace):
+    async for chunk in stream_body(request, timeout):
         raw += chunk
-        if len(raw) > most_bytes:
+        if len(raw) > max_bytes:
             raise TooLarge(
-                f"The JSON body is too large. Send at most {most_bytes:,} bytes.", limit_bytes=most_bytes
+                f"The JSON body is too large. Send at most {max_bytes:,} bytes.", limit_bytes=max_bytes
             )
     try:
         return model.model_validate_json(bytes(raw)), bytes(raw)

@@ -105,13 +105,17 @@ class EventStream:
     """The SSE id of a `state` event."""
     end_event_id: Callable[[WatchedJob], str]
     """The SSE id of a `job` or `removed` event: the client has all of this job."""
+    subscriber: str = ""
+    """The API key or the address that the stream counts for."""
     _paused: Collection[str] = ()
     _last_write: float = field(default_factory=time.monotonic)
 
     async def run(self) -> AsyncIterator[bytes]:
         """The stream, in pieces."""
         yield RETRY
-        with self.updates.subscribe(*(watched.id for watched in self.watched)) as subscription:
+        with self.updates.subscribe(
+            *(watched.id for watched in self.watched), subscriber=self.subscriber
+        ) as subscription:
             unread: list[WatchedJob] = self.watched
             while True:
                 try:

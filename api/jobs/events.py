@@ -11,20 +11,22 @@ The stream ends when every job is final or removed. After a lost connection, `La
 from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.access.authentication import Caller, CurrentCaller
+from api.access.rate_limit import subject_of
 from api.http.problems import documented
 from api.http.schemas import JobId
 from api.http.sse import EVENT_STREAM, HEADERS
 from api.jobs.event_stream import EventStream, WatchedJob, transition_id
 from api.jobs.updates import JobUpdates
-from shared.errors import NotFound, Unavailable
+from shared.errors import LimitReached, NotFound, Unavailable
 from shared.ports.jobs import JobStore
 
 MAX_JOBS_PER_STREAM = 100
 _MAX_WATCHED_JOBS = 2000
+_MAX_WATCHED_JOBS_PER_CALLER = 300
 _END = ".end"
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -43,25 +45,28 @@ def events_router(
         "/jobs/{job_id}/events",
         summary="Watch a job",
         response_class=StreamingResponse,
-        responses={**_RESPONSES, **documented(404, 422, 503)},
+        responses={**_RESPONSES, **documented(404, 422, 429, 503)},
     )
     def watch_job(
         job_id: JobId,
         caller: CurrentCaller,
+        request: Request,
         last_event_id: Annotated[str | None, Header(max_length=200)] = None,
     ) -> Response:
         """Server-Sent Events: `state`, `progress` and, at the end, the whole `job`."""
         job = jobs.get(job_id)
-        caller.check_sees(job)
+        caller.check_can_read(job)
         if job.state.is_final and last_event_id == transition_id(job.timeline[-1]) + _END:
             return Response(status_code=204)
-        _check_capacity(updates, jobs=1)
+        subscriber = _subscriber(request, caller)
+        _check_capacity(updates, subscriber, jobs=1)
         watched = WatchedJob(job_id, last_sent=(last_event_id or "").removesuffix(_END))
         return _respond(
             EventStream(
                 watched=[watched],
                 jobs=jobs,
                 updates=updates,
+                subscriber=subscriber,
                 paused_queues=paused_queues,
                 state_event_id=lambda watched: watched.last_sent,
                 end_event_id=lambda watched: watched.last_sent + _END,
@@ -72,10 +77,11 @@ def events_router(
         "/events",
         summary="Watch several jobs",
         response_class=StreamingResponse,
-        responses={**_RESPONSES, **documented(422, 503)},
+        responses={**_RESPONSES, **documented(422, 429, 503)},
     )
     def watch_jobs(
         caller: CurrentCaller,
+        request: Request,
         job: Annotated[
             list[str],
             Query(
@@ -94,7 +100,8 @@ def events_router(
         done = _parse_done(last_event_id, count=len(ids))
         if all(done):
             return Response(status_code=204)
-        _check_capacity(updates, jobs=len(ids))
+        subscriber = _subscriber(request, caller)
+        _check_capacity(updates, subscriber, jobs=len(ids))
         watched = [
             WatchedJob(each, latest_only=True, done=is_done, readable=_may_read(each, caller, jobs))
             for each, is_done in zip(ids, done, strict=True)
@@ -104,6 +111,7 @@ def events_router(
                 watched=watched,
                 jobs=jobs,
                 updates=updates,
+                subscriber=subscriber,
                 paused_queues=paused_queues,
                 state_event_id=lambda _: None,
                 end_event_id=lambda _: _done_id(watched),
@@ -117,14 +125,25 @@ def _respond(stream: EventStream) -> Response:
     return StreamingResponse(stream.run(), media_type=EVENT_STREAM, headers=HEADERS)
 
 
-def _check_capacity(updates: JobUpdates, *, jobs: int) -> None:
+def _subscriber(request: Request, caller: Caller) -> str:
+    return subject_of(caller, request.client.host if request.client else None)
+
+
+def _check_capacity(updates: JobUpdates, subscriber: str, *, jobs: int) -> None:
+    if updates.watched_by(subscriber) + jobs > _MAX_WATCHED_JOBS_PER_CALLER:
+        raise LimitReached(
+            f"You watch {updates.watched_by(subscriber)} jobs (limit {_MAX_WATCHED_JOBS_PER_CALLER}). "
+            "Close some streams, or poll the jobs every few seconds.",
+            code="too_many_streams",
+            retry_after_seconds=5,
+        )
     if updates.watched_jobs + jobs > _MAX_WATCHED_JOBS:
         raise Unavailable("Too many clients watch their jobs. Poll the job every few seconds instead.")
 
 
 def _may_read(job_id: str, caller: Caller, jobs: JobStore) -> bool:
     try:
-        caller.check_sees(jobs.get(job_id))
+        caller.check_can_read(jobs.get(job_id))
     except NotFound:
         return False
     return True

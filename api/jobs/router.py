@@ -46,7 +46,7 @@ def jobs_router(reader: JobReader) -> APIRouter:
         pictures: Annotated[bool, Query(description=PICTURES)] = True,
     ) -> Response:
         """The job's state, and its report once it has succeeded."""
-        caller.check_sees(await run_in_threadpool(reader.jobs.get, job_id))
+        caller.check_can_read(await run_in_threadpool(reader.jobs.get, job_id))
         job = await reader.wait_until_final(job_id, seconds=wait)
         view = await run_in_threadpool(reader.detail, job, pictures=pictures)
         retry_seconds = None if job.state.is_final else 1 + (view.queue_wait_seconds or 0)
@@ -91,7 +91,7 @@ def job_actions_router(actions: JobActions) -> APIRouter:
     @router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented(404, 409, 422, 503))
     def cancel_job(job_id: JobId, caller: CurrentCaller) -> JobView:
         """Cancels a queued job now. A running job stops within two seconds; the response says `running`."""
-        caller.check_changes(actions.jobs.get(job_id))
+        caller.check_can_change(actions.jobs.get(job_id))
         return JobView.of(actions.cancel(job_id))
 
     @router.post(
@@ -99,13 +99,13 @@ def job_actions_router(actions: JobActions) -> APIRouter:
     )
     def retry_job(job_id: JobId, caller: CurrentCaller) -> JobView:
         """Queues a failed or dead job again, if its audio still exists."""
-        caller.check_changes(actions.jobs.get(job_id))
+        caller.check_can_change(actions.jobs.get(job_id))
         return JobView.of(actions.retry(job_id))
 
     @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=documented(404, 422, 503))
     def delete_job(job_id: JobId, caller: CurrentCaller) -> Response:
         """Deletes the job and its audio. Stops it if it is running."""
-        caller.check_changes(actions.jobs.get(job_id))
+        caller.check_can_change(actions.jobs.get(job_id))
         actions.delete(job_id)
         return Response(status_code=204)
 

@@ -6,6 +6,7 @@ However many clients wait, Redis gets one query. A subscriber reads the job's re
 import asyncio
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -73,6 +74,7 @@ class JobUpdates:
         self._updates = log
         self._subscriptions: dict[str | None, set[Subscription]] = {}
         self._watched_jobs = 0
+        self._watched_by: Counter[str] = Counter()
         self._closing = False
 
     @property
@@ -80,18 +82,26 @@ class JobUpdates:
         """How many jobs all open subscriptions watch together."""
         return self._watched_jobs
 
+    def watched_by(self, subscriber: str) -> int:
+        """How many jobs the subscriptions of one API key or address watch together."""
+        return self._watched_by[subscriber]
+
     @contextmanager
-    def subscribe(self, *job_ids: str) -> Iterator[Subscription]:
+    def subscribe(self, *job_ids: str, subscriber: str = "") -> Iterator[Subscription]:
         """Subscribe to changes of these jobs, or of every job if none is given."""
         keys: tuple[str | None, ...] = job_ids or (None,)
         subscription = Subscription(closing=self._closing)
         for key in keys:
             self._subscriptions.setdefault(key, set()).add(subscription)
         self._watched_jobs += len(keys)
+        self._watched_by[subscriber] += len(keys)
         try:
             yield subscription
         finally:
             self._watched_jobs -= len(keys)
+            self._watched_by[subscriber] -= len(keys)
+            if not self._watched_by[subscriber]:
+                del self._watched_by[subscriber]
             for key in keys:
                 self._unsubscribe(key, subscription)
 

@@ -151,3 +151,22 @@ if (live) {
   };
   connect();
 }
+
+// Columns of the jobs table that this browser hides.
+const COLUMNS_KEY = "kammerton.hidden-columns";
+const hiddenColumns = new Set((localStorage.getItem(COLUMNS_KEY) ?? "worker,key").split(","));
+for (const box of document.querySelectorAll("[data-column]")) {
+  const apply = () =>
+    document.body.classList.toggle(
+      `hide-${box.dataset.column}`,
+      hiddenColumns.has(box.dataset.column),
+    );
+  box.checked = !hiddenColumns.has(box.dataset.column);
+  box.onchange = () => {
+    if (box.checked) hiddenColumns.delete(box.dataset.column);
+    else hiddenColumns.add(box.dataset.column);
+    localStorage.setItem(COLUMNS_KEY, [...hiddenColumns].join(","));
+    apply();
+  };
+  apply();
+}

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import CurrentCaller
-from api.access.upload_quota import CurrentShare
+from api.access.upload_quota import CurrentQuota
 from api.http.problems import documented
 from api.tus.checksum import CHECKSUM_ALGORITHMS, Checksum
 from api.tus.headers import CHUNK, TusResumable, parse_metadata, parse_size, require_version
@@ -62,7 +62,7 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
     async def create_tus_upload(
         request: Request,
         caller: CurrentCaller,
-        quota: CurrentShare,
+        quota: CurrentQuota,
         tus_resumable: TusResumable = None,
         upload_length: Annotated[
             str | None, Header(description="The size of the file.", json_schema_extra=_SIZE)

@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from api.access.authentication import Caller
 from api.access.upload_quota import QuotaReservation
 from api.config import JobLimits
-from api.http.request_body import received
+from api.http.request_body import stream_body
 from api.jobs.service import enqueue
 from api.tus.append import Append
 from api.tus.checksum import Checksum
@@ -106,7 +106,7 @@ class TusService:
     def progress(self, job_id: str, caller: Caller) -> Progress:
         """Return how far an upload is; a complete one stays at its end. Raises NotFound."""
         job = self.jobs.get(job_id)
-        caller.check_sees(job)
+        caller.check_can_read(job)
         if job.state is not JobState.AWAITING_UPLOAD:
             return _complete(job)
         upload = self.storage.look_up(job, self.storage.uploads.get(job_id))
@@ -117,7 +117,7 @@ class TusService:
     def remove(self, job_id: str, caller: Caller) -> None:
         """Remove an upload and all that has arrived, or the job that it has become. Raises NotFound."""
         job = self.jobs.get(job_id)
-        caller.check_changes(job)
+        caller.check_can_change(job)
         if job.state is JobState.AWAITING_UPLOAD:
             self.storage.remove(job)
         else:
@@ -173,7 +173,7 @@ class TusService:
                 parts_in_flight=self.limits.upload_parts_in_flight,
                 checksum=checksum,
             )
-            chunks = received(request, timeout, checksum.hash if checksum else None)
+            chunks = stream_body(request, timeout, checksum.hash if checksum else None)
             try:
                 await append.write(chunks, active.add)
             except UnsupportedMedia:
@@ -186,7 +186,7 @@ class TusService:
 
     def _lock(self, job_id: str, lock_owner: str, caller: Caller) -> StoredUpload:
         job = self.jobs.get(job_id)
-        caller.check_changes(job)
+        caller.check_can_change(job)
         if job.state is not JobState.AWAITING_UPLOAD:
             if job.queued_at is None:
                 raise NotFound("This upload was canceled.")

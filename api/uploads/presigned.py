@@ -123,7 +123,7 @@ class PresignedUploadService:
 
     def _find(self, upload_id: str, caller: Caller) -> Job:
         job = self.jobs.get(upload_id)
-        caller.check_changes(job)
+        caller.check_can_change(job)
         if job.state is JobState.CANCELED:
             raise Conflict("This upload was canceled. Create a new one.")
         return job

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from api.access.authentication import Caller, CurrentCaller
-from api.access.upload_quota import CurrentShare, CurrentUpload, QuotaReservation
+from api.access.upload_quota import CurrentQuota, CurrentUpload, QuotaReservation
 from api.http.openapi import json_body
 from api.http.prefer import PREFER, Preferences
 from api.http.problems import documented
@@ -86,12 +86,12 @@ def presigned_router(presigned: PresignedUploadService, *, new_timeout: NewTimeo
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], "requestBody": json_body(CreateUpload)},
         responses=documented(400, 408, 409, 413, 415, 422, 503),
     )
-    async def create_upload(request: Request, caller: CurrentCaller, quota: CurrentShare) -> Response:
+    async def create_upload(request: Request, caller: CurrentCaller, quota: CurrentQuota) -> Response:
         """Send the file straight to storage, in one request or in parts. A browser may send it, too.
 
         Then submit it with `POST /v1/jobs`. An upload that is not submitted in time is removed.
         """
-        options, raw = await read_json(request, CreateUpload, pace=new_timeout())
+        options, raw = await read_json(request, CreateUpload, timeout=new_timeout())
         return await presigned.create(request, caller, options, raw, quota)
 
     return router
@@ -115,7 +115,7 @@ class JobCreation:
         model: type[JobOptions] = JobSource,
     ) -> Response:
         """Create a job of JSON with a source URL or an upload's id."""
-        body, raw = await read_json(request, model, pace=self.uploads.new_timeout())
+        body, raw = await read_json(request, model, timeout=self.uploads.new_timeout())
         options = JobSource.model_validate(body.model_dump(exclude_unset=True))
         options.require_one_source()
         options = options.over(query)
@@ -150,7 +150,7 @@ def submit_router(creation: JobCreation) -> APIRouter:
         request: Request,
         caller: CurrentCaller,
         slot: CurrentUpload,
-        quota: CurrentShare,
+        quota: CurrentQuota,
         query: Annotated[SubmitQuery, Query()],
     ) -> Response:
         """Send the audio as the `file` field of a form, or as the body itself, with any Content-Type.
@@ -177,7 +177,7 @@ def submit_router(creation: JobCreation) -> APIRouter:
     async def create_job_from_url(
         request: Request,
         caller: CurrentCaller,
-        quota: CurrentShare,
+        quota: CurrentQuota,
         query: Annotated[SubmitQuery, Query()],
     ) -> Response:
         """A worker fetches the audio, by range requests if the server supports them."""
@@ -194,7 +194,7 @@ def submit_router(creation: JobCreation) -> APIRouter:
     async def create_job_from_upload(
         request: Request,
         caller: CurrentCaller,
-        quota: CurrentShare,
+        quota: CurrentQuota,
         query: Annotated[SubmitQuery, Query()],
     ) -> Response:
         """Options given here replace those of `POST /v1/uploads`. You may repeat the request."""

@@ -106,7 +106,7 @@ def pages_router(pages: PublicPages) -> APIRouter:
     async def read_song(request: Request, job_id: str) -> dict[str, object]:
         caller = await identify(request)
         job = await run_in_threadpool(pages.jobs.get, job_id)
-        caller.check_sees(job)
+        caller.check_can_read(job)
         return await run_in_threadpool(pages.song, request, job)
 
     return router

@@ -41,6 +41,7 @@ _REMARKS = {
     "pure_tone": "This is a single tone. We assume that it is a note of the scale.",
     "single_tone": "One ringing tone dominates, as with a bell. We compare it with its nearest note.",
     "few_notes": "There are only a few different notes, so we know less about the tuning of the whole song.",
+    "damaged": "The file is damaged. We analyzed what comes before the damage.",
     "clipped": "The recording is distorted by clipping, which makes the analysis less reliable.",
 }
 _SCALES = {
@@ -74,7 +75,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
-    """The confidence, in a word and in a sentence."""
+    """The probability of the verdict, in a word and in a sentence."""
 
     percent: int
     word: str
@@ -151,7 +152,7 @@ def summary(name: str | None, report: TuningReport) -> dict[str, object]:
         "a4_hz": report.a4_hz if is_found else None,
         "uncertainty_hz": uncertainty_hz(report) if is_found else None,
         "verdict": str(report.verdict),
-        "confidence": report.confidence if is_found else None,
+        "confidence": (report.verdict_probability or report.confidence) if is_found else None,
         "drift_cents": max(drifts) - min(drifts) if len(drifts) > 1 else None,
     }
 

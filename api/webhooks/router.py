@@ -42,7 +42,7 @@ def webhooks_router(webhooks: WebhookService, *, jobs: JobStore) -> APIRouter:
     )
     def redeliver_job_webhook(job_id: JobId, delivery_id: DeliveryId, caller: CurrentCaller) -> DeliveryView:
         """Sends one delivery of a job again, with the same id and all attempts."""
-        caller.check_changes(jobs.get(job_id))
+        caller.check_can_change(jobs.get(job_id))
         return DeliveryView.of(webhooks.redeliver(delivery_id, job_id=job_id))
 
     return router

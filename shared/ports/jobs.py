@@ -74,6 +74,20 @@ class Backlog:
     """UNIX seconds; None if no job waits."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreMemory:
+    """Memory of the store."""
+
+    used_bytes: int
+    limit_bytes: int | None
+    """None: no limit is set."""
+
+    @property
+    def share(self) -> float:
+        """How full it is, from 0 to 1; 0 without a limit."""
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
+
+
 class JobStore(Protocol):
     """The record of every job."""
 
@@ -112,6 +126,9 @@ class JobStore(Protocol):
 
     def backlog(self, queue: str) -> Backlog:
         """How many jobs wait in a queue, and since when."""
+
+    def memory(self) -> StoreMemory:
+        """How much memory the store uses. It may be some seconds old."""
 
     def check(self) -> None:
         """Raise Unavailable unless the store answers."""

@@ -14,7 +14,8 @@ from redis.client import Pipeline
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.sentinel import Sentinel
 
-from shared.errors import Unavailable
+from shared.errors import Unavailable, UnsupportedServer
+from shared.redis.keepalive import KEEPALIVE_OPTIONS
 from shared.redis.sentinel import parse_sentinel_url
 
 UNAVAILABLE = (
@@ -39,6 +40,7 @@ def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = l
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "socket_keepalive": True,
+        "socket_keepalive_options": KEEPALIVE_OPTIONS,
         "health_check_interval": 15,
     }
     client: _Client
@@ -69,6 +71,22 @@ def translate_redis_errors(message: str) -> Iterator[None]:
         raise Unavailable(message) from error
     except UNAVAILABLE as error:
         raise Unavailable(message) from error
+
+
+def check_supported(client: "redis.Redis") -> None:
+    """Raise UnsupportedServer if the server is a Redis Cluster: scripts and the broker need one key space.
+
+    Raises Unavailable.
+    """
+    try:
+        with translate_redis_errors("Redis is unavailable. Try again in a few seconds."):
+            found: Any = client.info("cluster")
+    except redis.ResponseError:
+        return  # a server that keeps this to itself
+    if int(found.get("cluster_enabled", 0)):
+        raise UnsupportedServer(
+            "Redis Cluster is not supported. Use a single server, or Sentinel for failover."
+        )
 
 
 def is_unavailable(error: redis.ResponseError) -> bool:

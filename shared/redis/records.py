@@ -46,9 +46,9 @@ class RecordCodec(Generic[R]):
         self._known = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass, see Extensible
 
     def dump(self, record: R) -> str:
-        """The JSON of a record, with the unknown fields that it was read with."""
-        values: dict[str, Any] = self._adapter.dump_python(record, mode="json")
-        unknown = values.pop("unknown_fields")
+        """The JSON of a record, with the unknown fields that it was read with, but without defaults."""
+        values: dict[str, Any] = self._adapter.dump_python(record, mode="json", exclude_defaults=True)
+        unknown = values.pop("unknown_fields", "")
         values[_FORMAT_FIELD] = FORMAT
         if unknown:
             values |= json.loads(unknown)

@@ -18,6 +18,7 @@ from shared.seekable_file import SeekableFile
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 READ_TIMEOUT_SECONDS = 60.0
 """Of one read. The timeout of the client is for each receive, and storage can send a byte at a time."""
@@ -60,6 +61,8 @@ class ObjectReader(SeekableFile):
         """Of the next byte that the body gives."""
         self._body_end = 0
         self._range_bytes = FIRST_RANGE_BYTES
+        self._seen: tuple[str | None, int] | None = None
+        """ETag and size of the object, from the first response."""
         with translate_s3_errors():
             self.size_bytes = self._request(0)
 
@@ -135,6 +138,9 @@ class ObjectReader(SeekableFile):
             if status_of(error) == 416 and offset == 0:  # no range of an empty object can be satisfied
                 return 0
             raise
+        total = response.get("ContentRange", "").rpartition("/")[2]
+        size_bytes = int(total) if total.isdigit() else offset + response["ContentLength"]
+        self._check(offset, size_bytes, response)
         raw = response["Body"]
         # `read1` returns what one receive gives. The `read` of botocore waits until its buffer is full,
         # however long that takes.
@@ -142,8 +148,16 @@ class ObjectReader(SeekableFile):
         self._body = StreamingBody(cast(Any, stream), response["ContentLength"])
         self._body_offset = offset
         self._body_end = offset + response["ContentLength"]
-        total = response.get("ContentRange", "").rpartition("/")[2]
-        return int(total) if total.isdigit() else self._body_end
+        return size_bytes
+
+    def _check(self, offset: int, size_bytes: int, response: "GetObjectOutputTypeDef") -> None:
+        """Raise Unavailable if storage answers with another range, or another object, than before."""
+        first = response.get("ContentRange", f"bytes {offset}-").removeprefix("bytes ").partition("-")[0]
+        seen = (response.get("ETag"), size_bytes)
+        if first != str(offset) or (self._seen is not None and seen != self._seen):
+            response["Body"].close()
+            raise Unavailable("The audio storage sent something else than was asked for. Try again later.")
+        self._seen = seen
 
     def _drop(self) -> None:
         if self._body is not None:

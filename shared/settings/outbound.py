@@ -55,6 +55,9 @@ class OutboundSettings(SettingsGroup):
         description="Delays between the attempts to deliver a webhook, seconds, e.g. `5,60,300`. Empty: one "
         "attempt.",
     )
+    webhook_retention_seconds: float = Field(
+        3 * 24 * 3600, gt=0, description="How long a delivery is kept after it has ended, seconds."
+    )
     webhook_concurrency: int = Field(
         64, ge=4, le=1000, description="Webhooks that one notifier sends at the same time."
     )

@@ -13,6 +13,9 @@ class StorageSettings(SettingsGroup):
         repr=False,
         description="`redis://`, `rediss://` or `sentinel://HOST,HOST/0?master=NAME`.",
     )
+    redis_max_memory_share: float = Field(
+        0.85, gt=0, le=1, description="Share of Redis's `maxmemory` from which on no job is accepted (503)."
+    )
     redis_prefix: str = Field("kammerton:", description="Prefix of every key in Redis.")
     s3_endpoint_url: HttpUrl = Field(None, repr=False, description="S3 server. Empty: Amazon S3.")
     s3_bucket: str = Field("kammerton", description="Bucket for audio. Created at start if it is missing.")

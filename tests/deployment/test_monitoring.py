@@ -27,6 +27,9 @@ GAUGES = {
     "kammerton_worker_busy",
     "kammerton_worker_memory_bytes",
     "kammerton_worker_memory_ratio",
+    "kammerton_worker_clock_skew_seconds",
+    "kammerton_redis_memory_bytes",
+    "kammerton_redis_memory_ratio",
 }
 KNOWN = (
     GAUGES

@@ -118,7 +118,7 @@ def test_events_arrive_at_once(shipped: Proxy) -> None:
     at = urlsplit(shipped.url)
     context = ssl.create_default_context(cafile=str(shipped.ca))
     with ExitStack() as stack:
-        plain = stack.enter_context(socket.create_connection((at.hostname, at.port), timeout=8))
+        plain = stack.enter_context(socket.create_connection((at.hostname, at.port), timeout=60))
         connected = stack.enter_context(context.wrap_socket(plain, server_hostname=at.hostname))
         connected.sendall(f"GET /v1/events?job={job['id']} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         received = b""

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import soundfile
 from av.audio.stream import AudioStream
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 TONE_HZ = 440.0
@@ -44,6 +45,10 @@ _FFMPEG: dict[str, tuple[str, dict[str, str], str, int, str]] = {
     "mpegts": ("mpegts", {}, "aac", 44_100, "stereo"),
     "wavpack": ("wv", {}, "wavpack", 44_100, "stereo"),
     "tta": ("tta", {}, "tta", 44_100, "stereo"),
+    "wav-ima-adpcm": ("wav", {}, "adpcm_ima_wav", 44_100, "stereo"),
+    "wav-ms-adpcm": ("wav", {}, "adpcm_ms", 44_100, "stereo"),
+    "wav-g722": ("wav", {}, "g722", 16_000, "mono"),
+    "flv-nellymoser": ("flv", {}, "nellymoser", 22_050, "mono"),
 }
 _MULTICHANNEL: dict[str, tuple[str, dict[str, str], str, int, str]] = {
     "aac-m4a": ("ipod", {}, "aac", 44_100, "7.1"),
@@ -123,6 +128,29 @@ def id3_tag(frames: list[tuple[bytes, bytes]]) -> bytes:
     body = b"".join(name + len(data).to_bytes(4) + b"\0\0" + data for name, data in frames)
     size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x03\0\0" + size + body
+
+
+def two_tracks(first: NDArray[np.float32], second: NDArray[np.float32], *, default: int) -> bytes:
+    """Return a Matroska file of two AAC tracks of (frames, 1) at 44.1 kHz. *default* counts from 0."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        tracks = []
+        for number in range(2):
+            track = container.add_stream("aac", rate=44_100)
+            assert isinstance(track, AudioStream)
+            track.layout = "mono"
+            track.disposition = Disposition.default if number == default else Disposition(0)
+            tracks.append(track)
+        for track, sound in zip(tracks, (first, second), strict=True):
+            frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="fltp", layout="mono")
+            frame.sample_rate = 44_100
+            fitting = av.AudioResampler(
+                format="fltp", layout="mono", rate=44_100, frame_size=track.frame_size
+            )
+            for piece in (*fitting.resample(frame), *fitting.resample(None)):
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
+    return file.getvalue()
 
 
 def video() -> bytes:

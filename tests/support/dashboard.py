@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from shared.domain.job import Job
 from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState, StateTransition
+from shared.ports.admin import AuditEntry
 from shared.ports.workers import WorkerInfo
 from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
 from tests.support.factories import make_job
@@ -24,6 +25,11 @@ def log_in(api: ApiHarness, password: str = OPERATOR_PASSWORD, **more: str) -> T
     answer = api.client.post("/admin/login", data={"password": password, **more}, follow_redirects=False)
     assert answer.status_code == 303, answer.text
     return api.client
+
+
+def audited(api: ApiHarness) -> list[AuditEntry]:
+    """The entries of the audit log without logins, newest first."""
+    return [entry for entry in api.audit.latest(limit=99) if entry.act != "login"]
 
 
 def make_dead_job(job_id: str, **changes: Any) -> Job:

@@ -102,7 +102,7 @@ def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:
     os.close(ours)
     text = shown.decode()
     assert "4/4" in text
-    assert "Confidence" in text
+    assert "Probability" in text
     assert "Traceback" not in text
 
 

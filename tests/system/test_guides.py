@@ -17,7 +17,7 @@ HOME = "http://127.0.0.1:8000"
 PAGES = ("command-line.md", "quickstart.md", "authentication.md", "pagination.md", "limits.md", "versions.md")
 OPERATOR = "an operator of the test"
 EXPECTED = {
-    "command-line.md": "Confidence",
+    "command-line.md": "Probability",
     "quickstart.md": '"verdict": "',
     "authentication.md": '"',
     "pagination.md": "\n",

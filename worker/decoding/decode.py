@@ -15,6 +15,7 @@ from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
+from worker.decoding.silence import is_silent
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem
 
@@ -28,6 +29,8 @@ _BLOCK_SAMPLES = 1 << 15
 _OUR_BUGS = (TypeError, AttributeError, NameError, ImportError)
 # FFmpeg 8.1 buffers everything between two FLAC frames and crashes when it can't allocate more.
 _MAX_FLAC_BYTES_WITHOUT_AUDIO = 8 << 20
+# In others, such as ADPCM, libsndfile seeks to wrong places near the end.
+_EXACT_SUBTYPES = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS", "MPEG", "ALAC")
 _CONTAINERS = {"WAVEX": "wav", "RF64": "wav"}
 _CODECS = {"MPEG_LAYER_III": "mp3", "MPEG_LAYER_II": "mp2", "MPEG_LAYER_I": "mp1"}
 # libsndfile reports 2**63 - 1 frames if it does not know the length.
@@ -49,7 +52,12 @@ def decode(
     """
     source = ByteSource(audio)
     try:
-        return _decode(source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious)
+        recording = _decode(
+            source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
+        )
+        if is_silent(recording.samples, recording.codec):
+            recording.samples.fill(0.0)
+        return recording
     except Undecodable as error:
         if source.read_limit_reached:
             raise file_problem("read_limit") from error
@@ -88,8 +96,12 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
         source.max_bytes_without_audio = _MAX_FLAC_BYTES_WITHOUT_AUDIO
     source.seek(0)
     try:
-        window = Window(seconds=window_seconds, on_audio=source.audio_decoded)
-        ffmpeg_recording = decode_with_ffmpeg(audio, start_seconds=start_seconds, window=window)
+        ffmpeg_recording = decode_with_ffmpeg(
+            audio,
+            start_seconds=start_seconds,
+            window_seconds=window_seconds,
+            on_audio=source.audio_decoded,
+        )
     except Exception as error:  # decoders raise anything on hostile bytes, even ZeroDivisionError
         if recording is not None:
             return recording
@@ -112,6 +124,8 @@ def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window:
     """Fill *window* through `librosa.stream`. Returns None if libsndfile finds no samples."""
     with soundfile.SoundFile(source, "r") as file:
         check_format(channels=file.channels, sample_rate=file.samplerate)
+        if start_seconds > 0 and not file.subtype.startswith(_EXACT_SUBTYPES):
+            return None
         position = first_frame = int(start_seconds * file.samplerate)
         if position >= file.frames:
             return None

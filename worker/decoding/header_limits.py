@@ -26,6 +26,12 @@ _OGG_COMMENTS = (b"\x03vorbis", b"OpusTags", b"\x81kate", b"\x81theora")
 _OGG_SEARCH_BYTES = 8192
 _EBML, _SEGMENT, _CLUSTER, _TAGS = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u", b"\x12T\xc3g"
 _BOXES_BEFORE_INDEX = 100
+_ASF = b"0&\xb2u\x8ef\xcf\x11"
+_ASF_SEARCH_BYTES = 16_000
+_ASF_ENCRYPTION = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),  # Content Encryption Object
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),  # Extended Content Encryption Object
+)
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _MP4_CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"udta", b"meta", b"ilst")
 _FLAC_COMMENTS = 4
@@ -52,6 +58,9 @@ def check_header_limits(audio: BinaryIO) -> int:
         _check_wav(audio, size)
     elif start.startswith(_EBML):
         _check_matroska(audio, offset, size)
+    elif start.startswith(_ASF):
+        if any(mark in _read(audio, 0, _ASF_SEARCH_BYTES) for mark in _ASF_ENCRYPTION):
+            raise file_problem("encrypted")
     elif start[4:8] in _MP4_FIRST_BOXES:
         _check_mp4(audio, size)
     return offset
@@ -114,12 +123,17 @@ def _check_vorbis_comment(audio: BinaryIO, offset: int) -> None:
 
 def _check_wav(audio: BinaryIO, size: int) -> None:
     """Count chunks and INFO entries before the samples, LIST headers included."""
-    count, offset = 0, 12
+    count, offset, list_end = 0, 12, 12
     while offset < size:
         name, length = struct.unpack("<4sI", _read(audio, offset, 8).ljust(8, b"\0"))
         if name == b"data":
             return
+        if name == b"\0\0\0\0" and offset < list_end:  # field recorders reserve space with zeros
+            offset = list_end
+            continue
         is_list = name == b"LIST"
+        if is_list:
+            list_end = offset + 8 + length + length % 2
         offset += 12 if is_list else 8 + length + length % 2
         count += 1
         _check_tags(count)
@@ -149,12 +163,16 @@ def _ebml_element(head: bytes) -> tuple[bytes, int, int]:
 
 def _check_mp4(audio: BinaryIO, size: int) -> None:
     # A fragmented file has thousands of boxes after its index, and each costs a read from storage.
+    last_end = 0
     for name, start, end in islice(_boxes(audio, 0, size), _BOXES_BEFORE_INDEX):
         if name == b"moov":
             if end - start > MAX_METADATA_BYTES or _read(audio, start, 8)[4:] == b"cmov":
                 raise file_problem("too_much_metadata")
             _check_moov(audio, start, end, size)
             return
+        last_end = end
+    if last_end >= size:
+        raise file_problem("no_index")
 
 
 def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
@@ -168,6 +186,9 @@ def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
                 # `meta` has 4 bytes of version first in MP4, none in QuickTime.
                 is_full_box = name == b"meta" and _read(audio, inside, 4) == b"\0\0\0\0"
                 pending.append((inside + 4 * is_full_box, after))
+            elif name == b"stsd":
+                if _read(audio, inside + 12, 4) in (b"drms", b"enca"):
+                    raise file_problem("encrypted")
             elif name in (b"stsz", b"stz2"):
                 entries = int.from_bytes(_read(audio, inside + 8, 4))
                 if entries > max(MAX_INDEX_ENTRIES, size):

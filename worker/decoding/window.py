@@ -41,6 +41,10 @@ class Recording:
     """Of the whole recording, as its header declares or estimates it. Can be wrong."""
     start_seconds: float
     """Position of the first sample in the recording."""
+    is_damaged: bool = False
+    """True if decoding ended at damage, before the window was full."""
+    track: int = 1
+    """Number of the audio track, counted from 1 in the order of the file."""
 
     @property
     def seconds(self) -> float:
@@ -79,6 +83,10 @@ class Window:
     def is_full(self) -> bool:
         """True if no more samples fit in."""
         return self._rate > 0 and self._count == len(self._samples)
+
+    def note_audio(self) -> None:
+        """Report that what was read so far was of use, though it is not in the window."""
+        self._on_audio()
 
     def add(self, block: NDArray[np.float32], *, sample_rate: int) -> None:
         """Append *block*, shape (frames,), resampled if its rate differs from that of the first block."""

@@ -5,6 +5,7 @@ Runs in the sandbox. The worker itself imports `worker.jobs.sandboxed_analysis`,
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import BinaryIO
 
@@ -68,16 +69,16 @@ def analyze_audio(
     # A file that ends within its first window has no later window, whatever its header claims.
     if recording.seconds < 0.99 * window_seconds:
         return report
-    later_start = _later_window(recording.duration_seconds, window_seconds)
-    if later_start is None:
-        return report
+    starts = _later_windows(recording.duration_seconds, window_seconds)
     del recording
-    try:
-        audio.seek(0)
-        second, _ = _analyze_window(decode_window, audio, later_start, window_seconds)
-    except Unanalysable:
-        return report
-    return report if second.tuning.verdict is Verdict.INCONCLUSIVE else second
+    for start in starts:
+        try:
+            audio.seek(0)
+            second, _ = _analyze_window(decode_window, audio, start, window_seconds)
+        except Unanalysable:  # the file is shorter than its header says
+            continue
+        return report if second.tuning.verdict is Verdict.INCONCLUSIVE else second
+    return report
 
 
 def _analyze_window(
@@ -99,14 +100,20 @@ def _analyze_window(
         analysis_seconds=time.perf_counter() - decoded,
         window_seconds=window_seconds,
     )
+    if recording.is_damaged:
+        tuning = replace(tuning, remarks=(*tuning.remarks, "damaged"))
     return Report(tuning=tuning, audio=facts), recording
 
 
-def _later_window(duration_seconds: float | None, window_seconds: float) -> float | None:
-    """Start of the second window: the middle of the rest; if the length is unknown, right after the first."""
+def _later_windows(duration_seconds: float | None, window_seconds: float) -> tuple[float, ...]:
+    """Starts to try for a second window: the middle of the rest, or right after the first window.
+
+    Many formats only estimate their duration, so that there may be nothing in the middle.
+    """
     if duration_seconds is None:
-        return window_seconds
+        return (window_seconds,)
     remaining = duration_seconds - window_seconds
     if remaining < 1.0:
-        return None
-    return window_seconds + max(0.0, (remaining - window_seconds) / 2)
+        return ()
+    middle = window_seconds + max(0.0, (remaining - window_seconds) / 2)
+    return (middle,) if middle == window_seconds else (middle, window_seconds)

@@ -159,7 +159,7 @@ class AttemptRunner:
     def _open_audio(self, job: Job, io: CancellableIO) -> Iterator[OpenAudio]:
         """Open the audio in our storage or on the server of its source URL."""
         if job.source is None:
-            with io.opened(lambda: self.audio.open(job.id)) as file:
+            with io.opened(lambda: _open_whole(self.audio, job)) as file:
                 yield OpenAudio(file=file)
         elif job.source.url is None:
             raise AudioMissing("The source URL of this job was already deleted. Submit the song again.")
@@ -204,3 +204,13 @@ class AttemptRunner:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+
+
+def _open_whole(audio: AudioStore, job: Job) -> BinaryIO:
+    """Open the audio. Raises Crashed if its size is not that of the upload: half a file gets no report."""
+    file = audio.open(job.id)
+    found, expected = getattr(file, "size_bytes", None), job.input.size_bytes
+    if found is not None and expected is not None and found != expected:
+        file.close()
+        raise Crashed(f"The audio storage has {found} bytes of {expected}.")
+    return file

@@ -40,7 +40,8 @@ class Rescuer:
     """Their jobs are not enqueued."""
     count_failure: Callable[[str], None] = lambda _: None
     """Called with the name of the step for every repair that fails."""
-    _enqueued_at: dict[str, float] = field(default_factory=dict)
+    _enqueued_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    """(Job id, attempts) → when it was enqueued here: each attempt may be enqueued at once."""
     _paused: frozenset[str] = frozenset()
     _queued_messages: dict[str, frozenset[str]] = field(default_factory=dict)
     """Queue → ids of the jobs whose messages wait there. Read at most once in each run."""
@@ -118,7 +119,7 @@ class Rescuer:
 
     def _enqueue_due(self, job_ids: Sequence[str], now: float) -> None:
         self._enqueued_at = {
-            job_id: at for job_id, at in self._enqueued_at.items() if at > now - _REENQUEUE_SECONDS
+            attempt: at for attempt, at in self._enqueued_at.items() if at > now - _REENQUEUE_SECONDS
         }
         self._queued_messages = {}
         self._paused = self.paused_queues()
@@ -135,9 +136,9 @@ class Rescuer:
 
     def _enqueue_again(self, job_id: str, now: float) -> None:
         """Enqueue a job that is queued but has no message in the broker."""
-        if job_id in self._enqueued_at:
-            return
         job = self.jobs.get(job_id)
+        if (job_id, job.attempts) in self._enqueued_at:
+            return
         if job.state is not JobState.QUEUED or (job.due_at or 0.0) > now - self._grace_seconds(job):
             return
         if job.queue in self._paused:
@@ -146,7 +147,7 @@ class Rescuer:
             self._queued_messages[job.queue] = self.queue.enqueued_ids(job.queue)
         if job_id not in self._queued_messages[job.queue]:
             self.queue.enqueue(job_id, queue=job.queue)
-            self._enqueued_at[job_id] = now
+            self._enqueued_at[job_id, job.attempts] = now
             _log.info("job_requeued", job_id=job_id, attempts=job.attempts)
 
     def _grace_seconds(self, job: Job) -> float:

@@ -10,9 +10,11 @@ from api.admin.auth.authentication import LoginNeeded, check_origin, client_addr
 from api.admin.auth.flash import HOME, safe_address
 from api.admin.auth.sessions import ATTEMPT_WINDOW_SECONDS, COOKIE, SESSION_SECONDS, Sessions
 from api.http.templating import page
+from shared.clock import store_time
+from shared.ports.admin import AuditEntry, AuditLog
 
 
-def login_router(sessions: Sessions) -> APIRouter:
+def login_router(sessions: Sessions, audit: AuditLog) -> APIRouter:
     """The login page and its form."""
     router = APIRouter(prefix="/admin", include_in_schema=False)
 
@@ -34,7 +36,9 @@ def login_router(sessions: Sessions) -> APIRouter:
             return _login_page(request, next, error, status=429)
         cookie = sessions.log_in(password, name=name, address=address)
         if cookie is None:
+            _record(audit, "failed login", name, address)
             return _login_page(request, next, "The password is wrong.", status=403)
+        _record(audit, "login", name, address)
         response = RedirectResponse(safe_address(next), status_code=303)
         response.set_cookie(
             COOKIE,
@@ -55,6 +59,12 @@ def login_router(sessions: Sessions) -> APIRouter:
         return response
 
     return router
+
+
+def _record(audit: AuditLog, action: str, name: str, address: str) -> None:
+    """The name is what the person typed: the audit log shows it in quotes."""
+    who = f"“{name.strip()[:60]}”" if name.strip() else "no name"
+    audit.add(AuditEntry(at=store_time(), who=who, address=address, act=action, what="dashboard", count=1))
 
 
 def redirect_to_login(app: FastAPI) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
 
-from api.http.request_body import received
+from api.http.request_body import stream_body
 from api.http.slow_clients import MinRateTimeout
 from api.uploads.options import JobOptions
 from api.uploads.receiving.content_digest import ContentDigest
@@ -53,7 +53,7 @@ async def open_body(request: Request, timeout: MinRateTimeout) -> UploadBody:
     """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     digest = ContentDigest(request.headers.getlist("content-digest"))
-    chunks = received(request, timeout, digest)
+    chunks = stream_body(request, timeout, digest)
     if media_type.lower() != FORM.encode():
         return UploadBody(chunks=chunks, media_type=audio_type(media_type.decode("latin-1")), digest=digest)
     boundary = options.get(b"boundary")

@@ -1,6 +1,7 @@
 """How jobs are recorded in Redis. Pure.
 
-job:{id}       hash: version, record (JSON without the report), report (JSON)
+job:{id}       hash: version, record (JSON without the report), packed (the report);
+               report (JSON of version 0.1)
 removed        sorted set of removed jobs whose audio may still be in storage
 transitions    stream of state changes
 queues         set of queue names
@@ -10,14 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.domain.open_enum import reading_records
-from shared.domain.report import Report
 from shared.errors import NotFound
 from shared.redis.jobs.indexes import index_entries
+from shared.redis.jobs.report_codec import pack_report, parse_report, unpack_report
 from shared.redis.records import RecordCodec
 from shared.redis.transactions import Change
 
@@ -25,7 +23,6 @@ _MAX_UPDATES = 10_000
 REMOVED = "removed"
 
 JOBS = RecordCodec(Job)
-_REPORT = TypeAdapter(Report)
 
 Follower = Callable[[Job | None, Job], list[list[str]]]
 """From a job before and after a change to Redis commands (full key names) that run in the same transaction.
@@ -48,9 +45,9 @@ class JobRecords:
         name = self.name(new.id)
         commands: list[list[Any]] = [["HSET", name, "version", str(new.version), "record", dump_job(new)]]
         if new.report is None:
-            commands.append(["HDEL", name, "report"])
+            commands.append(["HDEL", name, "report", "packed"])
         elif old is None or new.report != old.report:
-            commands.append(["HSET", name, "report", _REPORT.dump_json(new.report).decode()])
+            commands.append(["HSET", name, "packed", pack_report(new.report)])
         before = index_entries(old) if old else {}
         after = index_entries(new)
         commands += [["ZREM", self.prefix + entry[0], entry[1]] for entry in before if entry not in after]
@@ -86,12 +83,14 @@ def dump_job(job: Job) -> str:
     return JOBS.dump(replace(job, report=None))
 
 
-def parse_job(record: str | None, report: str | None = None) -> Job:
-    """The job of a record. Raises NotFound if there is none, and UnreadableRecord."""
+def parse_job(record: str | None, packed: str | None = None, report: str | None = None) -> Job:
+    """The job of a record and its report, in the present form or in that of version 0.1.
+
+    Raises NotFound if there is none, and UnreadableRecord.
+    """
     if record is None:
         raise NotFound("The job does not exist. It may have expired.")
     job = JOBS.load(record)
-    if report is None:
-        return job
-    with reading_records():
-        return replace(job, report=_REPORT.validate_json(report))
+    if packed is not None:
+        return replace(job, report=unpack_report(packed))
+    return job if report is None else replace(job, report=parse_report(report))

@@ -3,6 +3,7 @@
 shared/redis/jobs/records.py and shared/redis/batch_records.py say what a change writes.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -11,7 +12,7 @@ import redis
 
 from shared.domain.job import Job
 from shared.errors import Conflict, NotFound
-from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery
+from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, StoreMemory
 from shared.redis.cursors import format_cursor, parse_cursor
 from shared.redis.jobs.indexes import index_for
 from shared.redis.jobs.records import JOBS, REMOVED, Follower, JobRecords, parse_job
@@ -24,6 +25,7 @@ from shared.redis.transactions import (
     translate_errors,
 )
 
+_MEMORY_SECONDS = 5.0
 _SCAN_BATCH = 200
 _MAX_SCANNED = 5000
 _EXTRA = 5
@@ -50,6 +52,7 @@ class RedisJobStore:
         self.records = JobRecords(prefix=prefix, followers=followers)
         self._companions = companions
         self._applier = ChangeApplier(client)
+        self._memory: tuple[float, StoreMemory | None] = (0.0, None)
 
     def add(self, job: Job) -> None:
         """Record a new job. Raises Conflict if its id is taken."""
@@ -59,10 +62,10 @@ class RedisJobStore:
     def get(self, job_id: str) -> Job:
         """The job as it is now. Raises NotFound."""
         with translate_errors():
-            record, report = cast(
-                list[str | None], self._client.hmget(self.records.name(job_id), "record", "report")
+            record, packed, report = cast(
+                list[str | None], self._client.hmget(self.records.name(job_id), "record", "packed", "report")
             )
-        return parse_job(record, report)
+        return parse_job(record, packed, report)
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step atomically, again if another writer was faster."""
@@ -151,6 +154,18 @@ class RedisJobStore:
             pipe.zrange(name, 0, 0, withscores=True)
             waiting, oldest = pipe.execute()
         return Backlog(queue=queue, waiting=waiting, oldest_queued_at=oldest[0][1] if oldest else None)
+
+    def memory(self) -> StoreMemory:
+        """How much memory Redis uses, read at most every five seconds."""
+        read_at, memory = self._memory
+        if memory is None or time.monotonic() - read_at > _MEMORY_SECONDS:
+            with translate_errors():
+                info: Any = self._client.info("memory")
+            memory = StoreMemory(
+                used_bytes=int(info["used_memory"]), limit_bytes=int(info.get("maxmemory", 0)) or None
+            )
+            self._memory = (time.monotonic(), memory)
+        return memory
 
     def check(self) -> None:
         """Raise Unavailable unless Redis answers."""

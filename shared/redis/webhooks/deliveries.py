@@ -7,6 +7,7 @@ hooks:job:{id}, hooks:batch:{id}, hooks:endpoint:{id}, hooks:owner:{id}    lists
 """
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,8 +20,9 @@ from shared.domain.webhook import WebhookEvent
 from shared.errors import NotFound, UnreadableRecord
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import translate_redis_errors
-from shared.redis.records import RecordCodec, load_all, log_unreadable
+from shared.redis.records import load_all, log_unreadable
 from shared.redis.transactions import Change, ChangeApplier, next_version, retry_until_written
+from shared.redis.webhooks.delivery_records import dump_delivery, load_delivery
 from shared.redis.webhooks.outbox import EVENTS
 
 _translate_errors = partial(
@@ -38,6 +40,7 @@ local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 if #first == 0 then return redis.call('ZREM', KEYS[1], ARGV[1]) end
 return redis.call('ZADD', KEYS[1], first[2], ARGV[1])
 """
+RETENTION_SECONDS = 3 * 24 * 3600
 TTL_SECONDS = 7 * 24 * 3600
 """From the last change: longer than all attempts take."""
 _UNREADABLE_RETRY_SECONDS = 3600
@@ -45,15 +48,17 @@ _UNREADABLE_RETRY_SECONDS = 3600
 _MAX_SERVERS = 1000
 _MAX_LISTED = 10_000
 
-_DELIVERIES = RecordCodec(Delivery)
-
 
 class RedisDeliveryStore:
     """The outbox and all deliveries."""
 
-    def __init__(self, client: "redis.Redis", *, prefix: str) -> None:
+    def __init__(
+        self, client: "redis.Redis", *, prefix: str, retention_seconds: float = RETENTION_SECONDS
+    ) -> None:
+        """*retention_seconds*: how long a delivery is kept after it has ended."""
         self._client = client
         self._prefix = prefix + "hooks:"
+        self._retention_seconds = math.ceil(retention_seconds)
         self._applier = ChangeApplier(client, translate_errors=_translate_errors)
         self._fan_out = client.register_script(_FAN_OUT)
         self._update_server = client.register_script(_UPDATE_SERVER)
@@ -94,7 +99,7 @@ class RedisDeliveryStore:
             record = cast(str | None, self._client.hget(self._name(delivery_id), "record"))
         if record is None:
             raise NotFound("The delivery does not exist. It may have expired.")
-        return _DELIVERIES.load(record)
+        return load_delivery(record)
 
     def change(self, delivery_id: str, step: Callable[[Delivery], Delivery]) -> Delivery:
         """Apply a pure step atomically, again if another writer was faster."""
@@ -183,7 +188,7 @@ class RedisDeliveryStore:
                     self._client.zrem(due, delivery_id)
                     continue
                 try:
-                    delivery = _DELIVERIES.load(record)
+                    delivery = load_delivery(record)
                 except UnreadableRecord as error:
                     log_unreadable(delivery_id, error)
                     self._client.zincrby(due, _UNREADABLE_RETRY_SECONDS, delivery_id)
@@ -191,7 +196,7 @@ class RedisDeliveryStore:
             yield delivery
 
     def _records(self, ids: Sequence[str]) -> tuple[Delivery, ...]:
-        return tuple(load_all(_DELIVERIES.load, zip(ids, self._read(ids), strict=True)).values())
+        return tuple(load_all(load_delivery, zip(ids, self._read(ids), strict=True)).values())
 
     def _read(self, ids: Sequence[str]) -> list[str | None]:
         with _translate_errors(), self._client.pipeline(transaction=False) as pipe:
@@ -208,12 +213,13 @@ class RedisDeliveryStore:
 
     def _write_commands(self, old: Delivery | None, new: Delivery) -> list[list[str]]:
         name, due = self._name(new.id), self._due(new.server)
-        record = _DELIVERIES.dump(new)
+        is_pending = new.state is DeliveryState.PENDING
+        record = dump_delivery(new)
         commands = [
             ["HSET", name, "version", str(new.version), "record", record],
-            ["EXPIRE", name, str(TTL_SECONDS)],
+            ["EXPIRE", name, str(TTL_SECONDS if is_pending else self._retention_seconds)],
         ]
-        if new.state is DeliveryState.PENDING and new.due_at is not None:
+        if is_pending and new.due_at is not None:
             commands += [
                 ["ZADD", due, repr(new.due_at), new.id],
                 ["ZADD", self._prefix + "servers", "LT", repr(new.due_at), new.server],

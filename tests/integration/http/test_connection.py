@@ -1,4 +1,4 @@
-"""Real sockets: a client that does nothing wrong but its pace."""
+"""Real sockets: slow clients, upgrades, and refusals that must be read."""
 
 import json
 import socket
@@ -35,11 +35,11 @@ async def refuse(_: Request) -> Response:
     return PlainTextResponse("no", 403)
 
 
-asked = threading.Event()
+requested = threading.Event()
 
 
 async def large(_: Request) -> Response:
-    asked.set()
+    requested.set()
     return Response(bytes(64 * MIB))
 
 
@@ -100,7 +100,7 @@ def drip(connected: socket.socket, byte: bytes) -> bytes:
     return found
 
 
-def told(answer: bytes) -> tuple[int, str, str]:
+def parse_problem(answer: bytes) -> tuple[int, str, str]:
     """Status, problem code, what it says of the connection."""
     head, _, body = answer.partition(b"\r\n\r\n")
     headers = dict(line.lower().split(": ", 1) for line in head.decode().splitlines()[1:])
@@ -119,7 +119,7 @@ def test_slow_headers_have_one_timeout(hasty: uvicorn.Server, begin: bytes) -> N
         connected.sendall(begin or b"GET /length HTTP/1.1\r\nHost: ")
         answer = drip(connected, b"A")
     _, _, last = answer.rpartition(b"HTTP/1.1 ")
-    assert told(b"HTTP/1.1 " + last) == (408, "request_timeout", "close")
+    assert parse_problem(b"HTTP/1.1 " + last) == (408, "request_timeout", "close")
     assert answer.count(b"HTTP/1.1 200") == (1 if begin.count(b"GET") == 2 else 0)
 
 
@@ -141,7 +141,7 @@ def test_the_rest_of_a_refused_body_is_not_awaited(hasty: uvicorn.Server) -> Non
 def test_a_client_that_does_not_read_its_response_is_disconnected(hasty: uvicorn.Server) -> None:
     with to(hasty) as connected:
         connected.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        asked.wait()
+        requested.wait()
         while hasty.server_state.connections:
             time.sleep(0.01)
         assert len(everything(connected)) < 64 * MIB
@@ -174,13 +174,13 @@ def test_endless_headers_are_refused(patient: uvicorn.Server, begin: bytes, more
 def test_headers_that_are_too_large_get_431(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(GET + b"X: " + b"y" * Connection.max_header_bytes)
-        assert told(everything(connected)) == (431, "headers_too_large", "close")
+        assert parse_problem(everything(connected)) == (431, "headers_too_large", "close")
 
 
 def test_invalid_http_gets_a_problem(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
-        assert told(everything(connected)) == (400, "bad_http", "close")
+        assert parse_problem(everything(connected)) == (400, "bad_http", "close")
 
 
 def test_a_body_in_many_small_chunks_is_accepted(patient: uvicorn.Server) -> None:
@@ -240,7 +240,7 @@ def test_an_upgrade_request_keeps_a_chunked_body(patient: uvicorn.Server, upgrad
 def test_connect_is_refused(patient: uvicorn.Server) -> None:
     with to(patient) as connected:
         connected.sendall(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
-        assert told(everything(connected))[:2] == (400, "bad_http")
+        assert parse_problem(everything(connected))[:2] == (400, "bad_http")
 
 
 def test_curl_with_http2_uploads_its_body(patient: uvicorn.Server) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from shared.errors import Unavailable
-from shared.redis.client import connect_redis, translate_redis_errors
+from shared.errors import Unavailable, UnsupportedServer
+from shared.redis.client import check_supported, connect_redis, translate_redis_errors
 from shared.redis.jobs.store import RedisJobStore
 from tests.support.factories import make_job
 from tests.support.servers import ValkeyServer, running_valkey
@@ -75,3 +75,24 @@ def test_a_read_only_replica_is_unavailable(own_valkey: str) -> None:
         client.replicaof("127.0.0.1", "1")
         with pytest.raises(Unavailable), translate_redis_errors("Redis is unavailable."):
             client.set("key", "x")
+
+
+def test_a_redis_cluster_is_refused(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect_redis(valkey.url) as client:
+        check_supported(client)
+        monkeypatch.setattr(client, "info", lambda _: {"cluster_enabled": 1})
+        with pytest.raises(UnsupportedServer, match="Cluster is not supported"):
+            check_supported(client)
+
+
+def test_a_half_open_connection_is_noticed_within_fifteen_seconds(valkey: ValkeyServer) -> None:
+    with connect_redis(valkey.url) as client:
+        client.ping()
+        connection = client.connection_pool.get_connection()
+        peer = connection._sock
+        idle = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        probes = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) * peer.getsockopt(
+            socket.IPPROTO_TCP, socket.TCP_KEEPCNT
+        )
+        assert idle + probes <= 15
+        client.connection_pool.release(connection)

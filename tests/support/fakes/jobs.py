@@ -16,7 +16,7 @@ from shared.domain.job_state import JobState
 from shared.errors import AudioMissing, BadRequest, Conflict, NotFound
 from shared.ports.access import Allowance, Quota
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, JobUpdate
+from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, JobUpdate, StoreMemory
 from shared.ports.workers import WorkerInfo
 
 
@@ -91,6 +91,7 @@ class MemoryJobStore:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.removed: dict[str, float] = {}
+        self.used_memory = StoreMemory(used_bytes=10**6, limit_bytes=None)
         self.transitions: list[tuple[str, str]] = []
         self.changes: list[tuple[Job | None, Job]] = []
         self.observers: list[Callable[[Job | None, Job | None], None]] = []
@@ -198,6 +199,9 @@ class MemoryJobStore:
         waiting = self._waiting(queue)
         oldest = _waits_since(self.jobs[waiting[0]]) if waiting else None
         return Backlog(queue=queue, waiting=len(waiting), oldest_queued_at=oldest)
+
+    def memory(self) -> StoreMemory:
+        return self.used_memory
 
     def check(self) -> None:
         pass

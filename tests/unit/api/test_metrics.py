@@ -19,8 +19,8 @@ from tests.support.promtool import find_promtool
 SONG = b"RIFF" + bytes(100)
 
 
-def away(*_: Any, **__: Any) -> Any:
-    raise Unavailable("away")
+def unavailable(*_: Any, **__: Any) -> Any:
+    raise Unavailable("unavailable")
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_errors_of_dependencies_and_webhook_attempts_are_exported(
 
 
 def test_metrics_are_exported_without_redis(metrics_api: ApiHarness, store: MemoryMetricsStore) -> None:
-    store.read = away  # type: ignore[method-assign]
+    store.read = unavailable  # type: ignore[method-assign]
     found = read(metrics_api)
     assert found["kammerton_redis_up", ()] == 0
     assert found["process_resident_memory_bytes", ()] > 0
@@ -150,7 +150,7 @@ def test_metrics_are_exported_without_redis(metrics_api: ApiHarness, store: Memo
 def test_counts_that_could_not_be_written_are_written_later(store: MemoryMetricsStore) -> None:
     books = MetricsRecorder(store, buffer=MetricsBuffer(), process="api")
     books.buffer.add({"a": 1})
-    add, store.add = store.add, away  # type: ignore[method-assign]
+    add, store.add = store.add, unavailable  # type: ignore[method-assign]
     books.flush()
     store.add = add  # type: ignore[method-assign]
     books.buffer.add({"a": 1})

@@ -151,11 +151,11 @@ def test_revoked_and_expired_keys_are_refused_at_once(private_api: ApiHarness) -
 
 
 def test_no_key_is_accepted_while_the_key_store_is_unavailable(api: ApiHarness) -> None:
-    def away(key_id: str) -> ApiKey | None:
-        raise Unavailable("away")
+    def unavailable(key_id: str) -> ApiKey | None:
+        raise Unavailable("unavailable")
 
     token = api.token(Scope.JOBS_READ)
-    api.keys.find = away  # type: ignore[method-assign]
+    api.keys.find = unavailable  # type: ignore[method-assign]
     answer = api.client.get("/v1/jobs/x", headers=bearing(token))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 

@@ -11,6 +11,7 @@ from api.config import RateLimits
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, Unavailable
+from shared.ports.jobs import StoreMemory
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job
 from tests.support.fakes.jobs import MemoryJobStore, MemoryRateLimiter
@@ -32,7 +33,7 @@ def bearing(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def away(*_: Any, **__: Any) -> Any:
+def unavailable(*_: Any, **__: Any) -> Any:
     raise Unavailable("The counters are unavailable.")
 
 
@@ -76,7 +77,7 @@ def test_health_checks_are_not_counted(limiter: MemoryRateLimiter) -> None:
 def test_requests_pass_and_uploads_fail_while_the_counters_are_unavailable(
     limiter: MemoryRateLimiter,
 ) -> None:
-    limiter.consume = limiter.peek = limiter.acquire_slot = limiter.list_slots = away  # type: ignore[method-assign]
+    limiter.consume = limiter.peek = limiter.acquire_slot = limiter.list_slots = unavailable  # type: ignore[method-assign]
     api = limited_api(limiter, requests_per_minute=1, max_concurrent_uploads=1, bytes_per_day=10**6)
     assert [api.client.get("/v1/jobs/x").status_code for _ in range(2)] == [404, 404]
     answer = api.client.post("/v1/jobs", content=SONG)
@@ -96,9 +97,9 @@ def test_an_upload_is_not_read_when_the_daily_bytes_are_used_up(limiter: MemoryR
 
 def test_the_bytes_of_a_refused_file_count(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, bytes_per_day=10**6)
-    api.audio.put = away  # type: ignore[method-assign]
+    api.audio.put = unavailable  # type: ignore[method-assign]
     assert api.client.post("/v1/jobs", content=SONG).status_code == 503
-    api.jobs.add = away  # type: ignore[method-assign]
+    api.jobs.add = unavailable  # type: ignore[method-assign]
     del api.audio.put
     assert api.client.post("/v1/jobs", content=SONG).status_code == 503
     assert sum(amount for had in limiter.had.values() for _, amount in had) == 2 * len(SONG)
@@ -149,6 +150,15 @@ def test_a_full_queue_accepts_no_job(limiter: MemoryRateLimiter) -> None:
     assert len(api.audio.objects) == 1
 
 
+def test_an_almost_full_store_accepts_no_job(limiter: MemoryRateLimiter) -> None:
+    api = limited_api(limiter, max_memory_share=0.85)
+    api.jobs.used_memory = StoreMemory(used_bytes=84, limit_bytes=100)
+    assert api.client.post("/v1/jobs", content=SONG).status_code == 202
+    api.jobs.used_memory = StoreMemory(used_bytes=85, limit_bytes=100)
+    answer = api.client.post("/v1/jobs", content=SONG)
+    assert (answer.status_code, answer.json()["code"]) == (503, "queue_full")
+
+
 def test_a_long_upload_keeps_its_slot_and_is_charged_as_it_arrives(limiter: MemoryRateLimiter) -> None:
     limits = RateLimits(max_concurrent_uploads=1, bytes_per_day=10**9)
     admission = UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits)
@@ -178,7 +188,7 @@ def test_an_upload_continues_if_the_counters_become_unavailable(limiter: MemoryR
     limits = RateLimits(max_concurrent_uploads=1, bytes_per_day=10**9)
     slot = UploadSlot(UploadQuota(limiter=limiter, jobs=MemoryJobStore(), limits=limits), "a")
     slot.enter(0)
-    limiter.acquire_slot = limiter.charge = limiter.release_slot = away  # type: ignore[method-assign]
+    limiter.acquire_slot = limiter.charge = limiter.release_slot = unavailable  # type: ignore[method-assign]
 
     async def send() -> None:
         await slot.count(40 * 1024 * 1024)

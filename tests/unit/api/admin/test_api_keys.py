@@ -4,7 +4,7 @@ import re
 
 from shared.domain.api_key import Scope
 from tests.support.api_harness import ApiHarness
-from tests.support.dashboard import log_in
+from tests.support.dashboard import audited, log_in
 
 
 def test_a_key_is_created_shown_once_and_revoked(api: ApiHarness) -> None:
@@ -20,9 +20,9 @@ def test_a_key_is_created_shown_once_and_revoked(api: ApiHarness) -> None:
     assert client.get("/v1/jobs", headers=with_key).status_code == 200
     assert "The key “for the app” is revoked." in client.post(f"/admin/keys/{key_id}/revoke").text
     assert client.get("/v1/jobs", headers=with_key).status_code == 401
-    acts = [(entry.who, entry.act) for entry in api.audit.latest(limit=9)]
+    acts = [(entry.who, entry.act) for entry in audited(api)]
     assert acts == [("operator Ann", "revoke key"), ("operator Ann", "create key")]
-    assert token[0] not in str(api.audit.latest(limit=9))
+    assert token[0] not in str(audited(api))
 
 
 def test_keys_are_created_and_revoked_over_json(api: ApiHarness) -> None:

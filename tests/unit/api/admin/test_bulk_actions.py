@@ -13,7 +13,7 @@ from shared.domain.job_state import JobState
 from shared.errors import Unavailable
 from shared.ports.admin import BulkOperation
 from tests.support.api_harness import ApiHarness
-from tests.support.dashboard import NO_AUDIO, log_in, make_dead_job
+from tests.support.dashboard import NO_AUDIO, audited, log_in, make_dead_job
 from tests.support.factories import make_job
 
 
@@ -25,7 +25,7 @@ def test_a_dead_job_is_retried_from_its_page(api: ApiHarness) -> None:
     assert "1 job was queued again." in answer.text
     assert api.jobs.get("job-1").state is JobState.QUEUED
     assert api.queue.messages == {"interactive": ["job-1"]}
-    (entry,) = api.audit.latest(limit=9)
+    (entry,) = audited(api)
     assert (entry.act, entry.what, entry.count) == ("retry", "job-1", 1)
 
 
@@ -44,7 +44,7 @@ def test_all_matching_jobs_are_retried_after_a_confirmation(api: ApiHarness) -> 
     done = client.post(action[1], data={"action": "retry", "all_matching": "all", "back": "/admin/jobs"}).text
     assert "4 jobs were queued again." in done
     assert api.jobs.get("other").state is JobState.FAILED
-    (entry,) = api.audit.latest(limit=9)
+    (entry,) = audited(api)
     assert (entry.what, entry.count) == ("all with reason too_many_crashes", 4)
 
 

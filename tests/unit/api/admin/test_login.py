@@ -63,3 +63,10 @@ def test_a_forged_cookie_is_rejected(api: ApiHarness) -> None:
 def test_unknown_pages_answer_404_only_after_the_login(api: ApiHarness) -> None:
     assert api.client.get("/admin/nonsense", follow_redirects=False).status_code == 303
     assert log_in(api).get("/admin/nonsense").status_code == 404
+
+
+def test_logins_and_failed_logins_are_in_the_audit_log(api: ApiHarness) -> None:
+    api.client.post("/admin/login", data={"password": "guess", "name": "Eve"})
+    log_in(api, VIEWER_PASSWORD, name="Ann")
+    entries = [(entry.who, entry.act) for entry in api.audit.latest(limit=9)]
+    assert entries == [("“Ann”", "login"), ("“Eve”", "failed login")]

@@ -4,8 +4,9 @@ from shared.domain.delivery import Delivery, DeliveryState
 from shared.domain.webhook import EventType
 from shared.ports.workers import WorkerCommand
 from tests.support.api_harness import ApiHarness
-from tests.support.dashboard import log_in, make_worker
+from tests.support.dashboard import audited, log_in, make_worker
 from tests.support.factories import make_job
+from tests.support.fakes.webhooks import make_delivery, make_endpoint
 
 
 def test_an_operator_pauses_and_resumes_a_queue(api: ApiHarness) -> None:
@@ -14,7 +15,7 @@ def test_an_operator_pauses_and_resumes_a_queue(api: ApiHarness) -> None:
     assert "The queue batch is paused." in said
     client.post("/admin/queues/batch", data={"action": "resume"})
     assert api.controls.paused() == frozenset()
-    acts = [(entry.who, entry.act, entry.what) for entry in api.audit.latest(limit=9)]
+    acts = [(entry.who, entry.act, entry.what) for entry in audited(api)]
     assert acts == [
         ("operator Ann", "resume", "queue batch"),
         ("operator Ann", "pause", "queue batch"),
@@ -55,3 +56,17 @@ def test_a_webhook_is_redelivered(api: ApiHarness) -> None:
     assert "No attempt was answered." in page
     client.post("/admin/webhooks/msg_1", data={"back": "/admin/jobs/job-1"})
     assert api.deliveries.get("msg_1").state is DeliveryState.PENDING
+
+
+def test_webhook_endpoints_and_their_deliveries_are_listed(api: ApiHarness) -> None:
+    api.endpoints.add(make_endpoint())
+    api.deliveries.add(make_delivery(1, endpoint_id="ep_1", owner="key-1"))
+    client = log_in(api)
+    page = client.get("/admin/webhooks").text
+    assert 'href="/admin/webhooks/ep_1"' in page
+    assert "t0psecret" not in page
+    detail = client.get("/admin/webhooks/ep_1").text
+    assert "Redeliver" in detail
+    assert "hooks.example" in detail
+    assert "t0psecret" not in detail
+    assert client.get("/admin/webhooks/none").status_code == 404

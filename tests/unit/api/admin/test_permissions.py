@@ -6,7 +6,7 @@ import pytest
 
 from shared.domain.job_state import JobState
 from tests.support.api_harness import VIEWER_PASSWORD, ApiHarness
-from tests.support.dashboard import PAGES, log_in, make_dead_job, make_worker
+from tests.support.dashboard import PAGES, audited, log_in, make_dead_job, make_worker
 
 CHANGES = [
     ("/admin/bulk-actions", {"action": "retry", "ids": "job-1"}),
@@ -28,7 +28,7 @@ def test_a_viewer_can_change_nothing(api: ApiHarness, path: str, data: dict[str,
     assert "Log in as operator" in answer.text
     assert api.jobs.get("job-1").state is JobState.DEAD
     assert (api.controls.paused(), api.controls.commands()) == (frozenset(), {})
-    assert api.audit.latest(limit=1) == ()
+    assert audited(api) == []
 
 
 @pytest.mark.parametrize(("path", "data"), [*CHANGES, ("/admin/logout", {})])
@@ -54,7 +54,7 @@ def test_another_site_can_not_use_an_operators_cookie(
             client.headers[name] = value
     assert client.post(path, data=data).status_code == 403
     assert api.jobs.get("job-1").state is JobState.DEAD
-    assert api.audit.latest(limit=1) == ()
+    assert audited(api) == []
 
 
 def test_a_browser_without_sec_fetch_site_is_checked_by_its_origin(api: ApiHarness) -> None:

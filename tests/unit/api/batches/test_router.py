@@ -370,7 +370,7 @@ def test_a_failed_deletion_can_be_repeated(api: ApiHarness) -> None:
 
     def unavailable(job_id: str, condition: Callable[[Job], bool]) -> Job | None:
         if job_id == second:
-            raise Unavailable("The job store does not answer; try again later.")
+            raise Unavailable("The job store is unavailable. Try again in a few seconds.")
         return remove_if(job_id, condition)
 
     api.jobs.remove_if = unavailable  # type: ignore[method-assign]

@@ -88,14 +88,14 @@ def test_pages_of_other_origins_are_allowed_only_by_setting(api: ApiHarness) -> 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PATCH", "DELETE"])
 def test_pages_of_allowed_origins_can_use_tus(method: str) -> None:
     client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
-    asked = {
+    preflight = {
         "Origin": "https://app.test",
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "tus-resumable,upload-length,upload-metadata,upload-offset",
     }
-    assert client.options("/v1/tus/x", headers=asked).status_code == 200
-    told = client.head("/v1/tus/x", headers={"Origin": "https://app.test"}).headers
-    assert {"Upload-Offset", "Location"} <= set(told["Access-Control-Expose-Headers"].split(", "))
+    assert client.options("/v1/tus/x", headers=preflight).status_code == 200
+    headers = client.head("/v1/tus/x", headers={"Origin": "https://app.test"}).headers
+    assert {"Upload-Offset", "Location"} <= set(headers["Access-Control-Expose-Headers"].split(", "))
 
 
 def test_a_proxy_is_trusted_only_by_setting() -> None:
@@ -169,12 +169,12 @@ def test_an_untrusted_proxy_is_logged_once() -> None:
 )
 def test_pages_of_other_origins_may_send_the_headers_that_we_read(name: str) -> None:
     client = ApiHarness(http=HttpConfig(cors_origins=("https://app.test",))).client
-    asked = {
+    preflight = {
         "Origin": "https://app.test",
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": name,
     }
-    assert client.options("/v1/jobs/x", headers=asked).status_code == 200
+    assert client.options("/v1/jobs/x", headers=preflight).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -241,12 +241,12 @@ def test_a_queued_job_shows_its_position(api: ApiHarness) -> None:
     assert api.client.get("/v1/jobs/job-2").json()["queue_position"] == 2
 
 
-def away(*_: Any, **__: Any) -> Any:
+def unavailable(*_: Any, **__: Any) -> Any:
     raise Unavailable("The server does not answer; try again later.")
 
 
 def test_without_a_job_store_uploads_get_503_and_leave_nothing(api: ApiHarness) -> None:
-    api.jobs.add = away  # type: ignore[method-assign]
+    api.jobs.add = unavailable  # type: ignore[method-assign]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) > 0
@@ -254,13 +254,13 @@ def test_without_a_job_store_uploads_get_503_and_leave_nothing(api: ApiHarness) 
 
 
 def test_without_storage_uploads_get_503_and_leave_nothing(api: ApiHarness) -> None:
-    api.audio.put = away  # type: ignore[method-assign]
+    api.audio.put = unavailable  # type: ignore[method-assign]
     assert api.client.post("/v1/jobs", content=SONG).status_code == 503
     assert stays_clean(api)
 
 
 def test_a_recorded_job_is_accepted_even_if_it_cannot_be_enqueued(api: ApiHarness) -> None:
-    api.queue.enqueue = away  # type: ignore[method-assign]
+    api.queue.enqueue = unavailable  # type: ignore[method-assign]
     answer = api.client.post("/v1/jobs", content=SONG)
     assert answer.status_code == 202
     assert answer.json()["id"] in api.jobs.jobs
@@ -286,7 +286,7 @@ def test_readiness_is_ready_degraded_or_unavailable(api: ApiHarness) -> None:
         "audio": True,
         "workers": 1,
     }
-    api.audio.check = away  # type: ignore[method-assign]
+    api.audio.check = unavailable  # type: ignore[method-assign]
     answer = api.client.get("/readyz")
     assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
 

@@ -16,10 +16,12 @@ from tests.support.audio_files import (
     MULTICHANNEL_KINDS,
     TONE_HZ,
     audio_file,
+    encoded,
     id3_tag,
     multichannel_file,
     soundfile_bytes,
     tone,
+    two_tracks,
     video,
     wav,
 )
@@ -223,6 +225,71 @@ def test_a_single_huge_sample_does_not_silence_the_music() -> None:
     sound = tone(2.0)
     sound[30_000] = 1e8
     assert np.median(np.abs(decode_bytes(wav(sound, codec="FLOAT")).samples)) > 0.1
+
+
+@pytest.mark.parametrize(("silent", "default"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_the_first_track_that_is_not_silent_is_decoded(silent: int, default: int) -> None:
+    tracks = [tone(1.0, channels=1), tone(1.0, channels=1)]
+    tracks[silent] = np.zeros_like(tracks[silent])
+    recording = decode_bytes(two_tracks(tracks[0], tracks[1], default=default))
+    assert recording.track == 2 - silent
+    assert abs(cents(frequency_hz(recording))) < 0.05
+
+
+@pytest.mark.parametrize("default", [0, 1])
+def test_the_default_track_is_decoded_first(default: int) -> None:
+    sounds = tone(1.0, channels=1), tone(1.0, channels=1, hz=880.0)
+    recording = decode_bytes(two_tracks(*sounds, default=default))
+    assert recording.track == default + 1
+
+
+def test_audio_before_damage_is_decoded() -> None:
+    whole = audio_file("m4a", seconds=20.0)
+    start = whole.index(b"mdat") + 4
+    middle = start + (len(whole) - start) // 2
+    end = whole.rindex(b"moov") - 4
+    recording = decode_bytes(whole[:middle] + bytes(end - middle) + whole[end:])
+    assert recording.is_damaged
+    assert recording.seconds == pytest.approx(10.0, abs=1.0)
+
+
+def test_a_pause_that_a_decoder_cannot_read_does_not_end_the_audio() -> None:
+    amr = audio_file("amr", seconds=3.0)
+    recording = decode_bytes(amr + b"\x7c" * 1000 + amr[6:])
+    assert recording.seconds > 5.5
+
+
+@pytest.mark.parametrize("kind", ["amr", "flv-nellymoser", "ogg-opus", "mp3-cbr", "wav"])
+def test_silence_stays_silence_through_every_codec(kind: str) -> None:
+    rate = {"amr": 8_000, "ogg-opus": 48_000, "flv-nellymoser": 22_050}.get(kind, 44_100)
+    recording = decode_bytes(encoded(kind, np.zeros((2 * rate, 1), np.float32), rate=rate))
+    assert not recording.samples.any()
+
+
+def test_a_start_past_the_end_says_how_long_the_file_is() -> None:
+    for kind in ("wav", "m4a", "aac"):
+        with pytest.raises(Undecodable, match=r"ends after [23] seconds"):
+            decode_bytes(audio_file(kind, seconds=3.0), start_seconds=10.0)
+
+
+def test_an_unfinished_recording_is_told_from_a_damaged_one() -> None:
+    whole = audio_file("m4a", seconds=3.0)
+    with pytest.raises(Undecodable, match="no index"):
+        decode_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize("mark", [b"drms", b"enca"])
+def test_an_encrypted_file_is_told_from_a_damaged_one(mark: bytes) -> None:
+    with pytest.raises(Undecodable, match="encrypted"):
+        decode_bytes(audio_file("m4a").replace(b"mp4a", mark, 1))
+
+
+def test_zeros_in_a_list_chunk_are_skipped() -> None:
+    zeros = b"INFO" + bytes(40_000)
+    plain = wav()
+    body = plain[8:36] + b"LIST" + len(zeros).to_bytes(4, "little") + zeros + plain[36:]
+    recording = decode_bytes(b"RIFF" + len(body).to_bytes(4, "little") + body)
+    assert recording.seconds == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,7 +17,6 @@ from tests.support import hostile_files as hostile
 from tests.support.audio_files import audio_file
 from worker.decoding.decode import decode
 from worker.decoding.ffmpeg import decode_with_ffmpeg
-from worker.decoding.window import Window
 from worker.sandbox.limits import ChildLimits
 from worker.sandbox.parent import run_sandboxed
 
@@ -115,7 +114,7 @@ def test_these_tests_fail_for_a_decoder_without_our_options(
 @pytest.mark.parametrize("channels", [8, 9, 16, 32])
 def test_channels_that_pyav_reads_through_wild_pointers_are_decoded(channels: int) -> None:
     def task(file: BinaryIO) -> bytes:
-        decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
+        decode_with_ffmpeg(file, start_seconds=0, window_seconds=60)
         return b""
 
     audio = io.BytesIO(hostile.opus_with_channels(channels))
@@ -126,7 +125,7 @@ def test_channels_that_pyav_reads_through_wild_pointers_are_decoded(channels: in
 @pytest.mark.parametrize("kind", ["mp4-false-table", "compressed-moov"])
 def test_memory_claims_that_pass_the_header_check_are_a_problem_of_the_file(kind: str) -> None:
     def task(file: BinaryIO) -> bytes:
-        decode_with_ffmpeg(file, start_seconds=0, window=Window(seconds=60))
+        decode_with_ffmpeg(file, start_seconds=0, window_seconds=60)
         return b""
 
     audio = io.BytesIO(hostile.hostile_file(kind))

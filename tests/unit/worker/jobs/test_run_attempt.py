@@ -100,6 +100,17 @@ def test_unanalysable_audio_fails_the_job_permanently(error: Any) -> None:
     assert harness.audio.objects == {}
 
 
+def test_an_object_that_was_cut_short_gets_no_report() -> None:
+    class CutShort(io.BytesIO):
+        size_bytes = 4
+
+    harness = Harness()
+    harness.audio.open = lambda key: CutShort(b"song")  # type: ignore[method-assign]
+    harness.run(succeeds)
+    assert harness.job.state is JobState.QUEUED
+    assert harness.job.timeline[-1].why == "The audio storage has 4 bytes of 5."
+
+
 def test_missing_audio_fails_the_job() -> None:
     harness = Harness()
     harness.audio.objects.clear()

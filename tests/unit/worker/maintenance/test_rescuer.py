@@ -246,3 +246,17 @@ def test_the_audio_of_a_removed_job_is_deleted_when_storage_is_back(harness: Har
     harness.audio.delete = delete  # type: ignore[method-assign]
     harness.rescuer.run_once(now=200.0)
     assert (harness.audio.objects, harness.jobs.due_work(now=1e9, limit=9).removed) == ({}, ())
+
+
+def test_every_delayed_attempt_is_enqueued_when_it_is_due(harness: Harness) -> None:
+    harness.jobs.add(make_job(due_at=100.0, queued_at=100.0, attempts_allowed=4))
+    harness.rescuer.run_once(now=104.0)
+    for now in (110.0, 116.0, 122.0):
+        harness.queue.messages.clear()
+        harness.jobs.change("job-1", lambda job, now=now: job.start(worker="w", now=now, lease_seconds=9))  # type: ignore[misc]
+        harness.jobs.change(
+            "job-1",
+            lambda job, now=now: job.crash(job.attempts, "died", now=now, delay_seconds=5),  # type: ignore[misc]
+        )
+        harness.rescuer.run_once(now=now + 5)
+        assert harness.queue.messages == {"interactive": ["job-1"]}

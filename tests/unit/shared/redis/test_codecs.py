@@ -1,0 +1,69 @@
+"""Packed reports and deliveries: what is lost, and what is not."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from shared.domain.delivery import DeliveryState
+from shared.domain.report import Report, Spectrum
+from shared.errors import UnreadableRecord
+from shared.redis.jobs.report_codec import pack_report, parse_report, unpack_report
+from shared.redis.webhooks.delivery_records import dump_delivery, load_delivery
+from tests.support.factories import make_report
+from tests.support.fakes.webhooks import make_delivery
+
+
+def test_a_report_survives_packing() -> None:
+    report = make_report()
+    assert unpack_report(pack_report(report)) == report
+
+
+@pytest.mark.parametrize(
+    "changes", [{"spectrum": None}, {"histogram": ()}, {"spectrum": None, "histogram": ()}]
+)
+def test_a_report_without_charts_survives_packing(changes: dict[str, object]) -> None:
+    report = make_report(**changes)
+    assert unpack_report(pack_report(report)) == report
+
+
+def test_charts_keep_half_a_decibel_and_a_hundredth_of_a_percent() -> None:
+    levels = tuple(-0.37 * number for number in range(512))
+    histogram = tuple(0.0123456 for _ in range(100))
+    report = make_report(
+        histogram=histogram, spectrum=Spectrum(low_hz=20.0, high_hz=16_000.0, levels_db=levels)
+    )
+    found = unpack_report(pack_report(report)).tuning
+    assert found.spectrum is not None
+    assert found.spectrum.levels_db == pytest.approx(levels, abs=0.26)
+    assert found.histogram == pytest.approx(histogram, abs=1e-4)
+
+
+def test_a_packed_report_is_a_third_of_its_json() -> None:
+    levels = tuple(-40.0 + (number * 37 % 23) for number in range(512))
+    report = make_report(spectrum=Spectrum(low_hz=20.0, high_hz=16_000.0, levels_db=levels))
+    text = json.dumps({"levels": levels, "histogram": report.tuning.histogram})
+    assert len(pack_report(report)) < len(text) / 3
+
+
+@pytest.mark.parametrize("text", ["", "x", "!!!!", pack_report(make_report())[:-9], "0" * 40])
+def test_a_damaged_report_is_unreadable(text: str) -> None:
+    with pytest.raises(UnreadableRecord):
+        unpack_report(text)
+
+
+def test_a_report_of_the_last_release_is_read() -> None:
+    report = make_report()
+    from pydantic import TypeAdapter
+
+    assert parse_report(TypeAdapter(Report).dump_json(report).decode()) == report
+    with pytest.raises(UnreadableRecord):
+        parse_report("{}")
+
+
+@pytest.mark.parametrize("state", list(DeliveryState))
+def test_a_delivery_keeps_its_body_in_every_state(state: DeliveryState) -> None:
+    delivery = replace(make_delivery(), state=state, body='{"däta":' + "1" * 999 + "}")
+    text = dump_delivery(delivery)
+    assert load_delivery(text) == delivery
+    assert (len(text) < 700) == (state is not DeliveryState.PENDING)

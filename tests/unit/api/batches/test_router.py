@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from api.http.slow_clients import MinRateTimeout
 from api.uploads.receiving.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
 from shared.domain.batch import MAX_ITEMS, Batch
+from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.errors import Conflict, Overloaded, Unavailable
@@ -364,16 +366,16 @@ def test_deleting_a_batch_leaves_nothing_and_sends_no_webhook(api: ApiHarness) -
 
 def test_a_failed_deletion_can_be_repeated(api: ApiHarness) -> None:
     location = create(api, {"source_url": URL}, {"source_url": URL}, callback_url=HOOK).headers["location"]
-    remove, second = api.jobs.remove, only_batch(api).items[1].job_id
+    remove_if, second = api.jobs.remove_if, only_batch(api).items[1].job_id
 
-    def unavailable(job_id: str) -> None:
+    def unavailable(job_id: str, condition: Callable[[Job], bool]) -> Job | None:
         if job_id == second:
-            raise Unavailable("The job store does not answer; try again later.")
-        remove(job_id)
+            raise Unavailable("The job store is unavailable. Try again in a few seconds.")
+        return remove_if(job_id, condition)
 
-    api.jobs.remove = unavailable  # type: ignore[method-assign]
+    api.jobs.remove_if = unavailable  # type: ignore[method-assign]
     assert api.client.delete(location).status_code == 503
-    api.jobs.remove = remove  # type: ignore[method-assign]
+    api.jobs.remove_if = remove_if  # type: ignore[method-assign]
     assert api.client.delete(location).status_code == 204
     assert (api.jobs.jobs, api.deliveries.outbox) == ({}, {})
 

@@ -13,12 +13,13 @@ from api.admin.auth.sessions import Sessions
 from api.admin.routers import admin_routers
 from api.batches.reader import BatchReader
 from api.batches.router import batches_router
+from api.batches.schemas import CreateBatch
 from api.config import ApiConfig, UrlChecks
 from api.health import health_router
 from api.http.background import BackgroundTasks, retry_until_ready
 from api.http.body_limit import BodyLimitProblem
 from api.http.concurrency import ConcurrencyLimit
-from api.http.openapi import complete_openapi
+from api.http.openapi import DESCRIPTION, complete_openapi, operation_id
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
 from api.http.routes import HeadAndOptions
@@ -33,7 +34,9 @@ from api.metrics import SharedMetricsCollector, metrics_router
 from api.services import ApiServices
 from api.tus.protocol import TusProtocol
 from api.tus.router import tus_router
-from api.uploads.router import presigned_router, submit_router
+from api.uploads.options import JobFromUpload, JobFromUrl
+from api.uploads.router import JobCreation, presigned_router, submit_router
+from api.uploads.schemas import CreateUpload
 from api.web.docs_pages import docs_router
 from api.web.pages import PublicPages, pages_router, shared_pages_router
 from api.web.result_links import ResultLinks
@@ -41,6 +44,8 @@ from api.webhooks.router import webhooks_router
 from shared.ports.stores import Stores
 from shared.version import VERSION
 
+_JSON_BODIES = (CreateBatch, CreateUpload, JobFromUpload, JobFromUrl)
+"""Bodies that routes read themselves, so that FastAPI does not see their types."""
 _MAX_BODY_BYTES = 1024 * 1024
 """The limit of request bodies that are not uploads."""
 
@@ -80,7 +85,7 @@ def create_app(
     ):
         app.include_router(router, max_body_size=_MAX_BODY_BYTES)
     app.mount("/static", assets())
-    complete_openapi(app, anonymous=config.allow_anonymous)
+    complete_openapi(app, anonymous=config.allow_anonymous, bodies=_JSON_BODIES)
     _add_middleware(app, stores, config=config, background=background)
     return app
 
@@ -105,6 +110,8 @@ def _new_app(services: ApiServices, *, sessions: Sessions, background: Backgroun
         telemetry={"tracing": False, "metrics": False, "logs": False},  # would record file names
         docs_url=None,  # FastAPI's own pages load scripts from another host
         redoc_url=None,
+        generate_unique_id_function=operation_id,
+        **DESCRIPTION,
     )
 
 
@@ -114,7 +121,10 @@ def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
     reader = JobReader(
         jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=services.wait_estimate
     )
-    yield submit_router(direct, presigned=uploads.presigned, source_urls=uploads.source_urls, reader=reader)
+    creation = JobCreation(
+        uploads=direct, presigned=uploads.presigned, source_urls=uploads.source_urls, reader=reader
+    )
+    yield submit_router(creation)
     yield jobs_router(reader)
     yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
     yield webhooks_router(webhooks, jobs=stores.jobs)

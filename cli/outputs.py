@@ -102,7 +102,7 @@ class TableOutput:
         self._table.add_column("File", overflow="fold")
         self._table.add_column("Tuning", no_wrap=True)
         for column in ("A4", "± cents", "Probability", "From 440"):
-            self._table.add_column(column, justify="right", no_wrap=True)
+            self._table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
         self._table.add_column("Notes", overflow="fold")
 
     def __enter__(self) -> Self:

@@ -118,7 +118,12 @@ def operations_api_router(
     router = APIRouter(prefix="/admin/api", tags=["dashboard"], responses=_PROBLEMS)
     current_user = Depends(authenticate)
 
-    @router.post("/acts", deprecated=True, summary="The old name of /admin/api/bulk-actions")
+    @router.post(
+        "/acts",
+        deprecated=True,
+        summary="The old name of /admin/api/bulk-actions",
+        operation_id="adminRunActs",
+    )
     @router.post("/bulk-actions", summary="Retry, cancel or delete jobs", responses=documented(400))
     def run_bulk_action(
         user: Annotated[AdminUser, current_user],

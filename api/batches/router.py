@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentQuota
@@ -11,12 +11,12 @@ from api.batches.schemas import (
     BatchAcceptedView,
     BatchDetailView,
     BatchPageView,
-    create_batch_schema,
+    CreateBatch,
 )
 from api.batches.service import BatchService
-from api.http.etag import POLLED, polled
+from api.http.etag import IF_NONE_MATCH, POLLED, polled
+from api.http.openapi import json_body
 from api.http.problems import documented
-from api.http.request_body import JSON
 from api.uploads.idempotency import IDEMPOTENCY_KEY
 from shared.errors import Unauthenticated
 
@@ -34,14 +34,14 @@ def batches_router(service: BatchService, *, reader: BatchReader) -> APIRouter:
         response_model=BatchAcceptedView,
         openapi_extra={
             "parameters": [IDEMPOTENCY_KEY],
-            "requestBody": {"required": True, "content": {JSON: {"schema": create_batch_schema()}}},
+            "requestBody": json_body(CreateBatch),
         },
         responses={
             202: {"headers": {name: {"schema": {"type": "string"}} for name in ("Location", "Retry-After")}},
             **documented(400, 408, 409, 413, 422, 503),
         },
     )
-    async def create(request: Request, caller: CurrentCaller, quota: CurrentQuota) -> Response:
+    async def create_batch(request: Request, caller: CurrentCaller, quota: CurrentQuota) -> Response:
         """Either all items become jobs or none does. `422` names the first item that can't be a job.
 
         Follow `Location`, or set `callback_url` to receive `batch.completed` when the last job has finished.
@@ -66,21 +66,22 @@ def batches_router(service: BatchService, *, reader: BatchReader) -> APIRouter:
 
     @router.get(
         "/{batch_id}",
-        summary="Read a batch",
+        summary="Get a batch",
         responses={**POLLED, **documented(404, 422, 503)},
         response_model=BatchDetailView,
+        openapi_extra=IF_NONE_MATCH,
     )
-    def read(
+    def get_batch(
+        request: Request,
         batch_id: BatchId,
         caller: CurrentCaller,
-        if_none_match: Annotated[list[str] | None, Header()] = None,
     ) -> Response:
         """The progress of a batch and the outcome of each item. `GET /v1/jobs/{id}` has the reports."""
         view, again_seconds = service.view(batch_id, caller)
-        return polled(view, if_none_match, again_seconds=again_seconds)
+        return polled(view, request.headers.getlist("if-none-match"), again_seconds=again_seconds)
 
     @router.post("/{batch_id}/cancel", summary="Cancel a batch", responses=documented(404, 409, 422, 503))
-    def cancel(batch_id: BatchId, caller: CurrentCaller) -> BatchDetailView:
+    def cancel_batch(batch_id: BatchId, caller: CurrentCaller) -> BatchDetailView:
         """Queued jobs are canceled at once. Running jobs stop within two seconds."""
         service.cancel(batch_id, caller)
         return service.view(batch_id, caller)[0]
@@ -88,7 +89,7 @@ def batches_router(service: BatchService, *, reader: BatchReader) -> APIRouter:
     @router.delete(
         "/{batch_id}", status_code=204, summary="Delete a batch", responses=documented(404, 422, 503)
     )
-    def delete(batch_id: BatchId, caller: CurrentCaller) -> Response:
+    def delete_batch(batch_id: BatchId, caller: CurrentCaller) -> Response:
         """Deletes the batch with all its jobs and their audio at once. No webhook is sent."""
         service.delete(batch_id, caller)
         return Response(status_code=204)

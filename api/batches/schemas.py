@@ -1,13 +1,12 @@
 """Requests and responses of batches."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.uploads.options import (
-    ONE_SOURCE,
     QUEUE,
     AudioSource,
     CallbackUrl,
@@ -34,8 +33,6 @@ BATCH_EVENTS = (
 
 class CreateBatchItem(AudioSource):
     """One recording of a batch."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra=ONE_SOURCE)
 
     filename: Filename = None
     start_seconds: StartSeconds = None
@@ -65,14 +62,6 @@ class CreateBatch(BaseModel):
     def options_of(self, item: CreateBatchItem) -> JobOptions:
         """Return the options of one item's job. Its callback is that of the batch."""
         return JobOptions(filename=item.filename, start_seconds=item.start_seconds, queue=self.queue)
-
-
-def create_batch_schema() -> dict[str, Any]:
-    """Return the schema with that of the items inline, since the document around it has other definitions."""
-    schema = CreateBatch.model_json_schema()
-    del schema["$defs"]
-    schema["properties"]["items"]["items"] = CreateBatchItem.model_json_schema()
-    return schema
 
 
 class BatchDetailView(BatchView):

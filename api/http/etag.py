@@ -19,14 +19,26 @@ POLLED: dict[int | str, dict[str, Any]] = {
 }
 """The OpenAPI entries of such a response."""
 
+IF_NONE_MATCH: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "ETags that you have, or `*`.",
+        }
+    ]
+}
+"""For `openapi_extra`. Read all lines of the header with `request.headers.getlist`."""
 
-def polled(view: View, if_none_match: Sequence[str] | None, *, again_seconds: float | None) -> Response:
+
+def polled(view: View, if_none_match: Sequence[str], *, again_seconds: float | None) -> Response:
     """The view, or 304 if the client has it. `again_seconds`: None if the view will not change anymore."""
     content = view.model_dump_json().encode()
     headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
     if again_seconds is not None:
         headers["Retry-After"] = str(min(_MAX_RETRY_SECONDS, math.ceil(again_seconds)))
-    if _matches(if_none_match or (), headers["ETag"]):
+    if _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(content, media_type="application/json", headers=headers)
 

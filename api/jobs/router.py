@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller, CurrentCaller
-from api.http.etag import POLLED, polled
+from api.http.etag import IF_NONE_MATCH, POLLED, polled
 from api.http.prefer import MAX_WAIT_SECONDS
 from api.http.problems import documented
 from api.http.schemas import JobId, Moment
@@ -29,8 +29,10 @@ def jobs_router(reader: JobReader) -> APIRouter:
         summary="Get a job",
         responses={**POLLED, **documented(404, 422, 503)},
         response_model=JobDetailView,
+        openapi_extra=IF_NONE_MATCH,
     )
     async def get_job(
+        request: Request,
         job_id: JobId,
         caller: CurrentCaller,
         wait: Annotated[
@@ -42,14 +44,13 @@ def jobs_router(reader: JobReader) -> APIRouter:
             ),
         ] = 0,
         pictures: Annotated[bool, Query(description=PICTURES)] = True,
-        if_none_match: Annotated[list[str] | None, Header()] = None,
     ) -> Response:
         """The job's state, and its report once it has succeeded."""
         caller.check_can_read(await run_in_threadpool(reader.jobs.get, job_id))
         job = await reader.wait_until_final(job_id, seconds=wait)
         view = await run_in_threadpool(reader.detail, job, pictures=pictures)
         retry_seconds = None if job.state.is_final else 1 + (view.queue_wait_seconds or 0)
-        return polled(view, if_none_match, again_seconds=retry_seconds)
+        return polled(view, request.headers.getlist("if-none-match"), again_seconds=retry_seconds)
 
     return router
 

@@ -36,11 +36,11 @@ UploadChecksum = Annotated[
 
 def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
     """The routes under /v1/tus."""
-    router = APIRouter(prefix=PREFIX, tags=["uploads"])
+    router = APIRouter(prefix=PREFIX, tags=["tus"])
     max_bytes = uploads.limits.max_upload_bytes
 
     @router.options("", status_code=204, summary="Get the capabilities of the tus server")
-    def options() -> Response:
+    def get_tus_capabilities() -> Response:
         """This needs no API key."""
         headers = {
             "Tus-Version": VERSION,
@@ -59,7 +59,7 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
         openapi_extra={"parameters": [IDEMPOTENCY_KEY], **_CHUNK_BODY},
         responses=documented(400, 408, 409, 412, 413, 415, 422, 460, 503),
     )
-    async def create(
+    async def create_tus_upload(
         request: Request,
         caller: CurrentCaller,
         quota: CurrentQuota,
@@ -113,7 +113,9 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
         response_class=Response,
         responses=documented(404, 412, 422, 503),
     )
-    def head(upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None) -> Response:
+    def get_tus_upload(
+        upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
+    ) -> Response:
         """Continue at `Upload-Offset`."""
         require_version(tus_resumable)
         progress = uploads.progress(upload_id, caller)
@@ -135,7 +137,7 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
         openapi_extra=_CHUNK_BODY,
         responses=documented(400, 404, 408, 409, 412, 413, 415, 422, 460, 503),
     )
-    async def patch(
+    async def append_to_tus_upload(
         request: Request,
         upload_id: UploadId,
         caller: CurrentCaller,
@@ -167,7 +169,9 @@ def tus_router(uploads: TusService, *, idempotency: Idempotency) -> APIRouter:
         summary="Terminate a resumable upload",
         responses=documented(404, 412, 422, 503),
     )
-    def delete(upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None) -> Response:
+    def delete_tus_upload(
+        upload_id: UploadId, caller: CurrentCaller, tus_resumable: TusResumable = None
+    ) -> Response:
         """Removes everything that has arrived. A complete upload is deleted with its job."""
         require_version(tus_resumable)
         uploads.remove(upload_id, caller)

@@ -15,7 +15,6 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from api.uploads.filenames import clean_filename
@@ -52,14 +51,15 @@ def _clean_name(value: object) -> object:
 
 
 Filename = Annotated[
-    str | None, Field(max_length=1000, examples=["midnight.flac"]), BeforeValidator(_clean_name)
+    str | None,
+    Field(description="Long names are cut to 200 characters.", examples=["midnight.flac"]),
+    BeforeValidator(_clean_name),
 ]
 StartSeconds = Annotated[
     float | None,
     Field(ge=0, le=MAX_START_SECONDS, allow_inf_nan=False, description="Where the 60-second window begins."),
     WrapValidator(_parse_start),
 ]
-# not an enum: its schema would refer to definitions that this one leaves behind
 QueueName = Literal["interactive", "batch"]
 CallbackUrl = Annotated[
     str | None, Field(description=CALLBACK_URL), AfterValidator(lambda url: (url or "").strip() or None)
@@ -115,26 +115,21 @@ class QueryOptions(JobOptions):
     model_config = ConfigDict(extra="ignore")
 
 
-ONE_SOURCE: JsonDict = {"oneOf": [{"required": ["upload_id"]}, {"required": ["source_url"]}]}
+SOURCE_URL = Field(
+    max_length=MAX_URL_LENGTH,
+    description="Where a worker fetches the audio: https, a public address, no redirects.",
+    examples=["https://files.example.com/midnight.flac"],
+)
+UPLOAD_ID = Field(max_length=128, description="The `upload_id` of POST /v1/uploads.")
 
 
 class AudioSource(BaseModel):
     """Audio that is not in the request: exactly one of the two fields."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=ONE_SOURCE)
+    model_config = ConfigDict(extra="forbid")
 
-    upload_id: str | None = Field(
-        default=None,
-        max_length=128,
-        description="The `upload_id` of POST /v1/uploads. Options given here replace those given there. "
-        "You may repeat the request.",
-    )
-    source_url: str | None = Field(
-        default=None,
-        max_length=MAX_URL_LENGTH,
-        description="Where a worker fetches the audio: https, a public address, no redirects.",
-        examples=["https://files.example.com/midnight.flac"],
-    )
+    upload_id: Annotated[str | None, UPLOAD_ID] = None
+    source_url: Annotated[str | None, SOURCE_URL] = None
 
     def require_one_source(self) -> None:
         """Raise BadRequest unless exactly one source is given."""
@@ -144,3 +139,15 @@ class AudioSource(BaseModel):
 
 class JobSource(JobOptions, AudioSource):
     """A job whose audio is not in the request."""
+
+
+class JobFromUrl(JobOptions):
+    """A job whose audio a worker fetches."""
+
+    source_url: Annotated[str, SOURCE_URL]
+
+
+class JobFromUpload(JobOptions):
+    """A job of an upload that is complete."""
+
+    upload_id: Annotated[str, UPLOAD_ID]

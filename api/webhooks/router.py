@@ -40,7 +40,7 @@ def webhooks_router(webhooks: WebhookService, *, jobs: JobStore) -> APIRouter:
         summary="Redeliver a job's webhook",
         responses=documented(404, 409, 422, 503),
     )
-    def redeliver_of_job(job_id: JobId, delivery_id: DeliveryId, caller: CurrentCaller) -> DeliveryView:
+    def redeliver_job_webhook(job_id: JobId, delivery_id: DeliveryId, caller: CurrentCaller) -> DeliveryView:
         """Sends one delivery of a job again, with the same id and all attempts."""
         caller.check_can_change(jobs.get(job_id))
         return DeliveryView.of(webhooks.redeliver(delivery_id, job_id=job_id))
@@ -52,30 +52,32 @@ def _endpoint_router(webhooks: WebhookService) -> APIRouter:
     router = _new_router("/v1/webhooks")
 
     @router.post("", status_code=201, summary="Register a webhook", responses=documented(400, 409))
-    def create(new: CreateEndpoint, caller: CurrentCaller, response: Response) -> EndpointView:
+    def create_webhook(new: CreateEndpoint, caller: CurrentCaller, response: Response) -> EndpointView:
         """It receives the events of every job of this API key from now on."""
         endpoint = webhooks.create(owner_of(caller), new)
         response.headers["Location"] = f"/v1/webhooks/{endpoint.id}"
         return EndpointView.of(endpoint)
 
     @router.get("", summary="List webhooks")
-    def list_endpoints(caller: CurrentCaller) -> EndpointListView:
+    def list_webhooks(caller: CurrentCaller) -> EndpointListView:
         """The webhooks of this API key, oldest first."""
         endpoints = webhooks.endpoints.list_for_owner(owner_of(caller))
         return EndpointListView(webhooks=[EndpointView.of(endpoint) for endpoint in endpoints])
 
-    @router.get("/{endpoint_id}", summary="Read a webhook", responses=documented(404))
-    def read(endpoint_id: EndpointId, caller: CurrentCaller) -> EndpointView:
+    @router.get("/{endpoint_id}", summary="Get a webhook", responses=documented(404))
+    def get_webhook(endpoint_id: EndpointId, caller: CurrentCaller) -> EndpointView:
         """Its settings, and whether its deliveries fail."""
         return EndpointView.of(webhooks.get(owner_of(caller), endpoint_id))
 
     @router.patch("/{endpoint_id}", summary="Update a webhook", responses=documented(400, 404))
-    def update(endpoint_id: EndpointId, changes: UpdateEndpoint, caller: CurrentCaller) -> EndpointView:
+    def update_webhook(
+        endpoint_id: EndpointId, changes: UpdateEndpoint, caller: CurrentCaller
+    ) -> EndpointView:
         """Fields that you leave out stay as they are."""
         return EndpointView.of(webhooks.update(owner_of(caller), endpoint_id, changes))
 
     @router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook", responses=documented(404))
-    def delete(endpoint_id: EndpointId, caller: CurrentCaller) -> Response:
+    def delete_webhook(endpoint_id: EndpointId, caller: CurrentCaller) -> Response:
         """Its pending deliveries are dropped."""
         webhooks.delete(owner_of(caller), endpoint_id)
         return Response(status_code=204)
@@ -83,7 +85,7 @@ def _endpoint_router(webhooks: WebhookService) -> APIRouter:
     @router.post(
         "/{endpoint_id}/test", status_code=202, summary="Send a test event", responses=documented(404)
     )
-    def test(endpoint_id: EndpointId, caller: CurrentCaller) -> DeliveryDetailView:
+    def send_test_event(endpoint_id: EndpointId, caller: CurrentCaller) -> DeliveryDetailView:
         """Sends a `webhook.test` event, signed and retried like any other, also to a disabled webhook."""
         return DeliveryDetailView.of(webhooks.test(owner_of(caller), endpoint_id))
 
@@ -93,14 +95,16 @@ def _endpoint_router(webhooks: WebhookService) -> APIRouter:
 def _secret_router(webhooks: WebhookService) -> APIRouter:
     router = _new_router("/v1/webhooks/secret")
 
-    @router.get("", summary="Read the signing secret")
-    def secret(caller: CurrentCaller, response: Response) -> SecretView:
+    @router.get("", summary="Get the signing secret")
+    def get_webhook_secret(caller: CurrentCaller, response: Response) -> SecretView:
         """It signs every webhook of this API key, including those to a `callback_url`."""
         response.headers["Cache-Control"] = "no-store"
         return SecretView.of(webhooks.secrets(owner_of(caller)), now=store_time())
 
     @router.post("/rotate", summary="Rotate the signing secret")
-    def rotate(caller: CurrentCaller, response: Response, rotation: RotateSecret | None = None) -> SecretView:
+    def rotate_webhook_secret(
+        caller: CurrentCaller, response: Response, rotation: RotateSecret | None = None
+    ) -> SecretView:
         """Both secrets sign during the overlap, so that receivers can switch without a gap."""
         response.headers["Cache-Control"] = "no-store"
         overlap = (rotation or RotateSecret()).overlap_seconds
@@ -113,7 +117,7 @@ def _delivery_router(webhooks: WebhookService) -> APIRouter:
     router = _new_router("/v1/webhooks")
 
     @router.get("/deliveries", summary="List deliveries", responses=documented(404))
-    def list_deliveries(
+    def list_webhook_deliveries(
         caller: CurrentCaller,
         endpoint_id: Annotated[
             str | None, Query(max_length=64, description="Only deliveries to this endpoint.")
@@ -133,7 +137,7 @@ def _delivery_router(webhooks: WebhookService) -> APIRouter:
     @router.post(
         "/redeliver", status_code=202, summary="Redeliver failed deliveries", responses=documented(404)
     )
-    def redeliver_failed(request: RedeliverFailed, caller: CurrentCaller) -> RedeliveredView:
+    def redeliver_failed_webhooks(request: RedeliverFailed, caller: CurrentCaller) -> RedeliveredView:
         """Sends every delivery that failed since a time again, at most a thousand at once."""
         count, more = webhooks.redeliver_since(
             owner_of(caller), since=request.since.timestamp(), endpoint_id=request.endpoint_id
@@ -146,7 +150,7 @@ def _delivery_router(webhooks: WebhookService) -> APIRouter:
         summary="Redeliver one delivery",
         responses=documented(404, 409),
     )
-    def redeliver(delivery_id: DeliveryId, caller: CurrentCaller) -> DeliveryDetailView:
+    def redeliver_webhook(delivery_id: DeliveryId, caller: CurrentCaller) -> DeliveryDetailView:
         """Sends it again with the same id and all attempts, whether it had succeeded or not."""
         return DeliveryDetailView.of(webhooks.redeliver(delivery_id, owner=owner_of(caller)))
 

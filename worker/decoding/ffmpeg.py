@@ -94,10 +94,15 @@ def decode_with_ffmpeg(
 
 
 def _tracks(container: InputContainer) -> list[AudioStream]:
-    """Return the audio tracks of a known sample rate, the default ones first and commentaries last."""
+    """Return the audio tracks that can be decoded, the default ones first and commentaries last."""
     special = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
+    decodable = [
+        track
+        for track in container.streams.audio
+        if track.codec_context is not None and track.codec_context.sample_rate > 0
+    ]
     return sorted(
-        (track for track in container.streams.audio if track.codec_context.sample_rate > 0),
+        decodable,
         key=lambda track: (bool(track.disposition & special), not track.disposition & Disposition.default),
     )
 

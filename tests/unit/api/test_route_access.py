@@ -100,6 +100,16 @@ TUS = {"Tus-Resumable": "1.0.0"}
 CHUNK = TUS | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
 TABLE: dict[tuple[str, str], Row] = {
     ("POST", "/v1/jobs"): makes(202, content=SONG),
+    ("POST", "/v1/jobs/from-url"): makes(202, json={"source_url": "https://files.example/a.flac"}),
+    ("POST", "/v1/jobs/from-upload"): Row(
+        {"json": {"upload_id": "unknown"}},
+        owner=404,
+        other=404,
+        reader=403,
+        viewer=403,
+        operator=404,
+        anonymous=404,
+    ),
     ("GET", "/v1/jobs"): own_list(),
     ("GET", "/v1/jobs/{job_id}"): reads_one(),
     ("GET", "/v1/jobs/{job_id}/events"): reads_one(),

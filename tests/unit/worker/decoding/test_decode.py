@@ -243,6 +243,13 @@ def test_the_default_track_is_decoded_first(default: int) -> None:
     assert recording.track == default + 1
 
 
+def test_a_track_of_an_unknown_codec_is_a_problem_of_the_file() -> None:
+    plain = audio_file("wav-ima-adpcm")
+    format_tag = plain.index(b"fmt ") + 8
+    with pytest.raises(Undecodable):
+        decode_bytes(plain[:format_tag] + b"\xee\x7e" + plain[format_tag + 2 :])
+
+
 def test_audio_before_damage_is_decoded() -> None:
     whole = audio_file("m4a", seconds=20.0)
     start = whole.index(b"mdat") + 4

@@ -2,7 +2,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.uploads.receiving.buffer_pool import FIRST_BYTES, BufferPool
@@ -33,6 +33,7 @@ async def one_upload(pool: BufferPool, parts: int, rng: random.Random, seen: lis
     await asyncio.gather(*sending)
 
 
+@settings(deadline=None)
 @given(uploads=st.integers(1, 40), total_parts=st.integers(1, 6), seed=st.integers(0, 1000))
 def test_all_uploads_finish_within_the_budget(uploads: int, total_parts: int, seed: int) -> None:
     rng = random.Random(seed)

@@ -33,8 +33,8 @@ from shared.redis.admin.secrets import RedisSecretStore
 from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
-from shared.redis.job_metrics import JobMetricsFollower
 from shared.redis.jobs.indexes import index_entries
+from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.records import dump_job
 from shared.redis.jobs.search import RedisJobSearch
 from shared.redis.jobs.store import RedisJobStore

@@ -1,4 +1,4 @@
-"""Analyzes one recording and turns every failure into a problem to show. Loads librosa."""
+"""Analyzes one recording and turns every failure into a problem to show. Loads the decoders."""
 
 from pathlib import Path
 

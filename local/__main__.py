@@ -12,6 +12,16 @@ from local.processes import Command
 API_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
 """Makes glibc return the memory of upload buffers when they are freed, as in the Dockerfile."""
 
+SMALL = {
+    "KAMMERTON_JOB_MEMORY_BYTES": str(96 << 20),
+    "KAMMERTON_S3_PART_BYTES": str(5 << 20),
+    "KAMMERTON_SOURCE_SPOOL_BYTES": str(4 << 20),
+    "KAMMERTON_UPLOAD_BUFFER_BYTES": str(20 << 20),
+    "KAMMERTON_WEBHOOK_CONCURRENCY": "16",
+    "MALLOC_ARENA_MAX": "1",
+}
+"""Settings of `--small`, for hosts of 512 MB. The environment overrides them."""
+
 
 def commands(options: Options) -> list[Command]:
     """What runs next to the servers, as in docker-compose.yml. Stopped from the last to the first."""
@@ -47,8 +57,14 @@ def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
         default=min(os.cpu_count() or 1, 4),
         help="jobs at once (default: %(default)s)",
     )
+    parser.add_argument(
+        "--small", action="store_true", help="use little memory: one job at once, small upload buffers"
+    )
     parser.add_argument("--verbose", action="store_true", help="show the logs of all processes here")
-    return Options(**vars(parser.parse_args(arguments)))
+    given = vars(parser.parse_args(arguments))
+    if given.pop("small"):
+        given |= {"workers": 1, "settings": SMALL}
+    return Options(**given)
 
 
 def _port(text: str) -> int:

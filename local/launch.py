@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local.address import check_free, is_ready, reachable, url
@@ -14,11 +14,9 @@ from local.lifeline import Lifeline
 from local.lock import lock
 from local.log_files import LogFiles
 from local.messages import (
-    COMPILING,
     STARTING_COMMANDS,
     STARTING_SERVERS,
     STOPPING,
-    compiles_first,
     say,
     welcome,
 )
@@ -30,7 +28,7 @@ from local.valkey import Valkey
 
 BUCKET = "kammerton"
 SERVER_TIMEOUT_SECONDS = 60.0
-READY_TIMEOUT_SECONDS = 240.0  # numba compiles on the first start, for a minute or more on a slow machine
+READY_TIMEOUT_SECONDS = 240.0  # of a slow machine at its first start
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,8 @@ class Options:
     workers: int
     verbose: bool = False
     """Whether the logs of all processes appear on the terminal."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Defaults for the environment of every process."""
 
 
 LOCAL_DEFAULTS = {
@@ -83,7 +83,7 @@ def _run(
         stack.callback(free.release)
         options = replace(options, port=free.numbers[0])
     check_free(options.host, options.port)
-    env = {**LOCAL_DEFAULTS, **environ, "PYTHONUNBUFFERED": "1"}
+    env = {**LOCAL_DEFAULTS, **options.settings, **environ, "PYTHONUNBUFFERED": "1"}
     password = _dashboard_password(options.data_dir, env)
     servers = _servers(options.data_dir, env)
     for server in servers:
@@ -156,7 +156,7 @@ def _start(
         supervisor.wait_until(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
-    say(COMPILING if compiles_first() else STARTING_COMMANDS)
+    say(STARTING_COMMANDS)
     without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
         supervisor.start(command, env=env if command.name == "api" else without_passwords)

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import Unavailable
 from shared.observability.logs import context_field
-from shared.redis.keepalive import KEEPALIVE_OPTIONS
+from shared.redis.client import KEEPALIVE_OPTIONS
 from shared.redis.sentinel import parse_sentinel_url
 
 ANALYZE = "audio.analyze"

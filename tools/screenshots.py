@@ -36,6 +36,7 @@ def main() -> None:
             "result": f"/jobs/{song}",
             "inconclusive": f"/jobs/{noise}",
             "api": "/docs",
+            "guide": "/docs/quickstart",
             "login": "/admin/login",
             "overview": "/admin",
             "history": "/admin/history",
@@ -102,7 +103,7 @@ def shoot(
             "/admin/queues/batch", form={"action": "resume"}, headers={"Sec-Fetch-Site": "same-origin"}
         )
     page.goto(path)
-    page.wait_for_timeout(600)
+    page.wait_for_timeout(6000 if name == "api" else 600)
     file = TARGET / f"{name}-{look}.png"
     page.screenshot(path=file, full_page=name not in {"jobs", "api"})
     context.close()

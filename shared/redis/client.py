@@ -5,6 +5,7 @@ rediss://…                         the same over TLS
 sentinel://…                       the master that the Sentinels name: shared/redis/sentinel.py
 """
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,6 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, Red
 from redis.sentinel import Sentinel
 
 from shared.errors import Unavailable, UnsupportedServer
-from shared.redis.keepalive import KEEPALIVE_OPTIONS
 from shared.redis.sentinel import parse_sentinel_url
 
 UNAVAILABLE = (
@@ -29,6 +29,18 @@ UNAVAILABLE = (
 
 _UNAVAILABLE_CODES = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED", "OOM", "LOADING", "READONLY")
 """Of a ResponseError that redis-py has no class for, or that a script has wrapped (`-OOM …`)."""
+
+KEEPALIVE_OPTIONS: dict[int, int] = {
+    option: value
+    for name, value in (
+        ("TCP_KEEPIDLE", 5),  # seconds of silence before the first probe
+        ("TCP_KEEPINTVL", 3),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 15_000),  # milliseconds that sent data may stay unacknowledged
+    )
+    if (option := getattr(socket, name, None)) is not None  # not every system has all of them
+}
+"""Notice a half-open connection within 15 seconds."""
 
 OnError = Callable[[], None]
 

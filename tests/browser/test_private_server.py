@@ -30,7 +30,7 @@ def create_key(page: Page) -> str:
     page.goto("/admin/keys")
     page.get_by_label("Name: who uses it, and for what").fill("a musician")
     page.get_by_role("button", name="Create key").click()
-    token = page.locator(".token code").inner_text()
+    token = page.locator(".token .curl code").inner_text()
     page.reload()
     expect(page.locator(".token")).to_have_count(0)
     expect(page.locator("tbody tr", has_text="a musician")).to_have_count(1)

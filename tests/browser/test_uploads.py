@@ -3,10 +3,9 @@
 import os
 import re
 import time
-from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.support.browser_pages import (
     wav_file,
@@ -88,48 +87,3 @@ def test_an_upload_survives_the_loss_of_its_last_response(page: Page) -> None:
     page.set_input_files("input[type=file]", [wav_file("lost.wav", make_song(432.0, seconds=150))])
     expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
     assert sent == ["PATCH", "HEAD"]
-
-
-def test_a_lost_connection_is_waited_for_and_the_upload_continues(page: Page) -> None:
-    requests: list[str] = []
-    page.on("request", lambda sent: requests.append(sent.method) if "/v1/tus" in sent.url else None)
-    page.goto("/")
-    network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 3_000_000}
-    network.send("Network.emulateNetworkConditions", slow)
-    page.set_input_files("input[type=file]", [wav_file("long.wav", make_song(432.0, seconds=150))])
-    expect(page.locator(".in-progress .status")).to_contain_text("%")
-    network.send("Network.emulateNetworkConditions", slow | {"offline": True})
-    expect(page.locator(".in-progress .status")).to_have_text("Connection lost. Waiting…")
-    network.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
-    expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
-    assert requests.count("POST") == 1
-    assert "HEAD" in requests
-
-
-def test_an_upload_continues_after_a_reload_when_the_file_is_chosen_again(page: Page, tmp_path: Path) -> None:
-    file = tmp_path / "long.wav"
-    file.write_bytes(make_song(432.0, seconds=150))
-    page.goto("/")
-    network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 3_000_000}
-    network.send("Network.emulateNetworkConditions", slow)
-    page.locator("h1").click()
-    page.set_input_files("input[type=file]", file)
-    expect(page.locator(".in-progress .status")).to_contain_text("%")
-    asked: list[str] = []
-
-    def leave(dialog: Dialog) -> None:
-        asked.append(dialog.type)
-        dialog.accept()
-
-    page.on("dialog", leave)
-    page.reload()
-    assert asked == ["beforeunload"]
-    network.send("Network.emulateNetworkConditions", slow | {"uploadThroughput": -1})
-    requests: list[str] = []
-    page.on("request", lambda sent: requests.append(sent.method) if "/v1/tus" in sent.url else None)
-    page.set_input_files("input[type=file]", file)
-    expect(page.locator(".answer .pitch .value")).to_have_text(re.compile(r"43[12]\.\d"))
-    assert requests[0] == "HEAD"
-    assert "POST" not in requests

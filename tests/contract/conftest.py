@@ -26,13 +26,13 @@ from shared.redis.admin.dashboard import RedisDashboardStore
 from shared.redis.admin.secrets import RedisSecretStore
 from shared.redis.admin.worker_control import RedisWorkerControl
 from shared.redis.api_keys import RedisApiKeyStore
-from shared.redis.batch_records import BatchRecords
-from shared.redis.batches import RedisBatchStore
+from shared.redis.batches.records import BatchRecords
+from shared.redis.batches.store import RedisBatchStore
 from shared.redis.client import connect_redis
 from shared.redis.heartbeats import RedisUploadRegistry, RedisWorkerRegistry
 from shared.redis.history import RedisHistory
 from shared.redis.idempotency import RedisIdempotencyStore
-from shared.redis.job_metrics import JobMetricsFollower
+from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.report_index import RedisReportIndex
 from shared.redis.jobs.search import RedisJobSearch
 from shared.redis.jobs.store import RedisJobStore

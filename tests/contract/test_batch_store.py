@@ -16,7 +16,7 @@ from shared.errors import BadRequest, Conflict, NotFound
 from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobStore
 from shared.ports.webhooks import DeliveryStore
-from shared.redis.batches import RedisBatchStore
+from shared.redis.batches.store import RedisBatchStore
 from tests.support.factories import make_batch, make_job, make_report
 
 CALLBACK = Callback(url="https://hooks.example/a", events=(EventType.BATCH_COMPLETED,), secret="whsec_c2Vj")

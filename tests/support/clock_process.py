@@ -12,6 +12,8 @@ from shared.redis.jobs.store import RedisJobStore
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobQueue
 from worker.maintenance.rescuer import Rescuer
 
+LEASE_SECONDS = 120.0
+
 
 def main() -> None:
     configure_logs(log_format="console", log_level="INFO")
@@ -23,16 +25,20 @@ def main() -> None:
         audio=MemoryAudioStore(),
         queue=MemoryJobQueue(),
         keep_audio=False,
-        lease_seconds=15,
+        lease_seconds=LEASE_SECONDS,
         retry_seconds=5,
     )
     for line in sys.stdin:
         command, _, job_id = line.strip().partition(" ")
         match command:
             case "start":
-                jobs.change(job_id, lambda job: job.start(worker="w", now=store_time(), lease_seconds=15))
+                jobs.change(
+                    job_id, lambda job: job.start(worker="w", now=store_time(), lease_seconds=LEASE_SECONDS)
+                )
             case "renew":
-                jobs.change(job_id, lambda job: job.renew_lease(1, now=store_time(), lease_seconds=15))
+                jobs.change(
+                    job_id, lambda job: job.renew_lease(1, now=store_time(), lease_seconds=LEASE_SECONDS)
+                )
             case "rescue":
                 rescuer.run_once()
         sys.stdout.write(f"{time.time()}\n")

@@ -15,7 +15,7 @@ from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhook import EventType
 from shared.redis.client import connect_redis
-from shared.redis.job_metrics import JobMetricsFollower
+from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.store import RedisJobStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from tests.support.factories import make_report

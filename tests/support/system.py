@@ -66,14 +66,18 @@ class System:
 
 
 @contextmanager
-def running_system(data_dir: Path, **environment: str) -> Iterator[System]:
-    """Everything, on free ports, stopped with SIGTERM."""
+def running_system(
+    data_dir: Path, cgroup: Path | None = None, /, *arguments: str, **environment: str
+) -> Iterator[System]:
+    """Everything, on free ports, stopped with SIGTERM. *cgroup*: the control group to run in."""
     log = data_dir.parent / f"{data_dir.name}.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
     # most tests send a song again to see it analysed again
     settings = {"KAMMERTON_REUSE_REPORTS": "false"} | environment
-    options = ["--port", "0", "--data-dir", str(data_dir), "--workers", "2", "--verbose"]
+    options = ["--port", "0", "--data-dir", str(data_dir), "--workers", "2", "--verbose", *arguments]
     command = [sys.executable, "-m", "local", *options]
+    if cgroup is not None:
+        command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(cgroup / "cgroup.procs"), *command]
     with (
         log.open("a") as stderr,
         subprocess.Popen(

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.fault_injection import QUICK
 from tests.support.hostile_files import KINDS as HOSTILE
 from tests.support.hostile_files import hostile_file
 from tests.support.servers import S3Server, Server, ValkeyServer
+from tests.support.system import running_system
 from tests.system.test_faults import LONG
 
 LIMIT_BYTES = 512 << 20
@@ -53,6 +55,38 @@ def test_a_worker_with_two_children_fits_512_mib_for_every_kind_of_file(
             assert job.state in allowed, (kind, job)
         peak = f"{group.peak_bytes() >> 20} MiB with page cache"
         print(f"\n{count} jobs, peak {peak}, killed {group.killed()}: {dict(tally)}")
+        assert group.killed() == 0, "the kernel had to kill"
+
+
+def test_the_small_profile_fits_512_mib_while_eight_clients_upload_songs(
+    tmp_path: Path, valkey: ValkeyServer, s3: S3Server
+) -> None:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    elsewhere = {
+        "AWS_ACCESS_KEY_ID": s3.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
+        "KAMMERTON_REDIS_URL": valkey.url,
+        "KAMMERTON_REDIS_PREFIX": f"{name}:",
+        "KAMMERTON_S3_ENDPOINT_URL": s3.endpoint_url,
+        "KAMMERTON_S3_BUCKET": name,
+        "KAMMERTON_S3_REGION": s3.region,
+    }
+    second = audio_file("wav", seconds=10.0)
+    song = audio_file("wav", seconds=10.0 * 21_000_000 / len(second))
+    with (
+        memory_cgroup(LIMIT_BYTES) as group,
+        running_system(tmp_path / "data", group.folder, "--small", **elsewhere) as system,
+    ):
+
+        def upload_twice(number: int) -> list[str]:
+            tags = [f"{number}-{again}".encode() for again in range(2)]
+            locations = [system.submit(song + tag, **{"Content-Type": "audio/wav"}) for tag in tags]
+            return [system.finished(location)["state"] for location in locations]
+
+        with ThreadPoolExecutor(8) as clients:
+            states = [state for ended in clients.map(upload_twice, range(8)) for state in ended]
+        print(f"\npeak {group.peak_bytes() >> 20} MiB with page cache, killed {group.killed()}")
+        assert states == ["succeeded"] * 16
         assert group.killed() == 0, "the kernel had to kill"
 
 

@@ -1,6 +1,6 @@
 """JobStore in Redis: one hash for each job, sorted sets as indexes, one script for every change.
 
-shared/redis/jobs/records.py and shared/redis/batch_records.py say what a change writes.
+shared/redis/jobs/records.py and shared/redis/batches/records.py say what a change writes.
 """
 
 import time

@@ -61,7 +61,11 @@ async def _status_without_reading(api: ApiHarness, body: Callable[[], Iterator[b
         if message["type"] == "http.response.start":
             statuses.append(message["status"])
 
-    headers = [(b"authorization", b"Bearer kam_x"), (b"content-type", b"audio/wav")]
+    headers = [
+        (b"host", b"testserver"),
+        (b"authorization", b"Bearer kam_x"),
+        (b"content-type", b"audio/wav"),
+    ]
     scope: Scope_ = {
         "type": "http",
         "http_version": "1.1",

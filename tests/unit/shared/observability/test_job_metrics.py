@@ -6,7 +6,7 @@ from shared.domain.job_state import JobState
 from shared.observability import metrics as counts
 from shared.observability.job_metrics import metrics_of_change
 from shared.observability.recorder import MetricsBuffer
-from shared.redis.job_metrics import JobMetricsFollower
+from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from tests.support.factories import make_job, make_report
 
 

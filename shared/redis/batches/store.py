@@ -11,7 +11,7 @@ import redis
 from shared.domain.batch import Batch, ItemState, item_state_of
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.ports.batches import BatchPage, JobChange
-from shared.redis.batch_records import BATCHES, BatchRecords
+from shared.redis.batches.records import BATCHES, BatchRecords
 from shared.redis.cursors import format_cursor, parse_cursor
 from shared.redis.jobs.records import JOBS, JobRecords
 from shared.redis.records import load_all

@@ -1,8 +1,8 @@
 """Kammerton next to the endpoints that it replaces: `python -m benchmarks.peers --files FOLDER [--rounds 3]`.
 
-All systems run in turn, A B A B, each in a control group of its own (version 1, so as root on Linux), with the
-same songs. Every upload has other bytes, so no report is reused. CPU is the group's own count, memory the sum
-of the proportional sizes (Pss) of its processes. README.md says how to read the numbers.
+All systems run in turn, A B A B, each in a control group of its own (version 1, so as root on Linux), with
+the same songs. Every upload has other bytes, so no report is reused. CPU is the group's own count, memory
+the sum of the proportional sizes (Pss) of its processes. README.md says how to read the numbers.
 """
 
 import argparse

@@ -23,7 +23,7 @@ FROM python AS worker-packages
 COPY requirements/worker.txt ./
 RUN python -m venv --without-pip /opt/venv \
     && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r worker.txt \
-    # Test suites of numpy, scipy and others: a fifth of the image, and imported by nothing.
+    # Test suites of numpy, scipy, numba and others: a fifth of the image, and imported by nothing.
     && find /opt/venv/lib -type d -name tests -path '*-packages/*' -prune -exec rm -rf {} +
 
 
@@ -47,16 +47,23 @@ CMD ["python", "-m", "api", "serve", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM python AS worker
 # One thread each: the pool's processes are the parallelism, and threads of theirs would only cost memory.
+# The compiled cache is for any processor of the architecture, and never written to again.
 ENV OPENBLAS_NUM_THREADS=1 \
     OMP_NUM_THREADS=1 \
-    MALLOC_ARENA_MAX=1
+    NUMBA_NUM_THREADS=1 \
+    NUMBA_CPU_NAME=generic \
+    NUMBA_CACHE_DIR=/opt/numba-cache \
+    NUMBA_CACHE_LOCATOR_CLASSES=worker.numba_cache.PrebuiltCache
 COPY --from=worker-packages /opt/venv /opt/venv
 COPY shared/ shared/
 COPY worker/ worker/
-RUN python -m compileall -q shared worker
+COPY deploy/starts_compiled.py /tmp/
+RUN python -m compileall -q shared worker \
+    && NUMBA_CACHE_LOCATOR_CLASSES= PYTHONPATH=/app python /tmp/starts_compiled.py \
+    && chmod -R a+rX,a-w /opt/numba-cache
 USER 10001:10001
-# Fails the build if the analysis lacks a package.
-RUN python -c "from worker.warm_up import warm_up; warm_up()"
+# Fails the build if a start would still compile anything.
+RUN PYTHONPATH=/app python /tmp/starts_compiled.py --check
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "worker", "healthcheck"]
 CMD ["python", "-m", "worker", "run", "--concurrency", "2"]

@@ -1,4 +1,4 @@
-"""Analyzes one recording and turns every failure into a problem to show. Loads the decoders."""
+"""Analyzes one recording and turns every failure into a problem to show. Loads librosa."""
 
 from pathlib import Path
 

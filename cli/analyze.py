@@ -55,7 +55,7 @@ def analyze(
         raise click.UsageError(f"--plot needs exactly one file, but there are {len(recordings)}.")
     output: Output = JsonOutput() if as_json else CsvOutput() if as_csv else TableOutput()
     with output, show_progress(len(recordings), enabled=_has_progress(output)) as progress:
-        # Imported late: the decoders take a second to load, and wrong usage should be reported at once.
+        # Imported late: librosa takes seconds to load, and wrong usage should be reported at once.
         from cli.analysis import analyze_recording, prepare
 
         prepare()

@@ -14,9 +14,11 @@ from local.lifeline import Lifeline
 from local.lock import lock
 from local.log_files import LogFiles
 from local.messages import (
+    COMPILING,
     STARTING_COMMANDS,
     STARTING_SERVERS,
     STOPPING,
+    compiles_first,
     say,
     welcome,
 )
@@ -28,7 +30,7 @@ from local.valkey import Valkey
 
 BUCKET = "kammerton"
 SERVER_TIMEOUT_SECONDS = 60.0
-READY_TIMEOUT_SECONDS = 240.0  # of a slow machine at its first start
+READY_TIMEOUT_SECONDS = 240.0  # numba compiles on the first start, for a minute or more on a slow machine
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _start(
         supervisor.wait_until(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
-    say(STARTING_COMMANDS)
+    say(COMPILING if compiles_first() else STARTING_COMMANDS)
     without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
         supervisor.start(command, env=env if command.name == "api" else without_passwords)

@@ -61,6 +61,7 @@ def configure_logs(*, log_format: str, log_level: str, log_filenames: bool = Fal
         "boto3",
         "urllib3",
         "s3transfer",
+        "numba",
         "kombu",
         "amqp",
         "httpx",

@@ -1,4 +1,4 @@
-"""Decodes audio file objects to mono samples with libsndfile or FFmpeg.
+"""Decodes audio file objects to mono samples with libsndfile or FFmpeg. Only this module imports librosa.
 
 Takes no path and no name, so that decoders can open nothing but the bytes they are given. Which files the API
 accepts at all is in shared/domain/audio_format.py.
@@ -8,6 +8,7 @@ import os
 from typing import BinaryIO, cast
 
 import soundfile
+from librosa import stream
 
 from shared.errors import KammertonError, Undecodable
 from worker.decoding.byte_source import ByteSource
@@ -120,7 +121,7 @@ def _is_libsndfile_format(source: ByteSource) -> bool:
 
 
 def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window: Window) -> Recording | None:
-    """Fill *window* block by block. Returns None if libsndfile finds no samples."""
+    """Fill *window* through `librosa.stream`. Returns None if libsndfile finds no samples."""
     with soundfile.SoundFile(source, "r") as file:
         check_format(channels=file.channels, sample_rate=file.samplerate)
         if start_seconds > 0 and not file.subtype.startswith(_EXACT_SUBTYPES):
@@ -131,16 +132,25 @@ def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window:
         block_frames = _BLOCK_SAMPLES // file.channels
         downmix = Downmix()
         try:
-            file.seek(first_frame)
-            remaining = int(window.seconds * file.samplerate)
-            while remaining > 0:
-                # Shorter than asked at the end of the file, wherever its header says that is.
-                block = file.read(min(block_frames, remaining), dtype="float32")
-                if len(block) == 0:
+            for block in stream(
+                file,
+                block_length=1,
+                frame_length=block_frames,
+                hop_length=block_frames,
+                mono=False,  # librosa's own downmix rejects a recording for one NaN
+                offset=start_seconds,
+                duration=window.seconds,
+                fill_value=0.0,
+            ):
+                # If a file is shorter than its header says, librosa pads blocks: count what was read.
+                decoded = file.tell() - position
+                if decoded <= 0:
                     break
-                window.add(downmix.mix(block.T, sample_rate=file.samplerate), sample_rate=file.samplerate)
-                position += len(block)
-                remaining -= len(block)
+                window.add(
+                    downmix.mix(block[..., :decoded], sample_rate=file.samplerate),
+                    sample_rate=file.samplerate,
+                )
+                position += decoded
         except soundfile.LibsndfileError:
             if position == first_frame:
                 raise

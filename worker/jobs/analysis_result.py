@@ -1,4 +1,4 @@
-"""The result of one analysis. Its own module, so that maintenance can import it without a decoder."""
+"""The result of one analysis. Its own module, so that maintenance can import it without librosa."""
 
 from dataclasses import dataclass
 

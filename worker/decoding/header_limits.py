@@ -59,7 +59,8 @@ def check_header_limits(audio: BinaryIO) -> int:
     elif start.startswith(_EBML):
         _check_matroska(audio, offset, size)
     elif start.startswith(_ASF):
-        if any(mark in _read(audio, 0, _ASF_SEARCH_BYTES) for mark in _ASF_ENCRYPTION):
+        header = _read(audio, 0, _ASF_SEARCH_BYTES)
+        if any(mark in header for mark in _ASF_ENCRYPTION):
             raise file_problem("encrypted")
     elif start[4:8] in _MP4_FIRST_BOXES:
         _check_mp4(audio, size)

@@ -133,12 +133,12 @@ def test_the_unmodified_tus_js_client_uploads_and_resumes(
     arrived_whole(api, url)
 
 
-@pytest.mark.parametrize("chunk", [4 * MIB, 0], ids=["chunks", "one request"])
 def test_tus_js_client_sends_the_first_bytes_with_the_creation(
-    api: Api, song: Path, chunk: int, node_modules: Path
+    api: Api, song: Path, node_modules: Path
 ) -> None:
     options = json.dumps({"uploadDataDuringCreation": True, "endpoint": f"{api.url}/v1/tus/"})
-    command = ["node", str(JS), str(node_modules), "unused", str(song), str(chunk), options]
+    # In chunks: the script aborts half-way, and a client that aborts the creation itself has no URL to resume.
+    command = ["node", str(JS), str(node_modules), "unused", str(song), str(4 * MIB), options]
     url = subprocess.check_output(command, text=True, timeout=120).strip()
     arrived_whole(api, url)
 
@@ -146,12 +146,13 @@ def test_tus_js_client_sends_the_first_bytes_with_the_creation(
 def test_tus_js_client_is_told_that_parallel_uploads_are_not_supported(
     api: Api, song: Path, node_modules: Path
 ) -> None:
+    before = api.accepted()
     options = json.dumps({"parallelUploads": 2, "uploadSize": None, "retryDelays": None})
     command = ["node", str(JS), str(node_modules), f"{api.url}/v1/tus", str(song), "0", options]
     result = subprocess.run(command, text=True, timeout=120, capture_output=True)
     assert result.returncode == 1
     assert "Upload-Concat is not supported" in result.stderr
-    assert not api.accepted()
+    assert api.accepted() == before
 
 
 def test_tuspy_has_its_checksums_verified(api: Api, song: Path) -> None:

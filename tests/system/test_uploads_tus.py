@@ -137,7 +137,7 @@ def test_tus_js_client_sends_the_first_bytes_with_the_creation(
     api: Api, song: Path, node_modules: Path
 ) -> None:
     options = json.dumps({"uploadDataDuringCreation": True, "endpoint": f"{api.url}/v1/tus/"})
-    # In chunks: the script aborts half-way, and a client that aborts the creation itself has no URL to resume.
+    # In chunks: the script aborts half-way, and a client that aborts its creation has no URL to resume.
     command = ["node", str(JS), str(node_modules), "unused", str(song), str(4 * MIB), options]
     url = subprocess.check_output(command, text=True, timeout=120).strip()
     arrived_whole(api, url)

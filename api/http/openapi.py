@@ -24,7 +24,7 @@ DESCRIPTION: dict[str, Any] = {
     "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     "servers": [{"url": "/", "description": "This server"}],
     "openapi_tags": [
-        {"name": "jobs", "description": "Create a job of a recording, and get its report."},
+        {"name": "jobs", "description": "Create a job from a recording, and get its report."},
         {"name": "uploads", "description": "Upload a file straight to storage with presigned requests."},
         {"name": "tus", "description": "Resumable uploads with tus 1.0. Use a tus client."},
         {"name": "batches", "description": "Many recordings with one status and one webhook."},

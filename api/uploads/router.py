@@ -114,7 +114,7 @@ class JobCreation:
         query: SubmitQuery,
         model: type[JobOptions] = JobSource,
     ) -> Response:
-        """Create a job of JSON with a source URL or an upload's id."""
+        """Create a job from JSON with a source URL or an upload's id."""
         body, raw = await read_json(request, model, timeout=self.uploads.new_timeout())
         options = JobSource.model_validate(body.model_dump(exclude_unset=True))
         options.require_one_source()
@@ -140,7 +140,7 @@ def submit_router(creation: JobCreation) -> APIRouter:
     @router.post(
         "",
         status_code=202,
-        summary="Create a job of a file",
+        summary="Create a job from a file",
         openapi_extra=_CREATE,
         response_model=AcceptedView,
         max_body_size=NO_BODY_LIMIT,
@@ -170,7 +170,7 @@ def submit_router(creation: JobCreation) -> APIRouter:
     @router.post(
         "/from-url",
         status_code=202,
-        summary="Create a job of a URL",
+        summary="Create a job from a URL",
         openapi_extra=_json_operation(JobFromUrl),
         response_model=AcceptedView,
     )
@@ -187,7 +187,7 @@ def submit_router(creation: JobCreation) -> APIRouter:
     @router.post(
         "/from-upload",
         status_code=202,
-        summary="Create a job of a presigned upload",
+        summary="Create a job from a presigned upload",
         openapi_extra=_json_operation(JobFromUpload),
         response_model=AcceptedView,
     )

@@ -185,7 +185,9 @@ def test_a_stopping_worker_releases_its_job_at_once() -> None:
     harness.run(analyze_audio, is_stopping=lambda: True)
     assert harness.job.state is JobState.QUEUED
     assert harness.job.attempts < harness.job.attempts_allowed
-    assert (harness.job.due_at or 0) <= time.time()
+    assert (
+        harness.job.due_at or 0
+    ) < time.time() + 1  # no retry delay; the clock of the store is an estimate
 
 
 def test_the_lease_is_renewed_while_the_analysis_runs() -> None:

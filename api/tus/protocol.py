@@ -21,7 +21,7 @@ class TusProtocol:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if path != PREFIX and not path.startswith(PREFIX + "/"):
             return await self._app(scope, receive, send)
-        scope = dict(scope)
+        # Changed in place: the request log and the metrics read the route from the same scope.
         scope["path"] = scope["path"].rstrip("/")
         method = Headers(scope=scope).get("x-http-method-override", "").upper()
         if method in _OVERRIDABLE:

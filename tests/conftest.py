@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+import hypothesis
 import pytest
 from playwright.sync_api import Browser
 
@@ -19,6 +20,10 @@ from tests.support.system import ALLOWED_ORIGIN, System, running_system
 TESTS = Path(__file__).parent
 Server = TypeVar("Server")
 JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
+
+# A slow machine is no failure.
+hypothesis.settings.register_profile("kammerton", deadline=None)
+hypothesis.settings.load_profile("kammerton")
 
 
 MARKERS = ("unit", "contract", "integration", "system", "browser", "deployment")

@@ -17,14 +17,14 @@ from api.batches.schemas import CreateBatch
 from api.config import ApiConfig, UrlChecks
 from api.health import health_router
 from api.http.background import BackgroundTasks, retry_until_ready
-from api.http.body_limit import BodyLimitProblem
-from api.http.concurrency import ConcurrencyLimit
+from api.http.limits.body_limit import BodyLimitProblem
+from api.http.limits.concurrency import ConcurrencyLimit
+from api.http.limits.slow_clients import BodyTimeout
 from api.http.openapi import DESCRIPTION, complete_openapi, operation_id
 from api.http.problems import add_error_handlers
 from api.http.request_log import RequestLog
 from api.http.routes import HeadAndOptions
 from api.http.security_headers import add_http_middleware
-from api.http.slow_clients import BodyTimeout
 from api.http.templating import assets
 from api.jobs.events import events_router
 from api.jobs.reader import JobReader

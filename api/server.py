@@ -4,7 +4,7 @@ import argparse
 
 import uvicorn
 
-from api.http.connection import Connection
+from api.http.limits.connection import Connection
 from shared.settings import read_settings
 
 

@@ -9,7 +9,7 @@ from api.admin.overview import Overview
 from api.batches.items import BatchItems
 from api.batches.service import BatchService
 from api.config import ApiConfig, UrlChecks
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from api.jobs.service import JobActions
 from api.jobs.updates import JobUpdates
 from api.jobs.wait_estimate import WaitEstimate

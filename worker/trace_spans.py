@@ -1,8 +1,8 @@
 """Builds trace spans from the records of a job or a delivery. Pure functions."""
 
-from shared.domain.delivery import Delivery
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
+from shared.domain.webhooks.delivery import Delivery
 from shared.observability.traces import Span, TraceContext, Value, new_trace_context, parse_traceparent
 
 

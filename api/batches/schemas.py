@@ -18,8 +18,8 @@ from api.uploads.options import (
 )
 from api.webhooks.schemas import DeliveryView
 from shared.domain.batch import MAX_ITEMS, Batch, ItemState
-from shared.domain.delivery import Delivery
-from shared.domain.webhook import ALL_EVENTS
+from shared.domain.webhooks.delivery import Delivery
+from shared.domain.webhooks.webhook import ALL_EVENTS
 from shared.ports.batches import BatchPage
 from shared.schemas.batch import BatchLineView, BatchView
 from shared.schemas.job import View

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from shared.errors import BadRequest, TooLarge, UploadAborted
 
 

@@ -5,8 +5,8 @@ from typing import Self
 from pydantic import Field
 
 from api.webhooks.schemas import DeliveryView
-from shared.domain.delivery import Delivery
 from shared.domain.job import Job
+from shared.domain.webhooks.delivery import Delivery
 from shared.ports.jobs import JobPage
 from shared.schemas.job import JobView, View
 

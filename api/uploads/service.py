@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from api.access.authentication import Caller
 from api.access.upload_quota import UploadSlot
 from api.config import JobLimits
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from api.jobs.schemas import accepted_view
 from api.jobs.service import enqueue
 from api.uploads.idempotency import Idempotency, IdempotentRequest, fingerprint, key_reused

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from api.http.schemas import Moment
-from shared.domain.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.endpoint import Endpoint
-from shared.domain.webhook import ALL_EVENTS, EventType, Secrets
+from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.webhooks.endpoint import Endpoint
+from shared.domain.webhooks.webhook import ALL_EVENTS, EventType, Secrets
 from shared.schemas.job import View
 from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 

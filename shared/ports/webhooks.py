@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.domain.delivery import Delivery
-from shared.domain.endpoint import Endpoint
-from shared.domain.webhook import Secrets, WebhookEvent
+from shared.domain.webhooks.delivery import Delivery
+from shared.domain.webhooks.endpoint import Endpoint
+from shared.domain.webhooks.webhook import Secrets, WebhookEvent
 from shared.outbound.address_rules import HttpResponse
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from shared.domain.delivery import RETRY_DELAYS_SECONDS
+from shared.domain.webhooks.delivery import RETRY_DELAYS_SECONDS
 from shared.outbound.address_rules import Network, parse_networks
 from shared.settings.base import MIB, DelayList, SettingsGroup, check_url
 

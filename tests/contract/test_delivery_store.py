@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.domain.delivery import Attempt, Delivery, DeliveryState
 from shared.domain.job_fields import Callback
-from shared.domain.webhook import WebhookEvent
+from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.webhooks.webhook import WebhookEvent
 from shared.errors import Conflict, NotFound
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore
 from shared.redis.jobs.store import RedisJobStore

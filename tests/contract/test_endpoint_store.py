@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.endpoint import Endpoint
+from shared.domain.webhooks.endpoint import Endpoint
 from shared.errors import NotFound
 from shared.ports.webhooks import EndpointStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import psutil
 
-from shared.domain.delivery import Attempt, Delivery, DeliveryState
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
-from shared.domain.webhook import EventType
+from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.webhooks.webhook import EventType
 from shared.redis.client import connect_redis
 from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.store import RedisJobStore

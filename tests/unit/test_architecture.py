@@ -23,7 +23,7 @@ ENTRY_POINTS = {
 } | {"worker/background.py"}
 MAY_CONNECT = ENTRY_POINTS | {"worker/health/probe.py", "api/access/key_commands.py", "cli/keys.py"}
 SETTINGS = {name_of(path) for path in SOURCES if path.parent == ROOT / "shared" / "settings"}
-MAX_FILES_PER_FOLDER = 18
+MAX_FILES_PER_FOLDER = 16
 HEAVY = ("librosa", "numpy", "scipy", "soundfile", "av", "numba")
 WEB = ("fastapi", "starlette", "uvicorn")
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import iter_route_contexts
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.http.connection import Connection
+from api.http.limits.connection import Connection
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.clock import store_time
-from shared.domain.delivery import RESPONSE_BYTES, RETRY_DELAYS_SECONDS, Attempt, Delivery
-from shared.domain.endpoint import Endpoint
-from shared.domain.webhook import EventType, signature
+from shared.domain.webhooks.delivery import RESPONSE_BYTES, RETRY_DELAYS_SECONDS, Attempt, Delivery
+from shared.domain.webhooks.endpoint import Endpoint
+from shared.domain.webhooks.webhook import EventType, signature
 from shared.errors import AddressRefused, Conflict, LeaseLost, NotFound, Unreachable
 from shared.observability.logs import get_logger
 from shared.outbound.address_rules import HttpResponse

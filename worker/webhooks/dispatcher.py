@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from shared.clock import store_time
-from shared.domain.delivery import Delivery
+from shared.domain.webhooks.delivery import Delivery
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.webhooks import DeliveryStore, EndpointStore

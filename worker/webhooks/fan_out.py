@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from shared.domain.delivery import Delivery, DeliveryState, delivery_id
-from shared.domain.endpoint import Endpoint
-from shared.domain.webhook import WebhookEvent
+from shared.domain.webhooks.delivery import Delivery, DeliveryState, delivery_id
+from shared.domain.webhooks.endpoint import Endpoint
+from shared.domain.webhooks.webhook import WebhookEvent
 from shared.observability.logs import get_logger
 from shared.ports.webhooks import DeliveryStore, EndpointStore
 

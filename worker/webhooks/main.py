@@ -1,6 +1,6 @@
 """`python -m worker webhooks`: sends webhooks until it is stopped. Any number of these may run."""
 
-from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.webhooks.delivery import Delivery, DeliveryState
 from shared.errors import NotFound, Unavailable
 from shared.observability.metrics import WEBHOOKS, increment
 from shared.services import Services, bootstrap

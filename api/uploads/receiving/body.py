@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from fastapi import Request
 from python_multipart.multipart import parse_options_header
 
+from api.http.limits.slow_clients import MinRateTimeout
 from api.http.request_body import stream_body
-from api.http.slow_clients import MinRateTimeout
 from api.uploads.options import JobOptions
 from api.uploads.receiving.content_digest import ContentDigest
 from api.uploads.receiving.multipart import FormReader

@@ -10,7 +10,7 @@ from typing import Self
 import anyio
 
 from api.config import JobLimits
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from api.uploads.receiving.body import require_audio
 from api.uploads.receiving.buffer_pool import FIRST_BYTES, BufferPool, Reservation
 from api.uploads.receiving.part_uploader import PartUploader, run

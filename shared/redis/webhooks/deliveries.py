@@ -15,8 +15,8 @@ from typing import Any, cast
 
 import redis
 
-from shared.domain.delivery import Delivery, DeliveryState
-from shared.domain.webhook import WebhookEvent
+from shared.domain.webhooks.delivery import Delivery, DeliveryState
+from shared.domain.webhooks.webhook import WebhookEvent
 from shared.errors import NotFound, UnreadableRecord
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import translate_redis_errors

@@ -5,7 +5,7 @@ import json
 import zlib
 from dataclasses import replace
 
-from shared.domain.delivery import Delivery, DeliveryState
+from shared.domain.webhooks.delivery import Delivery, DeliveryState
 from shared.errors import UnreadableRecord
 from shared.redis.records import RecordCodec
 

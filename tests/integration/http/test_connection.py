@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from api.http import connection
-from api.http.connection import Connection
-from api.http.lingering_close import LingeringTransport
+from api.http.limits import connection
+from api.http.limits.connection import Connection
+from api.http.limits.lingering_close import LingeringTransport
 
 MIB = 1024 * 1024
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.domain.delivery import Delivery, DeliveryState
-from shared.domain.endpoint import Endpoint
-from shared.domain.webhook import EventType, Secrets, WebhookEvent
+from shared.domain.webhooks.delivery import Delivery, DeliveryState
+from shared.domain.webhooks.endpoint import Endpoint
+from shared.domain.webhooks.webhook import EventType, Secrets, WebhookEvent
 from shared.errors import NotFound
 from shared.outbound.address_rules import HttpResponse
 from shared.ports.webhooks import DeliveryQuery

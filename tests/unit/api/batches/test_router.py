@@ -13,7 +13,7 @@ from fastapi import Request
 
 from api.batches.reader import MAX_BODY_BYTES, BatchReader
 from api.config import RateLimits
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from api.uploads.receiving.buffer_pool import BufferPool
 from shared.domain.api_key import Scope
 from shared.domain.batch import MAX_ITEMS, Batch

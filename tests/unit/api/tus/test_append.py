@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.config import JobLimits
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from api.tus.append import Append
 from api.tus.storage import TusStorage
 from api.uploads.receiving.buffer_pool import BufferPool, Reservation

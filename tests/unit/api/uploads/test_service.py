@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.config import JobLimits
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from api.uploads.receiving.buffer_pool import BufferPool
 from api.uploads.receiving.receiver import UploadReceiver, UploadTarget
 from shared.domain.job import Job

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.domain.api_key import Scope
-from shared.domain.delivery import Attempt
+from shared.domain.webhooks.delivery import Attempt
 from tests.support.api_harness import ApiHarness
 from tests.support.fakes.webhooks import make_delivery
 

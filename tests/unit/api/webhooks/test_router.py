@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain.api_key import Scope
-from shared.domain.delivery import Attempt, DeliveryState
+from shared.domain.webhooks.delivery import Attempt, DeliveryState
 from tests.support.api_harness import ApiHarness
 from tests.support.fakes.webhooks import make_delivery
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.delivery import DeliveryState
 from shared.domain.report import Report, Spectrum
+from shared.domain.webhooks.delivery import DeliveryState
 from shared.errors import UnreadableRecord
 from shared.redis.jobs.report_codec import pack_report, parse_report, unpack_report
 from shared.redis.webhooks.delivery_records import dump_delivery, load_delivery

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared.domain.delivery import Attempt, Delivery, DeliveryState
 from shared.domain.job_fields import Callback
-from shared.domain.webhook import EventType
+from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.webhooks.webhook import EventType
 from shared.errors import Unavailable
 from tests.support.fakes.webhooks import (
     MemoryDeliveryStore,

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from api.http.limits.slow_clients import BodyTimeout
 from api.http.problems import add_error_handlers
-from api.http.slow_clients import BodyTimeout
 
 IDLE_SECONDS = 0.05
 

@@ -2,8 +2,14 @@
 
 import pytest
 
-from shared.domain.delivery import RETRY_DELAYS_SECONDS, Attempt, Delivery, DeliveryState, delivery_id
-from shared.domain.endpoint import DISABLED_AFTER_SECONDS
+from shared.domain.webhooks.delivery import (
+    RETRY_DELAYS_SECONDS,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    delivery_id,
+)
+from shared.domain.webhooks.endpoint import DISABLED_AFTER_SECONDS
 from shared.errors import Conflict, LeaseLost
 from tests.support.fakes.webhooks import make_delivery, make_endpoint
 

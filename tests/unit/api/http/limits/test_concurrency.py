@@ -4,7 +4,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from api.http.concurrency import ConcurrencyLimit
+from api.http.limits.concurrency import ConcurrencyLimit
 
 
 def test_a_request_over_the_limit_is_refused_until_another_ends() -> None:

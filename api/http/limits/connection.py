@@ -10,7 +10,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.http.lingering_close import LingeringTransport
+from api.http.limits.lingering_close import LingeringTransport
 from api.http.problems import problem
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.http.slow_clients import MinRateTimeout
+from api.http.limits.slow_clients import MinRateTimeout
 from shared.errors import UploadStalled
 
 

@@ -19,7 +19,7 @@ from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
 
 ROOT = Path(__file__).parents[2]
-STOP_SECONDS = 15
+STOP_SECONDS = 30
 ALLOWED_ORIGIN = "http://pages.localhost:1"
 """Of web pages that may call the shared system."""
 

@@ -130,7 +130,7 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
     )
     RedisDeliveryStore(client, prefix=PREFIX).add(
         Delivery(
-            id="msg_2xK9",
+            id=f"msg_{job_id}",
             type=EventType("job.failed"),
             url="https://hooks.example.org/kammerton",
             server="hooks.example.org:443",

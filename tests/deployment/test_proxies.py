@@ -34,12 +34,15 @@ class Proxy:
         command = ["curl", "--silent", "--show-error", "--cacert", str(self.ca), "--max-time", "60", *options]
         return subprocess.run([*command, self.url + path], input=body, capture_output=True, check=False)
 
-    def status(self, path: str, *options: str, body: bytes | None = None) -> tuple[str, str]:
+    def status(
+        self, path: str, *options: str, body: bytes | None = None, content_may_be_lost: bool = False
+    ) -> tuple[str, str]:
         """HTTP version and status. A refusal is one of Kammerton's."""
         done = self.curl(path, "-w", "\n%{http_version} %{http_code}", *options, body=body)
         content, _, line = done.stdout.rpartition(b"\n")
         version, status = line.decode().split()
-        assert int(status) < 400 or b"urn:kammerton:problem:" in content, (content, done.stderr)
+        is_lost = content_may_be_lost and not content
+        assert int(status) < 400 or is_lost or b"urn:kammerton:problem:" in content, (content, done.stderr)
         return version, status
 
 
@@ -106,11 +109,16 @@ def test_the_dashboards_cookie_would_be_secure(shipped: Proxy) -> None:
 
 @pytest.mark.parametrize("version", ["--http2", "--http1.1"])
 def test_a_refusal_in_the_middle_of_an_upload_arrives(shipped: Proxy, version: str) -> None:
-    options = (version, *SEND)
-    assert shipped.status("/v1/jobs", *options, body=bytes(12 * MIB))[1] == "415"
-    assert shipped.status("/v1/jobs", *options, body=WAV + bytes(32 * MIB))[1] == "413"
     bad_key = ("-H", "Authorization: Bearer kam_000000000000_" + "0" * 64)
-    assert shipped.status("/v1/jobs", *options, *bad_key, body=WAV + bytes(32 * MIB))[1] == "401"
+    for expected, key, body in (
+        ("415", (), bytes(12 * MIB)),
+        ("413", (), WAV + bytes(32 * MIB)),
+        ("401", bad_key, WAV + bytes(32 * MIB)),
+    ):
+        options = (version, *SEND, *key)
+        # HAProxy 2.6 may reset an HTTP/2 stream right after the status of a refusal
+        lost = version == "--http2"
+        assert shipped.status("/v1/jobs", *options, body=body, content_may_be_lost=lost)[1] == expected
 
 
 def test_events_arrive_at_once(shipped: Proxy) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.domain.job_fields import Callback
-from shared.domain.webhooks.webhook import new_secret
+from shared.domain.webhooks.events import new_secret
 from shared.redis.client import connect_redis
 from shared.redis.jobs.store import RedisJobStore
 from shared.redis.webhooks.outbox import WebhookOutbox

@@ -19,7 +19,7 @@ from api.uploads.options import (
 from api.webhooks.schemas import DeliveryView
 from shared.domain.batch import MAX_ITEMS, Batch, ItemState
 from shared.domain.webhooks.delivery import Delivery
-from shared.domain.webhooks.webhook import ALL_EVENTS
+from shared.domain.webhooks.events import ALL_EVENTS
 from shared.ports.batches import BatchPage
 from shared.schemas.batch import BatchLineView, BatchView
 from shared.schemas.job import View

@@ -20,7 +20,7 @@ from shared.clock import store_time
 from shared.domain.batch import Batch, BatchItem, ItemState
 from shared.domain.job import Job
 from shared.domain.job_fields import Callback
-from shared.domain.webhooks.webhook import ALL_EVENTS, EventType, parse_events
+from shared.domain.webhooks.events import ALL_EVENTS, EventType, parse_events
 from shared.errors import Conflict, NotFound, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.batches import BatchStore, JobChange

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from api.access.authentication import Caller
 from api.config import CheckUrl
 from shared.domain.job_fields import Callback
-from shared.domain.webhooks.webhook import JOB_EVENTS, EventType, new_secret, parse_events
+from shared.domain.webhooks.events import JOB_EVENTS, EventType, new_secret, parse_events
 from shared.errors import AddressRefused, BadRequest, Unreachable
 
 CALLBACK_URL = "Where to POST the job's events: https, on a public address."

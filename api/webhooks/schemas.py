@@ -8,7 +8,7 @@ from pydantic import Field
 from api.http.schemas import Moment
 from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import ALL_EVENTS, EventType, Secrets
+from shared.domain.webhooks.events import ALL_EVENTS, EventType, Secrets
 from shared.schemas.job import View
 from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 

@@ -14,7 +14,7 @@ from shared.domain.batch import Batch
 from shared.domain.job import Job
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import ALL_ENDS, ALL_EVENTS, EventType, Secrets, event_body, parse_events
+from shared.domain.webhooks.events import ALL_ENDS, ALL_EVENTS, EventType, Secrets, event_body, parse_events
 from shared.errors import BadRequest, Conflict, NotFound, Unauthenticated
 from shared.observability.logs import get_logger
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore, EndpointStore

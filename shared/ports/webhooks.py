@@ -6,7 +6,7 @@ from typing import Protocol
 
 from shared.domain.webhooks.delivery import Delivery
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import Secrets, WebhookEvent
+from shared.domain.webhooks.events import Secrets, WebhookEvent
 from shared.outbound.address_rules import HttpResponse
 
 

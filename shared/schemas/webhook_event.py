@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.domain.batch import Batch
 from shared.domain.job import Job
-from shared.domain.webhooks.webhook import EventType, WebhookEvent, event_body, event_for_change
+from shared.domain.webhooks.events import EventType, WebhookEvent, event_body, event_for_change
 from shared.schemas.batch import BatchView
 from shared.schemas.job import JobView
 

@@ -11,7 +11,7 @@ from shared.domain.batch import Batch, BatchState, ItemState
 from shared.domain.job import Job
 from shared.domain.job_fields import Callback, Problem
 from shared.domain.job_state import JobState
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.errors import BadRequest, Conflict, NotFound
 from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobStore

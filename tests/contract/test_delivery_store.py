@@ -8,7 +8,7 @@ import pytest
 
 from shared.domain.job_fields import Callback
 from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.webhooks.webhook import WebhookEvent
+from shared.domain.webhooks.events import WebhookEvent
 from shared.errors import Conflict, NotFound
 from shared.ports.webhooks import DeliveryQuery, DeliveryStore
 from shared.redis.jobs.store import RedisJobStore

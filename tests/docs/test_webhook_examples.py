@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
-from shared.domain.webhooks.webhook import new_secret
+from shared.domain.webhooks.events import new_secret
 from shared.outbound.address_rules import HttpResponse, OutboundRules, parse_networks
 from shared.outbound.client import OutboundClient
 from shared.schemas.webhook_event import job_event

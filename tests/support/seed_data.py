@@ -13,7 +13,7 @@ from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.redis.client import connect_redis
 from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.store import RedisJobStore

@@ -21,7 +21,7 @@ from shared.domain.job import Job
 from shared.domain.job_fields import Callback
 from shared.domain.job_state import JobState
 from shared.domain.webhooks.delivery import Delivery, DeliveryState, delivery_id
-from shared.domain.webhooks.webhook import new_secret
+from shared.domain.webhooks.events import new_secret
 from shared.errors import Unavailable
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import connect_redis

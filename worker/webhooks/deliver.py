@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from shared.clock import store_time
 from shared.domain.webhooks.delivery import RESPONSE_BYTES, RETRY_DELAYS_SECONDS, Attempt, Delivery
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import EventType, signature
+from shared.domain.webhooks.events import EventType, signature
 from shared.errors import AddressRefused, Conflict, LeaseLost, NotFound, Unreachable
 from shared.observability.logs import get_logger
 from shared.outbound.address_rules import HttpResponse

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState, delivery_id
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import WebhookEvent
+from shared.domain.webhooks.events import WebhookEvent
 from shared.observability.logs import get_logger
 from shared.ports.webhooks import DeliveryStore, EndpointStore
 

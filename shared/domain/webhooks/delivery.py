@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from shared.domain.open_enum import OpenEnum
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.errors import Conflict, LeaseLost
 
 HOUR = 3600.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from shared.domain.webhooks.webhook import ALL_ENDS, EventType
+from shared.domain.webhooks.events import ALL_ENDS, EventType
 
 DISABLED_AFTER_SECONDS = 3 * 24 * 3600.0
 """Of failures without a success in between."""

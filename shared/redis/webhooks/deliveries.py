@@ -16,7 +16,7 @@ from typing import Any, cast
 import redis
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
-from shared.domain.webhooks.webhook import WebhookEvent
+from shared.domain.webhooks.events import WebhookEvent
 from shared.errors import NotFound, UnreadableRecord
 from shared.ports.webhooks import DeliveryQuery
 from shared.redis.client import translate_redis_errors

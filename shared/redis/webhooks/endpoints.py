@@ -13,7 +13,7 @@ import redis
 
 from shared.clock import store_time
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import Secrets
+from shared.domain.webhooks.events import Secrets
 from shared.errors import NotFound
 from shared.redis.client import translate_redis_errors
 from shared.redis.records import RecordCodec, load_all

@@ -8,7 +8,7 @@ hooks:outbox        sorted set of event ids by time
 """
 
 from shared.domain.job import Job
-from shared.domain.webhooks.webhook import WebhookEvent
+from shared.domain.webhooks.events import WebhookEvent
 from shared.redis.records import RecordCodec
 from shared.schemas.webhook_event import job_event
 

@@ -11,7 +11,7 @@ import redis
 
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.errors import UnreadableRecord
 from shared.ports.jobs import JobQuery
 from shared.ports.webhooks import DeliveryQuery

@@ -8,7 +8,7 @@ from typing import Any
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
 from shared.domain.webhooks.endpoint import Endpoint
-from shared.domain.webhooks.webhook import EventType, Secrets, WebhookEvent
+from shared.domain.webhooks.events import EventType, Secrets, WebhookEvent
 from shared.errors import NotFound
 from shared.outbound.address_rules import HttpResponse
 from shared.ports.webhooks import DeliveryQuery

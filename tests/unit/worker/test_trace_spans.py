@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from shared.domain.webhooks.delivery import Attempt, Delivery
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from tests.support.factories import make_job, make_report
 from worker.trace_spans import span_of_delivery, spans_of_attempt
 

@@ -1,7 +1,7 @@
 """Queues, workers and webhooks."""
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.ports.workers import WorkerCommand
 from tests.support.api_harness import ApiHarness
 from tests.support.dashboard import audited, log_in, make_worker

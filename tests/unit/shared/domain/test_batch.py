@@ -5,7 +5,7 @@ import pytest
 from shared.domain.batch import MAX_ITEMS, Batch, BatchItem, BatchState, ItemState, affected_batch_id
 from shared.domain.job import Job
 from shared.domain.job_fields import Callback, Problem
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.schemas.batch import BatchView
 from shared.schemas.webhook_event import batch_event
 from tests.support.factories import make_batch, make_job, make_report

@@ -7,7 +7,7 @@ import pytest
 import standardwebhooks
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.errors import AddressRefused, Unreachable
 from shared.outbound.address_rules import HttpResponse, OutboundRules, parse_networks
 from shared.outbound.client import OutboundClient

@@ -8,7 +8,7 @@ import pytest
 
 from shared.domain.job_fields import Callback
 from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
-from shared.domain.webhooks.webhook import EventType
+from shared.domain.webhooks.events import EventType
 from shared.errors import Unavailable
 from tests.support.fakes.webhooks import (
     MemoryDeliveryStore,

@@ -11,7 +11,7 @@ import svix.webhooks
 
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
-from shared.domain.webhooks.webhook import (
+from shared.domain.webhooks.events import (
     DEFAULT_EVENTS,
     EventType,
     Secrets,

@@ -108,7 +108,9 @@ def test_the_dashboards_cookie_would_be_secure(shipped: Proxy) -> None:
 
 
 @pytest.mark.parametrize("version", ["--http2", "--http1.1"])
-def test_a_refusal_in_the_middle_of_an_upload_arrives(shipped: Proxy, version: str) -> None:
+def test_a_refusal_in_the_middle_of_an_upload_arrives(
+    shipped: Proxy, version: str, request: pytest.FixtureRequest
+) -> None:
     bad_key = ("-H", "Authorization: Bearer kam_000000000000_" + "0" * 64)
     for expected, key, body in (
         ("415", (), bytes(12 * MIB)),
@@ -117,7 +119,7 @@ def test_a_refusal_in_the_middle_of_an_upload_arrives(shipped: Proxy, version: s
     ):
         options = (version, *SEND, *key)
         # HAProxy 2.6 may reset an HTTP/2 stream right after the status of a refusal
-        lost = version == "--http2"
+        lost = version == "--http2" and "haproxy" in request.node.name
         assert shipped.status("/v1/jobs", *options, body=body, content_may_be_lost=lost)[1] == expected
 
 

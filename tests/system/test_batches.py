@@ -32,8 +32,8 @@ MOST_SECONDS = 300
 
 
 def upload(system: System, body: bytes = SONG, name: str = "song.flac") -> str:
-    wish = {"bytes": len(body), "media_type": "audio/flac", "filename": name}
-    offer = system.client.post("/v1/uploads", json=wish).json()
+    options = {"bytes": len(body), "media_type": "audio/flac", "filename": name}
+    offer = system.client.post("/v1/uploads", json=options).json()
     request = offer["requests"][0]
     sent = httpx2.put(request["url"], content=body, headers=request["headers"])
     assert sent.status_code == 200, sent.text
@@ -86,8 +86,8 @@ def test_uploads_and_source_urls_of_a_batch_are_analyzed_and_its_webhook_is_sent
             {"upload_id": upload(reaching, BROKEN)},
             {"source_url": server.url, "filename": "third.flac"},
         ]
-        wish = {"items": items, "name": "three", "callback_url": receiver.url}
-        answer = reaching.client.post("/v1/batches", json=wish)
+        options = {"items": items, "name": "three", "callback_url": receiver.url}
+        answer = reaching.client.post("/v1/batches", json=options)
         assert answer.status_code == 202, answer.text
         secret = answer.json()["callback_secret"]
         batch = completed(reaching, answer.headers["location"])
@@ -131,8 +131,8 @@ def test_a_batch_completes_through_kills_and_its_webhook_has_one_id(reaching: Sy
     victims = ("worker run", "valkey-server", "worker background", "weed", "api serve")
     with running_receiver() as receiver:
         items = [{"upload_id": upload(reaching)} for _ in range(12)]
-        wish = {"items": items, "callback_url": receiver.url}
-        answer = reaching.client.post("/v1/batches", json=wish)
+        options = {"items": items, "callback_url": receiver.url}
+        answer = reaching.client.post("/v1/batches", json=options)
         assert answer.status_code == 202, answer.text
         location = answer.headers["location"]
         for done, victim in enumerate(victims, 1):

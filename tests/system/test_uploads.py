@@ -168,8 +168,8 @@ def curl(*args: str) -> Callable[[str, Path], Any]:
 
 
 def directly(url: str, path: Path) -> Any:
-    wish = {"bytes": len(LONG), "media_type": "audio/flac", "filename": "song.flac"}
-    offer = httpx2.post(url.replace("/jobs", "/uploads"), json=wish).json()
+    options = {"bytes": len(LONG), "media_type": "audio/flac", "filename": "song.flac"}
+    offer = httpx2.post(url.replace("/jobs", "/uploads"), json=options).json()
     for request in offer["requests"]:
         body = LONG[request["first_byte"] :][: request["bytes"]]
         httpx2.put(request["url"], content=body, headers=request["headers"]).raise_for_status()

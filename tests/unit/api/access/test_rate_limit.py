@@ -214,11 +214,11 @@ def test_an_anonymous_caller_is_limited_by_address(one: str, other: str | None, 
 
 def test_a_presigned_upload_is_charged_when_it_is_created(limiter: MemoryRateLimiter) -> None:
     api = limited_api(limiter, bytes_per_day=2500, max_queued_jobs_per_caller=2)
-    wish = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
-    assert [api.client.post("/v1/uploads", json=wish).status_code for _ in range(2)] == [201, 201]
-    answer = api.client.post("/v1/uploads", json=wish)
+    options = {"bytes": 1000, "media_type": "audio/wav", "filename": "a.wav"}
+    assert [api.client.post("/v1/uploads", json=options).status_code for _ in range(2)] == [201, 201]
+    answer = api.client.post("/v1/uploads", json=options)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_jobs")
     other = bearing(api.token(*BOTH))
-    answer = api.client.post("/v1/uploads", json=wish | {"bytes": 2501}, headers=other)
+    answer = api.client.post("/v1/uploads", json=options | {"bytes": 2501}, headers=other)
     assert (answer.status_code, answer.json()["code"]) == (429, "too_many_bytes")
-    assert api.client.post("/v1/uploads", json=wish, headers=other).status_code == 201
+    assert api.client.post("/v1/uploads", json=options, headers=other).status_code == 201

@@ -52,9 +52,9 @@ def _endpoint_router(webhooks: WebhookService) -> APIRouter:
     router = _new_router("/v1/webhooks")
 
     @router.post("", status_code=201, summary="Register a webhook", responses=documented(400, 409))
-    def create_webhook(new: CreateEndpoint, caller: CurrentCaller, response: Response) -> EndpointView:
+    async def create_webhook(new: CreateEndpoint, caller: CurrentCaller, response: Response) -> EndpointView:
         """It receives the events of every job of this API key from now on."""
-        endpoint = webhooks.create(owner_of(caller), new)
+        endpoint = await webhooks.create(caller, new)
         response.headers["Location"] = f"/v1/webhooks/{endpoint.id}"
         return EndpointView.of(endpoint)
 
@@ -70,11 +70,11 @@ def _endpoint_router(webhooks: WebhookService) -> APIRouter:
         return EndpointView.of(webhooks.get(owner_of(caller), endpoint_id))
 
     @router.patch("/{endpoint_id}", summary="Update a webhook", responses=documented(400, 404))
-    def update_webhook(
+    async def update_webhook(
         endpoint_id: EndpointId, changes: UpdateEndpoint, caller: CurrentCaller
     ) -> EndpointView:
         """Fields that you leave out stay as they are."""
-        return EndpointView.of(webhooks.update(owner_of(caller), endpoint_id, changes))
+        return EndpointView.of(await webhooks.update(caller, endpoint_id, changes))
 
     @router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook", responses=documented(404))
     def delete_webhook(endpoint_id: EndpointId, caller: CurrentCaller) -> Response:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -11,7 +12,7 @@ from shared.domain.job_state import JobState
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
 
-ENDED = {"queued_at": None, "finished_at": 3.0, "expires_at": 100.0}
+ENDED: dict[str, Any] = {"queued_at": None, "finished_at": 3.0, "expires_at": 100.0}
 
 
 def read_picture(content: bytes) -> Image.Image:

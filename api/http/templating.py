@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api.http.compression import accepts_gzip, compressed_file
+from shared.domain.audio_text import length_text, track_text
 
 _HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"
@@ -93,6 +94,8 @@ def _templates() -> Environment:
         iso=_iso,
         cents=in_cents,
         apart=apart,
+        length_text=length_text,
+        track_text=track_text,
         thousands=lambda count: f"{count:,}",
     )
     return templates

@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 from starlette.types import Scope
 
+from shared.domain.audio_text import length_text, track_text
+
 _HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"
 
@@ -78,6 +80,8 @@ def _templates() -> Environment:
         iso=_iso,
         cents=in_cents,
         apart=apart,
+        length_text=length_text,
+        track_text=track_text,
         thousands=lambda count: f"{count:,}",
     )
     return templates

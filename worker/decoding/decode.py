@@ -13,6 +13,7 @@ from librosa import stream
 from shared.errors import KammertonError, Undecodable
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
+from worker.decoding.duration import with_checked_duration
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
 from worker.decoding.silence import is_silent
@@ -57,7 +58,7 @@ def decode(
         )
         if is_silent(recording.samples, recording.codec):
             recording.samples.fill(0.0)
-        return recording
+        return with_checked_duration(recording, source, window_seconds=window_seconds)
     except Undecodable as error:
         if source.read_limit_reached:
             raise file_problem("read_limit") from error

@@ -4,7 +4,7 @@ Opens no playlist, no second file and no URL: only the bytes it is given.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import av
@@ -12,12 +12,13 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
 from shared.errors import KammertonError
 from worker.decoding.downmix import Downmix
 from worker.decoding.pyav_frames import FrameReader, replace_custom_layout
 from worker.decoding.silence import is_silent
+from worker.decoding.tracks import describe_track, order_tracks
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem
 
@@ -76,11 +77,14 @@ def decode_with_ffmpeg(
         audio.seek(0)
         try:
             with av.open(audio, mode="r", options=dict(OPTIONS), metadata_errors="replace") as container:
-                tracks = _tracks(container)
+                tracks = order_tracks(container)
                 if number == len(tracks):
                     break
                 window = Window(seconds=window_seconds, on_audio=on_audio)
-                recording = _decode_track(container, tracks[number], start_seconds, window)
+                recording = replace(
+                    _decode_track(container, tracks[number], start_seconds, window),
+                    track=describe_track(container, tracks[number], tried=number),
+                )
         except (KammertonError, av.FFmpegError):
             if silent is not None:
                 return silent
@@ -91,20 +95,6 @@ def decode_with_ffmpeg(
     if silent is None:
         raise file_problem("no_audio_track")
     return silent
-
-
-def _tracks(container: InputContainer) -> list[AudioStream]:
-    """Return the audio tracks that can be decoded, the default ones first and commentaries last."""
-    special = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
-    decodable = [
-        track
-        for track in container.streams.audio
-        if track.codec_context is not None and track.codec_context.sample_rate > 0
-    ]
-    return sorted(
-        decodable,
-        key=lambda track: (bool(track.disposition & special), not track.disposition & Disposition.default),
-    )
 
 
 def _decode_track(
@@ -152,7 +142,6 @@ def _decode_track(
         duration_seconds=duration,
         start_seconds=started,
         is_damaged=progress.is_damaged and not window.is_full,
-        track=list(container.streams.audio).index(stream) + 1,
     )
 
 

@@ -163,10 +163,10 @@ def _refuse(message: str) -> str:
 
 
 def test_a_name_that_is_not_resolved_in_time_is_no_reason_to_call_the_url_forbidden(
-    stuck: StuckResolver,
+    stuck: StuckResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("api.services.LookupPool", partial(LookupPool, timeout_seconds=0.05))
     api = ApiHarness(check_callback_url=lambda _: stuck())
-    api.client.app.state.services.uploads.direct.factory.callback_urls.pool.timeout_seconds = 0.05
     with api.client:
         answer = api.client.post(
             "/v1/jobs", content=b"RIFF", params={"callback_url": "https://slow.example/hook"}

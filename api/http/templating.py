@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 from starlette.types import Scope
 
-from shared.domain.audio_text import length_text, track_text
+from shared.domain.audio.text import length_text, track_text
 
 _HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"

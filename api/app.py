@@ -19,6 +19,7 @@ from api.batches.service import BatchService
 from api.config import ApiConfig, UrlChecks
 from api.health import health_router
 from api.http.background import BackgroundTasks, retry_until_ready
+from api.http.compression import Compression
 from api.http.limits.body_limit import BodyLimitProblem
 from api.http.limits.concurrency import ConcurrencyLimit
 from api.http.limits.slow_clients import BodyTimeout
@@ -196,6 +197,7 @@ def _monitoring_routers(
 
 def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, background: BackgroundTasks) -> None:
     """Add what every request passes through. The last one added is the outermost."""
+    app.add_middleware(Compression)
     app.add_middleware(HeadAndOptions)
     app.add_middleware(BodyLimitProblem, max_bytes=_MAX_BODY_BYTES)
     if config.rate_limits.requests_per_minute is not None:

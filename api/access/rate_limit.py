@@ -4,15 +4,12 @@ While the counters are unavailable, requests pass: the limit protects the servic
 that matters needs the same Redis anyway.
 """
 
-import hashlib
-import ipaddress
-
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access.authentication import Caller, identify
+from api.access.authentication import client_address, identify, subject_of
 from api.http.problems import problem
 from shared.errors import Unauthenticated, Unavailable
 from shared.observability.logs import get_logger
@@ -21,23 +18,6 @@ from shared.ports.access import Allowance, Quota, RateLimiter
 _log = get_logger(__name__)
 
 _UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
-
-
-def subject_of(caller: Caller | None, address: str | None) -> str:
-    """The key or address that is limited. Of IPv6, the /64 network: a client has 2^64 addresses."""
-    if caller is not None and caller.key_id is not None:
-        return f"key:{caller.key_id}"
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return "address:unknown"
-    if parsed.version == 6:
-        if parsed.ipv4_mapped is None:
-            parsed = ipaddress.ip_network((int(parsed) >> 64 << 64, 64)).network_address
-        else:
-            parsed = parsed.ipv4_mapped
-    # Hashed: an IP address is personal data.
-    return "address:" + hashlib.sha256(str(parsed).encode()).hexdigest()[:20]
 
 
 class RequestLimit:
@@ -84,8 +64,7 @@ class RequestLimit:
 
 
 async def _subject(request: Request) -> str:
-    address = request.client.host if request.client else None
     try:
-        return subject_of(await identify(request), address)
+        return (await identify(request)).subject
     except Unauthenticated:  # the route responds 401; guessed keys count against their address
-        return subject_of(None, address)
+        return subject_of(None, client_address(request))

@@ -39,6 +39,7 @@ REASONS = (
     "none",
     "no_audio",
     "undecodable",
+    "incomplete",
     "unanalysable",
     "too_complex",
     "audio_missing",

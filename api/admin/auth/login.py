@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
 
-from api.admin.auth.authentication import LoginNeeded, check_origin, client_address
+from api.admin.auth.authentication import LoginNeeded, check_origin, shown_address
 from api.admin.auth.flash import HOME, safe_address
 from api.admin.auth.sessions import ATTEMPT_WINDOW_SECONDS, COOKIE, SESSION_SECONDS, Sessions
 from api.http.templating import page
@@ -30,7 +30,7 @@ def login_router(sessions: Sessions, audit: AuditLog) -> APIRouter:
         next: Annotated[str, Form(max_length=1000)] = HOME,
     ) -> Response:
         check_origin(request)
-        address = client_address(request)
+        address = shown_address(request)
         if not sessions.allow_attempt(address):
             error = f"Too many attempts. Wait {ATTEMPT_WINDOW_SECONDS // 60} minutes, then try again."
             return _login_page(request, next, error, status=429)

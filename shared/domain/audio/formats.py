@@ -39,7 +39,7 @@ class AudioFormat:
     libsndfile: bool = False
     """Whether libsndfile is asked before FFmpeg."""
     is_probed: bool = True
-    """Whether FFmpeg recognizes such files itself. If not, it is told to use the first demuxer."""
+    """Whether FFmpeg recognizes such files itself. If not, it gets the first demuxer."""
 
     def recognizes(self, head: bytes) -> bool:
         """Whether *head* can begin a file of this format."""

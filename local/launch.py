@@ -14,11 +14,9 @@ from local.lifeline import Lifeline
 from local.lock import lock
 from local.log_files import LogFiles
 from local.messages import (
-    COMPILING,
     STARTING_COMMANDS,
     STARTING_SERVERS,
     STOPPING,
-    compiles_first,
     say,
     welcome,
 )
@@ -30,7 +28,7 @@ from local.valkey import Valkey
 
 BUCKET = "kammerton"
 SERVER_TIMEOUT_SECONDS = 60.0
-READY_TIMEOUT_SECONDS = 240.0  # numba compiles on the first start, for a minute or more on a slow machine
+READY_TIMEOUT_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _start(
         supervisor.wait_until(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
-    say(COMPILING if compiles_first() else STARTING_COMMANDS)
+    say(STARTING_COMMANDS)
     without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
         supervisor.start(command, env=env if command.name == "api" else without_passwords)

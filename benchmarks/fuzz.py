@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from shared.errors import TooComplex, Unanalysable
 from tests.support.audio_files import KINDS, audio_file
+from tests.support.format_files import FORMAT_FILES, format_file
 from tests.support.hostile_files import with_ogg_checksums
 from worker.jobs.analyze_audio import analyze_audio
 from worker.sandbox.limits import ChildLimits
@@ -26,6 +27,7 @@ from worker.sandbox.outcome import ChildOutcome
 from worker.sandbox.parent import run_sandboxed
 from worker.warm_up import warm_up
 
+ALL_KINDS = (*KINDS, *FORMAT_FILES)
 BATCH = 100
 SINGLE_FILE_LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
 BATCH_LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=120, wall_seconds=300)
@@ -37,13 +39,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description="Analyse corrupted files.")
     parser.add_argument("--count", type=int, default=200, metavar="N", help="corrupt files of each format")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--format", action="append", choices=KINDS, help="instead of all; may be repeated")
+    parser.add_argument(
+        "--format", action="append", choices=ALL_KINDS, help="instead of all; may be repeated"
+    )
     parser.add_argument("--only", type=int, metavar="NUMBER", help="run this file alone and show its end")
     options = parser.parse_args()
     warm_up()
-    kinds = options.format or KINDS
+    kinds = options.format or ALL_KINDS
     for kind in kinds:
-        audio_file(kind)  # before the forks, so that children share it
+        sound_file(kind)  # before the forks, so that children share it
     gc.collect()
     gc.freeze()
     if options.only is not None:
@@ -59,6 +63,11 @@ def main() -> int:
             print(f"    {failure}", flush=True)
         failure_count += len(failures)
     return int(failure_count > 0)
+
+
+def sound_file(kind: str) -> bytes:
+    """Return the file of a kind that is to be corrupted."""
+    return format_file(kind) if kind in FORMAT_FILES else audio_file(kind)
 
 
 def fuzz(kind: str, *, seed: int, count: int) -> tuple[Counter[str], list[str]]:
@@ -119,7 +128,7 @@ def show(kind: str, *, seed: int, number: int) -> int:
 def corrupt(kind: str, *, seed: int, number: int) -> bytes:
     """Return file *number* of a format with one to eight corruptions."""
     rng = random.Random(f"{seed}/{kind}/{number}")
-    file = bytearray(audio_file(kind))
+    file = bytearray(sound_file(kind))
     for _ in range(rng.choice((1, 1, 2, 3, 5, 8))):
         # Half of the damage goes to where headers are.
         offset = rng.randrange(min(len(file), rng.choice((512, len(file)))))

@@ -21,6 +21,8 @@ from tests.support.worker_process import burnt_attempts, running_worker
 from tests.system.test_faults import LONG
 
 SONG = audio_file("wav", seconds=4.0)
+SLOW_SONG = audio_file("wav", seconds=1.7)
+"""Two at once take a minute at 10 kB/s, and a watchdog that sees no progress kills after 40 s."""
 JOBS = 12
 READY = "ready."
 RELEASED = "worker_slowed_down"
@@ -74,10 +76,8 @@ def test_slow_storage_burns_no_attempt_and_kills_no_worker(valkey: ValkeyServer,
     ):
         worker.until_logged(READY)
         pid = worker.server.pid
-        report(
-            "storage at 10 kB/s",
-            [worker.finished(job_id) for job_id in [worker.submit("song", SONG) for _ in range(3)]],
-        )
+        sent = [worker.submit("song", SLOW_SONG) for _ in range(3)]
+        report("storage at 10 kB/s", [worker.finished(job_id) for job_id in sent])
         assert psutil.pid_exists(pid)
         assert not [line for line in worker.server.lines if "stalled_worker_killed" in line]
 

@@ -2,7 +2,12 @@
 
 const charts = document.querySelector("#charts");
 const plots = new Map();
-const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const probe = document.body.appendChild(document.createElement("i"));
+// The color that a custom property has in the current theme.
+const style = (name) => {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+};
 
 const bad = (bucket) => (bucket.counts.failed ?? 0) + (bucket.counts.dead ?? 0);
 const well = (bucket) => bucket.counts.succeeded ?? 0;
@@ -124,10 +129,12 @@ async function refresh() {
 addEventListener("resize", () => {
   for (const [place, plot] of plots) plot.setSize({ width: place.clientWidth, height: 200 });
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+function redraw() {
   for (const plot of plots.values()) plot.destroy();
   plots.clear();
   refresh();
-});
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+document.addEventListener("themechange", redraw);
 await refresh();
 setInterval(refresh, 15000);

@@ -3,6 +3,7 @@
 import pytest
 
 from api.admin.auth.sessions import COOKIE, MAX_ATTEMPTS
+from shared.ports.admin import AuditQuery
 from tests.support.api_harness import OPERATOR_PASSWORD, VIEWER_PASSWORD, ApiHarness
 from tests.support.dashboard import PAGES, log_in
 
@@ -68,5 +69,5 @@ def test_unknown_pages_answer_404_only_after_the_login(api: ApiHarness) -> None:
 def test_logins_and_failed_logins_are_in_the_audit_log(api: ApiHarness) -> None:
     api.client.post("/admin/login", data={"password": "guess", "name": "Eve"})
     log_in(api, VIEWER_PASSWORD, name="Ann")
-    entries = [(entry.who, entry.act) for entry in api.audit.latest(limit=9)]
+    entries = [(entry.who, entry.act) for entry in api.audit.page(AuditQuery()).entries]
     assert entries == [("“Ann”", "login"), ("“Eve”", "failed login")]

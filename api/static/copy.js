@@ -1,4 +1,4 @@
-// Buttons that copy the text beside them.
+// Buttons that copy the text next to them.
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button.copy");

@@ -7,8 +7,9 @@ key that all API processes share and that changes with the password of the role.
 import secrets
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -46,13 +47,19 @@ class Sessions:
         *,
         operator_password: str | None,
         viewer_password: str | None,
+        operators: Mapping[str, str] = MappingProxyType({}),
         announce: Callable[[str], object] = sys.stderr.write,
         session_seconds: int = SESSION_SECONDS,
     ) -> None:
         self._store = store
         self._passwords = Passwords(
-            store, operator=operator_password, viewer=viewer_password, announce=announce
+            store,
+            operator=operator_password,
+            viewer=viewer_password,
+            accounts=operators,
+            announce=announce,
         )
+        self.needs_name = self._passwords.needs_name
         self._session_seconds = session_seconds
         self._key: str | None = None
 
@@ -69,7 +76,7 @@ class Sessions:
 
     def log_in(self, password: str, *, name: str, address: str) -> str | None:
         """The cookie for a correct password, None for a wrong one. Success resets the address's attempts."""
-        role = self._passwords.role_of(password)
+        role = self._passwords.role_of(password, name=name)
         if role is None:
             return None
         self._store.reset_attempts(f"login:{address}")

@@ -70,7 +70,6 @@ function draw(history) {
     const bars = isCount ? uPlot.paths.bars({ size: [0.7, 24] }) : undefined;
     const plot = new uPlot(
       {
-        tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
         width: place.clientWidth,
         height: 200,
         cursor: { drag: { x: true, y: false } },
@@ -81,9 +80,8 @@ function draw(history) {
         ],
         series: [
           {
-            label: "UTC",
-            value: (_, at) =>
-              at == null ? "–" : new Date(at * 1000).toISOString().slice(5, 16).replace("T", " "),
+            label: "Time",
+            value: (_, at) => (at == null ? (isCount ? "total" : "latest") : exact(at)),
           },
           ...series.map((one) => ({
             label: one.label,
@@ -93,8 +91,10 @@ function draw(history) {
             paths: bars,
             spanGaps: false,
             points: { show: !isCount, size: 5, fill: style(one.colour) },
-            value: (self, drawn, _, at) =>
-              told(at == null ? null : one.value((self.history ?? history).buckets[at])),
+            value: (self, drawn, _, at) => {
+              const { buckets } = self.history ?? history;
+              return told(at == null ? summary(buckets, one, isCount) : one.value(buckets[at]));
+            },
           })),
         ],
       },
@@ -109,11 +109,23 @@ function told(value) {
   return value == null ? "–" : value >= 100 ? value.toFixed(0) : String(+value.toPrecision(3));
 }
 
+// What the legend says while the pointer is elsewhere: the total of counts, else the latest value.
+function summary(buckets, one, isCount) {
+  const values = buckets.map(one.value);
+  if (isCount) return values.reduce((sum, value) => sum + value, 0);
+  return values.findLast((value) => value != null) ?? null;
+}
+
+function exact(at) {
+  return new Date(at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
+}
+
 function clock(at) {
-  const text = new Date(at * 1000).toISOString();
-  return charts.dataset.span === "week"
-    ? `${text.slice(5, 10)} ${text.slice(11, 13)}h`
-    : text.slice(11, 16);
+  const options =
+    charts.dataset.span === "week"
+      ? { month: "numeric", day: "numeric", hour: "2-digit" }
+      : { hour: "2-digit", minute: "2-digit" };
+  return new Date(at * 1000).toLocaleString([], options);
 }
 
 async function refresh() {

@@ -52,7 +52,7 @@ class AccessSettings(SettingsGroup):
         (),
         repr=False,
         description="Operators with passwords of their own, as `name:password`, comma-separated. Nobody can "
-        "choose another name in the audit log. Empty: all operators share `KAMMERTON_ADMIN_PASSWORD`.",
+        "choose another name in the audit log. Empty: all operators share one password.",
     )
     viewer_password: SecretStr | None = Field(
         None, repr=False, description="Password for read-only access to the dashboard. Empty: no such access."

@@ -4,6 +4,8 @@ While the counters are unavailable, requests pass: the limit protects the servic
 that matters needs the same Redis anyway.
 """
 
+from collections.abc import Callable
+
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
@@ -17,15 +19,27 @@ from shared.ports.access import Allowance, Quota, RateLimiter
 
 _log = get_logger(__name__)
 
-_UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
+_UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/", "/admin/login")
+"""Logins have a limit of their own: other clients of a proxy must not lock out the operators behind it."""
+
+SessionSubject = Callable[[Request], str | None]
+"""From a request to the dashboard session whose requests are counted. Blocking."""
 
 
 class RequestLimit:
     """Middleware that limits requests, except health checks, and sends RateLimit headers."""
 
-    def __init__(self, app: ASGIApp, *, limiter: RateLimiter, per_minute: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limiter: RateLimiter,
+        per_minute: int,
+        session_subject: SessionSubject = lambda _: None,
+    ) -> None:
         self._app = app
         self._limiter = limiter
+        self._session_subject = session_subject
         self._quota = Quota(name="requests", limit=per_minute, window_seconds=60)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,7 +47,7 @@ class RequestLimit:
         if scope["type"] != "http" or scope["path"].startswith(_UNLIMITED):
             return await self._app(scope, receive, send)
         try:
-            subject = await _subject(Request(scope))
+            subject = await self._subject(Request(scope))
             allowance = await run_in_threadpool(self._limiter.consume, self._quota, subject)
         except Unavailable as error:
             _log.warning("rate_limit_skipped", reason=error.message)
@@ -62,9 +76,11 @@ class RequestLimit:
         headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.limit};w={quota.window_seconds}'
         headers["RateLimit"] = f'"{quota.name}";r={allowance.remaining};t={allowance.reset_seconds}'
 
-
-async def _subject(request: Request) -> str:
-    try:
-        return (await identify(request)).subject
-    except Unauthenticated:  # the route responds 401; guessed keys count against their address
-        return subject_of(None, client_address(request))
+    async def _subject(self, request: Request) -> str:
+        try:
+            caller = await identify(request)
+        except Unauthenticated:  # the route responds 401; guessed keys count against their address
+            return subject_of(None, client_address(request))
+        if caller.key_id is None:
+            return await run_in_threadpool(self._session_subject, request) or caller.subject
+        return caller.subject

@@ -10,7 +10,7 @@ from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
 from api.admin.auth.login import redirect_to_login
-from api.admin.auth.sessions import Sessions
+from api.admin.auth.sessions import COOKIE, Sessions
 from api.admin.routers import admin_routers
 from api.batches import router as batches
 from api.batches.reader import BatchReader
@@ -19,6 +19,7 @@ from api.batches.service import BatchService
 from api.config import ApiConfig, UrlChecks
 from api.health import health_router
 from api.http.background import BackgroundTasks, retry_until_ready
+from api.http.compression import Compression
 from api.http.limits.body_limit import BodyLimitProblem
 from api.http.limits.concurrency import ConcurrencyLimit
 from api.http.limits.slow_clients import BodyTimeout
@@ -101,13 +102,14 @@ def create_app(
             webhooks=services.webhooks,
             updates=services.updates,
             links=links,
+            add_metrics=background.metrics_recorder.buffer.add,
         ),
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
         app.include_router(router, max_body_size=_MAX_BODY_BYTES)
     app.mount("/static", assets())
     complete_openapi(app, anonymous=config.allow_anonymous, bodies=_JSON_BODIES)
-    _add_middleware(app, stores, config=config, background=background)
+    _add_middleware(app, stores, config=config, sessions=sessions, background=background)
     return app
 
 
@@ -194,13 +196,19 @@ def _monitoring_routers(
     )
 
 
-def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, background: BackgroundTasks) -> None:
+def _add_middleware(
+    app: FastAPI, stores: Stores, *, config: ApiConfig, sessions: Sessions, background: BackgroundTasks
+) -> None:
     """Add what every request passes through. The last one added is the outermost."""
+    app.add_middleware(Compression)
     app.add_middleware(HeadAndOptions)
     app.add_middleware(BodyLimitProblem, max_bytes=_MAX_BODY_BYTES)
     if config.rate_limits.requests_per_minute is not None:
         app.add_middleware(
-            RequestLimit, limiter=stores.rate_limiter, per_minute=config.rate_limits.requests_per_minute
+            RequestLimit,
+            limiter=stores.rate_limiter,
+            per_minute=config.rate_limits.requests_per_minute,
+            session_subject=lambda request: sessions.limit_subject(request.cookies.get(COOKIE)),
         )
     app.add_middleware(
         BodyTimeout,

@@ -10,11 +10,10 @@ The stream ends when every job is final or removed. After a lost connection, `La
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from api.access.authentication import Caller, CurrentCaller
-from api.access.rate_limit import subject_of
 from api.http.problems import documented
 from api.http.provided import provided
 from api.http.schemas import JobId
@@ -55,7 +54,6 @@ def watch_job(
     jobs: Jobs,
     updates: Updates,
     control: Control,
-    request: Request,
     last_event_id: Annotated[str | None, Header(max_length=200)] = None,
 ) -> Response:
     """Server-Sent Events: `state`, `progress` and, at the end, the whole `job`."""
@@ -63,15 +61,14 @@ def watch_job(
     caller.check_can_read(job)
     if job.state.is_final and last_event_id == transition_id(job.timeline[-1]) + _END:
         return Response(status_code=204)
-    subscriber = _subscriber(request, caller)
-    _check_capacity(updates, subscriber, jobs=1)
+    _check_capacity(updates, caller.subject, jobs=1)
     watched = WatchedJob(job_id, last_sent=(last_event_id or "").removesuffix(_END))
     return _respond(
         EventStream(
             watched=[watched],
             jobs=jobs,
             updates=updates,
-            subscriber=subscriber,
+            subscriber=caller.subject,
             paused_queues=control.paused,
             state_event_id=lambda watched: watched.last_sent,
             end_event_id=lambda watched: watched.last_sent + _END,
@@ -90,7 +87,6 @@ def watch_jobs(
     jobs: Jobs,
     updates: Updates,
     control: Control,
-    request: Request,
     job: Annotated[
         list[str],
         Query(
@@ -109,8 +105,7 @@ def watch_jobs(
     done = _parse_done(last_event_id, count=len(ids))
     if all(done):
         return Response(status_code=204)
-    subscriber = _subscriber(request, caller)
-    _check_capacity(updates, subscriber, jobs=len(ids))
+    _check_capacity(updates, caller.subject, jobs=len(ids))
     watched = [
         WatchedJob(each, latest_only=True, done=is_done, readable=_may_read(each, caller, jobs))
         for each, is_done in zip(ids, done, strict=True)
@@ -120,7 +115,7 @@ def watch_jobs(
             watched=watched,
             jobs=jobs,
             updates=updates,
-            subscriber=subscriber,
+            subscriber=caller.subject,
             paused_queues=control.paused,
             state_event_id=lambda _: None,
             end_event_id=lambda _: _done_id(watched),
@@ -130,10 +125,6 @@ def watch_jobs(
 
 def _respond(stream: EventStream) -> Response:
     return StreamingResponse(stream.run(), media_type=EVENT_STREAM, headers=HEADERS)
-
-
-def _subscriber(request: Request, caller: Caller) -> str:
-    return subject_of(caller, request.client.host if request.client else None)
 
 
 def _check_capacity(updates: JobUpdates, subscriber: str, *, jobs: int) -> None:

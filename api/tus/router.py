@@ -94,7 +94,7 @@ async def create_tus_upload(
     new = _new_upload(length, upload_metadata)
 
     async def create(upload_id: str) -> Response:
-        progress = await run_in_threadpool(uploads.create, upload_id, new, caller, quota)
+        progress = await uploads.create(upload_id, new, caller, quota)
         headers = {"Location": f"{request.url.path}/{upload_id}", **_expiry(progress)}
         if progress.callback_secret is not None:
             headers["Callback-Secret"] = progress.callback_secret

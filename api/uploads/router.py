@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
@@ -98,7 +97,7 @@ class JobCreation:
         options.require_one_source()
         options = options.over(query)
         if options.upload_id is not None:
-            return await run_in_threadpool(self.presigned.submit, options.upload_id, caller, options)
+            return await self.presigned.submit(options.upload_id, caller, options)
         return await self.source_urls.submit(request, caller, options, raw, quota)
 
     async def finish(self, request: Request, response: Response, query: SubmitQuery) -> Response:

@@ -95,11 +95,11 @@ def redeliver_webhook(
 
 
 @router.post("", status_code=201, summary="Register a webhook", responses=documented(400, 409))
-def create_webhook(
+async def create_webhook(
     new: CreateEndpoint, caller: CurrentCaller, webhooks: Webhooks, response: Response
 ) -> EndpointView:
     """It receives the events of every job of this API key from now on."""
-    endpoint = webhooks.create(owner_of(caller), new)
+    endpoint = await webhooks.create(caller, new)
     response.headers["Location"] = f"/v1/webhooks/{endpoint.id}"
     return EndpointView.of(endpoint)
 
@@ -118,11 +118,11 @@ def get_webhook(endpoint_id: EndpointId, caller: CurrentCaller, webhooks: Webhoo
 
 
 @router.patch("/{endpoint_id}", summary="Update a webhook", responses=documented(400, 404))
-def update_webhook(
+async def update_webhook(
     endpoint_id: EndpointId, changes: UpdateEndpoint, caller: CurrentCaller, webhooks: Webhooks
 ) -> EndpointView:
     """Fields that you leave out stay as they are."""
-    return EndpointView.of(webhooks.update(owner_of(caller), endpoint_id, changes))
+    return EndpointView.of(await webhooks.update(caller, endpoint_id, changes))
 
 
 @router.delete("/{endpoint_id}", status_code=204, summary="Delete a webhook", responses=documented(404))

@@ -43,6 +43,7 @@ from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import WebhookOutbox
 from shared.s3.audio_store import S3AudioStore
+from shared.s3.bucket import BucketSetup
 from shared.s3.client import S3Session, connect_s3, new_session
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
@@ -69,7 +70,7 @@ class Services(Stores):
     check_durability: Callable[[], list[str]]
     """Warnings about settings of Redis with which accepted jobs can be lost. Raises Unavailable."""
     prepare: Callable[[], None]
-    """Create the bucket if it is missing. Raises Unavailable."""
+    """Create the bucket if it is missing, and set our rules in it. Raises Unavailable."""
 
 
 def bootstrap(
@@ -124,6 +125,13 @@ def connect(
         session=s3_session,
     )
     counts = RedisMetricsStore(client, prefix=prefix)
+    bucket_setup = BucketSetup(
+        client=s3,
+        bucket=settings.s3_bucket,
+        prefix=settings.s3_prefix,
+        rules=settings.s3_bucket_rules,
+        cors_origins=settings.s3_cors_origins,
+    )
     audio = S3AudioStore(
         s3,
         bucket=settings.s3_bucket,
@@ -155,7 +163,7 @@ def connect(
         audit_log=RedisAuditLog(client, prefix=prefix),
         dashboard=RedisDashboardStore(client, prefix=prefix),
         secrets=RedisSecretStore(client, prefix=prefix),
-        prepare=partial(audio.prepare, cors_origins=settings.s3_cors_origins),
+        prepare=bucket_setup.prepare,
         presigned_uploads=S3PresignedUploadStore(
             s3,
             public_client=public_s3,

@@ -225,8 +225,6 @@ class Overloaded(Unavailable):
 class OutOfMemory(Unavailable):
     """Raised when the kernel killed a process of an attempt because the machine has no memory left."""
 
-    code = "out_of_memory"
-
 
 class UnreadableRecord(KammertonError):
     """Raised when a record in Redis is damaged, or its format is unknown."""

@@ -55,7 +55,7 @@ LOCAL_DEFAULTS = {
 }
 """Settings that suit a machine with one user. The environment overrides them."""
 
-API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_VIEWER_PASSWORD"}
+API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_OPERATORS", "KAMMERTON_VIEWER_PASSWORD"}
 """Variables that only the API gets: a worker decodes untrusted files."""
 
 Commands = Callable[[Options], list[Command]]
@@ -116,8 +116,9 @@ def _run(
 
 def _dashboard_password(data_dir: Path, env: dict[str, str]) -> str:
     """Set the password of the dashboard if the environment doesn't. Returns what to show of it."""
-    if env.get("KAMMERTON_ADMIN_PASSWORD"):
-        return "KAMMERTON_ADMIN_PASSWORD"
+    for variable in ("KAMMERTON_OPERATORS", "KAMMERTON_ADMIN_PASSWORD"):
+        if env.get(variable):
+            return variable
     env["KAMMERTON_ADMIN_PASSWORD"] = dashboard_password(data_dir)
     shown = sys.stderr.isatty()  # not in a log file
     return env["KAMMERTON_ADMIN_PASSWORD"] if shown else f"in {(data_dir / PASSWORD_FILE).resolve()}"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.result import Result
-from shared.domain.audio_text import track_text
+from shared.domain.audio.text import track_text
 
 PIPE_WIDTH = 160
 """Columns of a table that doesn't go to a terminal."""

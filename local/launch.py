@@ -10,15 +10,14 @@ from local.address import check_free, is_ready, reachable, url
 from local.connection import write_connection
 from local.dashboard_password import FILE as PASSWORD_FILE
 from local.dashboard_password import dashboard_password
+from local.fork_server.client import ForkServerClient
 from local.lifeline import Lifeline
 from local.lock import lock
 from local.log_files import LogFiles
 from local.messages import (
-    COMPILING,
     STARTING_COMMANDS,
     STARTING_SERVERS,
     STOPPING,
-    compiles_first,
     say,
     welcome,
 )
@@ -29,8 +28,10 @@ from local.supervisor import StopRequested, StopSignals, Supervisor
 from local.valkey import Valkey
 
 BUCKET = "kammerton"
+PRELOAD = "shared.preload"
+"""What our commands share."""
 SERVER_TIMEOUT_SECONDS = 60.0
-READY_TIMEOUT_SECONDS = 240.0  # numba compiles on the first start, for a minute or more on a slow machine
+READY_TIMEOUT_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ LOCAL_DEFAULTS = {
 }
 """Settings that suit a machine with one user. The environment overrides them."""
 
-API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_VIEWER_PASSWORD"}
+API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_OPERATORS", "KAMMERTON_VIEWER_PASSWORD"}
 """Variables that only the API gets: a worker decodes untrusted files."""
 
 Commands = Callable[[Options], list[Command]]
@@ -97,7 +98,11 @@ def _run(
             lifeline.remove_at_exit(socket)
     log = LogFiles(options.data_dir / "logs", verbose=options.verbose)
     stack.callback(log.close)
-    supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log)
+    fork_server = None
+    if sys.platform == "linux":  # elsewhere, libraries of the system don't work in forks
+        fork_server = ForkServerClient(PRELOAD, lifeline=lifeline, log=log)
+        stack.callback(fork_server.close)
+    supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log, fork_server=fork_server)
     stack.callback(supervisor.stop)
     _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)
     stack.callback(write_connection(options.data_dir, env).unlink, missing_ok=True)
@@ -111,8 +116,9 @@ def _run(
 
 def _dashboard_password(data_dir: Path, env: dict[str, str]) -> str:
     """Set the password of the dashboard if the environment doesn't. Returns what to show of it."""
-    if env.get("KAMMERTON_ADMIN_PASSWORD"):
-        return "KAMMERTON_ADMIN_PASSWORD"
+    for variable in ("KAMMERTON_OPERATORS", "KAMMERTON_ADMIN_PASSWORD"):
+        if env.get(variable):
+            return variable
     env["KAMMERTON_ADMIN_PASSWORD"] = dashboard_password(data_dir)
     shown = sys.stderr.isatty()  # not in a log file
     return env["KAMMERTON_ADMIN_PASSWORD"] if shown else f"in {(data_dir / PASSWORD_FILE).resolve()}"
@@ -158,7 +164,7 @@ def _start(
         supervisor.wait_until(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
-    say(COMPILING if compiles_first() else STARTING_COMMANDS)
+    say(STARTING_COMMANDS)
     without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
         supervisor.start(command, env=env if command.name == "api" else without_passwords)

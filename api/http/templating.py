@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api.http.compression import accepts_gzip, compressed_file
-from shared.domain.audio_text import length_text, track_text
+from shared.domain.audio.text import length_text, track_text
 
 _HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"

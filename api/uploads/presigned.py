@@ -18,7 +18,7 @@ from api.uploads.receiving.receiver import too_large
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import accepted
 from shared.clock import store_time
-from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.audio.formats import SNIFF_BYTES
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Callback
 from shared.domain.job_state import JobState

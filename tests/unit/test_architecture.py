@@ -21,7 +21,7 @@ ENTRY_POINTS = {
     for path in SOURCES
     if path.name in {"main.py", "__main__.py", "server.py"}
 } | {"worker/background.py"}
-MAY_CONNECT = ENTRY_POINTS | {"worker/health/probe.py", "api/access/key_commands.py", "cli/keys.py"}
+MAY_CONNECT = ENTRY_POINTS | {"api/access/key_commands.py", "cli/keys.py"}
 SETTINGS = {name_of(path) for path in SOURCES if path.parent == ROOT / "shared" / "settings"}
 MAX_FILES_PER_FOLDER = 16
 HEAVY = ("librosa", "numpy", "scipy", "soundfile", "av", "numba")
@@ -82,7 +82,9 @@ def test_the_api_loads_nothing_that_touches_samples() -> None:
 
 
 def test_the_worker_loads_no_web_framework() -> None:
-    loaded = modules_after("import worker.analyze_files, worker.maintenance.rescuer, worker.health.heartbeat")
+    loaded = modules_after(
+        "import worker.jobs.analyze_audio, worker.maintenance.rescuer, worker.health.heartbeat"
+    )
     assert "librosa" in loaded
     assert loaded.isdisjoint(WEB)
 

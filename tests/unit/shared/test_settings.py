@@ -138,3 +138,22 @@ def test_a_new_name_wins_over_its_deprecated_one(monkeypatch: pytest.MonkeyPatch
 def test_every_deprecated_name_has_a_replacement_that_exists() -> None:
     assert set(RENAMED.values()) <= set(Settings.model_fields)
     assert not set(RENAMED) & set(Settings.model_fields)
+
+
+def test_operators_have_names_and_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_OPERATORS", "ann:one:two, bob : three ,")
+    settings = Settings()
+    assert [(name, secret.get_secret_value()) for name, secret in settings.operators] == [
+        ("ann", "one:two"),
+        ("bob", "three"),
+    ]
+    assert "three" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["{}", "ann:{},bob", ":{}", "ann:{},ann:x", "ann:,bob:{}"])
+def test_unreadable_operators_are_named_but_never_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    sentence = refused(monkeypatch, capsys, operators=value.format(SECRET))
+    assert "KAMMERTON_OPERATORS" in sentence
+    assert SECRET not in sentence

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from shared.domain.audio_text import length_text, track_text
+from shared.domain.audio.text import length_text, track_text
 from shared.domain.report import AudioTrack, DurationAccuracy, TrackReason
 from tests.support.factories import make_report
 

@@ -82,7 +82,7 @@ def test_deleting_a_job_succeeds_once_while_storage_is_away(
         assert list(api.audio.objects) == ["job-1"]
     api.rescuer().run_once()
     assert api.audio.objects == {}
-    assert not api.deliveries.pending_events(limit=9), "nobody is told about a deleted job"
+    assert not api.deliveries.pending_events(limit=9), "a deleted job has no more webhooks"
 
 
 def test_anonymous_jobs_cannot_be_listed(api: ApiHarness) -> None:

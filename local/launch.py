@@ -55,7 +55,11 @@ LOCAL_DEFAULTS = {
 }
 """Settings that suit a machine with one user. The environment overrides them."""
 
-API_ONLY = {f"KAMMERTON_{user}_PASSWORD{suffix}" for user in ("ADMIN", "VIEWER") for suffix in ("", "_FILE")}
+API_ONLY = {
+    f"KAMMERTON_{name}{suffix}"
+    for name in ("ADMIN_PASSWORD", "OPERATORS", "VIEWER_PASSWORD")
+    for suffix in ("", "_FILE")
+}
 """Variables that only the API gets: a worker decodes untrusted files."""
 
 Commands = Callable[[Options], list[Command]]
@@ -116,9 +120,10 @@ def _run(
 
 def _dashboard_password(data_dir: Path, env: dict[str, str]) -> str:
     """Set the password of the dashboard if the environment doesn't. Returns what to show of it."""
-    for name in ("KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_ADMIN_PASSWORD_FILE"):
-        if env.get(name):
-            return name
+    for variable in ("KAMMERTON_OPERATORS", "KAMMERTON_ADMIN_PASSWORD"):
+        for name in (variable, f"{variable}_FILE"):
+            if env.get(name):
+                return name
     env["KAMMERTON_ADMIN_PASSWORD"] = dashboard_password(data_dir)
     shown = sys.stderr.isatty()  # not in a log file
     return env["KAMMERTON_ADMIN_PASSWORD"] if shown else f"in {(data_dir / PASSWORD_FILE).resolve()}"

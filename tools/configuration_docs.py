@@ -21,7 +21,7 @@ _GROUPS: tuple[tuple[str, str], ...] = (
     ("Webhooks", r"webhook_"),
     ("Outbound requests", r"outbound_"),
     ("Access and limits", r"allow|rate_limits|requests_|bytes_|max_|cors_|trusted_"),
-    ("Dashboard", r"admin_|viewer_"),
+    ("Dashboard", r"admin_|viewer_|operators"),
     ("Logs, metrics, and traces", r"log_|traces_|metrics_"),
 )
 

@@ -187,7 +187,10 @@ def drift_chart(report: TuningReport) -> DriftChart | None:
         line="M" + "L".join(f"{point.x},{point.y}" for point in points),
         points=points,
         ticks=tuple(
-            Level(y=round(HEIGHT / 2 * (1 - cents / top), 1), label=f"{cents:+g} cents" if cents else "0")
+            Level(
+                y=round(HEIGHT / 2 * (1 - cents / top), 1),
+                label=f"{cents:+g} cents".replace("-", "−") if cents else "0",
+            )
             for cents in (half, 0.0, -half)
         ),
         text=f"The tuning over time: from {min(known):+.1f} to {max(known):+.1f} cents around its mean.",

@@ -36,8 +36,10 @@ from worker.tuning.verdict import (
     also_fits,
     decide,
     decide_single_tone,
+    decide_voice,
     name_verdict,
 )
+from worker.tuning.voice import Voice, find_voice
 from worker.tuning.wow import Wow, find_wow, remove_wow
 
 WINDOWS_SECONDS = (0.37, 0.74)
@@ -85,7 +87,7 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Estimate:
-    """One interpretation of the recording: a single tone, or notes of a scale."""
+    """One interpretation of the recording: a single tone, one voice, or notes of a scale."""
 
     cents: float
     """A4, from 440 Hz."""
@@ -106,6 +108,10 @@ def _report(
     if tone is not None:
         single = _estimate_single_tone(tone)
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
+    unclear = estimate.decision.reason in {Reason.NO_STABLE_PITCH, Reason.NOISE_LIKE}
+    if unclear or histogram.peak_power_share < VIBRATO_PEAK_SHARE:
+        voice = find_voice(audio)
+        estimate = estimate if voice is None else _estimate_voice(voice)
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)
     decision = estimate.decision
     named = name_verdict(estimate.cents, decision)
@@ -162,6 +168,17 @@ def _estimate_single_tone(tone: SingleTone) -> _Estimate:
             "few_notes": True,
             "tuning_moves": moves > MOVES_CENTS,
         },
+    )
+
+
+def _estimate_voice(voice: Voice) -> _Estimate:
+    """The mean pitch of the notes of one voice."""
+    moves = drift_range(voice.drift_cents)
+    return _Estimate(
+        cents=voice.cents,
+        drift=voice.drift_cents,
+        decision=decide_voice(voice.error_cents, agreement=voice.agreement, drift_range=moves),
+        remarks={"tuning_moves": moves > MOVES_CENTS},
     )
 
 

@@ -1,6 +1,6 @@
 """The sorted sets that a job is in, and the one that answers a query. Pure.
 
-all, state:{s}, owner:{o}, reason:{code}, worker:{w}, sha256:{hex}    by creation, for lists
+all, state:{s}, owner:{o}, reason:{code}, worker:{w}, verdict:{v}, sha256:{hex}    by creation, for lists
 waiting:{queue}   by when it was queued or becomes due: position, depth, age of the oldest
 recall:{key}      by the end of the analysis: cached reports
 due:{queue}, leases, unwanted, expiry    by when maintenance is due
@@ -31,6 +31,8 @@ def index_entries(job: Job) -> dict[tuple[str, str], float]:
         scores[f"reason:{job.problem.code}"] = created
     if worker := job.timeline[-1].worker if job.timeline else None:
         scores[f"worker:{worker}"] = created
+    if job.report is not None:
+        scores[f"verdict:{job.report.tuning.verdict}"] = created
     if job.input.sha256 is not None:
         scores[f"sha256:{job.input.sha256}"] = created
     if job.state is JobState.QUEUED:
@@ -55,6 +57,8 @@ def index_entries(job: Job) -> dict[tuple[str, str], float]:
 def index_for(query: JobQuery) -> tuple[str, bool]:
     """The narrowest index for a query, and whether all of its entries match (apart from the time)."""
     candidates = []
+    if query.verdict is not None:
+        candidates.append(f"verdict:{query.verdict}")  # first: records are listed without their reports
     if query.owner is not None:
         candidates.append(f"owner:{query.owner}")
     if query.worker is not None:
@@ -63,7 +67,8 @@ def index_for(query: JobQuery) -> tuple[str, bool]:
         candidates.append(f"reason:{query.reason}")
     if len(query.states) == 1:
         candidates.append(f"state:{next(iter(query.states))}")
-    exact = len(candidates) <= 1 and len(query.states) <= 1 and query.name_contains is None
+    others = (query.name_contains, query.queue, query.batch_id, query.min_run_seconds)
+    exact = len(candidates) <= 1 and len(query.states) <= 1 and all(other is None for other in others)
     return (candidates[0] if candidates else "all"), exact
 
 

@@ -197,3 +197,22 @@ def test_a_secret_that_is_given_twice_is_refused(
     )
     assert "KAMMERTON_ADMIN_PASSWORD and KAMMERTON_ADMIN_PASSWORD_FILE are both set" in sentence
     assert SECRET not in sentence
+
+
+def test_operators_have_names_and_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_OPERATORS", "ann:one:two, bob : three ,")
+    settings = Settings()
+    assert [(name, secret.get_secret_value()) for name, secret in settings.operators] == [
+        ("ann", "one:two"),
+        ("bob", "three"),
+    ]
+    assert "three" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["{}", "ann:{},bob", ":{}", "ann:{},ann:x", "ann:,bob:{}"])
+def test_unreadable_operators_are_named_but_never_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    sentence = refused(monkeypatch, capsys, operators=value.format(SECRET))
+    assert "KAMMERTON_OPERATORS" in sentence
+    assert SECRET not in sentence

@@ -7,6 +7,7 @@ from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Verdict
 from tests.support.factories import make_job, make_report
+from worker.file_problems import file_problem
 
 
 def test_a_detected_pitch_is_shown_in_hertz() -> None:
@@ -29,6 +30,15 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     answer = report_text.answer(make_job(state=JobState.FAILED, problem=problem))
     assert answer is not None
     assert answer.detail.startswith("No decoder finds audio in this file. Export it")
+
+
+def test_a_problem_that_says_what_to_do_gets_no_second_advice() -> None:
+    for name, numbers in (("encrypted", ()), ("start_past_end", (13,)), ("no_index", ())):
+        error = file_problem(name, *numbers)
+        problem = Problem(code=error.code, message=error.message, retryable=False)
+        answer = report_text.answer(make_job(state=JobState.FAILED, problem=problem))
+        assert answer is not None
+        assert answer.detail == error.message
 
 
 def test_an_unfinished_job_has_no_answer() -> None:

@@ -108,10 +108,7 @@ def _report(
     if tone is not None:
         single = _estimate_single_tone(tone)
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
-    unclear = estimate.decision.reason in {Reason.NO_STABLE_PITCH, Reason.NOISE_LIKE}
-    if unclear or histogram.peak_power_share < VIBRATO_PEAK_SHARE:
-        voice = find_voice(audio)
-        estimate = estimate if voice is None else _estimate_voice(voice)
+    estimate = _prefer_voice(estimate, audio, vibrato=histogram.peak_power_share < VIBRATO_PEAK_SHARE)
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)
     decision = estimate.decision
     named = name_verdict(estimate.cents, decision)
@@ -169,6 +166,17 @@ def _estimate_single_tone(tone: SingleTone) -> _Estimate:
             "tuning_moves": moves > MOVES_CENTS,
         },
     )
+
+
+def _prefer_voice(estimate: _Estimate, audio: ResampledAudio, *, vibrato: bool) -> _Estimate:
+    """The mean pitch of one voice, where `estimate` is inconclusive or agrees with it but has vibrato."""
+    unclear = estimate.decision.reason in {Reason.NO_STABLE_PITCH, Reason.NOISE_LIKE}
+    voice = find_voice(audio) if unclear or vibrato else None
+    if voice is None:
+        return estimate
+    # In accompanied music, the loudest of several notes can look like one voice.
+    agrees = abs(wrap(voice.cents - estimate.cents)) <= estimate.decision.uncertainty_cents
+    return _estimate_voice(voice) if unclear or agrees else estimate
 
 
 def _estimate_voice(voice: Voice) -> _Estimate:

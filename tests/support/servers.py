@@ -37,9 +37,9 @@ class Server:
                 raise RuntimeError(f"{self._process.name} does not answer. Its last lines:\n{last}")
             time.sleep(0.02)
 
-    def stop(self) -> None:
+    def stop(self, *, patience_seconds: float = 10) -> None:
         self._process.request_stop()
-        self._process.wait_until(time.monotonic() + 10)
+        self._process.wait_until(time.monotonic() + patience_seconds)
         self._process.kill()
 
     def kill(self) -> None:

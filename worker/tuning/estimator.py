@@ -40,7 +40,7 @@ from worker.tuning.verdict import (
     name_verdict,
 )
 from worker.tuning.voice import Voice, find_voice
-from worker.tuning.wow import Wow, find_wow, remove_wow
+from worker.tuning.wow import Wow, find_wow, remove_wow, speed_curve
 
 WINDOWS_SECONDS = (0.37, 0.74)
 """The short window follows melodies, the long one separates bass notes; each alone is less accurate."""
@@ -131,6 +131,7 @@ def _report(
         drift_cents=estimate.drift,
         wow_rate_hz=round(wow.rate_hz, 4) if wow else None,
         wow_depth_cents=round(wow.depth_cents, 2) if wow else None,
+        wow_cents=speed_curve(peaks, wow, estimate.cents) if wow else (),
         dominant_hz=strongest,
         dominant_note=note,
         dominant_cents=note_cents,

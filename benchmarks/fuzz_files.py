@@ -16,6 +16,7 @@ from tests.support.audio_files import (
     soundfile_bytes,
     tone,
 )
+from tests.support.format_files import FORMAT_FILES, format_file
 from tests.support.hostile_files import with_ogg_checksums
 
 BOUNDARIES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -61,7 +62,7 @@ _SIZED = {
 }
 _SIZED_BY_FFMPEG = ("m4a", "mp4-fragmented", "mka", "webm-opus", "wma", "avi")
 SIZES = (*_SIZED, *(f"sizes-{kind}" for kind in _SIZED_BY_FFMPEG))
-FORMATS = (*KINDS, *CHANNELS, *SIZES)
+FORMATS = (*KINDS, *FORMAT_FILES, *CHANNELS, *SIZES)
 _RATE = 44_100
 _SECONDS = 0.3
 
@@ -71,6 +72,8 @@ def fuzz_file(kind: str, *, seed: int, number: int) -> bytes:
     rng = random.Random(f"{seed}/{kind}/{number}")
     if kind in KINDS:
         return corrupt(kind, audio_file(kind), rng)
+    if kind in FORMAT_FILES:
+        return corrupt(kind, format_file(kind), rng)
     if kind in SIZES:
         return _with_large_sizes(_sized(kind), rng)
     file = rng.choice(_intact_files(kind))
@@ -81,6 +84,8 @@ def prepare(kind: str) -> None:
     """Make what the files of a format have in common, before children are forked that share it."""
     if kind in KINDS:
         audio_file(kind)
+    elif kind in FORMAT_FILES:
+        format_file(kind)
     elif kind in SIZES:
         _sized(kind)
     else:

@@ -218,7 +218,10 @@ def _wow_chart(wow: tuple[float, ...]) -> DriftChart:
 def _drift_ticks(top: float) -> tuple[Level, ...]:
     half = round(top / 2, 1)
     return tuple(
-        Level(y=round(HEIGHT / 2 * (1 - cents / top), 1), label=f"{cents:+g} cents" if cents else "0")
+        Level(
+            y=round(HEIGHT / 2 * (1 - cents / top), 1),
+            label=f"{cents:+g} cents".replace("-", "−") if cents else "0",
+        )
         for cents in (half, 0.0, -half)
     )
 

@@ -71,8 +71,9 @@ bench: $(VENV)/.test-stamp ## Run a benchmark of benchmarks/; ARGS="tuning FOLDE
 screenshots: $(VENV)/.test-stamp ## Take docs/screenshots again from the real pages
 	$(BIN)/python -m tools.screenshots $(ARGS)
 
-docs: $(VENV)/.test-stamp ## Generate docs/configuration.md from shared/settings/
+docs: $(VENV)/.test-stamp ## Generate docs/configuration.md and docs/formats.md from the source
 	$(BIN)/python -m tools.configuration_docs
+	$(BIN)/python -m tools.formats_docs
 
 licenses: $(VENV)/.run-stamp ## List the licenses of all installed packages
 	@$(BIN)/python -m tools.licenses

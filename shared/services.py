@@ -73,7 +73,9 @@ class Services(Stores):
     """Create the bucket if it is missing, and set our rules in it. Raises Unavailable."""
 
 
-def bootstrap(process: str) -> tuple[Settings, Services]:
+def bootstrap(
+    process: str, *, on_audio_bytes: Callable[[int], None] = lambda _: None
+) -> tuple[Settings, Services]:
     """Read the settings, configure the log and connect the services. Every entry point starts with this."""
     settings = read_settings()
     configure_logs(
@@ -81,7 +83,7 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
     )
     if settings.deprecated:
         _log.warning("settings_deprecated", renamed=settings.deprecated)
-    services = connect(settings, process=process)
+    services = connect(settings, process=process, on_audio_bytes=on_audio_bytes)
     try:
         services.check_supported()
     except UnsupportedServer as error:
@@ -92,12 +94,25 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
     return settings, services
 
 
-def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session | None = None) -> Services:
-    """Create the adapters without contacting anything. Errors are counted under *process*."""
+def connect(
+    settings: Settings,
+    *,
+    process: str = "tool",
+    s3_session: S3Session | None = None,
+    on_audio_bytes: Callable[[int], None] = lambda _: None,
+) -> Services:
+    """Create the adapters without contacting anything. Errors are counted under *process*.
+
+    *on_audio_bytes* gets the number of bytes whenever storage has sent some.
+    """
     buffer = MetricsBuffer()
 
     def failed(dependency: str) -> None:
         buffer.add(increment(ERRORS, process, dependency))
+
+    def received(size: int) -> None:
+        buffer.add(increment(READ, amount=size))
+        on_audio_bytes(size)
 
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
@@ -122,7 +137,7 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         bucket=settings.s3_bucket,
         prefix=settings.s3_prefix,
         part_bytes=settings.s3_part_bytes,
-        on_read=lambda size: buffer.add(increment(READ, amount=size)),
+        on_read=received,
     )
     public_s3 = connect_s3(
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url,

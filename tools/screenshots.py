@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import running_browser
 from tests.support.music import make_song
@@ -130,7 +130,7 @@ def upload(page: Page, files: list[tuple[str, bytes]]) -> None:
     """Upload songs and wait for the results of all."""
     payloads: Any = [{"name": name, "mimeType": "audio/wav", "buffer": audio} for name, audio in files]
     page.set_input_files("input[type=file]", payloads)
-    page.wait_for_function(f"document.querySelectorAll('#results tbody tr').length === {len(files)}")
+    expect(page.locator("#results tbody tr")).to_have_count(len(files), timeout=60_000)
 
 
 def log_in(page: Page) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import redis
-from redis.client import Pipeline
+from redis.client import NEVER_DECODE, Pipeline
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.sentinel import Sentinel
 
@@ -126,6 +126,14 @@ def check_durability(client: "redis.Redis") -> list[str]:
     if settings.get("maxmemory-policy", "noeviction") != "noeviction":
         sentences.append("maxmemory-policy evicts keys: full memory loses jobs. Set it to noeviction.")
     return sentences
+
+
+def read_bytes(client: "redis.Redis", name: str, *fields: str) -> list[bytes | None]:
+    """The fields of a hash in bytes. A client that `connect_redis` has created decodes everything else."""
+    found: list[bytes | None] = client.execute_command(  # type: ignore[no-untyped-call]  # redis-py's own
+        "HMGET", name, *fields, **{NEVER_DECODE: True}
+    )
+    return found
 
 
 class _Client(redis.Redis):

@@ -1,10 +1,14 @@
+import os
 import socket
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 
+from local.ports import Ports
 from shared.errors import Unavailable, UnsupportedServer
 from shared.ports.workers import WorkerInfo
 from shared.redis.client import check_supported, connect_redis, translate_redis_errors
@@ -27,6 +31,14 @@ def own_valkey() -> Iterator[str]:
     """A server whose settings a test may change."""
     with running_valkey() as server:
         yield server.url
+
+
+@pytest.fixture
+def bus_port() -> Iterator[int]:
+    """A free port for the bus of a cluster. The default, 10,000 above the server's, may not exist."""
+    ports = Ports(1)
+    yield ports.numbers[0]
+    ports.release()
 
 
 def test_failed_commands_are_reported(closed_port: int) -> None:
@@ -114,6 +126,21 @@ def test_a_redis_cluster_is_refused(valkey: ValkeyServer, monkeypatch: pytest.Mo
         monkeypatch.setattr(client, "info", lambda _: {"cluster_enabled": 1})
         with pytest.raises(UnsupportedServer, match="Cluster is not supported"):
             check_supported(client)
+
+
+@pytest.mark.parametrize("module", ["api serve", "worker run", "worker background"])
+def test_no_process_starts_on_a_redis_cluster(module: str, bus_port: int) -> None:
+    with running_valkey(None, "--cluster-enabled", "yes", "--cluster-port", str(bus_port)) as cluster:
+        ended = subprocess.run(
+            [sys.executable, "-m", *module.split()],
+            env=os.environ | {"KAMMERTON_REDIS_URL": cluster.url},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ended.returncode == 2, ended.stderr
+    assert "Redis Cluster is not supported. Use a single server" in ended.stderr
 
 
 def test_a_half_open_connection_is_noticed_within_fifteen_seconds(valkey: ValkeyServer) -> None:

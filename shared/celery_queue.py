@@ -48,6 +48,7 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
         worker_enable_remote_control=False,  # unused: the dashboard commands workers through their heartbeat
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # Redis is full, read-only or short of replicas: wait, do not end
         broker_connection_timeout=4,
         broker_pool_limit=10,
         broker_transport_options={

@@ -124,7 +124,7 @@ def test_an_object_that_was_cut_short_gets_no_report() -> None:
     harness = Harness(attempts_allowed=1, input=replace(SONG, size_bytes=5))
     harness.audio.open = lambda key: CutShort(b"song")  # type: ignore[method-assign]
     harness.run(succeeds)
-    assert harness.job.state is JobState.QUEUED, "handed back, and no attempt used up"
+    assert harness.job.state is JobState.QUEUED, "released, and no attempt used up"
     assert harness.job.timeline[-1].why == "The audio storage has 4 bytes of 5."
 
 

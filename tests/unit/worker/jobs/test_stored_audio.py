@@ -64,7 +64,7 @@ def test_audio_that_was_read_in_part_is_not_judged() -> None:
     file.verify()
 
 
-def test_garbage_gets_no_report_and_is_handed_back() -> None:
+def test_garbage_gets_no_report_and_its_job_is_released() -> None:
     harness = harness_with(GARBAGE)
     harness.run(read_all)
     assert (harness.job.state, harness.job.attempts < harness.job.attempts_allowed) == ("queued", True)

@@ -63,8 +63,8 @@ faults: $(VENV)/.test-stamp ## Run 500 jobs while processes are killed at random
 fuzz: $(VENV)/.test-stamp ## Analyze damaged files of every format; ARGS="--count 20000 --seed 2"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
-bench: $(VENV)/.test-stamp ## Run a benchmark of benchmarks/; ARGS="tuning FOLDER"
-	$(BIN)/python -m benchmarks.$(or $(ARGS),tuning)
+bench: $(VENV)/.test-stamp ## Run short forms of the benchmarks, or one: ARGS="tuning FOLDER"
+	$(BIN)/python -m benchmarks$(if $(ARGS),.$(ARGS))
 
 ##@ Maintain
 

@@ -188,9 +188,9 @@ class RedisJobStore:
         return memory
 
     def check(self) -> None:
-        """Raise Unavailable unless Redis answers."""
+        """Raise Unavailable unless Redis takes a write: one that is full or read-only still reads."""
         with translate_errors():
-            self._client.ping()
+            self._client.set(self._prefix + "write-check", "1", ex=60)
 
     def _save(self, old: Job | None, new: Job) -> bool:
         return self._apply(self.records.changed(old, new), old, new)

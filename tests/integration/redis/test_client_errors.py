@@ -3,14 +3,16 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 
 from local.ports import Ports
 from shared.errors import Unavailable, UnsupportedServer
+from shared.ports.workers import WorkerInfo
 from shared.redis.client import check_supported, connect_redis, translate_redis_errors
+from shared.redis.heartbeats import RedisWorkerRegistry
 from shared.redis.jobs.store import RedisJobStore
 from tests.support.factories import make_job
 from tests.support.servers import ValkeyServer, running_valkey
@@ -87,6 +89,35 @@ def test_a_read_only_replica_is_unavailable(own_valkey: str) -> None:
         client.replicaof("127.0.0.1", "1")
         with pytest.raises(Unavailable), translate_redis_errors("Redis is unavailable."):
             client.set("key", "x")
+
+
+def fill(client: "redis.Redis") -> None:
+    client.config_set("maxmemory", "1")
+
+
+def demote(client: "redis.Redis") -> None:
+    client.replicaof("127.0.0.1", "1")
+
+
+def lose_replicas(client: "redis.Redis") -> None:
+    client.config_set("min-replicas-to-write", "1")
+
+
+@pytest.mark.parametrize("break_it", [fill, demote, lose_replicas])
+def test_a_store_that_only_reads_is_not_ready(
+    own_valkey: str, break_it: Callable[["redis.Redis"], None]
+) -> None:
+    with connect_redis(own_valkey) as client:
+        jobs = RedisJobStore(client, prefix="x:")
+        jobs.check()
+        break_it(client)
+        assert jobs.backlog("interactive").waiting == 0
+        for call in (jobs.check, lambda: jobs.add(make_job())):
+            with pytest.raises(Unavailable):
+                call()
+        workers = RedisWorkerRegistry(client, prefix="x:")
+        with pytest.raises(Unavailable):  # in a pipeline, where redis-py wraps the error
+            workers.heartbeat(WorkerInfo(name="w", host="h", pid=1, started_at=1, seen_at=1))
 
 
 def test_a_redis_cluster_is_refused(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,8 @@ class TuningReport:
     wow."""
     wow_depth_cents: float | None = None
     """Peak deviation of that change."""
+    wow_cents: tuple[float, ...] = ()
+    """Measured deviation of the speed over the first ten seconds, ten times a second; empty without wow."""
     dominant_hz: float | None = None
     """The strongest peak of the spectrum, interpolated."""
     dominant_note: str | None = None

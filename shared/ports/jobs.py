@@ -145,7 +145,7 @@ class JobStore(Protocol):
         """How much memory the store uses. It may be some seconds old."""
 
     def check(self) -> None:
-        """Raise Unavailable unless the store answers."""
+        """Raise Unavailable unless the store takes writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

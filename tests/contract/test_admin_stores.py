@@ -81,6 +81,8 @@ def test_jobs_are_listed_by_reason_and_by_worker(jobs: JobStore) -> None:
         ("apres", ["job-2"]),
         ("midnight late", ["job-1"]),
         ("sun mid", []),
+        ("sunrise.mp3", ["job-3"]),
+        ("07 sunrise", ["job-3"]),
         ("night", []),
         ("  ", []),
         ("*", []),
@@ -92,7 +94,7 @@ def test_jobs_are_found_by_id_digest_and_words(
 ) -> None:
     jobs.add(named("job-1", "Late_Midnight (mix).mp3", created_at=1.0))
     jobs.add(named("job-2", "Après midnight.mp3", created_at=2.0))
-    jobs.add(named("job-3", "Sunrise.mp3", created_at=3.0))
+    jobs.add(named("job-3", "07 Sunrise.mp3", created_at=3.0))
     assert [job.id for job in overview.search(text, limit=10)] == found
 
 

@@ -1,5 +1,6 @@
 """Checks of the deployment files that need no container engine. `deploy/try` runs them for real."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from local.__main__ import commands
 from local.launch import Options
 from shared.settings import Settings
+from worker.health.cgroups import SLOT_BYTES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -178,8 +180,11 @@ def test_two_jobs_and_the_parent_fit_the_memory_limit_of_the_worker() -> None:
     at_once = int(worker["command"][worker["command"].index("--concurrency") + 1])
     job_bytes = default_bytes(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
     spool_bytes = default_bytes(worker["environment"]["KAMMERTON_SOURCE_SPOOL_BYTES"])
-    parent_bytes = 230 * MIB  # measured: deploy/README.md
-    assert parent_bytes + at_once * (job_bytes + spool_bytes) <= mebibytes(worker["mem_limit"]) * MIB
+    parent_bytes = Settings.model_fields["worker_memory_bytes"].default
+    assert (
+        parent_bytes + at_once * (job_bytes + spool_bytes + SLOT_BYTES)
+        <= mebibytes(worker["mem_limit"]) * MIB
+    )
 
 
 def test_copied_files_exist_and_are_in_the_build_context() -> None:
@@ -202,3 +207,14 @@ def test_the_api_image_has_no_numpy() -> None:
     names = set(re.findall(r"(?m)^([a-z0-9._-]+)==", (ROOT / "requirements/api.txt").read_text()))
     assert not names & {"numpy", "scipy", "librosa", "numba", "soundfile", "av"}
     assert "worker" not in re.findall(r"COPY (?:--from=\S+ )?(\S+)", stages()["api"])
+
+
+def test_bake_builds_every_image_under_the_name_that_compose_uses() -> None:
+    bake = json.loads((ROOT / "docker-bake.json").read_text())
+    targets = {name: target for name, target in bake["target"].items() if name != "common"}
+    assert set(bake["group"]["default"]["targets"]) == set(targets)
+    assert {target["target"] for target in targets.values()} == {*stages()} & {*targets}
+    assert bake["target"]["common"]["platforms"] == ["linux/amd64", "linux/arm64"]
+    for service in SERVICES.values():
+        image = str(service["image"]).partition(":")[0]
+        assert targets[service["build"]["target"]]["tags"] == [f"${{REGISTRY}}{image}:${{KAMMERTON_VERSION}}"]

@@ -14,6 +14,7 @@ from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.webhooks.endpoint import Endpoint
 from shared.domain.webhooks.events import EventType
 from shared.redis.batches.records import BatchRecords
 from shared.redis.batches.store import RedisBatchStore
@@ -21,6 +22,7 @@ from shared.redis.client import connect_redis
 from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.store import RedisJobStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
+from shared.redis.webhooks.endpoints import RedisEndpointStore
 from tests.support.factories import make_report
 from tests.support.system import System
 
@@ -161,8 +163,8 @@ def seed_batch(system: System, batch_id: str) -> None:
     client.close()
 
 
-def seed_failed_webhook(system: System, job_id: str) -> None:
-    """One delivery that its receiver never took."""
+def seed_failed_webhook(system: System, job_id: str, endpoint_id: str | None = None) -> None:
+    """One delivery that its receiver never took, and its endpoint, if that has an id."""
     env = psutil.Process(system.pid_of("worker background")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
@@ -179,6 +181,7 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
             body="{}",
             created_at=now - 300,
             job_id=job_id,
+            endpoint_id=endpoint_id,
             state=DeliveryState.FAILED,
             ended_at=now,
             why="No attempt of 3 was answered with 2xx.",
@@ -186,6 +189,17 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
             tries=3,
         )
     )
+    if endpoint_id is not None:
+        RedisEndpointStore(client, prefix=PREFIX).add(
+            Endpoint(
+                id=endpoint_id,
+                owner="key-1",
+                url="https://hooks.example.org/kammerton",
+                description="The catalogue of the archive",
+                created_at=now - 86_400,
+                failing_since=now - 300,
+            )
+        )
     client.close()
 
 

@@ -38,6 +38,7 @@ def test_uvicorn_has_the_protocol_that_api_http_connection_extends() -> None:
     assert theirs == {
         "connection_made",
         "connection_lost",
+        "eof_received",
         "data_received",
         "on_message_begin",
         "on_headers_complete",

@@ -46,6 +46,7 @@ def diagnose(
     stalled_seconds: float,
 ) -> str | None:
     """Why a worker is unhealthy by its records; None if it is healthy. Raises Unavailable."""
+    jobs.check()  # without writes there are no heartbeats, and a restart would not help
     worker = next((worker for worker in workers.list_alive() if worker.name == name), None)
     paused = controls.paused()  # idle on purpose is healthy
     served = worker.queues if worker else queues

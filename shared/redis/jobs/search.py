@@ -10,7 +10,7 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.ports.jobs import JobQuery
 from shared.redis.client import translate_redis_errors
-from shared.redis.jobs.indexes import index_for, prefix_range, search_words
+from shared.redis.jobs.indexes import index_for, indexed_words, prefix_range, search_words
 from shared.redis.jobs.records import JOBS
 from shared.redis.records import load_all
 
@@ -75,7 +75,7 @@ class RedisJobSearch:
         words = search_words(text)
         if not words:
             return []
-        longest = max(words, key=len)
+        longest = max(indexed_words(text) or words, key=len)
         low, high = prefix_range(longest)
         members = cast(
             list[str],

@@ -13,6 +13,7 @@ import redis
 from shared.domain.job import Job
 from shared.errors import Conflict, NotFound
 from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, StoreMemory
+from shared.redis.client import read_bytes
 from shared.redis.cursors import format_cursor, parse_cursor
 from shared.redis.jobs.indexes import index_for
 from shared.redis.jobs.records import JOBS, REMOVED, Follower, JobRecords, parse_job
@@ -28,6 +29,7 @@ from shared.redis.transactions import (
 _MEMORY_SECONDS = 5.0
 _SCAN_BATCH = 200
 _MAX_SCANNED = 5000
+_FIELDS = ("record", "packed", "report")
 _EXTRA = 5
 """Entries read beyond a page's end: jobs created at the cursor's own time come again."""
 
@@ -62,10 +64,8 @@ class RedisJobStore:
     def get(self, job_id: str) -> Job:
         """The job as it is now. Raises NotFound."""
         with translate_errors():
-            record, packed, report = cast(
-                list[str | None], self._client.hmget(self.records.name(job_id), "record", "packed", "report")
-            )
-        return parse_job(record, packed, report)
+            record, packed, report = read_bytes(self._client, self.records.name(job_id), *_FIELDS)
+        return parse_job(_text(record), packed, _text(report))
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step atomically, again if another writer was faster."""
@@ -188,9 +188,9 @@ class RedisJobStore:
         return memory
 
     def check(self) -> None:
-        """Raise Unavailable unless Redis answers."""
+        """Raise Unavailable unless Redis takes a write: one that is full or read-only still reads."""
         with translate_errors():
-            self._client.ping()
+            self._client.set(self._prefix + "write-check", "1", ex=60)
 
     def _save(self, old: Job | None, new: Job) -> bool:
         return self._apply(self.records.changed(old, new), old, new)
@@ -241,3 +241,7 @@ class RedisJobStore:
             for job_id in job_ids:
                 pipe.hget(self.records.name(job_id), "record")
             return dict(zip(job_ids, pipe.execute(), strict=True))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()

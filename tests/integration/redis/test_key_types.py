@@ -50,6 +50,7 @@ KEY_TYPES = {
     "upload:*": "string",
     "vault:*": "string",
     "attempts:*": "string",
+    "write-check": "string",
     "transitions": "stream",
     "audit": "stream",
 }
@@ -108,6 +109,7 @@ def write_everything(services: Services) -> None:
     services.jobs.add(make_job("running", owner="key-1", expires_at=NOW + 60))
     services.jobs.change("running", lambda job: job.start(worker="host:7", now=NOW, lease_seconds=60))
     services.jobs.add(make_job("waiting"))
+    services.jobs.check()
     item = make_job("item", batch_id="batch-1")
     services.batches.create(make_batch("batch-1", "item", owner="key-1"), [(None, item)])
     finished = {

@@ -53,6 +53,7 @@ def decode(
     """
     source = ByteSource(strip_icy(audio))
     try:
+        source.skip_leading_zeros()
         recording = _decode(
             source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
         )

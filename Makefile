@@ -74,6 +74,7 @@ screenshots: $(VENV)/.test-stamp ## Take docs/screenshots again from the real pa
 
 docs: $(VENV)/.test-stamp ## Generate docs/configuration.md and docs/formats.md from the source
 	$(BIN)/python -m tools.configuration_docs
+	$(BIN)/python -m tools.capacity_docs
 	$(BIN)/python -m tools.formats_docs
 
 licenses: $(VENV)/.run-stamp ## List the licenses of all installed packages

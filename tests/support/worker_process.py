@@ -1,5 +1,6 @@
 """A worker and a rescuer in real processes, over a real store and storage, without the API."""
 
+import hashlib
 import os
 import sys
 import time
@@ -34,7 +35,10 @@ class RunningWorker:
         job_id = uuid.uuid4().hex
         now = time.time()
         described = AudioInput(
-            filename=kind, media_type="application/octet-stream", size_bytes=len(audio), sha256="0" * 64
+            filename=kind,
+            media_type="application/octet-stream",
+            size_bytes=len(audio),
+            sha256=hashlib.sha256(audio).hexdigest(),
         )
         self.services.audio.put(job_id, audio, media_type="application/octet-stream")
         self.services.jobs.add(

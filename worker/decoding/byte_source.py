@@ -24,6 +24,9 @@ class ByteSource(SeekableFile):
         self._bytes_without_audio = 0
         self.max_bytes_without_audio = MAX_BYTES_WITHOUT_AUDIO
         self._read_error: BaseException | None = None
+        self._instead = b""
+        self._kept = b""
+        self._kept_start = 0
 
     @property
     def has_unread_bytes(self) -> bool:
@@ -39,11 +42,25 @@ class ByteSource(SeekableFile):
         """Reset the count of bytes read without audio."""
         self._bytes_without_audio = 0
 
-    def skip_first_bytes(self, count: int) -> None:
-        """Hide the first *count* bytes and rewind. Does nothing if the file is not longer than that."""
+    def skip_first_bytes(self, count: int, *, instead: bytes = b"") -> None:
+        """Hide the first *count* bytes, show *instead*, and rewind. Does nothing if the file is shorter."""
         if count < self.size_bytes:
-            self._start, self.size_bytes = count, self.size_bytes - count
+            self._start += count - len(instead)
+            self.size_bytes -= count - len(instead)
+            self._instead = instead
         self._position = 0
+
+    def read_range(self, offset: int, size: int, *, keep: bool = False) -> bytes:
+        """Return the bytes at *offset*. With *keep*, reading any of them again costs nothing."""
+        start = self._start + offset
+        has_end = self._kept != b"" and start < self._kept_start < start + size
+        data = bytearray(self._kept_start - start if has_end else size)
+        del data[self._read_into(memoryview(data), offset) :]
+        if has_end:
+            data += self._kept
+        if keep:
+            self._kept, self._kept_start = bytes(data), start
+        return bytes(data[:size])
 
     def raise_read_error(self) -> None:
         """Raise what the file object raised, if anything."""
@@ -53,6 +70,16 @@ class ByteSource(SeekableFile):
     def _read_into(self, view: memoryview, offset: int) -> int:
         if self.read_limit_reached or self._read_error is not None:
             return 0  # decoders see the end of the file
+        if offset < len(self._instead):
+            data = self._instead[offset : offset + len(view)]
+            view[: len(data)] = data
+            rest = view[len(data) :]
+            return len(data) + (self._read_into(rest, len(self._instead)) if rest else 0)
+        inside = self._start + offset - self._kept_start
+        if 0 <= inside < len(self._kept):
+            data = self._kept[inside : inside + len(view)]
+            view[: len(data)] = data
+            return len(data)
         try:
             self._audio.seek(self._start + offset)
             data = self._audio.read(len(view))

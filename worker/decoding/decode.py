@@ -5,6 +5,7 @@ accepts at all is in shared/domain/audio_format.py.
 """
 
 import os
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 import soundfile
@@ -14,6 +15,7 @@ from shared.errors import KammertonError, Undecodable
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.ffmpeg import decode_with_ffmpeg
+from worker.decoding.frame_stream import FrameStream, Place
 from worker.decoding.header_limits import check_header_limits
 from worker.decoding.silence import is_silent
 from worker.decoding.window import Recording, Window, check_format
@@ -27,6 +29,8 @@ _LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"Ogg
 _BLOCK_SAMPLES = 1 << 15
 # No file makes a decoder raise these: we call it wrongly, or another release of it is installed.
 _OUR_BUGS = (TypeError, AttributeError, NameError, ImportError)
+# libsndfile reads leading tags, pictures included. Larger ones are hidden from it.
+_MAX_READ_TAGS_BYTES = 1 << 16
 # FFmpeg 8.1 buffers everything between two FLAC frames and crashes when it can't allocate more.
 _MAX_FLAC_BYTES_WITHOUT_AUDIO = 8 << 20
 # In others, such as ADPCM, libsndfile seeks to wrong places near the end.
@@ -78,6 +82,41 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
     if source.seek(0, os.SEEK_END) == 0:
         raise file_problem("empty")
     tags_end = check_header_limits(audio)
+    if tags_end > _MAX_READ_TAGS_BYTES:
+        source.skip_first_bytes(tags_end)
+        tags_end = 0
+    place = _find_place(source, tags_end, start_seconds, window_seconds)
+    if place is None:
+        return _decode_from(source, tags_end, start_seconds, window_seconds, cautious)
+    source.skip_first_bytes(place.offset, instead=place.index_frame)
+    recording = _decode_from(source, 0, start_seconds - place.seconds, window_seconds, cautious)
+    return replace(
+        recording,
+        start_seconds=recording.start_seconds + place.seconds,
+        duration_seconds=place.duration_seconds,
+    )
+
+
+def _find_place(
+    source: ByteSource, tags_end: int, start_seconds: float, window_seconds: float
+) -> Place | None:
+    """Return where to begin in a file of frames without timestamps, None for others."""
+    if start_seconds <= 0:
+        return None
+    try:
+        stream = FrameStream(source.read_range, start=tags_end, end=source.size_bytes)
+    except ValueError:
+        return None
+    place = stream.place_before(start_seconds, window_seconds=window_seconds)
+    if place is None:
+        raise file_problem("start_past_end", int(stream.duration_seconds))
+    return place
+
+
+def _decode_from(
+    source: ByteSource, tags_end: int, start_seconds: float, window_seconds: float, cautious: bool
+) -> Recording:
+    audio = cast(BinaryIO, source)
     recording = None
     if _is_libsndfile_format(source):
         try:
@@ -120,9 +159,16 @@ def _is_libsndfile_format(source: ByteSource) -> bool:
     return start.startswith(_LIBSNDFILE_MAGIC) or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
 
 
+class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc] # ships no types
+    """Claims that it can't seek. Otherwise soundfile seeks after each read, and FLAC is read twice."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window: Window) -> Recording | None:
     """Fill *window* through `librosa.stream`. Returns None if libsndfile finds no samples."""
-    with soundfile.SoundFile(source, "r") as file:
+    with _SequentialFile(source, "r") as file:
         check_format(channels=file.channels, sample_rate=file.samplerate)
         if start_seconds > 0 and not file.subtype.startswith(_EXACT_SUBTYPES):
             return None

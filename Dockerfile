@@ -47,23 +47,15 @@ CMD ["python", "-m", "api", "serve", "--host", "0.0.0.0", "--port", "8000"]
 
 FROM python AS worker
 # One thread each: the pool's processes are the parallelism, and threads of theirs would only cost memory.
-# The compiled cache is for any processor of the architecture, and never written to again.
 ENV OPENBLAS_NUM_THREADS=1 \
-    OMP_NUM_THREADS=1 \
-    NUMBA_NUM_THREADS=1 \
-    NUMBA_CPU_NAME=generic \
-    NUMBA_CACHE_DIR=/opt/numba-cache \
-    NUMBA_CACHE_LOCATOR_CLASSES=worker.numba_cache.PrebuiltCache
+    OMP_NUM_THREADS=1
 COPY --from=worker-packages /opt/venv /opt/venv
 COPY shared/ shared/
 COPY worker/ worker/
-COPY deploy/starts_compiled.py /tmp/
-RUN python -m compileall -q shared worker \
-    && NUMBA_CACHE_LOCATOR_CLASSES= PYTHONPATH=/app python /tmp/starts_compiled.py \
-    && chmod -R a+rX,a-w /opt/numba-cache
+RUN python -m compileall -q shared worker
 USER 10001:10001
-# Fails the build if a start would still compile anything.
-RUN PYTHONPATH=/app python /tmp/starts_compiled.py --check
+# Fails the build if the decoders can't be loaded.
+RUN python -c "from worker.analyze_files import prepare; prepare()"
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-m", "worker", "healthcheck"]
 CMD ["python", "-m", "worker", "run", "--concurrency", "2"]

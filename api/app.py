@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
@@ -9,43 +10,63 @@ from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
 from api.admin.auth.login import redirect_to_login
-from api.admin.auth.sessions import Sessions
+from api.admin.auth.sessions import COOKIE, Sessions
 from api.admin.routers import admin_routers
+from api.batches import router as batches
 from api.batches.reader import BatchReader
-from api.batches.router import batches_router
 from api.batches.schemas import CreateBatch
+from api.batches.service import BatchService
 from api.config import ApiConfig, UrlChecks
 from api.health import health_router
 from api.http.background import BackgroundTasks, retry_until_ready
+from api.http.compression import Compression
 from api.http.limits.body_limit import BodyLimitProblem
 from api.http.limits.concurrency import ConcurrencyLimit
 from api.http.limits.slow_clients import BodyTimeout
 from api.http.openapi import DESCRIPTION, complete_openapi, operation_id
 from api.http.problems import add_error_handlers
+from api.http.provided import provide
 from api.http.request_log import RequestLog
 from api.http.routes import HeadAndOptions
 from api.http.security_headers import add_http_middleware
 from api.http.templating import assets
-from api.jobs.events import events_router
+from api.jobs import events
+from api.jobs import router as jobs
 from api.jobs.reader import JobReader
-from api.jobs.router import job_actions_router, jobs_router
-from api.jobs.updates import close_on_signals
+from api.jobs.service import JobActions
+from api.jobs.updates import JobUpdates, close_on_signals
 from api.metrics import SharedMetricsCollector, metrics_router
 from api.services import ApiServices
+from api.tus import router as tus
 from api.tus.protocol import TusProtocol
-from api.tus.router import tus_router
+from api.tus.service import TusService
+from api.uploads import router as uploads
+from api.uploads.idempotency import Idempotency
 from api.uploads.options import JobFromUpload, JobFromUrl
-from api.uploads.router import JobCreation, presigned_router, submit_router
+from api.uploads.router import JobCreation
 from api.uploads.schemas import CreateUpload
 from api.web.docs_pages import docs_router
 from api.web.pages import PublicPages, pages_router, shared_pages_router
 from api.web.result_links import ResultLinks
-from api.webhooks.router import webhooks_router
+from api.webhooks import router as webhooks
+from api.webhooks.service import WebhookService
+from shared.ports.jobs import JobStore
 from shared.ports.stores import Stores
+from shared.ports.workers import WorkerControl
 from shared.version import VERSION
 
 _JSON_BODIES = (CreateBatch, CreateUpload, JobFromUpload, JobFromUrl)
 """Bodies that routes read themselves, so that FastAPI does not see their types."""
+_JOB_ROUTERS = (
+    uploads.router,
+    jobs.router,
+    uploads.presigned_router,
+    webhooks.router,
+    webhooks.job_router,
+    tus.router,
+    events.router,
+    batches.router,
+)
 _MAX_BODY_BYTES = 1024 * 1024
 """The limit of request bodies that are not uploads."""
 
@@ -69,8 +90,9 @@ def create_app(
     add_error_handlers(app)
     redirect_to_login(app)
     links = ResultLinks(sessions.secret_key)
+    provide(app, _provided(stores, services))
     for router in (
-        *_job_routers(stores, services),
+        *_JOB_ROUTERS,
         *_page_routers(stores, config, links),
         *admin_routers(
             services.overview,
@@ -80,13 +102,14 @@ def create_app(
             webhooks=services.webhooks,
             updates=services.updates,
             links=links,
+            add_metrics=background.metrics_recorder.buffer.add,
         ),
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
         app.include_router(router, max_body_size=_MAX_BODY_BYTES)
     app.mount("/static", assets())
     complete_openapi(app, anonymous=config.allow_anonymous, bodies=_JSON_BODIES)
-    _add_middleware(app, stores, config=config, background=background)
+    _add_middleware(app, stores, config=config, sessions=sessions, background=background)
     return app
 
 
@@ -115,26 +138,35 @@ def _new_app(services: ApiServices, *, sessions: Sessions, background: Backgroun
     )
 
 
-def _job_routers(stores: Stores, services: ApiServices) -> Iterator[APIRouter]:
-    uploads, webhooks, updates = services.uploads, services.webhooks, services.updates
+def _provided(stores: Stores, services: ApiServices) -> dict[Any, object]:
+    """What the route handlers receive, by class."""
+    uploads = services.uploads
     direct = uploads.direct
     reader = JobReader(
-        jobs=stores.jobs, updates=updates, webhooks=webhooks, wait_estimate=services.wait_estimate
+        jobs=stores.jobs,
+        updates=services.updates,
+        webhooks=services.webhooks,
+        wait_estimate=services.wait_estimate,
     )
     creation = JobCreation(
         uploads=direct, presigned=uploads.presigned, source_urls=uploads.source_urls, reader=reader
     )
-    yield submit_router(creation)
-    yield jobs_router(reader)
-    yield presigned_router(uploads.presigned, new_timeout=direct.new_timeout)
-    yield webhooks_router(webhooks, jobs=stores.jobs)
-    yield tus_router(uploads.tus, idempotency=direct.idempotency)
-    yield events_router(jobs=stores.jobs, updates=updates, paused_queues=stores.worker_control.paused)
-    yield job_actions_router(services.actions)
     batch_reader = BatchReader(
         pool=direct.pool, new_timeout=direct.new_timeout, wait_seconds=direct.limits.upload_wait_seconds
     )
-    yield batches_router(services.batches, reader=batch_reader)
+    return {
+        BatchReader: batch_reader,
+        BatchService: services.batches,
+        Idempotency: direct.idempotency,
+        JobActions: services.actions,
+        JobCreation: creation,
+        JobReader: reader,
+        JobStore: stores.jobs,
+        JobUpdates: services.updates,
+        TusService: uploads.tus,
+        WebhookService: services.webhooks,
+        WorkerControl: stores.worker_control,
+    }
 
 
 def _page_routers(stores: Stores, config: ApiConfig, links: ResultLinks) -> Iterator[APIRouter]:
@@ -164,13 +196,19 @@ def _monitoring_routers(
     )
 
 
-def _add_middleware(app: FastAPI, stores: Stores, *, config: ApiConfig, background: BackgroundTasks) -> None:
+def _add_middleware(
+    app: FastAPI, stores: Stores, *, config: ApiConfig, sessions: Sessions, background: BackgroundTasks
+) -> None:
     """Add what every request passes through. The last one added is the outermost."""
+    app.add_middleware(Compression)
     app.add_middleware(HeadAndOptions)
     app.add_middleware(BodyLimitProblem, max_bytes=_MAX_BODY_BYTES)
     if config.rate_limits.requests_per_minute is not None:
         app.add_middleware(
-            RequestLimit, limiter=stores.rate_limiter, per_minute=config.rate_limits.requests_per_minute
+            RequestLimit,
+            limiter=stores.rate_limiter,
+            per_minute=config.rate_limits.requests_per_minute,
+            session_subject=lambda request: sessions.limit_subject(request.cookies.get(COOKIE)),
         )
     app.add_middleware(
         BodyTimeout,

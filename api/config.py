@@ -81,7 +81,7 @@ class ApiConfig:
 
 
 CheckUrl = Callable[[str], str]
-"""Normalizes a URL. Blocking. Raises AddressRefused if the service may not call it."""
+"""Normalizes a URL. Blocking, without a timeout. Raises AddressRefused if the service may not call it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from api.access.url_checker import LookupPool, UrlChecker
 from api.admin.overview import Overview
 from api.batches.items import BatchItems
 from api.batches.service import BatchService
@@ -62,15 +63,20 @@ class ApiServices:
             keep_audio=config.keep_audio,
             delete_webhooks=stores.deliveries.delete_all_about,
         )
+        lookups = LookupPool()
+        callback_urls = UrlChecker(check_url=url_checks.check_callback_url, pool=lookups)
         uploads = _build_uploads(
             stores,
             config=config,
-            url_checks=url_checks,
+            urls=_UrlCheckers(
+                callback=callback_urls,
+                source=UrlChecker(check_url=url_checks.check_source_url, pool=lookups),
+            ),
             active_uploads=active_uploads,
             delete_job=actions.delete,
         )
         webhooks = WebhookService(
-            deliveries=stores.deliveries, endpoints=stores.endpoints, check_url=url_checks.check_callback_url
+            deliveries=stores.deliveries, endpoints=stores.endpoints, urls=callback_urls
         )
         wait_estimate = WaitEstimate(
             jobs=stores.jobs,
@@ -100,11 +106,17 @@ class ApiServices:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UrlCheckers:
+    callback: UrlChecker
+    source: UrlChecker
+
+
 def _build_uploads(
     stores: Stores,
     *,
     config: ApiConfig,
-    url_checks: UrlChecks,
+    urls: _UrlCheckers,
     active_uploads: ActiveUploads,
     delete_job: Callable[[str], None],
 ) -> Uploads:
@@ -120,7 +132,7 @@ def _build_uploads(
     factory = JobFactory(
         attempts=limits.attempts,
         keep_seconds=limits.keep_seconds,
-        check_callback_url=url_checks.check_callback_url,
+        callback_urls=urls.callback,
     )
     report_index = stores.report_index if config.reuse_reports else None
     return Uploads(
@@ -165,7 +177,7 @@ def _build_uploads(
             queue=stores.queue,
             factory=factory,
             idempotency=idempotency,
-            check_url=url_checks.check_source_url,
+            urls=urls.source,
             counts_as_bytes=limits.source_counts_as_bytes,
         ),
     )

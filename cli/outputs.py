@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.result import Result
+from shared.domain.audio.text import track_text
 
 PIPE_WIDTH = 160
 """Columns of a table that doesn't go to a terminal."""
@@ -34,6 +35,8 @@ CSV_COLUMNS = (
     "dominant_note",
     "analysis_version",
 )
+
+AUDIO_CSV_COLUMNS = ("container", "codec", "duration_seconds", "duration_accuracy")
 
 _STYLES = {"432": "cyan", "440": "green", "other": "yellow", "inconclusive": "dim"}
 
@@ -78,7 +81,7 @@ class CsvOutput:
         self._rows = csv.writer(sys.stdout, lineterminator="\n")
 
     def __enter__(self) -> Self:
-        self._rows.writerow(["file", *CSV_COLUMNS, "problem", "message"])
+        self._rows.writerow(["file", *CSV_COLUMNS, *AUDIO_CSV_COLUMNS, "track", "problem", "message"])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,9 +90,13 @@ class CsvOutput:
     def write(self, result: Result) -> None:
         """Print one row."""
         problem = [result.problem.code, result.problem.message] if result.problem else ["", ""]
-        self._rows.writerow(
-            [_cell(result.name), *(_cell(result.record.get(name)) for name in CSV_COLUMNS), *problem]
-        )
+        audio = result.report.audio if result.report else None
+        cells = [
+            *(result.record.get(name) for name in CSV_COLUMNS),
+            *(getattr(audio, name, None) for name in AUDIO_CSV_COLUMNS),
+            audio.track.index if audio and audio.track else None,
+        ]
+        self._rows.writerow([_cell(result.name), *map(_cell, cells), *problem])
         sys.stdout.flush()
 
 
@@ -125,6 +132,7 @@ class TableOutput:
             self._problems.append(result)
             return
         tuning = result.report.tuning
+        track = track_text(result.report.audio.track)
         self._table.add_row(
             Text(result.name),
             Text(str(tuning.verdict), style=_STYLES.get(str(tuning.verdict), "")),
@@ -134,7 +142,15 @@ class TableOutput:
             _number(tuning.deviation_440_cents, "{:+.1f} c"),
             Text(
                 ", ".join(
-                    filter(None, [_words(tuning.reason), tuning.temperament, *map(_words, tuning.remarks)])
+                    filter(
+                        None,
+                        [
+                            _words(tuning.reason),
+                            tuning.temperament,
+                            *map(_words, tuning.remarks),
+                            track and f"track {track}",
+                        ],
+                    )
                 )
             ),
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from shared.domain.audio.formats import FORMATS
 from shared.errors import TooLarge
 
 STDIN = "-"
@@ -18,9 +19,7 @@ MAX_STREAM_BYTES = 2 * 1024**3
 """A stream that is longer is refused: it is copied to the disk before it is analyzed."""
 
 _AUDIO_NAME = re.compile(
-    r"[^.].*\.(3gp|aac|ac3|aif[cf]?|amr|ape|asf|au|avi|caf|dsf|flac|flv|m4[abv]|mk[av]|mov|mp[234cg]|mpeg"
-    r"|og[agv]|opus|ra|rf64|spx|tta|ts|w64|wav|webm|wm[av]|wv)",
-    re.IGNORECASE,
+    rf"[^.].*\.({'|'.join(re.escape(end) for each in FORMATS for end in each.extensions)})", re.IGNORECASE
 )
 """Names of the files that are analyzed in a folder. A file that you name yourself can have any name."""
 

@@ -28,13 +28,19 @@ def commands(options: Options) -> list[Command]:
     api = [sys.executable, "-m", "api", "serve"]
     worker = [sys.executable, "-m", "worker"]
     return [
-        Command("background", [*worker, "background"], stop_seconds=4),
-        Command("worker", [*worker, "run", "--concurrency", str(options.workers)], stop_seconds=5),
+        Command("background", [*worker, "background"], stop_seconds=4, is_forked=True),
+        Command(
+            "worker",
+            [*worker, "run", "--concurrency", str(options.workers)],
+            stop_seconds=5,
+            is_forked=True,
+        ),
         Command(
             "api",
             [*api, "--host", options.host, "--port", str(options.port)],
             env=API_MALLOC,
             stop_seconds=4,
+            is_forked=True,
         ),
     ]
 

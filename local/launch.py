@@ -10,15 +10,14 @@ from local.address import check_free, is_ready, reachable, url
 from local.connection import write_connection
 from local.dashboard_password import FILE as PASSWORD_FILE
 from local.dashboard_password import dashboard_password
+from local.fork_server.client import ForkServerClient
 from local.lifeline import Lifeline
 from local.lock import lock
 from local.log_files import LogFiles
 from local.messages import (
-    COMPILING,
     STARTING_COMMANDS,
     STARTING_SERVERS,
     STOPPING,
-    compiles_first,
     say,
     welcome,
 )
@@ -29,8 +28,10 @@ from local.supervisor import StopRequested, StopSignals, Supervisor
 from local.valkey import Valkey
 
 BUCKET = "kammerton"
+PRELOAD = "shared.preload"
+"""What our commands share."""
 SERVER_TIMEOUT_SECONDS = 60.0
-READY_TIMEOUT_SECONDS = 240.0  # numba compiles on the first start, for a minute or more on a slow machine
+READY_TIMEOUT_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,11 @@ def _run(
             lifeline.remove_at_exit(socket)
     log = LogFiles(options.data_dir / "logs", verbose=options.verbose)
     stack.callback(log.close)
-    supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log)
+    fork_server = None
+    if sys.platform == "linux":  # elsewhere, libraries of the system don't work in forks
+        fork_server = ForkServerClient(PRELOAD, lifeline=lifeline, log=log)
+        stack.callback(fork_server.close)
+    supervisor = Supervisor(lifeline=lifeline, stop=stop, log=log, fork_server=fork_server)
     stack.callback(supervisor.stop)
     _start(options, commands(options), servers=servers, supervisor=supervisor, env=env)
     stack.callback(write_connection(options.data_dir, env).unlink, missing_ok=True)
@@ -158,7 +163,7 @@ def _start(
         supervisor.wait_until(
             server.is_ready, name=server.command.name, timeout_seconds=SERVER_TIMEOUT_SECONDS
         )
-    say(COMPILING if compiles_first() else STARTING_COMMANDS)
+    say(STARTING_COMMANDS)
     without_passwords = {name: value for name, value in env.items() if name not in API_ONLY}
     for command in commands:
         supervisor.start(command, env=env if command.name == "api" else without_passwords)

@@ -35,8 +35,10 @@ class Lifeline:
         )
         os.close(read_end)
 
-    def spawn(self, command: list[str], *, env: dict[str, str]) -> subprocess.Popen[bytes]:
-        """Start a command as the leader of its own process group.
+    def spawn(
+        self, command: list[str], *, env: dict[str, str], inherit: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start a command as the leader of its own process group. It inherits the descriptors *inherit*.
 
         Call it from a thread that lives as long as the launcher: Linux treats the end of that thread as the
         death of the parent.
@@ -47,9 +49,13 @@ class Lifeline:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=env,
-            pass_fds=(self._write_end,),
+            pass_fds=(self._write_end, *inherit),
             process_group=0,
         )
+
+    def remember(self, group: int) -> None:
+        """Kill this group too."""
+        os.write(self._write_end, b"+%d\n" % group)
 
     def forget(self, group: int) -> None:
         """Call when the group is gone: the system may reuse its number."""
@@ -75,15 +81,20 @@ def execute(pipe: int, launcher: int, command: list[str]) -> None:
     """Report to the guard, tie this process to the launcher's life, execute the command."""
     with contextlib.suppress(OSError):
         os.write(pipe, b"+%d\n" % os.getpid())
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:  # the launcher died before prctl
-        sys.exit(1)
+    die_with_parent(launcher)
     os.set_inheritable(pipe, False)
     try:
         os.execvp(command[0], command)  # noqa: S606 - no shell is the point
     except OSError as error:
         sys.exit(f"cannot run {command[0]}: {error.strerror}")
+
+
+def die_with_parent(parent: int) -> None:
+    """Make the kernel kill this process when its parent dies (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before prctl
+        os._exit(1)
 
 
 def guard(pipe: int) -> None:

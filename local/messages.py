@@ -1,8 +1,6 @@
 """What a person at the terminal reads while everything starts, and once it is ready."""
 
 import contextlib
-import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -10,7 +8,6 @@ from shared.version import VERSION
 
 STARTING_SERVERS = "Starting Valkey and the S3 server …"
 STARTING_COMMANDS = "Starting the API, the worker and the background process …"
-COMPILING = f"{STARTING_COMMANDS} The first start compiles some functions. It takes a minute or two."
 STOPPING = "Stopping. To stop at once, press Ctrl-C again."
 
 
@@ -34,11 +31,3 @@ def welcome(address: str, *, data_dir: Path, logs: Path, password: str) -> str:
     )
     lines = "".join(f"  {name:<15}{value}\n" for name, value in rows)
     return f"\nKammerton {VERSION} is ready.\n\n{lines}"
-
-
-def compiles_first() -> bool:
-    """Whether numba has compiled nothing of librosa yet, so that the first start takes longer."""
-    folder = os.environ.get("NUMBA_CACHE_DIR")
-    spec = importlib.util.find_spec("librosa")
-    folders = [folder] if folder else list((spec and spec.submodule_search_locations) or [])
-    return not any(True for place in folders for _ in Path(place).rglob("*.nbi"))

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from local.fork_server.client import ForkedCommand, ForkServerClient
 from local.lifeline import Lifeline
 
 Log = Callable[[str, str], None]
@@ -32,6 +33,8 @@ class Command:
     env: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 2.0
     stop_signal: signal.Signals = signal.SIGTERM
+    is_forked: bool = False
+    """Whether the fork server may run it. *argv* is then `python -m …`."""
 
 
 def log_to_stderr(name: str, line: str) -> None:
@@ -44,7 +47,15 @@ def log_to_stderr(name: str, line: str) -> None:
 class Process:
     """A process that can be started, stopped, and started again."""
 
-    def __init__(self, command: Command, *, lifeline: Lifeline, env: Mapping[str, str], log: Log) -> None:
+    def __init__(
+        self,
+        command: Command,
+        *,
+        lifeline: Lifeline,
+        env: Mapping[str, str],
+        log: Log,
+        fork_server: ForkServerClient | None = None,
+    ) -> None:
         """Does not start it."""
         self.command = command
         self.name = command.name
@@ -52,12 +63,14 @@ class Process:
         self._lifeline = lifeline
         self._env = {**env, **command.env}
         self._log = log
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._fork_server = fork_server if command.is_forked else None
+        self._popen: subprocess.Popen[bytes] | ForkedCommand | None = None
         self._log_thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start it. Main thread only: see `Lifeline.spawn`."""
-        self._popen = self._lifeline.spawn(self.command.argv, env=self._env)
+        spawn = (self._fork_server or self._lifeline).spawn
+        self._popen = spawn(self.command.argv, env=self._env)
         self._log_thread = threading.Thread(target=self._copy_log, args=[self._popen], daemon=True)
         self._log_thread.start()
 
@@ -100,7 +113,7 @@ class Process:
             self._log_thread.join(timeout=1)
         self._popen = None
 
-    def _copy_log(self, popen: subprocess.Popen[bytes]) -> None:
+    def _copy_log(self, popen: subprocess.Popen[bytes] | ForkedCommand) -> None:
         assert popen.stdout is not None  # noqa: S101 - stdout is a pipe
         with popen.stdout as lines:
             while raw := lines.readline(LINE_BYTES):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import FrameType
 
+from local.fork_server.client import ForkServerClient
 from local.lifeline import Lifeline
 from local.processes import CannotStart, Command, Log, Process, describe
 
@@ -41,15 +42,25 @@ class StopSignals:
 class Supervisor:
     """Starts, watches and stops processes. Main thread only."""
 
-    def __init__(self, *, lifeline: Lifeline, stop: StopSignals, log: Log) -> None:
+    def __init__(
+        self,
+        *,
+        lifeline: Lifeline,
+        stop: StopSignals,
+        log: Log,
+        fork_server: ForkServerClient | None = None,
+    ) -> None:
         self._lifeline = lifeline
+        self._fork_server = fork_server
         self._stop = stop
         self._log = log
         self._supervised: list[_Supervised] = []
 
     def start(self, command: Command, *, env: Mapping[str, str]) -> None:
         """Start the next process."""
-        supervised = _Supervised(Process(command, lifeline=self._lifeline, env=env, log=self._log))
+        supervised = _Supervised(
+            Process(command, lifeline=self._lifeline, env=env, log=self._log, fork_server=self._fork_server)
+        )
         self._supervised.append(supervised)
         supervised.start()
 

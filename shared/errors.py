@@ -91,6 +91,12 @@ class AddressRefused(BadRequest):
     code = "address_refused"
 
 
+class AddressUnresolved(AddressRefused):
+    """Raised when the host name of a URL is not resolved in time."""
+
+    code = "address_unresolved"
+
+
 class Unauthenticated(Rejected):
     """Raised when a request has no valid API key."""
 
@@ -210,7 +216,7 @@ class SourceUnavailable(Unreachable):
 
 
 class Overloaded(Unavailable):
-    """Raised when no memory for an upload became free in time."""
+    """Raised when no memory for an upload, or no place for a lookup, became free in time."""
 
     code = "overloaded"
 

@@ -12,11 +12,10 @@ from shared.domain.report import Report
 from shared.domain.tuning_text import headline
 from shared.errors import KammertonError
 from shared.observability.logs import configure_logs
+from worker.decoding.light_librosa import import_librosa
 from worker.jobs.analysis_result import AnalysisResult
-from worker.jobs.analyze_audio import analyze_in_sandbox
 from worker.plot import plot as draw
 from worker.sandbox.limits import ChildLimits
-from worker.warm_up import warm_up
 
 _REPORT = TypeAdapter(Report)
 _LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seconds=120)
@@ -25,11 +24,16 @@ _LIMITS = ChildLimits(memory_bytes=512 * 1024 * 1024, cpu_seconds=120, wall_seco
 def prepare() -> None:
     """Load everything that an analysis needs, once, before the first file."""
     configure_logs(log_format="console", log_level="ERROR")
+    import_librosa()  # before the module that imports all of it
+    from worker.warm_up import warm_up
+
     warm_up()
 
 
 def analyze_file(audio: BinaryIO, *, start_seconds: float | None, window_seconds: float) -> AnalysisResult:
     """Analyze one seekable file in a sandbox. Raises Unanalysable, Crashed, OSError."""
+    from worker.jobs.analyze_audio import analyze_in_sandbox
+
     return analyze_in_sandbox(
         audio,
         start_seconds=start_seconds,

@@ -51,9 +51,8 @@ PROBLEMS = {
     ),
     "no_index": _Problem(
         Undecodable,
-        "undecodable",
-        "The file has no index (moov): the recording was not finished or the file is incomplete. "
-        "Repair it or upload the whole file.",
+        "incomplete",
+        "The file is incomplete: its end is missing, and with it the index. Upload the whole file.",
     ),
     "no_samples": _Problem(
         Undecodable,

@@ -15,6 +15,9 @@ def main(arguments: list[str]) -> None:
     requests, lifeline, ready, parent_pid = map(int, arguments)
     die_with_parent(parent_pid)
     # Imported late, because loading takes seconds and the worker may end meanwhile.
+    from worker.decoding.light_librosa import import_librosa
+
+    import_librosa()
     from worker.jobs.analyze_audio import make_task
     from worker.jobs.sandboxed_analysis import AnalysisRequest
     from worker.warm_up import warm_up

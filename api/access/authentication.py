@@ -3,8 +3,10 @@
 A route takes CurrentCaller or CurrentOperator.
 """
 
+import hashlib
+import ipaddress
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
@@ -35,6 +37,8 @@ class Caller:
 
     key_id: str | None
     scopes: frozenset[Scope]
+    subject: str = "address:unknown"
+    """The key or address that limits count."""
 
     def require(self, scope: Scope) -> None:
         """Raise Unauthenticated if a key is missing, Forbidden if the key lacks the scope."""
@@ -104,8 +108,31 @@ async def identify(request: Request) -> Caller:
     if caller is None:
         authenticator: Authenticator = request.app.state.authenticator
         caller = await run_in_threadpool(authenticator.authenticate, request.headers.get("authorization"))
+        caller = replace(caller, subject=subject_of(caller.key_id, client_address(request)))
         request.state.caller = caller
     return caller
+
+
+def client_address(request: Request) -> str | None:
+    """The address of the client, or of a proxy in front of it that is not trusted."""
+    return request.client.host if request.client else None
+
+
+def subject_of(key_id: str | None, address: str | None) -> str:
+    """The key or address that is limited. Of IPv6, the /64 network: a client has 2^64 addresses."""
+    if key_id is not None:
+        return f"key:{key_id}"
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "address:unknown"
+    if parsed.version == 6:
+        if parsed.ipv4_mapped is None:
+            parsed = ipaddress.ip_network((int(parsed) >> 64 << 64, 64)).network_address
+        else:
+            parsed = parsed.ipv4_mapped
+    # Hashed: an IP address is personal data.
+    return "address:" + hashlib.sha256(str(parsed).encode()).hexdigest()[:20]
 
 
 async def current_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:

@@ -4,15 +4,14 @@ While the counters are unavailable, requests pass: the limit protects the servic
 that matters needs the same Redis anyway.
 """
 
-import hashlib
-import ipaddress
+from collections.abc import Callable
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access.authentication import Caller, identify
+from api.access.authentication import client_address, identify, subject_of
 from api.http.problems import problem
 from shared.errors import Unauthenticated, Unavailable
 from shared.observability.logs import get_logger
@@ -20,32 +19,27 @@ from shared.ports.access import Allowance, Quota, RateLimiter
 
 _log = get_logger(__name__)
 
-_UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
+_UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/", "/admin/login")
+"""Logins have a limit of their own: other clients of a proxy must not lock out the operators behind it."""
 
-
-def subject_of(caller: Caller | None, address: str | None) -> str:
-    """The key or address that is limited. Of IPv6, the /64 network: a client has 2^64 addresses."""
-    if caller is not None and caller.key_id is not None:
-        return f"key:{caller.key_id}"
-    try:
-        parsed = ipaddress.ip_address(address or "")
-    except ValueError:
-        return "address:unknown"
-    if parsed.version == 6:
-        if parsed.ipv4_mapped is None:
-            parsed = ipaddress.ip_network((int(parsed) >> 64 << 64, 64)).network_address
-        else:
-            parsed = parsed.ipv4_mapped
-    # Hashed: an IP address is personal data.
-    return "address:" + hashlib.sha256(str(parsed).encode()).hexdigest()[:20]
+SessionSubject = Callable[[Request], str | None]
+"""From a request to the dashboard session whose requests are counted. Blocking."""
 
 
 class RequestLimit:
     """Middleware that limits requests, except health checks, and sends RateLimit headers."""
 
-    def __init__(self, app: ASGIApp, *, limiter: RateLimiter, per_minute: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limiter: RateLimiter,
+        per_minute: int,
+        session_subject: SessionSubject = lambda _: None,
+    ) -> None:
         self._app = app
         self._limiter = limiter
+        self._session_subject = session_subject
         self._quota = Quota(name="requests", limit=per_minute, window_seconds=60)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +47,7 @@ class RequestLimit:
         if scope["type"] != "http" or scope["path"].startswith(_UNLIMITED):
             return await self._app(scope, receive, send)
         try:
-            subject = await _subject(Request(scope))
+            subject = await self._subject(Request(scope))
             allowance = await run_in_threadpool(self._limiter.consume, self._quota, subject)
         except Unavailable as error:
             _log.warning("rate_limit_skipped", reason=error.message)
@@ -82,10 +76,11 @@ class RequestLimit:
         headers["RateLimit-Policy"] = f'"{quota.name}";q={quota.limit};w={quota.window_seconds}'
         headers["RateLimit"] = f'"{quota.name}";r={allowance.remaining};t={allowance.reset_seconds}'
 
-
-async def _subject(request: Request) -> str:
-    address = request.client.host if request.client else None
-    try:
-        return subject_of(await identify(request), address)
-    except Unauthenticated:  # the route responds 401; guessed keys count against their address
-        return subject_of(None, address)
+    async def _subject(self, request: Request) -> str:
+        try:
+            caller = await identify(request)
+        except Unauthenticated:  # the route responds 401; guessed keys count against their address
+            return subject_of(None, client_address(request))
+        if caller.key_id is None:
+            return await run_in_threadpool(self._session_subject, request) or caller.subject
+        return caller.subject

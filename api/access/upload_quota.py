@@ -14,7 +14,6 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import CurrentCaller
-from api.access.rate_limit import subject_of
 from api.config import RateLimits
 from shared.domain.job_state import JobState
 from shared.errors import LimitReached, NotFound, QueueFull, Unavailable
@@ -177,7 +176,7 @@ class UploadSlot:
 async def upload_slot(request: Request, caller: CurrentCaller) -> AsyncIterator[UploadSlot]:
     """A slot for this request's upload. Released when the request ends."""
     quota: UploadQuota = request.app.state.upload_quota
-    slot = UploadSlot(quota, subject_of(caller, request.client.host if request.client else None))
+    slot = UploadSlot(quota, caller.subject)
     declared = request.headers.get("content-length", "")
     size = int(declared) if declared.isdecimal() and len(declared) < 20 else 0
     await run_in_threadpool(slot.enter, size)
@@ -217,8 +216,7 @@ class QuotaReservation:
 
 async def current_quota(request: Request, caller: CurrentCaller) -> QuotaReservation:
     """The quota of this request's caller."""
-    address = request.client.host if request.client else None
-    return QuotaReservation(request.app.state.upload_quota, subject_of(caller, address))
+    return QuotaReservation(request.app.state.upload_quota, caller.subject)
 
 
 CurrentQuota = Annotated[QuotaReservation, Depends(current_quota)]

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from api.admin.api import operations_api_router, overview_api_router
 from api.admin.api_keys import ApiKeys, keys_api_router, keys_page_router
 from api.admin.auth.authentication import admin_user_dependency
-from api.admin.auth.login import login_router
+from api.admin.auth.login import AddMetrics, login_router
 from api.admin.auth.sessions import Sessions
 from api.admin.bulk_actions import BulkActions
 from api.admin.forms import job_forms_router, operation_forms_router
@@ -30,13 +30,14 @@ def admin_routers(
     webhooks: WebhookService,
     updates: JobUpdates,
     links: ResultLinks,
+    add_metrics: AddMetrics,
 ) -> Iterator[APIRouter]:
     """The pages and the JSON."""
     authenticate = admin_user_dependency(sessions)
     bulk_actions = BulkActions(overview=overview, job_actions=job_actions, store=overview.store)
     operations = Operations(overview=overview, webhooks=webhooks)
     api_keys = ApiKeys(keys=keys, audit=overview.audit)
-    yield login_router(sessions, overview.audit)
+    yield login_router(sessions, overview.audit, add_metrics)
     yield overview_api_router(overview, updates=updates, authenticate=authenticate)
     yield operations_api_router(operations, bulk_actions, authenticate=authenticate)
     yield keys_api_router(api_keys, authenticate=authenticate)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
+from api.access.url_checker import MAX_LOOKUPS_PER_CALLER
 from api.batches.schemas import CreateBatch, CreateBatchItem
 from api.uploads.idempotency import new_id
 from api.uploads.presigned import PresignedUploadService, submitted
@@ -14,7 +15,7 @@ from shared.domain.job_fields import Callback
 from shared.errors import Conflict, InvalidItem, NotFound, Rejected
 from shared.ports.batches import JobChange
 
-_CONCURRENCY = 8
+_CONCURRENCY = MAX_LOOKUPS_PER_CALLER
 """Checks of storage and of host names, which are slow and can run in parallel."""
 
 
@@ -38,7 +39,7 @@ class BatchItems:
         steps: list[JobChange] = []
         for start in range(0, len(new.items), _CONCURRENCY):  # nothing is checked after a bad item
             chunk = new.items[start : start + _CONCURRENCY]
-            checks = [run_in_threadpool(self._step, item, new, caller) for item in chunk]
+            checks = [self._step(item, new, caller) for item in chunk]
             for result in await asyncio.gather(*checks, return_exceptions=True):
                 if isinstance(result, Rejected):
                     raise InvalidItem(len(steps), result) from result
@@ -48,12 +49,12 @@ class BatchItems:
                 steps.append((old, replace(job, batch_id=batch_id, callback=callback or job.callback)))
         return steps
 
-    def _step(self, item: CreateBatchItem, new: CreateBatch, caller: Caller) -> JobChange:
+    async def _step(self, item: CreateBatchItem, new: CreateBatch, caller: Caller) -> JobChange:
         item.require_one_source()
         options = new.options_of(item)
         if item.source_url is not None:
-            return None, self.source_urls.new_job(new_id(), item.source_url, options, caller)
-        job = self.presigned.require_ready(item.upload_id or "", caller)
+            return None, await self.source_urls.new_job(new_id(), item.source_url, options, caller)
+        job = await run_in_threadpool(self.presigned.require_ready, item.upload_id or "", caller)
         if job.owner != caller.key_id:  # an operator may submit it, but not into a batch of its own
             raise NotFound("This upload does not exist.")
         return job, submitted(job, options, None)

@@ -109,8 +109,8 @@ class BatchService:
     async def _record(
         self, batch_id: str, new: CreateBatch, whole: str, caller: Caller, quota: QuotaReservation
     ) -> tuple[Batch, list[Job]]:
-        callback = await run_in_threadpool(
-            create_callback, new.callback_url, new.events, caller, self.webhooks.check_url, _parse_events
+        callback = await create_callback(
+            new.callback_url, new.events, caller, self.webhooks.urls, _parse_events
         )
         from_urls = sum(item.source_url is not None for item in new.items)
         await run_in_threadpool(

@@ -30,6 +30,7 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.UnsupportedVersion: 412,
     errors.ChecksumMismatch: 460,
     errors.UploadAborted: 400,
+    errors.AddressUnresolved: 422,
     errors.Rejected: 400,
     errors.Unreachable: 502,
     errors.Unavailable: 503,

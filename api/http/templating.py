@@ -7,14 +7,19 @@ from functools import cache
 from pathlib import Path
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 from starlette.types import Scope
 
+from api.http.compression import accepts_gzip, compressed_file
+from shared.domain.audio.text import length_text, track_text
+
 _HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"
+_TEXT = frozenset({".css", ".js", ".svg", ".txt"})
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -35,12 +40,23 @@ class Assets(StaticFiles):
     """Static files. A URL with a version never changes its content, so browsers may cache it forever."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """The file."""
+        """The file, compressed if it is text and the client accepts that."""
         response = await super().get_response(path, scope)
+        if Path(path).suffix in _TEXT:
+            response.headers.add_vary_header("Accept-Encoding")
+            if isinstance(response, FileResponse) and accepts_gzip(scope):
+                response = await _compressed(response)
         versioned = b"v=" in scope.get("query_string", b"")
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if versioned else "no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+async def _compressed(response: FileResponse) -> Response:
+    """The same file with its other headers."""
+    body = await run_in_threadpool(compressed_file, Path(response.path))
+    headers = dict(response.headers) | {"content-encoding": "gzip", "content-length": str(len(body))}
+    return Response(body, headers=headers, media_type=response.media_type)
 
 
 def assets() -> Assets:
@@ -78,6 +94,8 @@ def _templates() -> Environment:
         iso=_iso,
         cents=in_cents,
         apart=apart,
+        length_text=length_text,
+        track_text=track_text,
         thousands=lambda count: f"{count:,}",
     )
     return templates

@@ -8,21 +8,21 @@ removed    the job was deleted or has expired, or it does not belong to the call
 The stream ends when every job is final or removed. After a lost connection, `Last-Event-ID` resumes it.
 """
 
-from collections.abc import Callable, Collection
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from api.access.authentication import Caller, CurrentCaller
-from api.access.rate_limit import subject_of
 from api.http.problems import documented
+from api.http.provided import provided
 from api.http.schemas import JobId
 from api.http.sse import EVENT_STREAM, HEADERS
 from api.jobs.event_stream import EventStream, WatchedJob, transition_id
 from api.jobs.updates import JobUpdates
 from shared.errors import LimitReached, NotFound, Unavailable
 from shared.ports.jobs import JobStore
+from shared.ports.workers import WorkerControl
 
 MAX_JOBS_PER_STREAM = 100
 _MAX_WATCHED_JOBS = 2000
@@ -35,98 +35,96 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def events_router(
-    *, jobs: JobStore, updates: JobUpdates, paused_queues: Callable[[], Collection[str]]
-) -> APIRouter:
-    """The routes that stream events."""
-    router = APIRouter(prefix="/v1", tags=["jobs"])
+Jobs = Annotated[JobStore, provided(JobStore)]
+Updates = Annotated[JobUpdates, provided(JobUpdates)]
+Control = Annotated[WorkerControl, provided(WorkerControl)]
 
-    @router.get(
-        "/jobs/{job_id}/events",
-        summary="Watch a job",
-        response_class=StreamingResponse,
-        responses={**_RESPONSES, **documented(404, 422, 429, 503)},
-    )
-    def watch_job(
-        job_id: JobId,
-        caller: CurrentCaller,
-        request: Request,
-        last_event_id: Annotated[str | None, Header(max_length=200)] = None,
-    ) -> Response:
-        """Server-Sent Events: `state`, `progress` and, at the end, the whole `job`."""
-        job = jobs.get(job_id)
-        caller.check_can_read(job)
-        if job.state.is_final and last_event_id == transition_id(job.timeline[-1]) + _END:
-            return Response(status_code=204)
-        subscriber = _subscriber(request, caller)
-        _check_capacity(updates, subscriber, jobs=1)
-        watched = WatchedJob(job_id, last_sent=(last_event_id or "").removesuffix(_END))
-        return _respond(
-            EventStream(
-                watched=[watched],
-                jobs=jobs,
-                updates=updates,
-                subscriber=subscriber,
-                paused_queues=paused_queues,
-                state_event_id=lambda watched: watched.last_sent,
-                end_event_id=lambda watched: watched.last_sent + _END,
-            )
+router = APIRouter(prefix="/v1", tags=["jobs"])
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Watch a job",
+    response_class=StreamingResponse,
+    responses={**_RESPONSES, **documented(404, 422, 429, 503)},
+)
+def watch_job(
+    job_id: JobId,
+    caller: CurrentCaller,
+    jobs: Jobs,
+    updates: Updates,
+    control: Control,
+    last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """Server-Sent Events: `state`, `progress` and, at the end, the whole `job`."""
+    job = jobs.get(job_id)
+    caller.check_can_read(job)
+    if job.state.is_final and last_event_id == transition_id(job.timeline[-1]) + _END:
+        return Response(status_code=204)
+    _check_capacity(updates, caller.subject, jobs=1)
+    watched = WatchedJob(job_id, last_sent=(last_event_id or "").removesuffix(_END))
+    return _respond(
+        EventStream(
+            watched=[watched],
+            jobs=jobs,
+            updates=updates,
+            subscriber=caller.subject,
+            paused_queues=control.paused,
+            state_event_id=lambda watched: watched.last_sent,
+            end_event_id=lambda watched: watched.last_sent + _END,
         )
-
-    @router.get(
-        "/events",
-        summary="Watch several jobs",
-        response_class=StreamingResponse,
-        responses={**_RESPONSES, **documented(422, 429, 503)},
     )
-    def watch_jobs(
-        caller: CurrentCaller,
-        request: Request,
-        job: Annotated[
-            list[str],
-            Query(
-                min_length=1,
-                max_length=MAX_JOBS_PER_STREAM,
-                description="A job's id. Repeat it for each job.",
-            ),
-        ],
-        last_event_id: Annotated[str | None, Header(max_length=200)] = None,
-    ) -> Response:
-        """Server-Sent Events of several jobs over one connection, each with the job's `id`.
 
-        The first `state` of a job is its latest one. A job that you may not read is `removed`.
-        """
-        ids = list(dict.fromkeys(job))
-        done = _parse_done(last_event_id, count=len(ids))
-        if all(done):
-            return Response(status_code=204)
-        subscriber = _subscriber(request, caller)
-        _check_capacity(updates, subscriber, jobs=len(ids))
-        watched = [
-            WatchedJob(each, latest_only=True, done=is_done, readable=_may_read(each, caller, jobs))
-            for each, is_done in zip(ids, done, strict=True)
-        ]
-        return _respond(
-            EventStream(
-                watched=watched,
-                jobs=jobs,
-                updates=updates,
-                subscriber=subscriber,
-                paused_queues=paused_queues,
-                state_event_id=lambda _: None,
-                end_event_id=lambda _: _done_id(watched),
-            )
+
+@router.get(
+    "/events",
+    summary="Watch several jobs",
+    response_class=StreamingResponse,
+    responses={**_RESPONSES, **documented(422, 429, 503)},
+)
+def watch_jobs(
+    caller: CurrentCaller,
+    jobs: Jobs,
+    updates: Updates,
+    control: Control,
+    job: Annotated[
+        list[str],
+        Query(
+            min_length=1,
+            max_length=MAX_JOBS_PER_STREAM,
+            description="A job's id. Repeat it for each job.",
+        ),
+    ],
+    last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+) -> Response:
+    """Server-Sent Events of several jobs over one connection, each with the job's `id`.
+
+    The first `state` of a job is its latest one. A job that you may not read is `removed`.
+    """
+    ids = list(dict.fromkeys(job))
+    done = _parse_done(last_event_id, count=len(ids))
+    if all(done):
+        return Response(status_code=204)
+    _check_capacity(updates, caller.subject, jobs=len(ids))
+    watched = [
+        WatchedJob(each, latest_only=True, done=is_done, readable=_may_read(each, caller, jobs))
+        for each, is_done in zip(ids, done, strict=True)
+    ]
+    return _respond(
+        EventStream(
+            watched=watched,
+            jobs=jobs,
+            updates=updates,
+            subscriber=caller.subject,
+            paused_queues=control.paused,
+            state_event_id=lambda _: None,
+            end_event_id=lambda _: _done_id(watched),
         )
-
-    return router
+    )
 
 
 def _respond(stream: EventStream) -> Response:
     return StreamingResponse(stream.run(), media_type=EVENT_STREAM, headers=HEADERS)
-
-
-def _subscriber(request: Request, caller: Caller) -> str:
-    return subject_of(caller, request.client.host if request.client else None)
 
 
 def _check_capacity(updates: JobUpdates, subscriber: str, *, jobs: int) -> None:

@@ -55,8 +55,14 @@ async function connect() {
   source.addEventListener("job", (event) => end(event, "onEnd"));
   source.addEventListener("removed", (event) => end(event, "onRemoved"));
   source.addEventListener("error", () => {
-    if (opened === source && source.readyState === 2) poll(); // closed for good: it would reconnect by itself
+    if (opened !== source) return;
+    if (source.readyState === 2) return poll(); // closed for good: else it reconnects by itself
+    showLost();
   });
+}
+
+function showLost() {
+  for (const handlers of watched.values()) handlers.onProgress("Connection lost. Waiting…");
 }
 
 // The browser's EventSource can't send a key.
@@ -91,7 +97,10 @@ async function poll() {
         );
       }
     } catch (error) {
-      if (error.status !== 404) continue; // not reachable: the next round tries again
+      if (error.status !== 404) {
+        handlers.onProgress("Connection lost. Waiting…"); // the next round tries again
+        continue;
+      }
       forget(id);
       handlers.onRemoved();
     }
@@ -102,3 +111,4 @@ async function poll() {
 
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
 addEventListener("online", open);
+addEventListener("offline", showLost);

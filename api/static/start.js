@@ -1,6 +1,7 @@
 // The start page: drop or choose songs, watch the upload, read the result.
 import { authorization, request, storedKey, storeKey } from "./credentials.js";
 import { bytes } from "./format.js";
+import { removeInterrupted, showInterrupted } from "./interrupted_uploads.js";
 import { attachPlayer } from "./player.js";
 import { drawTable } from "./results_table.js";
 import { forgetAllSongs, forgetSong, savedSongs, saveSong } from "./saved_songs.js";
@@ -71,6 +72,7 @@ document.addEventListener("drop", (event) => {
 
 function addFiles(chosen) {
   for (const file of [...chosen]) {
+    removeInterrupted(file);
     const song = { ...newCard(file.name, bytes(file.size)), file };
     if (isText(file)) {
       reject(song, "This is not an audio file. Choose an audio or video file.");
@@ -212,3 +214,4 @@ for (const id of savedSongs()) {
   });
 }
 update();
+showInterrupted(newCard);

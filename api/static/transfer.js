@@ -4,6 +4,7 @@ import { authorization, explain, HttpError } from "./credentials.js";
 
 const RESUMABLE_BYTES = 8 * 1024 * 1024;
 const STALLED_MS = 8_000;
+const RESPONSE_MS = 20_000; // after the last byte, the server may take this long to answer
 const MAX_DELAY_MS = 15_000;
 
 export class Transfer {
@@ -44,13 +45,17 @@ export class Transfer {
   // One attempt that ends when nothing has moved for a while: a dead connection reports no error.
   async guarded(attempt) {
     let moved = performance.now();
+    const silentFor = () => performance.now() - moved;
+    const giveUp = () => this.abort(new Error("stalled"));
     const timer = setInterval(() => {
-      const silent = performance.now() - moved;
-      if (silent > STALLED_MS && this.sent < this.file.size) {
-        this.handlers.onLost();
-        if (silent > 3 * STALLED_MS) this.abort(new Error("stalled"));
-      }
+      const patience = this.sent < this.file.size ? STALLED_MS : RESPONSE_MS;
+      if (silentFor() > patience) this.handlers.onLost();
+      if (silentFor() > patience + 2 * STALLED_MS) giveUp();
     }, 1000);
+    const wentOffline = () => this.handlers.onLost();
+    const cameBack = () => silentFor() > 1000 && giveUp();
+    addEventListener("offline", wentOffline);
+    addEventListener("online", cameBack);
     try {
       return await attempt((sent) => {
         if (sent !== this.sent) moved = performance.now();
@@ -59,6 +64,8 @@ export class Transfer {
       });
     } finally {
       clearInterval(timer);
+      removeEventListener("offline", wentOffline);
+      removeEventListener("online", cameBack);
     }
   }
 

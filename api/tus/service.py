@@ -82,19 +82,15 @@ class TusService:
     new_timeout: NewTimeout
     delete_job: Callable[[str], None]
 
-    def create(self, job_id: str, new: NewTusUpload, caller: Caller, quota: QuotaReservation) -> Progress:
-        """Record a job that awaits its upload. Raises LimitReached, QueueFull."""
-        quota.admit(new.length)
+    async def create(
+        self, job_id: str, new: NewTusUpload, caller: Caller, quota: QuotaReservation
+    ) -> Progress:
+        """Record a job that awaits its upload. Raises AddressRefused, LimitReached, Overloaded, QueueFull."""
+        await run_in_threadpool(quota.admit, new.length)
         expires_at = self._expires_at()
         input = AudioInput(filename=new.options.filename, media_type=new.media_type, size_bytes=new.length)
-        job = self.factory.awaiting_upload(job_id, caller, new.options, input, expires_at=expires_at)
-        with contextlib.suppress(Conflict):  # by a request with the same Idempotency-Key that was killed
-            self.jobs.add(job)
-        try:
-            self.storage.uploads.get(job_id)
-        except NotFound:
-            self.storage.uploads.add(TusUpload(id=job_id, metadata=new.metadata, lock_owner=""))
-        quota.count(job_id, new.length)
+        job = await self.factory.awaiting_upload(job_id, caller, new.options, input, expires_at=expires_at)
+        await run_in_threadpool(self._record, job, new, quota)
         return Progress(
             offset=0,
             length=new.length,
@@ -102,6 +98,15 @@ class TusService:
             expires_at=expires_at - GRACE_SECONDS,
             callback_secret=job.callback.secret if job.callback else None,
         )
+
+    def _record(self, job: Job, new: NewTusUpload, quota: QuotaReservation) -> None:
+        with contextlib.suppress(Conflict):  # by a request with the same Idempotency-Key that was killed
+            self.jobs.add(job)
+        try:
+            self.storage.uploads.get(job.id)
+        except NotFound:
+            self.storage.uploads.add(TusUpload(id=job.id, metadata=new.metadata, lock_owner=""))
+        quota.count(job.id, new.length)
 
     def progress(self, job_id: str, caller: Caller) -> Progress:
         """Return how far an upload is; a complete one stays at its end. Raises NotFound."""

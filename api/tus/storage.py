@@ -8,7 +8,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 
-from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.audio.formats import SNIFF_BYTES
 from shared.domain.job import Job
 from shared.errors import AudioMissing, Conflict, NotFound
 from shared.ports.audio import AudioStore, PartStore

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from api.access.authentication import Caller
-from api.config import CheckUrl
+from api.access.url_checker import UrlChecker
 from api.uploads.options import DEFAULT_QUEUE, JobOptions
 from api.webhooks.callback import create_callback
 from shared.clock import store_time
@@ -19,11 +19,11 @@ class JobFactory:
 
     attempts: int
     keep_seconds: float
-    check_callback_url: CheckUrl
+    callback_urls: UrlChecker
 
-    def callback(self, options: JobOptions, caller: Caller) -> Callback | None:
-        """Create the callback that the options ask for. Blocking. Raises AddressRefused, BadRequest."""
-        return create_callback(options.callback_url, options.events, caller, self.check_callback_url)
+    async def callback(self, options: JobOptions, caller: Caller) -> Callback | None:
+        """Create the callback that the options ask for. Raises AddressRefused, BadRequest, Overloaded."""
+        return await create_callback(options.callback_url, options.events, caller, self.callback_urls)
 
     def queued(
         self,
@@ -42,11 +42,11 @@ class JobFactory:
             fields["input"] = audio
         return Job.queued(now=store_time(), **fields)
 
-    def awaiting_upload(
+    async def awaiting_upload(
         self, job_id: str, caller: Caller, options: JobOptions, input: AudioInput, *, expires_at: float
     ) -> Job:
-        """Build a job that waits for its upload, until *expires_at*. Blocking, as `callback` is."""
-        fields = self._fields(job_id, caller, options, self.callback(options, caller))
+        """Build a job that waits for its upload, until *expires_at*. Raises as `callback`."""
+        fields = self._fields(job_id, caller, options, await self.callback(options, caller))
         fields["input"] = input
         return Job.awaiting_upload(now=store_time(), expires_at=expires_at, **fields)
 

@@ -18,7 +18,7 @@ from api.uploads.receiving.receiver import too_large
 from api.uploads.schemas import CreateUpload, PresignedUploadView
 from api.uploads.service import accepted
 from shared.clock import store_time
-from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.audio.formats import SNIFF_BYTES
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Callback
 from shared.domain.job_state import JobState
@@ -57,29 +57,33 @@ class PresignedUploadService:
 
         async def create(job_id: str) -> Response:
             bind_log_context(job_id=job_id)
-            job, upload = await run_in_threadpool(self._record, job_id, options, caller, quota)
+            job = await self._new_job(job_id, options, caller)
+            job, upload = await run_in_threadpool(self._record, job, quota)
             view = PresignedUploadView.of(job, upload, expires_at=timestamp_of(_deadline(job)))
             return JSONResponse(view.model_dump(mode="json"), 201, {"Location": f"/v1/jobs/{job.id}"})
 
         return await self.idempotency.run(request, caller, raw, create)
 
-    def submit(self, upload_id: str, caller: Caller, options: JobOptions) -> Response:
-        """Queue the job of an upload. Repeating it changes nothing. Blocking.
+    async def submit(self, upload_id: str, caller: Caller, options: JobOptions) -> Response:
+        """Queue the job of an upload. Repeating it changes nothing.
 
         Raises:
             NotFound: the upload does not exist, or has expired.
             Conflict: not all of it has arrived, or it was submitted with different options.
             UnsupportedMedia: it is not audio; it is deleted.
         """
-        job = self._find(upload_id, caller)
-        callback = self.factory.callback(options, caller)
+        job = await run_in_threadpool(self._find, upload_id, caller)
+        callback = await self.factory.callback(options, caller)
+        return await run_in_threadpool(self._submit, job, options, callback)
+
+    def _submit(self, job: Job, options: JobOptions, callback: Callback | None) -> Response:
         requested = options.apply_to(job, callback)
         if job.state is not JobState.AWAITING_UPLOAD:
             if _options_of(job) != _options_of(requested):
                 raise Conflict("This upload has already been submitted with different options.")
             return accepted(job, with_secret=False)
         self._check(job)
-        job = self.jobs.change(upload_id, lambda job: submitted(job, options, callback))
+        job = self.jobs.change(job.id, lambda job: submitted(job, options, callback))
         enqueue(job, self.queue)
         _log.info("job_accepted", job_id=job.id, filename=job.input.filename, bytes=job.input.size_bytes)
         return accepted(job, with_secret=callback is not None and job.callback == callback)
@@ -92,33 +96,34 @@ class PresignedUploadService:
         self._check(job)
         return job
 
-    def _record(
-        self, job_id: str, options: CreateUpload, caller: Caller, quota: QuotaReservation
-    ) -> tuple[Job, PresignedUpload]:
+    async def _new_job(self, job_id: str, options: CreateUpload, caller: Caller) -> Job:
         media_type = audio_type(options.media_type)
-        job = self.factory.awaiting_upload(
+        return await self.factory.awaiting_upload(
             job_id,
             caller,
             options,
             AudioInput(filename=options.filename, media_type=media_type, size_bytes=options.bytes),
             expires_at=store_time() + self.lifetime_seconds + GRACE_SECONDS,
         )
-        quota.admit(options.bytes)
+
+    def _record(self, job: Job, quota: QuotaReservation) -> tuple[Job, PresignedUpload]:
+        size_bytes = job.input.size_bytes or 0
+        quota.admit(size_bytes)
         # recorded before the store knows of it: whatever else the store holds is an orphan
         try:
             self.jobs.add(job)
         except Conflict:  # recorded by a request with the same Idempotency-Key that was killed
-            job = self.jobs.get(job_id)
+            job = self.jobs.get(job.id)
         upload = self.store.presign(
-            job_id,
-            size_bytes=options.bytes,
-            media_type=media_type,
+            job.id,
+            size_bytes=size_bytes,
+            media_type=job.input.media_type or "",
             expires_seconds=int(self.lifetime_seconds),
         )
         multipart = upload.multipart
         if multipart is not None:
-            job = self.jobs.change(job_id, lambda job: job.set_multipart(multipart))
-        quota.count(job_id, options.bytes)
+            job = self.jobs.change(job.id, lambda job: job.set_multipart(multipart))
+        quota.count(job.id, size_bytes)
         return job, upload
 
     def _find(self, upload_id: str, caller: Caller) -> Job:

@@ -111,7 +111,7 @@ class UploadService:
     async def _receive(self, upload: _Upload, job_id: str) -> Job:
         """Store the file and record its job, unless an earlier report answers it."""
         options, body = upload.options, upload.body
-        callback = await run_in_threadpool(self.factory.callback, options, upload.caller)
+        callback = await self.factory.callback(options, upload.caller)
         now = store_time()
         info = UploadInfo(
             id=job_id,
@@ -132,7 +132,7 @@ class UploadService:
                 body.digest.verify()
                 if upload.options != options:  # the form has fields after the file
                     options = upload.options
-                    callback = await run_in_threadpool(self.factory.callback, options, upload.caller)
+                    callback = await self.factory.callback(options, upload.caller)
                 input = _audio_input(upload, options, pending.digest)
                 new = self.factory.queued(job_id, upload.caller, options, input, callback)
                 job = await self.report_cache.answer(new)
@@ -160,7 +160,7 @@ class UploadService:
         """Answer a repeated request: read it to compare, store nothing. Raises IdempotencyKeyReused."""
         digest = await upload.receiver.digest(upload.body.chunks, upload.slot.count)
         options = upload.options
-        callback = await run_in_threadpool(self.factory.callback, options, upload.caller)
+        callback = await self.factory.callback(options, upload.caller)
         input = _audio_input(upload, options, digest)
         job = self.factory.queued(attempt.id, upload.caller, options, input, callback)
         whole = _fingerprint(attempt, job)

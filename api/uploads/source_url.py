@@ -1,13 +1,13 @@
 """Jobs whose audio is at a URL. The URL is checked and recorded here; a worker fetches it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller
 from api.access.upload_quota import QuotaReservation
-from api.config import CheckUrl
+from api.access.url_checker import UrlChecker
 from api.jobs.service import enqueue
 from api.uploads.idempotency import Idempotency, key_reused
 from api.uploads.job_factory import JobFactory
@@ -15,7 +15,7 @@ from api.uploads.options import JobOptions, JobSource
 from api.uploads.service import accepted
 from shared.domain.job import Job
 from shared.domain.source import Source
-from shared.errors import AddressRefused, Conflict, Unreachable
+from shared.errors import AddressRefused, Conflict
 from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.jobs import JobQueue, JobStore
 
@@ -30,7 +30,7 @@ class SourceUrlService:
     queue: JobQueue
     factory: JobFactory
     idempotency: Idempotency
-    check_url: CheckUrl = field(repr=False)
+    urls: UrlChecker
     counts_as_bytes: int
     """What one URL takes of its caller's daily bytes: its size is not known yet."""
 
@@ -41,20 +41,20 @@ class SourceUrlService:
 
         async def create(job_id: str) -> Response:
             bind_log_context(job_id=job_id)
-            job = await run_in_threadpool(self._record, job_id, options, caller, quota)
+            job = await self.new_job(job_id, options.source_url or "", options, caller)
+            job = await run_in_threadpool(self._record, job, quota)
             _log.info("job_accepted", source=job.source.server if job.source else None)
             return accepted(job)
 
         return await self.idempotency.run(request, caller, raw, create)
 
-    def new_job(self, job_id: str, url: str, options: JobOptions, caller: Caller) -> Job:
-        """Build the job, not yet recorded. Blocking. Raises AddressRefused, BadRequest."""
-        source = Source.from_url(self._checked(url))
-        callback = self.factory.callback(options, caller)
+    async def new_job(self, job_id: str, url: str, options: JobOptions, caller: Caller) -> Job:
+        """Build the job, not yet recorded. Raises AddressRefused, BadRequest, Overloaded."""
+        source = Source.from_url(await self._checked(url, caller))
+        callback = await self.factory.callback(options, caller)
         return self.factory.queued(job_id, caller, options, source, callback)
 
-    def _record(self, job_id: str, options: JobSource, caller: Caller, quota: QuotaReservation) -> Job:
-        job = self.new_job(job_id, options.source_url or "", options, caller)
+    def _record(self, job: Job, quota: QuotaReservation) -> Job:
         quota.admit(self.counts_as_bytes)
         try:
             self.jobs.add(job)
@@ -65,11 +65,11 @@ class SourceUrlService:
         enqueue(job, self.queue)
         return job
 
-    def _checked(self, url: str) -> str:
+    async def _checked(self, url: str, caller: Caller) -> str:
         try:
-            return self.check_url(url)
-        except (AddressRefused, Unreachable) as error:
-            raise AddressRefused(f"This source URL is not allowed. {error.message}") from error
+            return await self.urls.check(url, caller)
+        except AddressRefused as error:
+            raise type(error)(f"This source URL can't be used. {error.message}") from error
 
 
 def _require_same_source(existing: Job, job: Job) -> Job:

@@ -10,12 +10,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 
 from api.access.authentication import identify
 from api.http.templating import origin, page
 from api.jobs.event_stream import stage_of
 from api.web import report_text
+from api.web.card import card_png
 from api.web.charts import drift_chart, histogram_chart, spectrum_chart
 from api.web.result_links import ResultLinks
 from api.web.stage_text import LABELS, SENTENCES, stage_sentence
@@ -94,6 +95,13 @@ def pages_router(pages: PublicPages) -> APIRouter:
             return page(request, "message.html", _NOT_FOUND, status=404)
         return _result_page(request, context)
 
+    @router.get("/jobs/{job_id}/card.png", response_class=Response)
+    async def picture(request: Request, job_id: Annotated[str, Path(max_length=128)]) -> Response:
+        caller = await identify(request)
+        job = await run_in_threadpool(pages.jobs.get, job_id)
+        caller.check_can_read(job)
+        return await run_in_threadpool(_picture, job)
+
     @router.get("/jobs/{job_id}/card")
     async def card(
         request: Request,
@@ -124,11 +132,27 @@ def shared_pages_router(pages: PublicPages) -> APIRouter:
             return page(request, "message.html", _NOT_FOUND, status=404)
         return _result_page(request, pages.song(request, job) | {"is_shared": True})
 
+    @router.get("/{token}/card.png", response_class=Response)
+    def shared_picture(token: Annotated[str, Path(max_length=200)]) -> Response:
+        return _picture(pages.jobs.get(pages.links.verify(token)))
+
     @router.get("/{token}/job.json")
     def shared_job(token: Annotated[str, Path(max_length=200)]) -> JobView:
         return JobView.of(pages.jobs.get(pages.links.verify(token)))
 
     return router
+
+
+def _picture(job: Job) -> Response:
+    """The picture of a result's link. Raises NotFound before there is a result."""
+    answer = report_text.answer(job)
+    if answer is None:
+        raise NotFound("The song is not analyzed yet. Try again when it is.")
+    return Response(
+        card_png(job, answer.headline),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
 
 
 def _result_page(request: Request, context: dict[str, object]) -> HTMLResponse:

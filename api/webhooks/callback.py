@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from api.access.authentication import Caller
-from api.config import CheckUrl
+from api.access.url_checker import UrlChecker
 from shared.domain.job_fields import Callback
 from shared.domain.webhooks.events import JOB_EVENTS, EventType, new_secret, parse_events
-from shared.errors import AddressRefused, BadRequest, Unreachable
+from shared.errors import AddressRefused, BadRequest
 
 CALLBACK_URL = "Where to POST the job's events: https, on a public address."
 EVENTS = (
@@ -18,20 +18,19 @@ FORM_FIELDS = {
 }
 
 
-def create_callback(
+async def create_callback(
     url: str | None,
     events: Sequence[str],
     caller: Caller,
-    check_url: CheckUrl,
+    urls: UrlChecker,
     parse: Callable[[Sequence[str]], tuple[EventType, ...]] = parse_events,
 ) -> Callback | None:
     """Create a callback, if one is asked for; with a secret of its own for a caller without an API key.
 
-    Blocking.
-
     Raises:
         BadRequest: an event is unknown, or there are events and no address.
         AddressRefused: the address can't be called.
+        Overloaded: its host name can't be resolved now.
     """
     parsed = parse(events)
     if url is None:
@@ -39,12 +38,17 @@ def create_callback(
             raise BadRequest("`events` requires `callback_url`.")
         return None
     secret = new_secret() if caller.key_id is None else None
-    return Callback(url=check_callback_url(url, check_url), events=parsed, secret=secret)
+    return Callback(url=await check_callback_url(url, caller, urls), events=parsed, secret=secret)
 
 
-def check_callback_url(url: str, check_url: CheckUrl) -> str:
-    """Return the address in its normal form. Raises AddressRefused, with a sentence about callbacks."""
+async def check_callback_url(url: str, caller: Caller, urls: UrlChecker) -> str:
+    """Return the address in its normal form.
+
+    Raises:
+        AddressRefused: with a sentence about callbacks.
+        Overloaded: the host name can't be resolved now.
+    """
     try:
-        return check_url(url)
-    except (AddressRefused, Unreachable) as error:
-        raise AddressRefused(f"This callback address is not allowed. {error.message}") from error
+        return await urls.check(url, caller)
+    except AddressRefused as error:
+        raise type(error)(f"This callback address can't be used. {error.message}") from error

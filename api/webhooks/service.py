@@ -1,12 +1,14 @@
-"""Registers webhook endpoints, and reads and repeats deliveries. Blocking."""
+"""Registers webhook endpoints, and reads and repeats deliveries."""
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from fastapi.concurrency import run_in_threadpool
+
 from api.access.authentication import Caller
-from api.config import CheckUrl
+from api.access.url_checker import UrlChecker
 from api.webhooks.callback import check_callback_url
 from api.webhooks.schemas import CreateEndpoint, UpdateEndpoint
 from shared.clock import store_time
@@ -31,20 +33,25 @@ _MAX_EVENT_AGE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookService:
-    """Acts for one API key at a time, and sees nothing of another's."""
+    """Acts for one API key at a time, and sees nothing of another's. What is not async is blocking."""
 
     deliveries: DeliveryStore
     endpoints: EndpointStore
-    check_url: CheckUrl
+    urls: UrlChecker
 
-    def create(self, owner: str, new: CreateEndpoint) -> Endpoint:
-        """Register an endpoint. Raises AddressRefused, BadRequest, Conflict."""
+    async def create(self, caller: Caller, new: CreateEndpoint) -> Endpoint:
+        """Register an endpoint. Raises AddressRefused, BadRequest, Conflict, Overloaded, Unauthenticated."""
+        owner = owner_of(caller)
+        url = await check_callback_url(new.url, caller, self.urls)
+        return await run_in_threadpool(self._add, owner, new, url)
+
+    def _add(self, owner: str, new: CreateEndpoint, url: str) -> Endpoint:
         if len(self.endpoints.list_for_owner(owner)) >= MAX_ENDPOINTS:
             raise Conflict(f"An API key has at most {MAX_ENDPOINTS} webhooks. Delete one first.")
         endpoint = Endpoint(
             id="ep_" + secrets.token_hex(8),
             owner=owner,
-            url=check_callback_url(new.url, self.check_url),
+            url=url,
             events=_parse_events(new.events or ()),
             description=_clean_description(new.description),
             created_at=store_time(),
@@ -59,12 +66,15 @@ class WebhookService:
             raise NotFound("This endpoint does not exist.")
         return endpoint
 
-    def update(self, owner: str, endpoint_id: str, update: UpdateEndpoint) -> Endpoint:
-        """Change the fields that are not None. Raises AddressRefused, BadRequest, NotFound."""
-        self.get(owner, endpoint_id)
-        changes: dict[str, object] = {}
-        if update.url is not None:
-            changes["url"] = check_callback_url(update.url, self.check_url)
+    async def update(self, caller: Caller, endpoint_id: str, update: UpdateEndpoint) -> Endpoint:
+        """Change the fields that are not None. Raises as `create`, and NotFound."""
+        owner = owner_of(caller)
+        await run_in_threadpool(self.get, owner, endpoint_id)
+        url = None if update.url is None else await check_callback_url(update.url, caller, self.urls)
+        return await run_in_threadpool(self._change, endpoint_id, update, url)
+
+    def _change(self, endpoint_id: str, update: UpdateEndpoint, url: str | None) -> Endpoint:
+        changes: dict[str, object] = {} if url is None else {"url": url}
         if update.events is not None:
             changes["events"] = _parse_events(update.events)
         if update.description is not None:

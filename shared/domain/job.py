@@ -21,6 +21,9 @@ from shared.domain.report import Report
 from shared.domain.source import Source
 from shared.errors import Conflict, LeaseLost
 
+CLOCK_ERROR_SECONDS = 1.0
+"""Two processes' estimates of the store's clock differ by less than this. A job due within it is due."""
+
 
 class NewJob(TypedDict, total=False):
     """The fields that a new job may be given; the others have defaults."""
@@ -143,7 +146,7 @@ class Job:
         if self.state is JobState.DEAD:
             return self
         self._require(JobState.QUEUED, verb="started")
-        if self.due_at is not None and self.due_at > now:
+        if self.due_at is not None and self.due_at > now + CLOCK_ERROR_SECONDS:
             raise Conflict("The job is not due yet.")
         attempt = self.attempts + 1
         lease = Lease(token=attempt, worker=worker, until=now + lease_seconds)

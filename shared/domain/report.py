@@ -94,6 +94,43 @@ class TuningReport:
     analysis_version: str = ""
 
 
+class DurationAccuracy(OpenEnum):
+    """How far the duration of a recording can be trusted."""
+
+    EXACT = "exact"
+    """Counted: in the header or the index of the file, or by decoding it to its end."""
+    ESTIMATED = "estimated"
+    """From the size of the file and its bit rate."""
+    UNKNOWN = "unknown"
+
+
+class TrackReason(OpenEnum):
+    """Why a track was analyzed and not another."""
+
+    ONLY = "only"
+    """The file has no other audio track."""
+    DEFAULT = "default"
+    """The file marks it as the default."""
+    FIRST = "first"
+    """It is the first audio track that is no commentary."""
+    FIRST_AUDIBLE = "first_audible"
+    """The tracks that come before it are silent or can't be decoded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioTrack:
+    """The audio track that was analyzed. Its codec is that of `AudioFacts`."""
+
+    index: int
+    """Counted from 1, in the order of the file, audio tracks only."""
+    count: int
+    """How many audio tracks the file has."""
+    language: str | None = None
+    """As the file declares it, such as `eng`."""
+    title: str | None = None
+    reason: TrackReason = TrackReason.ONLY
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioFacts:
     """What was analyzed, and what it cost."""
@@ -112,6 +149,11 @@ class AudioFacts:
     analysis_seconds: float
     window_seconds: float | None = None
     """The longest window that was allowed; None in old reports."""
+    duration_seconds: float | None = None
+    """Of the whole recording; None if it is unknown, and in old reports."""
+    duration_accuracy: DurationAccuracy = DurationAccuracy.UNKNOWN
+    track: AudioTrack | None = None
+    """None in old reports."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

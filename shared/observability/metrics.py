@@ -39,6 +39,7 @@ REASONS = (
     "none",
     "no_audio",
     "undecodable",
+    "incomplete",
     "unanalysable",
     "too_complex",
     "audio_missing",
@@ -95,6 +96,12 @@ MAINTENANCE_FAILURES = Counter(
     ("step",),
     tuple((step,) for step in MAINTENANCE_STEPS),
 )
+LOGINS = Counter(
+    "kammerton_logins",
+    "Logins to the dashboard, by outcome.",
+    ("outcome",),
+    (("succeeded",), ("failed",), ("refused",)),
+)
 BUGS = Counter("kammerton_unexpected_errors", "Requests that failed because of a bug.", known=((),))
 REQUESTS = Counter("kammerton_http_requests", "HTTP requests with a response.", ("method", "route", "status"))
 
@@ -121,6 +128,7 @@ COUNTERS = (
     ERRORS,
     WEBHOOKS,
     MAINTENANCE_FAILURES,
+    LOGINS,
     BUGS,
     REQUESTS,
 )

@@ -12,11 +12,9 @@ import httpcore2
 
 from shared.errors import Unreachable
 from shared.outbound.address_rules import HttpResponse, OutboundRules, TargetUrl
-from shared.outbound.network import CheckedNetworkBackend, Deadline, Resolver, resolve, system_resolver
+from shared.outbound.network import CheckedNetworkBackend, Deadline, Resolver, check_host, system_resolver
 
 __all__ = ["HttpResponse", "OutboundClient", "ResponseStream"]
-
-_CHECK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +46,12 @@ class OutboundClient:
         self._trust = trust or ssl.create_default_context()
 
     def check(self, url: str, *, allow_http: bool = False) -> TargetUrl:
-        """Resolve the host now, and return the URL if it is allowed. Raises AddressRefused, Unreachable."""
+        """Resolve the host now, and return the URL if it is allowed. Raises AddressRefused.
+
+        It blocks as long as the resolver does, which has no timeout.
+        """
         target = self._rules.parse(url, allow_http=allow_http)
-        resolve(
-            target.host,
-            target.port,
-            rules=self._rules,
-            resolver=self._resolver,
-            deadline=Deadline.in_seconds(_CHECK_SECONDS),
-        )
+        check_host(target.host, target.port, rules=self._rules, resolver=self._resolver)
         return target
 
     def send(

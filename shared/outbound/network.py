@@ -74,17 +74,19 @@ class Deadline:
         return left
 
 
+def check_host(host: str, port: int, *, rules: OutboundRules, resolver: Resolver) -> tuple[Address, ...]:
+    """Resolve a host; return its addresses if all are allowed. Raises AddressRefused."""
+    return _check_addresses(_ask(host, port, resolver), port=port, rules=rules)
+
+
 def resolve(
     host: str, port: int, *, rules: OutboundRules, resolver: Resolver, deadline: Deadline
 ) -> tuple[Address, ...]:
-    """Resolve a host; return its addresses if all are allowed. Raises AddressRefused, Unreachable."""
+    """Like `check_host`, with a deadline. Raises also Unreachable."""
     found: list[Sequence[str]] = []
 
     def ask() -> None:
-        try:
-            found.append(resolver(host, port))
-        except (OSError, UnicodeError):
-            found.append([])
+        found.append(_ask(host, port, resolver))
 
     # getaddrinfo has no timeout; its thread ends by itself, later
     thread = threading.Thread(target=ask, name="resolve", daemon=True)
@@ -96,8 +98,19 @@ def resolve(
         pass  # reported below
     if not found:
         raise Unreachable("The host name was not resolved in time.", code="timeout")
+    return _check_addresses(found[0], port=port, rules=rules)
+
+
+def _ask(host: str, port: int, resolver: Resolver) -> Sequence[str]:
     try:
-        addresses = [ip_address(text) for text in found[0]]
+        return resolver(host, port)
+    except (OSError, UnicodeError):
+        return []
+
+
+def _check_addresses(found: Sequence[str], *, port: int, rules: OutboundRules) -> tuple[Address, ...]:
+    try:
+        addresses = [ip_address(text) for text in found]
     except ValueError:
         raise AddressRefused(NOT_PUBLIC) from None
     return rules.check_addresses(addresses, port=port)

@@ -91,6 +91,3 @@ class SecretStore(Protocol):
 
     def count_attempt(self, name: str, *, window_seconds: float) -> int:
         """Count an attempt; return how many this window has."""
-
-    def reset_attempts(self, name: str) -> None:
-        """Delete the count of attempts."""

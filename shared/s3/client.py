@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader, create_loader
 
 from shared.errors import AudioMissing, Unavailable
 
@@ -67,7 +70,15 @@ def connect_s3(
 
 def new_session() -> S3Session:
     """A session that reads the credentials from the environment."""
-    return S3Session()
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _loader())
+    return S3Session(botocore_session=core)
+
+
+@cache
+def _loader() -> Loader:
+    """Keeps the parsed model of the S3 API for all sessions, and for forks of this process."""
+    return create_loader()
 
 
 def _is_intact(endpoint_url: str | None) -> bool:

@@ -41,6 +41,22 @@ class SpectrumView(View):
     levels_db: list[float] = Field(description="Below the strongest point: 0 or negative.")
 
 
+class AudioTrackView(View):
+    """The audio track that was analyzed."""
+
+    index: int = Field(
+        description="Counted from 1, in the order of the file, audio tracks only.", examples=[1]
+    )
+    count: int = Field(description="How many audio tracks the file has.", examples=[1])
+    language: str | None = Field(description="As the file declares it.", examples=["eng"])
+    title: str | None = Field(examples=["Stereo"])
+    reason: str = Field(
+        description="Why this track and not another: `only`, `default` (the file says so), `first`, or "
+        "`first_audible` (the tracks before it are silent or can't be decoded).",
+        examples=["only"],
+    )
+
+
 class AudioView(View):
     """What was analyzed, and what it cost."""
 
@@ -53,6 +69,19 @@ class AudioView(View):
     bytes_read: int = Field(description="Bytes of the file that the decoder read.", examples=[1_441_792])
     decode_seconds: float = Field(examples=[0.42])
     analysis_seconds: float = Field(examples=[0.31])
+    duration_seconds: float | None = Field(
+        default=None,
+        description="Of the whole recording; null if it is unknown, and in reports of earlier versions.",
+        examples=[215.4],
+    )
+    duration_accuracy: str = Field(
+        default="unknown",
+        description="`exact` (counted), `estimated` (from the size and the bit rate), or `unknown`.",
+        examples=["exact"],
+    )
+    track: AudioTrackView | None = Field(
+        default=None, description="The track that was analyzed; null in reports of earlier versions."
+    )
 
 
 class ReportView(View):

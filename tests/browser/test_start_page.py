@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.support.audio_files import audio_file
 from tests.support.browser_pages import (
     drop_file,
     resume,
@@ -177,3 +179,27 @@ def test_a_rejected_link_stays_in_its_field_with_https(page: Page) -> None:
     page.locator(".link button").click()
     expect(page.locator(".song.rejected .status")).to_contain_text("We can’t fetch this address.")
     expect(page.get_by_label("Or paste a link")).to_have_value("https://localhost/song.mp3")
+
+
+def test_an_incomplete_file_says_so_in_a_sentence_of_its_own(page: Page) -> None:
+    page.goto("/")
+    whole = audio_file("m4a")
+    half: Any = {"name": "half.m4a", "mimeType": "audio/mp4", "buffer": whole[: len(whole) // 2]}
+    page.set_input_files("input[type=file]", [half])
+    expect(page.locator(".answer.error .more")).to_have_text(
+        "The file is incomplete: its end is missing, and with it the index. Upload the whole file."
+    )
+
+
+def test_a_dropped_folder_is_rejected_in_plain_words(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "An album"
+    folder.mkdir()
+    (folder / "song.wav").write_bytes(make_song(432.0, seconds=5))
+    page.goto("/")
+    mouse = page.context.new_cdp_session(page)
+    dragged = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        mouse.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 500, "data": dragged})
+    card = page.locator(".song.rejected")
+    expect(card.locator(".name")).to_have_text("An album")
+    expect(card.locator(".status")).to_have_text("This is a folder. Open it and drop the songs inside.")

@@ -172,11 +172,9 @@ def test_the_first_value_of_a_secret_stays(vault: SecretStore) -> None:
     assert vault.get_or_create("other", "two") == "two"
 
 
-def test_attempts_are_counted_until_they_are_reset(vault: SecretStore) -> None:
+def test_attempts_are_counted_by_name(vault: SecretStore) -> None:
     assert [vault.count_attempt("a", window_seconds=60) for _ in range(3)] == [1, 2, 3]
     assert vault.count_attempt("b", window_seconds=60) == 1
-    vault.reset_attempts("a")
-    assert vault.count_attempt("a", window_seconds=60) == 1
 
 
 def test_an_operation_is_read_as_it_was_saved_last(dashboard: DashboardStore) -> None:

@@ -66,6 +66,7 @@ class ApiHarness:
     def __init__(self, **changes: Any) -> None:
         """Each of `changes` replaces the field of its name, in whichever of the app's parts has it."""
         self._fakes: list[tuple[Any, tuple[Any, ...]]] = []
+        self.login_pauses: list[float] = []
         make = self._make
         self.jobs, self.audio, self.queue = make(MemoryJobStore), make(MemoryAudioStore), make(MemoryJobQueue)
         self.workers, self.keys = make(MemoryWorkerRegistry), make(MemoryApiKeyStore)
@@ -115,7 +116,12 @@ class ApiHarness:
             _changed(stores, changes),
             config=_changed(config, changes),
             url_checks=_changed(url_checks, changes),
-            sessions=Sessions(vault, operator_password=OPERATOR_PASSWORD, viewer_password=VIEWER_PASSWORD),
+            sessions=Sessions(
+                vault,
+                operator_password=OPERATOR_PASSWORD,
+                viewer_password=VIEWER_PASSWORD,
+                sleep=self._pause,
+            ),
             background=_changed(BackgroundTasks(metrics_recorder=recorder, traces=NoTraces()), changes),
         )
         assert not changes, "no part of an app has these"
@@ -127,8 +133,12 @@ class ApiHarness:
             vars(fake).clear()  # also what a test has patched
             fake.__init__(*arguments)
         self._app.dependency_overrides.clear()
+        self.login_pauses.clear()
         self._app.state.services.wait_estimate.forget()
         self.client = TestClient(self._app, raise_server_exceptions=False)
+
+    async def _pause(self, seconds: float) -> None:
+        self.login_pauses.append(seconds)
 
     def _make(self, kind: type[Fake], *arguments: Any) -> Fake:
         fake = kind(*arguments)

@@ -130,8 +130,17 @@ def id3_tag(frames: list[tuple[bytes, bytes]]) -> bytes:
     return b"ID3\x03\0\0" + size + body
 
 
-def two_tracks(first: NDArray[np.float32], second: NDArray[np.float32], *, default: int) -> bytes:
-    """Return a Matroska file of two AAC tracks of (frames, 1) at 44.1 kHz. *default* counts from 0."""
+def two_tracks(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    *,
+    default: int | None,
+    tags: dict[str, str] | None = None,
+) -> bytes:
+    """Return a Matroska file of two AAC tracks of (frames, 1) at 44.1 kHz.
+
+    *default* counts from 0; with None, no track is the default. The first track gets *tags*.
+    """
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         tracks = []
@@ -141,6 +150,7 @@ def two_tracks(first: NDArray[np.float32], second: NDArray[np.float32], *, defau
             track.layout = "mono"
             track.disposition = Disposition.default if number == default else Disposition(0)
             tracks.append(track)
+        tracks[0].metadata.update(tags or {})
         for track, sound in zip(tracks, (first, second), strict=True):
             frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), format="fltp", layout="mono")
             frame.sample_rate = 44_100

@@ -6,7 +6,15 @@ from shared.domain.batch import Batch, BatchItem
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState, StateTransition
-from shared.domain.report import AudioFacts, Report, Spectrum, TuningReport, Verdict
+from shared.domain.report import (
+    AudioFacts,
+    AudioTrack,
+    DurationAccuracy,
+    Report,
+    Spectrum,
+    TuningReport,
+    Verdict,
+)
 
 
 def make_job(job_id: str = "job-1", **changes: Any) -> Job:
@@ -65,5 +73,8 @@ def make_report(**changes: Any) -> Report:
         decode_seconds=0.4,
         analysis_seconds=0.3,
         window_seconds=60.0,
+        duration_seconds=215.4,
+        duration_accuracy=DurationAccuracy.EXACT,
+        track=AudioTrack(index=1, count=1),
     )
     return Report(tuning=TuningReport(**tuning | changes), audio=audio)

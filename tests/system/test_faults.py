@@ -3,11 +3,14 @@
 import os
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import psutil
 
 from tests.support.audio_files import audio_file
 from tests.support.fault_injection import QUICK, FaultInjector
-from tests.support.system import running_system
+from tests.support.system import ROOT, running_system
 
 SEED = 20_261_122
 FAULTS = [
@@ -66,3 +69,24 @@ def test_every_accepted_job_ends_once_through_kills_of_every_process(tmp_path: P
             assert fire.tally[kind], f"nothing was {kind}"
         kept = {found.key for found in system.stored()}
         assert kept <= {deadly.rpartition("/")[2]}, "audio that no retry needs stayed in storage"
+
+
+def test_host_names_that_are_never_resolved_hold_up_nobody_else(tmp_path: Path) -> None:
+    slow_dns = str(ROOT / "tests/support/slow_dns")
+    with running_system(tmp_path / "data", PYTHONPATH=slow_dns) as system:
+        api = psutil.Process(system.pid_of("api serve"))
+        song = system.submit(audio_file("wav", seconds=3.0))
+        system.finished(song)
+        threads = api.num_threads()
+
+        def submit(number: int) -> int:
+            url = f"https://{number}.slow.example/song.mp3"
+            return system.client.post("/v1/jobs", json={"source_url": url}).status_code
+
+        with ThreadPoolExecutor(20) as clients:
+            answers = clients.map(submit, range(60))
+            assert system.client.get(song).status_code == 200
+            assert set(answers) == {422, 503}
+        # each lookup goes on, but they are four, not sixty; the others are request threads
+        assert api.num_threads() < threads + 50
+        assert system.finished(system.submit(audio_file("flac", seconds=3.0)))["state"] == "succeeded"

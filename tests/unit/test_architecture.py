@@ -82,7 +82,9 @@ def test_the_api_loads_nothing_that_touches_samples() -> None:
 
 
 def test_the_worker_loads_no_web_framework() -> None:
-    loaded = modules_after("import worker.analyze_files, worker.maintenance.rescuer, worker.health.heartbeat")
+    loaded = modules_after(
+        "import worker.jobs.analyze_audio, worker.maintenance.rescuer, worker.health.heartbeat"
+    )
     assert "librosa" in loaded
     assert loaded.isdisjoint(WEB)
 

@@ -1,7 +1,7 @@
 """Decodes audio file objects to mono samples with libsndfile or FFmpeg. Only this module imports librosa.
 
 Takes no path and no name, so that decoders can open nothing but the bytes they are given. Which files the API
-accepts at all is in shared/domain/audio_format.py.
+accepts at all is in shared/domain/audio/formats.py.
 """
 
 import os
@@ -11,20 +11,21 @@ from typing import BinaryIO, cast
 import soundfile
 from librosa import stream
 
+from shared.domain.audio.formats import SNIFF_BYTES, AudioFormat, identify_format
 from shared.errors import KammertonError, Undecodable
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
+from worker.decoding.duration import with_checked_duration
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.frame_stream import FrameStream, Place
 from worker.decoding.header_limits import check_header_limits
+from worker.decoding.icy import strip_icy
 from worker.decoding.silence import is_silent
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem
 
 __all__ = ["Recording", "decode"]
 
-# libsndfile reads two dozen more studio formats. They are attack surface and not music.
-_LIBSNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b"caff", b".snd")
 # All channels together, 128 KiB. A damaged block is lost whole.
 _BLOCK_SAMPLES = 1 << 15
 # No file makes a decoder raise these: we call it wrongly, or another release of it is installed.
@@ -54,14 +55,14 @@ def decode(
         TooComplex: the file takes too much memory or reading.
         Exception: whatever the file object raises.
     """
-    source = ByteSource(audio)
+    source = ByteSource(strip_icy(audio))
     try:
         recording = _decode(
             source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
         )
         if is_silent(recording.samples, recording.codec):
             recording.samples.fill(0.0)
-        return recording
+        return with_checked_duration(recording, source, window_seconds=window_seconds)
     except Undecodable as error:
         if source.read_limit_reached:
             raise file_problem("read_limit") from error
@@ -118,7 +119,8 @@ def _decode_from(
 ) -> Recording:
     audio = cast(BinaryIO, source)
     recording = None
-    if _is_libsndfile_format(source):
+    audio_format = _identify(source)
+    if audio_format is not None and audio_format.libsndfile:
         try:
             window = Window(seconds=window_seconds, on_audio=source.audio_decoded)
             recording = _decode_with_libsndfile(source, start_seconds=start_seconds, window=window)
@@ -140,6 +142,7 @@ def _decode_from(
             start_seconds=start_seconds,
             window_seconds=window_seconds,
             on_audio=source.audio_decoded,
+            demuxer=audio_format.demuxers[0] if audio_format and not audio_format.is_probed else None,
         )
     except Exception as error:  # decoders raise anything on hostile bytes, even ZeroDivisionError
         if recording is not None:
@@ -152,11 +155,11 @@ def _decode_from(
     )
 
 
-def _is_libsndfile_format(source: ByteSource) -> bool:
+def _identify(source: ByteSource) -> AudioFormat | None:
     source.seek(0)
-    start = source.read(4)
+    audio_format = identify_format(source.read(SNIFF_BYTES))
     source.seek(0)
-    return start.startswith(_LIBSNDFILE_MAGIC) or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
+    return audio_format
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc] # ships no types

@@ -4,7 +4,7 @@ Opens no playlist, no second file and no URL: only the bytes it is given.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import av
@@ -12,20 +12,21 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
+from shared.domain.audio.formats import FORMATS
 from shared.errors import KammertonError
 from worker.decoding.downmix import Downmix
 from worker.decoding.pyav_frames import FrameReader, replace_custom_layout
 from worker.decoding.silence import is_silent
+from worker.decoding.tracks import describe_track, order_tracks
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem
 
 # Without these options a playlist under any name makes FFmpeg fetch URLs and open local files.
 # Measured: they suffice on their own, and cost 3 of 1,084 decodable real files.
 OPTIONS = {
-    "format_whitelist": "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,caf,dsf,dts,eac3,flac,flv,gsm,matroska,mov,"
-    "mp3,mpc,mpc8,mpeg,mpegts,ogg,tak,tta,voc,w64,wav,wv,avi",
+    "format_whitelist": ",".join(sorted({name for each in FORMATS for name in each.demuxers})),
     "protocol_whitelist": "none",
 }
 
@@ -34,6 +35,8 @@ MAX_PACKETS = 200_000
 MAX_PACKETS_WITHOUT_AUDIO = 10_000
 # In a row. A pause of a minute in AMR is 3,000 packets that FFmpeg can't decode.
 MAX_DECODE_ERRORS = 5_000
+MAX_ERRORS_AT_END = 2
+"""A file that was cut in the middle of a packet isn't called damaged."""
 MAX_TRACKS = 4
 """So many audio tracks are tried until one is not silent."""
 
@@ -61,10 +64,12 @@ def decode_with_ffmpeg(
     start_seconds: float,
     window_seconds: float,
     on_audio: Callable[[], None] = lambda: None,
+    demuxer: str | None = None,
 ) -> Recording:
     """Decode the first audio track of *audio* that is not silent: default tracks first, then in order.
 
-    Calls *on_audio* whenever what was read so far was of use.
+    Calls *on_audio* whenever what was read so far was of use. FFmpeg finds the demuxer itself unless it gets
+    one.
 
     Raises:
         Undecodable: there is no audio track, or no sample in it.
@@ -75,12 +80,17 @@ def decode_with_ffmpeg(
     for number in range(MAX_TRACKS):
         audio.seek(0)
         try:
-            with av.open(audio, mode="r", options=dict(OPTIONS), metadata_errors="replace") as container:
-                tracks = _tracks(container)
+            with av.open(
+                audio, mode="r", format=demuxer, options=dict(OPTIONS), metadata_errors="replace"
+            ) as container:
+                tracks = order_tracks(container)
                 if number == len(tracks):
                     break
                 window = Window(seconds=window_seconds, on_audio=on_audio)
-                recording = _decode_track(container, tracks[number], start_seconds, window)
+                recording = replace(
+                    _decode_track(container, tracks[number], start_seconds, window),
+                    track=describe_track(container, tracks[number], tried=number),
+                )
         except (KammertonError, av.FFmpegError):
             if silent is not None:
                 return silent
@@ -91,20 +101,6 @@ def decode_with_ffmpeg(
     if silent is None:
         raise file_problem("no_audio_track")
     return silent
-
-
-def _tracks(container: InputContainer) -> list[AudioStream]:
-    """Return the audio tracks that can be decoded, the default ones first and commentaries last."""
-    special = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
-    decodable = [
-        track
-        for track in container.streams.audio
-        if track.codec_context is not None and track.codec_context.sample_rate > 0
-    ]
-    return sorted(
-        decodable,
-        key=lambda track: (bool(track.disposition & special), not track.disposition & Disposition.default),
-    )
 
 
 def _decode_track(
@@ -152,7 +148,6 @@ def _decode_track(
         duration_seconds=duration,
         start_seconds=started,
         is_damaged=progress.is_damaged and not window.is_full,
-        track=list(container.streams.audio).index(stream) + 1,
     )
 
 
@@ -200,6 +195,7 @@ def _frames(
 ) -> Iterator[tuple[AudioFrame, float]]:
     """Yield frames and their start in seconds, within limits on packets and errors."""
     packets_without_audio = errors = 0
+    last_stamp: float | None = None
     for count, packet in enumerate(packets, start=1):
         try:
             frames = reader.keep_layouts(packet.decode())
@@ -219,12 +215,15 @@ def _frames(
                 return
             raise file_problem("packets")
         for frame in frames:
+            # Some RealMedia files stamp all packets with 0: then samples are counted.
             if frame.pts is not None and frame.time_base:
-                progress.position_seconds = float((frame.pts - (stream.start_time or 0)) * frame.time_base)
+                stamp = float((frame.pts - (stream.start_time or 0)) * frame.time_base)
+                if last_stamp is None or stamp > last_stamp:
+                    progress.position_seconds = last_stamp = stamp
             progress.has_audio = True
             yield frame, progress.position_seconds
             progress.position_seconds += frame.samples / max(1, frame.sample_rate)
-    progress.is_damaged = progress.is_damaged or errors > 0
+    progress.is_damaged = progress.is_damaged or errors > MAX_ERRORS_AT_END
 
 
 def _packets(

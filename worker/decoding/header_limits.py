@@ -71,7 +71,7 @@ def _check_id3(audio: BinaryIO, offset: int) -> int:
     """Check the ID3v2 tag at *offset* and return its length in bytes."""
     head = _read(audio, offset, 10).ljust(10, b"\0")
     version = head[3]
-    length = 10 + _syncsafe(head[6:10])
+    length = 10 + syncsafe(head[6:10])
     if length > MAX_METADATA_BYTES:
         raise file_problem("too_much_metadata")
     id_bytes, size_bytes, header_bytes = (3, 3, 6) if version == 2 else (4, 4, 10)
@@ -81,7 +81,7 @@ def _check_id3(audio: BinaryIO, offset: int) -> int:
         if len(frame) < header_bytes or frame[0] == 0:
             break
         declared = frame[id_bytes : id_bytes + size_bytes]
-        position += header_bytes + (_syncsafe(declared) if version == 4 else int.from_bytes(declared))
+        position += header_bytes + (syncsafe(declared) if version == 4 else int.from_bytes(declared))
         tags += 1
         if version in (3, 4) and frame[9] & _ID3_COMPRESSED[version - 3]:
             decompressed_bytes += int.from_bytes(frame[10:14])
@@ -219,7 +219,7 @@ def _check_tags(count: int) -> None:
         raise file_problem("too_many_tags")
 
 
-def _syncsafe(number: bytes) -> int:
+def syncsafe(number: bytes) -> int:
     """Read seven bits of each byte, most significant first."""
     value = 0
     for byte in number:

@@ -7,6 +7,7 @@ import numpy as np
 import soxr  # type: ignore[import-untyped] # ships no types
 from numpy.typing import NDArray
 
+from shared.domain.report import AudioTrack, DurationAccuracy
 from worker.decoding.downmix import MAX_SAMPLE
 from worker.file_problems import file_problem
 
@@ -15,6 +16,7 @@ MAX_RATE_HZ = 48_000
 MIN_STORED_RATE_HZ = 4_000
 MAX_STORED_RATE_HZ = 768_000
 MAX_CHANNELS = 32
+ONLY_TRACK = AudioTrack(index=1, count=1)
 
 # Far below the noise of any converter. Denormal numbers make an FFT a hundred times slower.
 _MIN_SAMPLE = 1e-20
@@ -38,13 +40,13 @@ class Recording:
     container: str
     codec: str
     duration_seconds: float | None
-    """Of the whole recording, as its header declares or estimates it. Can be wrong."""
+    """Of the whole recording. Can be wrong unless `duration_accuracy` is exact."""
     start_seconds: float
     """Position of the first sample in the recording."""
     is_damaged: bool = False
     """True if decoding ended at damage, before the window was full."""
-    track: int = 1
-    """Number of the audio track, counted from 1 in the order of the file."""
+    duration_accuracy: DurationAccuracy = DurationAccuracy.UNKNOWN
+    track: AudioTrack = ONLY_TRACK
 
     @property
     def seconds(self) -> float:

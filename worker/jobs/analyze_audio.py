@@ -99,6 +99,9 @@ def _analyze_window(
         decode_seconds=decoded - began,
         analysis_seconds=time.perf_counter() - decoded,
         window_seconds=window_seconds,
+        duration_seconds=recording.duration_seconds,
+        duration_accuracy=recording.duration_accuracy,
+        track=recording.track,
     )
     if recording.is_damaged:
         tuning = replace(tuning, remarks=(*tuning.remarks, "damaged"))

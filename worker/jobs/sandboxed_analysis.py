@@ -59,6 +59,8 @@ class SandboxedAnalysis:
         )
         if outcome.detail:
             _log.warning("child_failed", detail=outcome.detail)
+        elif outcome.problem is not None:
+            _log.info("file_rejected", code=outcome.problem.code, reason=outcome.problem.message)
         report = REPORT.validate_json(outcome.unwrap())
         facts = replace(report.audio, bytes_read=outcome.bytes_read)
         return AnalysisResult(

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO, cast
 
-from shared.domain.audio_format import SNIFF_BYTES, describe_content, looks_like_audio
+from shared.domain.audio.formats import SNIFF_BYTES, looks_like_audio
+from shared.domain.audio.refused import describe_content
 from shared.errors import SourceRefused, Undecodable
 from shared.outbound.client import OutboundClient, ResponseStream
 from shared.seekable_file import SeekableFile

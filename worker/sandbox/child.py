@@ -96,9 +96,7 @@ def _run(task: Task, size: int) -> tuple[bytes, bytes]:
         if (identified := identify(error)) is None:
             return BUG, _traceback(error).encode(errors="replace")
         name, numbers = identified
-        return PROBLEM, json.dumps(
-            {"problem": name, "numbers": numbers, "detail": _traceback(error)}
-        ).encode()
+        return PROBLEM, json.dumps({"problem": name, "numbers": numbers}).encode()
     except BaseException as error:  # no exception may reach the inherited frames
         kind = DECODER_ERROR if _is_caused_by_file(error) else BUG
         return kind, _traceback(error).encode(errors="replace")

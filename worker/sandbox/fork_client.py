@@ -23,8 +23,8 @@ _log = get_logger(__name__)
 _ROOT = Path(__file__).parents[2]
 # Everything else in the environment may be a secret.
 _INHERITED_VARIABLES = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ")
-_INHERITED_PREFIXES = ("MALLOC_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_")
-_START_TIMEOUT_SECONDS = 300.0  # numba compiles at the first start
+_INHERITED_PREFIXES = ("MALLOC_", "MKL_", "OMP_", "OPENBLAS_")
+_START_TIMEOUT_SECONDS = 120.0
 _REPORT_TIMEOUT_SECONDS = 30.0
 
 

@@ -16,7 +16,7 @@ class ChildOutcome:
     """The task's return value. None if and only if there is a problem."""
     problem: KammertonError | None
     detail: str
-    """For the log, never for the client: a traceback or a signal. Can be empty."""
+    """For the log, never for the client: a traceback or a signal. Empty for ordinary problems of a file."""
     memory_peak_bytes: int
     """Peak resident memory of the child without inherited memory (with it on macOS).
 

@@ -188,7 +188,7 @@ class _Child:
         try:
             fields = json.loads(payload)
             problem = file_problem(fields["problem"], *fields["numbers"])
-            raise _ChildEnded(problem=problem, detail=str(fields["detail"]))
+            raise _ChildEnded(problem=problem)
         except (ValueError, LookupError, TypeError) as error:
             raise _ChildEnded(
                 problem=file_problem("crashed"), detail=f"its final message is invalid: {error}"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from api.access.authentication import Caller, identify
+from api.access.authentication import Caller, client_address, identify
 from api.admin.auth.sessions import COOKIE, Session, Sessions
 from api.http.templating import wants_page
 from shared.domain.api_key import Scope
@@ -73,7 +73,7 @@ def admin_user_dependency(sessions: Sessions) -> AuthenticateAdmin:
         caller.require(Scope.ADMIN_READ)
         name = f"key {caller.key_id}"
         return AdminUser(
-            name=name, role="key", address=client_address(request), caller=caller, has_session=False
+            name=name, role="key", address=shown_address(request), caller=caller, has_session=False
         )
 
     return authenticate
@@ -86,15 +86,15 @@ def _user_with_session(request: Request, session: Session) -> AdminUser:
     return AdminUser(
         name=session.name,
         role=session.role,
-        address=client_address(request),
+        address=shown_address(request),
         caller=session.caller,
         has_session=True,
     )
 
 
-def client_address(request: Request) -> str:
-    """The address of the client, or of the proxy in front of it if that one is not trusted."""
-    return request.client.host if request.client else "unknown"
+def shown_address(request: Request) -> str:
+    """The address of the client for people."""
+    return client_address(request) or "unknown"
 
 
 def check_origin(request: Request) -> None:

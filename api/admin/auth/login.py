@@ -1,20 +1,45 @@
 """The login page of the dashboard, and logout."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Form, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
 
-from api.admin.auth.authentication import LoginNeeded, check_origin, client_address
+from api.access.authentication import client_address, subject_of
+from api.admin.auth.authentication import LoginNeeded, check_origin, shown_address
 from api.admin.auth.flash import HOME, safe_address
-from api.admin.auth.sessions import ATTEMPT_WINDOW_SECONDS, COOKIE, SESSION_SECONDS, Sessions
+from api.admin.auth.sessions import COOKIE, DEVICE_COOKIE, DEVICE_SECONDS, SESSION_SECONDS, Sessions
+from api.admin.auth.throttle import LoginClient
 from api.http.templating import page
 from shared.clock import store_time
+from shared.errors import LimitReached
+from shared.observability.logs import get_logger
+from shared.observability.metrics import LOGINS, increment
 from shared.ports.admin import AuditEntry, AuditLog
 
+_log = get_logger(__name__)
 
-def login_router(sessions: Sessions, audit: AuditLog) -> APIRouter:
+_MAX_AUDITED_FAILURES = 10
+"""Of one client in a row: guesses by the thousand would push everything else out of the audit log."""
+
+AddMetrics = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Login:
+    """One form that was sent."""
+
+    request: Request
+    client: LoginClient
+    password: str
+    name: str
+
+
+def login_router(sessions: Sessions, audit: AuditLog, add_metrics: AddMetrics) -> APIRouter:
     """The login page and its form."""
     router = APIRouter(prefix="/admin", include_in_schema=False)
 
@@ -23,32 +48,32 @@ def login_router(sessions: Sessions, audit: AuditLog) -> APIRouter:
         return _login_page(request, next)
 
     @router.post("/login")
-    def log_in(
+    async def log_in(
         request: Request,
         password: Annotated[str, Form(max_length=1000)],
         name: Annotated[str, Form(max_length=200)] = "",
         next: Annotated[str, Form(max_length=1000)] = HOME,
     ) -> Response:
         check_origin(request)
-        address = client_address(request)
-        if not sessions.allow_attempt(address):
-            error = f"Too many attempts. Wait {ATTEMPT_WINDOW_SECONDS // 60} minutes, then try again."
-            return _login_page(request, next, error, status=429)
-        cookie = sessions.log_in(password, name=name, address=address)
+        device = await run_in_threadpool(sessions.known_device, request.cookies.get(DEVICE_COOKIE))
+        client = LoginClient(subject_of(None, client_address(request)), device)
+        login = _Login(request=request, client=client, password=password, name=name)
+        try:
+            cookie = await _attempt(login, sessions, audit)
+        except LimitReached as error:
+            add_metrics(increment(LOGINS, "refused"))
+            _log.warning("login_refused", client=client.name)
+            refusal = _login_page(request, next, error.message, status=429)
+            refusal.headers["Retry-After"] = str(error.retry_after_seconds)
+            return refusal
         if cookie is None:
-            _record(audit, "failed login", name, address)
+            add_metrics(increment(LOGINS, "failed"))
             return _login_page(request, next, "The password is wrong.", status=403)
-        _record(audit, "login", name, address)
+        add_metrics(increment(LOGINS, "succeeded"))
         response = RedirectResponse(safe_address(next), status_code=303)
-        response.set_cookie(
-            COOKIE,
-            cookie,
-            max_age=SESSION_SECONDS,
-            path="/",
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+        _set_cookie(response, COOKIE, cookie, request, seconds=SESSION_SECONDS, path="/")
+        known = request.cookies[DEVICE_COOKIE] if device else await run_in_threadpool(sessions.new_device)
+        _set_cookie(response, DEVICE_COOKIE, known, request, seconds=DEVICE_SECONDS, path="/admin/login")
         return response
 
     @router.post("/logout")
@@ -59,6 +84,37 @@ def login_router(sessions: Sessions, audit: AuditLog) -> APIRouter:
         return response
 
     return router
+
+
+async def _attempt(login: _Login, sessions: Sessions, audit: AuditLog) -> str | None:
+    """Return the cookie of a session; None for a wrong password, after a pause. Raises LimitReached."""
+    address = shown_address(login.request)
+    throttle = sessions.throttle
+    async with throttle.checking(login.client):
+        cookie = await run_in_threadpool(sessions.log_in, login.password, name=login.name)
+        if cookie is None:
+            failure = await run_in_threadpool(throttle.record_failure, login.client)
+            if failure.count <= _MAX_AUDITED_FAILURES:
+                await run_in_threadpool(_record, audit, "failed login", login.name, address)
+            await throttle.pause(failure)
+            return None
+    await run_in_threadpool(_record, audit, "login", login.name, address)
+    _log.info("login_succeeded", client=login.client.name)
+    return cookie
+
+
+def _set_cookie(
+    response: Response, name: str, value: str, request: Request, *, seconds: int, path: str
+) -> None:
+    response.set_cookie(
+        name,
+        value,
+        max_age=seconds,
+        path=path,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
 
 
 def _record(audit: AuditLog, action: str, name: str, address: str) -> None:

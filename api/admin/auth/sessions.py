@@ -1,9 +1,11 @@
-"""Dashboard sessions: a signed cookie, and a limit on login attempts.
+"""Dashboard sessions: a signed cookie, and another one that tells known devices.
 
 The server keeps no session. The cookie holds the user's name; itsdangerous signs and expires it with a
 key that all API processes share and that changes with the password of the role.
 """
 
+import asyncio
+import hashlib
 import secrets
 import sys
 import unicodedata
@@ -14,13 +16,14 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from api.access.authentication import Caller
 from api.admin.auth.passwords import SCOPES, Passwords, Role
+from api.admin.auth.throttle import LoginThrottle, Sleep
 from shared.ports.admin import SecretStore
 
 COOKIE = "kammerton_session"
 SESSION_SECONDS = 12 * 3600
-MAX_ATTEMPTS = 10
-"""Login attempts from one address in a window, and ten times as many from all addresses together."""
-ATTEMPT_WINDOW_SECONDS = 300
+DEVICE_COOKIE = "kammerton_device"
+DEVICE_SECONDS = 90 * 24 * 3600
+_DEVICE_PURPOSE = "kammerton.device"
 _MAX_NAME_LENGTH = 60
 
 
@@ -48,8 +51,10 @@ class Sessions:
         viewer_password: str | None,
         announce: Callable[[str], object] = sys.stderr.write,
         session_seconds: int = SESSION_SECONDS,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._store = store
+        self.throttle = LoginThrottle(store, sleep=sleep)
         self._passwords = Passwords(
             store, operator=operator_password, viewer=viewer_password, announce=announce
         )
@@ -61,18 +66,11 @@ class Sessions:
         self._passwords.generated_hash()
         self.secret_key()
 
-    def allow_attempt(self, address: str) -> bool:
-        """Count one login attempt; False if there were too many."""
-        total = self._store.count_attempt("login", window_seconds=ATTEMPT_WINDOW_SECONDS)
-        from_address = self._store.count_attempt(f"login:{address}", window_seconds=ATTEMPT_WINDOW_SECONDS)
-        return from_address <= MAX_ATTEMPTS and total <= 10 * MAX_ATTEMPTS
-
-    def log_in(self, password: str, *, name: str, address: str) -> str | None:
-        """The cookie for a correct password, None for a wrong one. Success resets the address's attempts."""
+    def log_in(self, password: str, *, name: str) -> str | None:
+        """The cookie for a correct password, None for a wrong one."""
         role = self._passwords.role_of(password)
         if role is None:
             return None
-        self._store.reset_attempts(f"login:{address}")
         printable = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()
         return self._serializer(role).dumps({"name": printable[:_MAX_NAME_LENGTH] or role})
 
@@ -85,6 +83,20 @@ class Sessions:
                 continue
             return Session(role=role, name=content["name"])
         return None
+
+    def limit_subject(self, cookie: str | None) -> str | None:
+        """Whose requests are counted: a session has limits of its own. None without a valid session."""
+        if cookie is None or self.read(cookie) is None:
+            return None
+        return "session:" + hashlib.sha256(cookie.encode()).hexdigest()[:20]
+
+    def new_device(self) -> str:
+        """The cookie of a device that has just logged in."""
+        return self.sign(secrets.token_hex(8), purpose=_DEVICE_PURPOSE)
+
+    def known_device(self, cookie: str | None) -> str | None:
+        """The id of a device that has logged in before; None for any other."""
+        return self.verify(cookie or "", purpose=_DEVICE_PURPOSE, max_age_seconds=DEVICE_SECONDS)
 
     def sign(self, text: str, *, purpose: str) -> str:
         """A text that only `verify` with the same purpose gives back."""

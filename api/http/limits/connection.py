@@ -49,6 +49,11 @@ class Connection(HttpToolsProtocol):
             self._closing.cancel_timers()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        if self._closing is not None:
+            self._closing.flush()  # the transport closes itself next
+        super().eof_received()
+
     def data_received(self, data: bytes) -> None:
         if self._closing is not None and self._closing.lingering:
             self._closing.drop(data)

@@ -15,7 +15,8 @@ from api.http.request_body import stream_body
 from api.uploads.options import JobOptions
 from api.uploads.receiving.content_digest import ContentDigest
 from api.uploads.receiving.multipart import FormReader
-from shared.domain.audio_format import describe_content, looks_like_audio
+from shared.domain.audio.formats import looks_like_audio
+from shared.domain.audio.refused import refusal
 from shared.errors import BadRequest, UnsupportedMedia
 
 FORM = "multipart/form-data"
@@ -72,7 +73,7 @@ async def open_body(request: Request, timeout: MinRateTimeout) -> UploadBody:
 def require_audio(head: bytes) -> None:
     """Raise UnsupportedMedia unless a file's first bytes look like audio."""
     if not looks_like_audio(head):
-        raise UnsupportedMedia(f"This looks like {describe_content(head)}. Upload a file with sound.")
+        raise UnsupportedMedia(refusal(head))
 
 
 def audio_type(declared: str | None) -> str:

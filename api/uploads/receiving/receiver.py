@@ -14,7 +14,7 @@ from api.http.limits.slow_clients import MinRateTimeout
 from api.uploads.receiving.body import require_audio
 from api.uploads.receiving.buffer_pool import FIRST_BYTES, BufferPool, Reservation
 from api.uploads.receiving.part_uploader import PartUploader, run
-from shared.domain.audio_format import SNIFF_BYTES
+from shared.domain.audio.formats import SNIFF_BYTES
 from shared.errors import BadRequest, TooLarge, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.audio import AudioStore

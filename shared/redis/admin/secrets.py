@@ -37,8 +37,3 @@ class RedisSecretStore:
             pipe.incr(key)
             pipe.expire(key, max(1, int(window_seconds)), nx=True)
             return cast(int, pipe.execute()[0])
-
-    def reset_attempts(self, name: str) -> None:
-        """Delete the count of attempts."""
-        with _translate_errors():
-            self._client.delete(f"{self._prefix}attempts:{name}")

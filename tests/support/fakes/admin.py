@@ -134,6 +134,3 @@ class MemorySecretStore:
     def count_attempt(self, name: str, *, window_seconds: float) -> int:
         self.attempts[name] = self.attempts.get(name, 0) + 1
         return self.attempts[name]
-
-    def reset_attempts(self, name: str) -> None:
-        self.attempts.pop(name, None)

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from cli.outputs import CsvOutput, JsonOutput, Output, TableOutput
 from cli.result import Result
 from shared.domain.job_fields import Problem
+from shared.domain.report import AudioTrack, TrackReason
 from tests.support import factories
 from worker.analyze_files import record_of
 from worker.jobs.analysis_result import AnalysisResult
@@ -39,7 +41,24 @@ def test_csv_has_a_header_and_no_cell_that_a_spreadsheet_runs(capsys: pytest.Cap
     assert rows[0]["file"] == "'=cmd().mp3"
     assert float(rows[0]["a4_hz"]) > 400
     assert float(rows[0]["deviation_440_cents"]) < 0
+    assert (rows[0]["duration_seconds"], rows[0]["duration_accuracy"], rows[0]["track"]) == (
+        "215.4",
+        "exact",
+        "1",
+    )
     assert rows[1]["problem"] == "undecodable"
+    assert rows[1]["track"] == ""
+
+
+def test_the_table_names_the_track_of_a_file_with_several(capsys: pytest.CaptureFixture[str]) -> None:
+    report = factories.make_report()
+    track = AudioTrack(index=2, count=2, reason=TrackReason.DEFAULT)
+    with TableOutput() as output:
+        output.write(Result("film.mkv", report=replace(report, audio=replace(report.audio, track=track))))
+        output.write(success("song.mp3"))
+    film, song = [line for line in capsys.readouterr().out.splitlines() if ".m" in line]
+    assert "track 2 of 2, the default" in film
+    assert "track" not in song
 
 
 def test_the_table_shows_names_as_they_are_and_errors_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

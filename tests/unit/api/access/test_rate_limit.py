@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.access.rate_limit import subject_of
+from api.access.authentication import subject_of
 from api.access.upload_quota import UploadQuota, UploadSlot
 from api.config import RateLimits
 from shared.domain.api_key import Scope

@@ -1,9 +1,18 @@
 """Login, sessions, and who may open the dashboard."""
 
-import pytest
+import asyncio
+import threading
 
-from api.admin.auth.sessions import COOKIE, MAX_ATTEMPTS
+import pytest
+from fastapi.testclient import TestClient
+
+from api.admin.auth.sessions import COOKIE, DEVICE_COOKIE
+from api.admin.auth.throttle import FREE_FAILURES, MAX_CHECKS, MAX_PAUSE_SECONDS
+from api.config import RateLimits
+from shared.domain.api_key import Scope
+from shared.observability.metrics import LOGINS
 from tests.support.api_harness import OPERATOR_PASSWORD, VIEWER_PASSWORD, ApiHarness
+from tests.support.captured_logs import capture_logs
 from tests.support.dashboard import PAGES, log_in
 
 
@@ -36,12 +45,106 @@ def test_the_cookie_is_http_only_and_same_site(api: ApiHarness) -> None:
     assert "samesite=strict" in cookie
 
 
-def test_wrong_passwords_are_rejected_and_attempts_are_limited(api: ApiHarness) -> None:
-    for _ in range(MAX_ATTEMPTS):
-        assert api.client.post("/admin/login", data={"password": "guess"}).status_code == 403
-    answer = api.client.post("/admin/login", data={"password": OPERATOR_PASSWORD})
-    assert answer.status_code == 429
-    assert "Too many attempts" in answer.text
+def client_at(api: ApiHarness, address: str) -> TestClient:
+    return TestClient(api.client.app, client=(address, 1), headers={"Sec-Fetch-Site": "same-origin"})
+
+
+def try_password(client: TestClient, password: str) -> int:
+    answer = client.post("/admin/login", data={"password": password}, follow_redirects=False)
+    return int(answer.status_code)
+
+
+def test_wrong_passwords_are_answered_after_pauses_that_grow(api: ApiHarness) -> None:
+    assert {try_password(api.client, "guess") for _ in range(FREE_FAILURES + 8)} == {403}
+    assert api.login_pauses == [*[0.0] * FREE_FAILURES, 1, 2, 4, 8, *[MAX_PAUSE_SECONDS] * 4]
+
+
+def test_a_hundred_wrong_passwords_lock_nobody_out(api: ApiHarness) -> None:
+    assert {try_password(api.client, "guess") for _ in range(101)} == {403}
+    pauses = len(api.login_pauses)
+    elsewhere = client_at(api, "192.0.2.7")
+    for client in (elsewhere, api.client):
+        assert try_password(client, OPERATOR_PASSWORD) == 303
+    assert len(api.login_pauses) == pauses, "the right password waits for nothing"
+    assert try_password(client_at(api, "192.0.2.8"), "guess") == 403
+    assert api.login_pauses[-1] == MAX_PAUSE_SECONDS, "guesses from many addresses are slow, too"
+
+
+def test_many_guesses_at_the_same_time_are_refused_but_a_known_device_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate, waiting = threading.Event(), threading.Semaphore(0)
+
+    async def hold(self: ApiHarness, seconds: float) -> None:
+        waiting.release()
+        await asyncio.to_thread(gate.wait)
+
+    monkeypatch.setattr(ApiHarness, "_pause", hold)
+    api = ApiHarness()
+    api.client.headers["Sec-Fetch-Site"] = "same-origin"
+    with api.client:
+        known = log_in(api).cookies[DEVICE_COOKIE]
+        api.client.cookies.clear()
+        statuses: list[int] = []
+        guesses = [
+            threading.Thread(target=lambda: statuses.append(try_password(api.client, "guess")))
+            for _ in range(MAX_CHECKS)
+        ]
+        for guess in guesses:
+            guess.start()
+        for _ in guesses:
+            assert waiting.acquire(timeout=60)
+        refused = api.client.post("/admin/login", data={"password": OPERATOR_PASSWORD})
+        api.client.cookies.set(DEVICE_COOKIE, known)
+        through = try_password(api.client, OPERATOR_PASSWORD)
+        gate.set()
+        for guess in guesses:
+            guess.join()
+    assert (refused.status_code, int(refused.headers["retry-after"])) == (429, MAX_PAUSE_SECONDS)
+    assert "Too many attempts" in refused.text
+    assert through == 303
+    assert statuses == [403] * MAX_CHECKS
+
+
+def test_a_stolen_device_cookie_is_slowed_down_as_well_and_a_forged_one_is_worth_nothing(
+    api: ApiHarness,
+) -> None:
+    device = log_in(api).cookies[DEVICE_COOKIE]
+    for cookie in (device, device[:-3] + "AAA"):
+        api.login_pauses.clear()
+        client = client_at(api, "192.0.2.9")
+        client.cookies.set(DEVICE_COOKIE, cookie)
+        for _ in range(FREE_FAILURES + 1):
+            try_password(client, "guess")
+        assert api.login_pauses[-1] == 1
+
+
+def test_logins_are_logged_and_counted(api: ApiHarness) -> None:
+    with capture_logs() as logged:
+        for _ in range(30):
+            try_password(api.client, "guess")
+        log_in(api)
+    failures = logged.events("login_failed")
+    assert [entry["failures"] for entry in failures] == list(range(1, 31))
+    assert "testclient" not in str(failures), "an address is personal data"
+    assert len(logged.events("login_succeeded")) == 1
+    headers = {"Authorization": f"Bearer {api.token(Scope.ADMIN_READ)}"}
+    metrics = api.client.get("/metrics", headers=headers).text
+    assert f'{LOGINS.name}_total{{outcome="failed"}} 30.0' in metrics
+    assert f'{LOGINS.name}_total{{outcome="succeeded"}} 1.0' in metrics
+    audited = [entry.act for entry in api.audit.latest(limit=99)]
+    assert audited == ["login"] + ["failed login"] * 10, "guesses don't push the rest out of the audit log"
+
+
+def test_operators_behind_one_proxy_have_limits_of_their_own() -> None:
+    api = ApiHarness(rate_limits=RateLimits(requests_per_minute=5))
+    api.client.headers["Sec-Fetch-Site"] = "same-origin"
+    for _ in range(6):
+        noisy = api.client.get("/")
+    assert noisy.status_code == 429
+    operator = log_in(api)
+    assert operator.get("/admin").status_code == 200
+    assert [operator.get("/admin").status_code for _ in range(5)][-1] == 429, "a session has a limit, too"
 
 
 def test_a_forged_cookie_is_rejected(api: ApiHarness) -> None:

@@ -7,7 +7,7 @@ from tests.support.fakes.admin import MemorySecretStore
 def test_a_session_ends_when_its_password_changes() -> None:
     store = MemorySecretStore()
     old = Sessions(store, operator_password="one", viewer_password=None)
-    cookie = old.log_in("one", name="Ann\u202e", address="a")
+    cookie = old.log_in("one", name="Ann\u202e")
     assert cookie is not None
     session = old.read(cookie)
     assert session is not None
@@ -20,14 +20,14 @@ def test_a_session_expires() -> None:
     sessions = Sessions(
         MemorySecretStore(), operator_password="one", viewer_password=None, session_seconds=-1
     )
-    cookie = sessions.log_in("one", name="Ann", address="a")
+    cookie = sessions.log_in("one", name="Ann")
     assert cookie is not None
     assert sessions.read(cookie) is None
 
 
 def test_a_viewers_cookie_never_reads_as_an_operators() -> None:
     sessions = Sessions(MemorySecretStore(), operator_password="one", viewer_password="two")
-    cookie = sessions.log_in("two", name="operator", address="a")
+    cookie = sessions.log_in("two", name="operator")
     assert cookie is not None
     session = sessions.read(cookie)
     assert session is not None
@@ -43,6 +43,6 @@ def test_a_missing_operator_password_is_generated_and_printed_once() -> None:
     assert len(printed) == 1
     password = printed[0].split(" is ")[1].split()[0]
     assert password not in str(store.kept)
-    assert sessions.log_in(password, name="", address="a") is not None
-    assert sessions.log_in("", name="", address="a") is None
-    assert sessions.log_in("None", name="", address="a") is None
+    assert sessions.log_in(password, name="") is not None
+    assert sessions.log_in("", name="") is None
+    assert sessions.log_in("None", name="") is None

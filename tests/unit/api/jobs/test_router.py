@@ -174,7 +174,10 @@ def test_a_finished_job_shows_its_report_and_has_no_retry_after(api: ApiHarness)
     job = answer.json()
     assert job["state"] == "succeeded"
     assert (job["report"]["verdict"], job["report"]["a4_hz"]) == ("432", 432.04)
-    assert job["report"]["audio"]["codec"] == "MPEG_LAYER_III"
+    audio = job["report"]["audio"]
+    assert audio["codec"] == "MPEG_LAYER_III"
+    assert (audio["duration_seconds"], audio["duration_accuracy"]) == (215.4, "exact")
+    assert audio["track"] == {"index": 1, "count": 1, "language": None, "title": None, "reason": "only"}
     assert job["finished_at"] == "1970-01-01T00:00:11.500Z"
     assert job["expires_at"] is not None
     assert "retry-after" not in answer.headers

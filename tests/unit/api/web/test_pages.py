@@ -1,13 +1,14 @@
 """The public pages, as they come from the server: without a script."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
-from shared.domain.report import Reason, Verdict
+from shared.domain.report import AudioTrack, Reason, TrackReason, Verdict
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
 from tests.support.html import unsafe_markup
@@ -57,6 +58,8 @@ def test_a_result_shows_its_pitch_and_confidence(api: ApiHarness) -> None:
     assert "Tuned to A4 = 432.0 Hz" in text
     assert "31.6 cents below 440 Hz" in text
     assert "97" in text
+    assert "Length3:35" in text
+    assert "<dt>Track" not in page
     assert "http-equiv" not in page
     assert "curl http://testserver/v1/jobs/job-1" in text
 
@@ -88,6 +91,14 @@ def test_a_result_shows_its_pitch_and_confidence(api: ApiHarness) -> None:
 def test_a_job_without_an_answer_explains_why(api: ApiHarness, changes: dict[str, Any], text: str) -> None:
     api.jobs.add(make_job(**SUCCEEDED | changes))
     assert text in api.client.get("/jobs/job-1", headers=HTML).text
+
+
+def test_a_result_of_several_tracks_names_the_one_that_was_analyzed(api: ApiHarness) -> None:
+    report = make_report()
+    track = AudioTrack(index=2, count=3, title="<b>Band</b>", reason=TrackReason.FIRST_AUDIBLE)
+    api.jobs.add(make_job(**SUCCEEDED, report=replace(report, audio=replace(report.audio, track=track))))
+    page = api.client.get("/jobs/job-1", headers=HTML).text
+    assert "2 of 3, the first that isn’t silent: &lt;b&gt;Band&lt;/b&gt;" in page
 
 
 def test_an_expired_result_explains_itself(api: ApiHarness) -> None:

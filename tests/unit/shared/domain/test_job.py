@@ -45,7 +45,12 @@ def test_the_result_of_a_worker_that_lost_its_lease_is_refused() -> None:
 
 def test_a_job_that_is_not_due_is_not_started() -> None:
     with pytest.raises(Conflict, match="not due"):
-        make_job(due_at=11.0).start(worker="w1", now=10.0, lease_seconds=15)
+        make_job(due_at=12.0).start(worker="w1", now=10.0, lease_seconds=15)
+
+
+def test_a_worker_whose_clock_is_a_little_behind_starts_a_new_job() -> None:
+    job = make_job(due_at=10.02, queued_at=10.02).start(worker="w1", now=10.0, lease_seconds=15)
+    assert job.state is JobState.RUNNING
 
 
 def test_a_job_that_loses_every_attempt_is_dead_with_the_reason() -> None:

@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
 
-from shared.domain.report import Report, Spectrum
+from shared.domain.report import DurationAccuracy, Report, Spectrum
 from shared.domain.webhooks.delivery import DeliveryState
 from shared.errors import UnreadableRecord
 from shared.redis.jobs.report_codec import pack_report, parse_report, unpack_report
 from shared.redis.webhooks.delivery_records import dump_delivery, load_delivery
+from shared.schemas.job import ReportView
 from tests.support.factories import make_report
 from tests.support.fakes.webhooks import make_delivery
 
@@ -67,3 +69,22 @@ def test_a_delivery_keeps_its_body_in_every_state(state: DeliveryState) -> None:
     text = dump_delivery(delivery)
     assert load_delivery(text) == delivery
     assert (len(text) < 700) == (state is not DeliveryState.PENDING)
+
+
+def test_a_report_from_before_durations_and_tracks_is_read() -> None:
+    audio = make_report().audio
+    old = replace(audio, duration_seconds=None, duration_accuracy=DurationAccuracy.UNKNOWN, track=None)
+    packed = pack_report(replace(make_report(), audio=old))  # defaults aren't written
+    view = ReportView.of(unpack_report(packed)).audio
+    assert (view.duration_seconds, view.duration_accuracy, view.track) == (None, "unknown", None)
+
+
+def test_a_reason_of_a_newer_version_is_kept() -> None:
+    report = make_report()
+    values = json.loads(TypeAdapter(Report).dump_json(report))
+    values["audio"]["track"]["reason"] = "loudest"
+    newer = parse_report(json.dumps(values))
+    assert unpack_report(pack_report(newer)) == newer
+    view = ReportView.of(newer).audio
+    assert view.track is not None
+    assert view.track.reason == "loudest"

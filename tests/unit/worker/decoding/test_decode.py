@@ -232,7 +232,7 @@ def test_the_first_track_that_is_not_silent_is_decoded(silent: int, default: int
     tracks = [tone(1.0, channels=1), tone(1.0, channels=1)]
     tracks[silent] = np.zeros_like(tracks[silent])
     recording = decode_bytes(two_tracks(tracks[0], tracks[1], default=default))
-    assert recording.track == 2 - silent
+    assert recording.track.index == 2 - silent
     assert abs(cents(frequency_hz(recording))) < 0.05
 
 
@@ -240,7 +240,7 @@ def test_the_first_track_that_is_not_silent_is_decoded(silent: int, default: int
 def test_the_default_track_is_decoded_first(default: int) -> None:
     sounds = tone(1.0, channels=1), tone(1.0, channels=1, hz=880.0)
     recording = decode_bytes(two_tracks(*sounds, default=default))
-    assert recording.track == default + 1
+    assert recording.track.index == default + 1
 
 
 def test_a_track_of_an_unknown_codec_is_a_problem_of_the_file() -> None:

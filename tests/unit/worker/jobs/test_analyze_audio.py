@@ -6,6 +6,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from shared.domain.report import Reason, Verdict
+from shared.errors import Undecodable
+from tests.support.captured_logs import capture_logs
 from worker.jobs.analyze_audio import analyze_audio, analyze_in_sandbox
 from worker.sandbox.limits import ChildLimits
 
@@ -72,3 +74,18 @@ def test_the_sandbox_returns_the_same_report_and_counts_the_bytes() -> None:
     assert heard.report.audio.bytes_read >= 10 * RATE * 2
     assert heard.memory_peak_bytes is not None
     assert heard.memory_peak_bytes > 0
+
+
+def test_an_ordinary_bad_file_is_one_line_of_information_without_a_traceback() -> None:
+    limits = ChildLimits(cpu_seconds=60, wall_seconds=60, memory_bytes=1 << 30)
+    with capture_logs() as logs, pytest.raises(Undecodable):
+        analyze_in_sandbox(
+            io.BytesIO(b"RIFF" + b"no music at all" * 40),
+            start_seconds=None,
+            window_seconds=10,
+            limits=limits,
+            on_tick=lambda: None,
+        )
+    (line,) = logs.lines()
+    assert (line["event"], line["level"], line["code"]) == ("file_rejected", "info", "undecodable")
+    assert "Traceback" not in logs.text

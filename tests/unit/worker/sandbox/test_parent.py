@@ -74,7 +74,7 @@ def test_a_problem_keeps_its_type_code_and_message() -> None:
     assert isinstance(outcome.problem, Undecodable)
     assert outcome.problem.code == "sample_rate"
     assert "a sample rate of 1 Hz; 4000 to" in outcome.problem.message
-    assert "refuse" in outcome.detail
+    assert outcome.detail == ""  # an ordinary bad file is no case for a traceback
     with pytest.raises(Undecodable):
         outcome.unwrap()
 
@@ -201,8 +201,8 @@ def test_a_bug_in_the_task_is_a_crash_whose_message_hides_the_error(error: BaseE
         wire.FRAME.pack(wire.ANSWER, 1 << 40, 0),
         wire.FRAME.pack(wire.PROBLEM, 1 << 40, 0),
         wire.FRAME.pack(wire.PROBLEM, 2, 0) + b"[]",
-        wire.FRAME.pack(wire.PROBLEM, 51, 0) + b'{"problem": "empty", "numbers": ["x"], "detail": ""  }',
-        wire.FRAME.pack(wire.PROBLEM, 46, 0) + b'{"problem": "secret", "numbers": [], "detail":0}',
+        wire.FRAME.pack(wire.PROBLEM, 38, 0) + b'{"problem": "empty", "numbers": ["x"]}',
+        wire.FRAME.pack(wire.PROBLEM, 36, 0) + b'{"problem": "secret", "numbers": []}',
         wire.FRAME.pack(wire.PROBLEM, 2, 0) + b"\xff\xff",
         wire.FRAME.pack(wire.PROBLEM, 39, 0) + b'{"type": "Unavailable", "code": "secret"}'[:39],
     ],

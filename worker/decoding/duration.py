@@ -1,0 +1,44 @@
+"""Tells how far the duration of a recording can be trusted, and corrects it if its end was reached."""
+
+from dataclasses import replace
+
+from shared.domain.report import DurationAccuracy
+from worker.decoding.byte_source import ByteSource
+from worker.decoding.header_limits import syncsafe
+from worker.decoding.window import Recording
+
+# Their headers, indexes or last pages count samples or time. FFmpeg derives others from a bit rate.
+_COUNTING_CONTAINERS = {
+    "aiff", "ape", "asf", "au", "avi", "avr", "caf", "dsf", "flac", "iff", "ircam", "matroska", "mp4", "mpc",
+    "mpc8", "mxf", "nistsphere", "ogg", "shn", "tak", "tta", "voc", "w64", "wav", "wv",
+}  # fmt: skip
+# Of Xing's and VBRI's header, in the first frame of an MP3. The frames are counted if bit 0 is set.
+_XING = (b"Xing", b"Info")
+_XING_SEARCH_BYTES = 4096
+
+
+def with_checked_duration(recording: Recording, source: ByteSource, *, window_seconds: float) -> Recording:
+    """Return *recording* with the accuracy of its duration, and with its real end if that was decoded."""
+    is_full = len(recording.samples) >= round(window_seconds * recording.sample_rate)
+    if not is_full and not recording.is_damaged and not source.read_limit_reached:
+        end = recording.start_seconds + recording.seconds
+        return replace(recording, duration_seconds=end, duration_accuracy=DurationAccuracy.EXACT)
+    if recording.duration_seconds is None:
+        return recording
+    is_counted = recording.container in _COUNTING_CONTAINERS or (
+        recording.container == "mp3" and _counts_frames(source)
+    )
+    accuracy = DurationAccuracy.EXACT if is_counted else DurationAccuracy.ESTIMATED
+    return replace(recording, duration_accuracy=accuracy)
+
+
+def _counts_frames(source: ByteSource) -> bool:
+    """Whether the first frame of an MP3 has the number of frames."""
+    source.seek(0)
+    start = source.read(10)
+    source.seek(10 + syncsafe(start[6:]) if start.startswith(b"ID3") else 0)
+    head = source.read(_XING_SEARCH_BYTES)
+    if b"VBRI" in head:
+        return True
+    found = max(head.find(mark) for mark in _XING)
+    return found >= 0 and len(head) >= found + 8 and bool(head[found + 7] & 1)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.support import long_mp3
+from tests.support import long_mp3, long_wavpack
 from tests.support.long_files import LongFile, Unit, joined, muxed, stored, unit
 
 _MIB = 1 << 20
@@ -15,6 +15,11 @@ def _aac(muxer: str = "ipod", rate: int = 16_000) -> Unit:
 
 def _opus() -> Unit:
     return unit("libopus", "ogg", rate=16_000, kbits=64, option="frame_duration=60")
+
+
+def fragmented(flags: str) -> LongFile:
+    """Return an MP4 of fragments of two seconds, without an index but with what *flags* add."""
+    return muxed(_aac(), "mp4", movflags=flags, frag_duration="2000000")
 
 
 LONG_KINDS: dict[str, Callable[[], LongFile]] = {
@@ -30,6 +35,10 @@ LONG_KINDS: dict[str, Callable[[], LongFile]] = {
     "aac-adts": lambda: joined(_aac("adts")),
     "m4a": lambda: muxed(_aac(), "ipod"),
     "m4a-faststart": lambda: muxed(_aac(), "ipod", movflags="faststart"),
+    "mp4-fragments": lambda: fragmented("frag_keyframe+empty_moov+default_base_moof"),
+    "mp4-fragments-absolute": lambda: fragmented("frag_keyframe+empty_moov"),
+    "mp4-fragments-sidx": lambda: fragmented("dash+global_sidx"),
+    "wavpack": long_wavpack.wavpack,
     "ogg-opus": lambda: muxed(_opus(), "ogg"),
     "webm-opus": lambda: muxed(_opus(), "webm"),
     "mka-aac": lambda: muxed(_aac(), "matroska"),

@@ -13,13 +13,13 @@ from librosa import stream
 
 from shared.domain.audio.formats import SNIFF_BYTES, AudioFormat, identify_format
 from shared.errors import KammertonError, Undecodable
+from worker.decoding.approach import Approach, approach
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.duration import with_checked_duration
-from worker.decoding.ffmpeg import decode_with_ffmpeg
-from worker.decoding.frame_stream import FrameStream, Place
+from worker.decoding.ffmpeg import Demuxer, decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
-from worker.decoding.icy import strip_icy
+from worker.decoding.icy import ICY_STATUS_LINES, strip_icy
 from worker.decoding.silence import is_silent
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem
@@ -55,7 +55,9 @@ def decode(
         TooComplex: the file takes too much memory or reading.
         Exception: whatever the file object raises.
     """
-    source = ByteSource(strip_icy(audio))
+    source = ByteSource(audio)
+    if source.read_range(0, SNIFF_BYTES).startswith(ICY_STATUS_LINES):
+        source = ByteSource(strip_icy(audio))
     try:
         recording = _decode(
             source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
@@ -82,40 +84,31 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
         raise file_problem("empty")
-    tags_end = check_header_limits(audio)
+    # Decoders would read pictures, to throw them away.
+    tags_end = check_header_limits(audio, on_pictures=lambda offset: source.replace(offset, b"free"))
     if tags_end > _MAX_READ_TAGS_BYTES:
         source.skip_first_bytes(tags_end)
         tags_end = 0
-    place = _find_place(source, tags_end, start_seconds, window_seconds)
-    if place is None:
-        return _decode_from(source, tags_end, start_seconds, window_seconds, cautious)
-    source.skip_first_bytes(place.offset, instead=place.index_frame)
-    recording = _decode_from(source, 0, start_seconds - place.seconds, window_seconds, cautious)
+    way = approach(source, tags_end=tags_end, start_seconds=start_seconds, window_seconds=window_seconds)
+    recording = _decode_from(
+        source,
+        way,
+        start_seconds=start_seconds - way.hidden_seconds,
+        window_seconds=window_seconds,
+        cautious=cautious,
+    )
+    if way.duration is None:
+        return recording
     return replace(
         recording,
-        start_seconds=recording.start_seconds + place.seconds,
-        duration_seconds=place.duration_seconds,
+        start_seconds=recording.start_seconds + way.hidden_seconds,
+        duration_seconds=way.duration.seconds,
+        duration_accuracy=way.duration.accuracy,
     )
 
 
-def _find_place(
-    source: ByteSource, tags_end: int, start_seconds: float, window_seconds: float
-) -> Place | None:
-    """Return where to begin in a file of frames without timestamps, None for others."""
-    if start_seconds <= 0:
-        return None
-    try:
-        stream = FrameStream(source.read_range, start=tags_end, end=source.size_bytes)
-    except ValueError:
-        return None
-    place = stream.place_before(start_seconds, window_seconds=window_seconds)
-    if place is None:
-        raise file_problem("start_past_end", int(stream.duration_seconds))
-    return place
-
-
 def _decode_from(
-    source: ByteSource, tags_end: int, start_seconds: float, window_seconds: float, cautious: bool
+    source: ByteSource, way: Approach, *, start_seconds: float, window_seconds: float, cautious: bool
 ) -> Recording:
     audio = cast(BinaryIO, source)
     recording = None
@@ -132,7 +125,7 @@ def _decode_from(
             return recording
     # libsndfile stops at the length a header declares or at a damaged frame, even if audio follows.
     # FFmpeg fails on tags of more than a megabyte, such as large pictures, so it gets the file without.
-    source.skip_first_bytes(tags_end)
+    source.skip_first_bytes(way.tags_end)
     if source.read(4) == b"fLaC":
         source.max_bytes_without_audio = _MAX_FLAC_BYTES_WITHOUT_AUDIO
     source.seek(0)
@@ -142,7 +135,10 @@ def _decode_from(
             start_seconds=start_seconds,
             window_seconds=window_seconds,
             on_audio=source.audio_decoded,
-            demuxer=audio_format.demuxers[0] if audio_format and not audio_format.is_probed else None,
+            demuxer=Demuxer(
+                name=audio_format.demuxers[0] if audio_format and not audio_format.is_probed else None,
+                reads_index=way.needs_index,
+            ),
         )
     except Exception as error:  # decoders raise anything on hostile bytes, even ZeroDivisionError
         if recording is not None:

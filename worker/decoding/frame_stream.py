@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.domain.mpeg_frames import HEADER_BYTES, MpegFrame, parse_frame
+from shared.domain.audio.mpeg_frames import HEADER_BYTES, MpegFrame, parse_frame
 from worker.decoding.xing_header import DECODER_DELAY, is_index_frame, make_index_frame, parse_xing_header
 
 _CHUNK_BYTES = 1 << 15
@@ -44,8 +44,6 @@ class Place:
 
     offset: int
     seconds: float
-    duration_seconds: float
-    """Of the whole recording."""
     index_frame: bytes = b""
     """What decoders are given before the frame, so that they do not guess how many there are."""
 
@@ -96,6 +94,12 @@ class FrameStream:
             return self._counted_seconds
         return float(self._course[1][-1])
 
+    @property
+    def is_duration_exact(self) -> bool:
+        """Whether the frames are counted, by an index or by us, or all have one bit rate."""
+        is_counted = self._counted_seconds is not None or self._end - self._first <= _COUNTED_BYTES
+        return is_counted or self._index is not None or self._constant_mean_bytes is not None
+
     def place_before(self, seconds: float, *, window_seconds: float) -> Place | None:
         """Return a place shortly before *seconds*, early enough for decoders to be right there.
 
@@ -105,7 +109,7 @@ class FrameStream:
         frame_seconds = self._frame_samples / self._sample_rate
         offsets, times = self._course
         offset = int(np.interp(target, times, offsets))
-        is_indexed = self._index is not None or self._constant_mean_bytes is not None
+        is_indexed = self.is_duration_exact
         if is_indexed and seconds >= self.duration_seconds:
             return None
         if not is_indexed or offset - self._first <= _COUNTED_BYTES:
@@ -126,7 +130,6 @@ class FrameStream:
         return Place(
             offset=offset,
             seconds=seconds - self._delay_seconds,
-            duration_seconds=self.duration_seconds,
             index_frame=make_index_frame(
                 self._header, self._frame, frames=(self._end - offset) // _MIN_FRAME_BYTES + 1
             ),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.domain.mpeg_frames import MpegFrame, parse_frame
+from shared.domain.audio.mpeg_frames import MpegFrame, parse_frame
 
 DECODER_DELAY = 529
 """Samples that mpg123 leaves out if there is an index."""

@@ -79,7 +79,7 @@ class FragmentedMp4:
 
     @property
     def duration_seconds(self) -> float | None:
-        """Up to the start of the last fragment with audio, None if it is not found."""
+        """Up to the start of the last fragment with audio, None if there are not two."""
         first = self._fragment_at(self._first)
         last = None
         reach = _CHUNK_BYTES
@@ -88,7 +88,9 @@ class FragmentedMp4:
             begin = max(self._first, self._size - reach)
             while (found := self._find(begin, self._size)) is not None:
                 last, begin = found, found.offset + 8
-        return last.seconds - first.seconds if first is not None and last is not None else None
+        if first is None or last is None or last.seconds <= first.seconds:
+            return None
+        return last.seconds - first.seconds
 
     def _is_complete_index(self, start: int, end: int) -> bool:
         """Whether a `sidx` box leads to the end of the file. FFmpeg then reads nothing else to seek."""

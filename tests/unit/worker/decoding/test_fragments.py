@@ -10,6 +10,7 @@ import pytest
 from shared.errors import Unanalysable
 from tests.support.audio_files import audio_file
 from tests.support.counting_file import CountingFile
+from tests.support.long_kinds import LONG_KINDS
 from worker.decoding.bisection import Mark, find_mark_before
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.decode import decode
@@ -90,6 +91,15 @@ def test_the_length_of_false_fragments_is_a_number_or_unknown(name: str) -> None
             ByteSource(io.BytesIO(content)).read_range, size=len(content)
         ).duration_seconds
         assert duration is None or duration < 1 << 32
+
+
+def test_the_last_fragment_tells_the_length() -> None:
+    content = LONG_KINDS["mp4-fragments"]().content
+    file = CountingFile(content)
+    source = ByteSource(io.BufferedReader(file, BUFFER_BYTES))
+    duration = FragmentedMp4(source.read_range, size=len(content)).duration_seconds
+    assert duration == pytest.approx(7_200, abs=5)
+    assert file.bytes_read < 2 << 20
 
 
 def test_a_mark_is_found_with_few_probes() -> None:

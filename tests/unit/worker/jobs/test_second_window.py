@@ -58,7 +58,7 @@ def test_music_after_silence_is_found(kind: str) -> None:
     assert 10 <= report.audio.start_seconds <= SECONDS - 10
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "m4a"])
+@pytest.mark.parametrize("kind", ["mp3-vbr-no-index", "flac-false-total", "aac-adts"])
 def test_the_length_is_that_of_the_frames(kind: str) -> None:
     assert measured_duration(io.BytesIO(FILES[kind]())) == pytest.approx(SECONDS, abs=2)
 

@@ -1,4 +1,5 @@
-# Two images of one tree: `api`, which has no numpy to import, and `worker`, which also runs the rescuer.
+# Two images of one tree: `api`, which has no numpy to import, and `worker`, which also runs the rescuer. A third,
+# `all-in-one`, runs both in one container of 512 MB. It is the last, for hosts that build no other target.
 # `valkey` and `s3` are the public images with a folder for data that belongs to a user without rights.
 # Build and run them with docker-compose.yml; deploy/README.md says how.
 
@@ -73,3 +74,30 @@ USER 0:0
 RUN mkdir -m 0700 /srv/objects && chown 10001:10001 /srv/objects
 USER 10001:10001
 WORKDIR /srv/objects
+
+
+FROM python AS all-in-one
+# The launcher's settings for one user are not for the internet.
+ENV KAMMERTON_ALLOW_ANONYMOUS=false \
+    KAMMERTON_RATE_LIMITS_ENABLED=true \
+    KAMMERTON_METRICS_PUBLIC=false \
+    OPENBLAS_NUM_THREADS=1 \
+    OMP_NUM_THREADS=1
+COPY requirements/api.txt requirements/worker.txt ./
+RUN python -m venv --without-pip /opt/venv \
+    && pip --python /opt/venv/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
+        -r api.txt -r worker.txt \
+    && find /opt/venv/lib -type d -name tests -path '*-packages/*' -prune -exec rm -rf {} +
+COPY shared/ shared/
+COPY api/ api/
+COPY worker/ worker/
+COPY local/ local/
+COPY docs/*.md docs/
+RUN python -m compileall -q shared api worker local \
+    && mkdir -m 0700 /data && chown 10001:10001 /data
+USER 10001:10001
+RUN python -c "import api.app, api.server, shared.preload, worker.background; shared.preload.preload()"
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+CMD ["python", "-m", "local", "--small", "--verbose", "--host", "0.0.0.0", "--port", "8000", "--data-dir", "/data"]

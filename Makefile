@@ -63,16 +63,17 @@ faults: $(VENV)/.test-stamp ## Run 500 jobs while processes are killed at random
 fuzz: $(VENV)/.test-stamp ## Analyze damaged files of every format; ARGS="--count 20000 --seed 2"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
-bench: $(VENV)/.test-stamp ## Run a benchmark of benchmarks/; ARGS="tuning FOLDER"
-	$(BIN)/python -m benchmarks.$(or $(ARGS),tuning)
+bench: $(VENV)/.test-stamp ## Run short forms of the benchmarks, or one: ARGS="tuning FOLDER"
+	$(BIN)/python -m benchmarks$(if $(ARGS),.$(ARGS))
 
 ##@ Maintain
 
 screenshots: $(VENV)/.test-stamp ## Take docs/screenshots again from the real pages
 	$(BIN)/python -m tools.screenshots $(ARGS)
 
-docs: $(VENV)/.test-stamp ## Generate docs/configuration.md from shared/settings/
+docs: $(VENV)/.test-stamp ## Generate docs/configuration.md and docs/formats.md from the source
 	$(BIN)/python -m tools.configuration_docs
+	$(BIN)/python -m tools.formats_docs
 
 licenses: $(VENV)/.run-stamp ## List the licenses of all installed packages
 	@$(BIN)/python -m tools.licenses

@@ -188,7 +188,11 @@ def _monitoring_routers(
     yield health_router(jobs=stores.jobs, audio=stores.audio, workers=stores.workers)
     yield metrics_router(
         shared_metrics=SharedMetricsCollector(
-            store=stores.metrics, jobs=stores.jobs, workers=stores.workers, queues=config.rate_limits.queues
+            store=stores.metrics,
+            jobs=stores.jobs,
+            workers=stores.workers,
+            queues=config.rate_limits.queues,
+            pending=background.metrics_recorder.buffer.pending,
         ),
         recorder=background.metrics_recorder,
         buffer_bytes_in_use=lambda: services.uploads.direct.pool.used_bytes,

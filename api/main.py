@@ -82,6 +82,7 @@ app = create_app(
     sessions=Sessions(
         services.secrets,
         operator_password=settings.admin_password.get_secret_value() if settings.admin_password else None,
+        operators={name: password.get_secret_value() for name, password in settings.operators},
         viewer_password=settings.viewer_password.get_secret_value() if settings.viewer_password else None,
     ),
     background=BackgroundTasks(

@@ -2,6 +2,7 @@
 
 Job changes are counted in Redis in the transaction of the change, so every API process reports the same
 numbers, and they survive restarts. With several API processes, scrape one of them, or take the `max`.
+While Redis does not take them, this process reports the last numbers that it read, and its own new ones.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -29,9 +30,18 @@ class SharedMetricsCollector(Collector):
     """Reads the shared metrics from Redis at every scrape. Blocking."""
 
     def __init__(
-        self, *, store: MetricsStore, jobs: JobStore, workers: WorkerRegistry, queues: tuple[str, ...]
+        self,
+        *,
+        store: MetricsStore,
+        jobs: JobStore,
+        workers: WorkerRegistry,
+        queues: tuple[str, ...],
+        pending: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
+        """*pending*: the numbers of this process that are not in the store yet."""
         self._store = store
+        self._pending = pending
+        self._last_read: Mapping[str, float] | None = None
         self._jobs = jobs
         self._workers = workers
         self._queues = queues
@@ -41,21 +51,32 @@ class SharedMetricsCollector(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """All metrics, or only `kammerton_redis_up 0` if Redis is unavailable."""
-        up = GaugeMetricFamily("kammerton_redis_up", "Whether Redis responded when these metrics were read.")
+        """All metrics. Without Redis: the counters that this process knows, and `kammerton_redis_up 0`."""
+        up = GaugeMetricFamily(
+            "kammerton_redis_up", "Whether Redis responded and took a write when these metrics were read."
+        )
+        is_up = True
+        gauges: list[Metric] = []
         try:
-            found = list(self._found())
+            self._last_read = self._store.read()
+            gauges = list(self._gauges())
+            self._jobs.check()
         except Unavailable as error:
             _log.warning("metrics_read_failed", reason=error.message)
-            found = []
-        up.add_metric([], 1 if found else 0)
+            is_up = False
+        up.add_metric([], is_up)
         yield up
-        yield from found
+        fields = _sum(self._last_read or {}, self._pending())
+        known = {field.partition("|")[0] for field in fields}
+        for counter in counts.COUNTERS:
+            if self._last_read is not None or counter.name in known:
+                yield _counter(counter, fields)
+        for histogram in counts.HISTOGRAMS:
+            if self._last_read is not None or histogram.name in known:
+                yield _histogram(histogram, fields)
+        yield from gauges
 
-    def _found(self) -> Iterable[Metric]:
-        fields = self._store.read()
-        yield from (_counter(counter, fields) for counter in counts.COUNTERS)
-        yield from (_histogram(histogram, fields) for histogram in counts.HISTOGRAMS)
+    def _gauges(self) -> Iterable[Metric]:
         yield from _queues([self._jobs.backlog(queue) for queue in self._queues])
         yield from _memory(self._jobs.memory())
         yield from _workers(self._workers.list_alive())
@@ -119,6 +140,10 @@ class _Buffers(Collector):
             "Memory that the uploads of this process use now.",
             value=self._in_use(),
         )
+
+
+def _sum(first: Mapping[str, float], second: Mapping[str, float]) -> Mapping[str, float]:
+    return {name: first.get(name, 0.0) + second.get(name, 0.0) for name in first.keys() | second.keys()}
 
 
 def _counter(counter: counts.Counter, fields: Mapping[str, float]) -> Metric:

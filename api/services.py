@@ -198,4 +198,5 @@ def _build_overview(stores: Stores, config: ApiConfig) -> Overview:
         endpoints=stores.endpoints,
         uploads=stores.upload_registry,
         queues=config.rate_limits.queues,
+        batches=stores.batches,
     )

@@ -3,7 +3,8 @@
     python -m benchmarks.tuning [FOLDER]     (default: the folder in KAMMERTON_TUNING_CORPUS)
 
 Prints cents off the truth (`abs`), off an exact ratio between two versions (`ratio`), the share of
-non-music called inconclusive, CPU over one float32 rfft of the same samples, and memory growth.
+non-music called inconclusive, CPU over one float32 rfft of the same samples, memory growth, and the verdicts
+by true tuning. With `--verdicts FOLDER` it also retunes the recordings of a folder (`tuning_verdicts`).
 """
 
 import argparse
@@ -27,6 +28,7 @@ import scipy.fft
 import soundfile
 from numpy.typing import NDArray
 
+from benchmarks.tuning_verdicts import report_verdicts
 from worker.tuning.estimator import estimate_tuning
 
 Samples = NDArray[np.float32]
@@ -198,10 +200,28 @@ def summary(rows: list[dict[str, str]], found: dict[str, dict[str, Any]]) -> dic
     }
 
 
+def print_verdicts(rows: list[dict[str, str]], found: dict[str, dict[str, Any]]) -> None:
+    """Verdicts of the clips whose tuning is known, and of those that have none."""
+    truth = {
+        row["file"]: "none"
+        if row["class"] == "neg"
+        else {"432.0": "432", "440.0": "440"}.get(row["truth_a4_hz"], "other")
+        for row in rows
+        if row["class"] != "ratio"
+    }
+    columns = ("432", "440", "other", "inconclusive")
+    print(f"\n{'truth':>8} {'n':>3}", *(f"{column:>12}" for column in columns))
+    for name in ("432", "440", "other", "none"):
+        verdicts = [found[file]["verdict"] for file, true in truth.items() if true == name]
+        print(f"{name:>8} {len(verdicts):3}", *(f"{verdicts.count(column):12}" for column in columns))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default=os.environ.get("KAMMERTON_TUNING_CORPUS"))
     parser.add_argument("--peers", action="store_true", help="run the installed peers as well")
+    parser.add_argument("--verdicts", type=Path, help="also retune the recordings of this folder")
+    parser.add_argument("--tracks", type=int, default=60, help="of that folder")
     parser.add_argument("--predictions", type=Path, help="write ours as JSON lines for the scorer")
     options = parser.parse_args()
     if not options.folder:
@@ -235,6 +255,9 @@ def main() -> None:
             parts["held out"] = [r for r in rows if held_out(r["source"])]
         for part, some in parts.items():
             print(f"  {part:10}", json.dumps(summary(some, found[name]), ensure_ascii=False))
+    print_verdicts(rows, found["kammerton"])
+    if options.verdicts:
+        report_verdicts(options.verdicts, options.tracks, None)
     if options.predictions:
         lines = [json.dumps({"file": file} | told) for file, told in found["kammerton"].items()]
         options.predictions.write_text("\n".join(lines) + "\n")

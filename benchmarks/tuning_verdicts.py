@@ -73,10 +73,15 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, default=60)
     parser.add_argument("--plot", type=Path, help="write the reliability diagram (PNG)")
     options = parser.parse_args()
+    report_verdicts(options.folder, options.tracks, options.plot)
+
+
+def report_verdicts(folder: Path, tracks: int, plot: Path | None) -> None:
+    """Prints the table of up to `tracks` recordings of `folder`, and draws the diagram at `plot`."""
     trials: list[Trial] = []
     differences: list[tuple[float, float]] = []
     agreed = 0
-    for track in find_tracks(options.folder, options.tracks):
+    for track in find_tracks(folder, tracks):
         samples, rate = read(track, 0)
         base = estimate_tuning(samples, rate)
         if base.reason is not None or abs(base.deviation_440_cents or 0.0) > MEANT_FOR_440_CENTS:
@@ -91,8 +96,8 @@ def main() -> None:
                 agreed += later.verdict == base.verdict
     print_table(trials)
     print(f"two parts of one song: the verdict agrees in {agreed} of {len(differences)}")
-    if options.plot:
-        draw(trials, differences, options.plot)
+    if plot:
+        draw(trials, differences, plot)
 
 
 def find_tracks(folder: Path, limit: int) -> list[Path]:
@@ -152,6 +157,16 @@ def print_table(trials: list[Trial]) -> None:
         right = sum(trial.report.verdict == trial.expected for trial in some)
         counts = (f"{count[column]:12}" for column in columns)
         print(f"{-negative:8.1f} {method:<11} {len(some):4}", *counts, f"{right / len(some):7.1%}")
+    print("\nretuned to 440 or 432 but not called so:")
+    for trial in trials:
+        if trial.target_hz in {440.0, 432.0} and trial.report.verdict != trial.expected:
+            report = trial.report
+            print(
+                f"  {trial.track}: {trial.target_hz:g} by {trial.method}:",
+                f"{report.a4_hz:.1f} Hz ± {report.uncertainty_cents:.1f} c, {report.verdict.value}"
+                if report.a4_hz and report.uncertainty_cents
+                else report.reason,
+            )
 
 
 def draw(trials: list[Trial], differences: list[tuple[float, float]], file: Path) -> None:

@@ -13,7 +13,7 @@ class FileProgress:
 
     def __init__(self, bar: Progress | None, total: int) -> None:
         self._bar = bar
-        self._task = bar.add_task("loading", total=total) if bar else None
+        self._task = bar.add_task("Loading the analysis", total=total) if bar else None
 
     def start(self, name: str) -> None:
         """Name the file that is being analyzed."""

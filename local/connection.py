@@ -9,6 +9,7 @@ from local.private_file import write_private
 
 _NAMES = (
     "KAMMERTON_REDIS_URL",
+    "KAMMERTON_REDIS_URL_FILE",
     "KAMMERTON_S3_ENDPOINT_URL",
     "KAMMERTON_S3_BUCKET",
     "AWS_ACCESS_KEY_ID",

@@ -55,7 +55,11 @@ LOCAL_DEFAULTS = {
 }
 """Settings that suit a machine with one user. The environment overrides them."""
 
-API_ONLY = {"KAMMERTON_ADMIN_PASSWORD", "KAMMERTON_VIEWER_PASSWORD"}
+API_ONLY = {
+    f"KAMMERTON_{name}{suffix}"
+    for name in ("ADMIN_PASSWORD", "OPERATORS", "VIEWER_PASSWORD")
+    for suffix in ("", "_FILE")
+}
 """Variables that only the API gets: a worker decodes untrusted files."""
 
 Commands = Callable[[Options], list[Command]]
@@ -116,8 +120,10 @@ def _run(
 
 def _dashboard_password(data_dir: Path, env: dict[str, str]) -> str:
     """Set the password of the dashboard if the environment doesn't. Returns what to show of it."""
-    if env.get("KAMMERTON_ADMIN_PASSWORD"):
-        return "KAMMERTON_ADMIN_PASSWORD"
+    for variable in ("KAMMERTON_OPERATORS", "KAMMERTON_ADMIN_PASSWORD"):
+        for name in (variable, f"{variable}_FILE"):
+            if env.get(name):
+                return name
     env["KAMMERTON_ADMIN_PASSWORD"] = dashboard_password(data_dir)
     shown = sys.stderr.isatty()  # not in a log file
     return env["KAMMERTON_ADMIN_PASSWORD"] if shown else f"in {(data_dir / PASSWORD_FILE).resolve()}"
@@ -126,7 +132,7 @@ def _dashboard_password(data_dir: Path, env: dict[str, str]) -> str:
 def _servers(data_dir: Path, env: dict[str, str]) -> list[Valkey | S3]:
     """The servers whose addresses *env* does not set. Sets them in *env*."""
     servers: list[Valkey | S3] = []
-    if not env.get("KAMMERTON_REDIS_URL"):
+    if not (env.get("KAMMERTON_REDIS_URL") or env.get("KAMMERTON_REDIS_URL_FILE")):
         valkey = Valkey(data_dir / "valkey")
         env["KAMMERTON_REDIS_URL"] = valkey.url
         servers.append(valkey)

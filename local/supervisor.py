@@ -66,8 +66,8 @@ class Supervisor:
 
     def wait_until(self, is_ready: Callable[[], bool], *, name: str, timeout_seconds: float) -> None:
         """Wait until *is_ready*. Raises CannotStart if a process ends first, or after the timeout."""
-        deadline = time.monotonic() + timeout_seconds
-        notice = time.monotonic() + NOTICE_SECONDS
+        began = time.monotonic()
+        deadline, notice = began + timeout_seconds, began + NOTICE_SECONDS
         while True:
             if self._stop.count:
                 raise StopRequested
@@ -82,7 +82,7 @@ class Supervisor:
                 )
             if time.monotonic() > notice:
                 notice += NOTICE_SECONDS
-                self._log("local", f"still waiting for {name}")
+                self._log("local", f"still waiting for {name}, {time.monotonic() - began:.0f} s so far")
             time.sleep(READY_POLL_SECONDS)
 
     def watch(self) -> None:

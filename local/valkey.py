@@ -1,11 +1,16 @@
-"""A real Valkey server for one machine. Jobs and messages survive a restart in its append-only file."""
+"""A real Valkey server for one machine. Jobs and messages survive a restart in its append-only file.
+
+It has a password, because every program and every user of a machine can connect to its loopback.
+"""
 
 import importlib.util
 import os
+import secrets
 import socket
 from pathlib import Path
 
 from local.ports import HOST, Ports
+from local.private_file import write_private
 from local.processes import CannotStart, Command
 
 
@@ -17,7 +22,11 @@ class Valkey:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._ports = Ports(1, preferred=[port] if port else None)
         self.port = self._ports.numbers[0]
-        self.url = f"redis://{HOST}:{self.port}/0"
+        self._password = secrets.token_urlsafe(24)
+        self.url = f"redis://:{self._password}@{HOST}:{self.port}/0"
+        # a command line is for everybody on the machine to read
+        settings = data_dir.resolve() / "valkey.conf"
+        write_private(settings, f"requirepass {self._password}\n")
         options = {
             "port": str(self.port),
             "bind": HOST,
@@ -28,7 +37,7 @@ class Valkey:
             "set-proc-title": "no",  # it would overwrite its environment, by which tests find an instance
             "maxmemory-policy": "noeviction",  # an evicted key would be a lost job
         }
-        argv = [str(find_binary())]
+        argv = [str(find_binary()), str(settings)]
         for name, value in options.items():
             argv += [f"--{name}", value]
         self.command = Command("valkey", argv, stop_seconds=2)
@@ -37,8 +46,9 @@ class Valkey:
         """Whether it serves commands. While it loads its file it responds with LOADING."""
         try:
             with socket.create_connection((HOST, self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+                with connection.makefile("rb") as answers:
+                    return (answers.readline(16), answers.readline(16)) == (b"+OK\r\n", b"+PONG\r\n")
         except OSError:
             return False
 

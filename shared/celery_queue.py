@@ -45,9 +45,10 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # the lease decides, not the connection
-        worker_enable_remote_control=True,
+        worker_enable_remote_control=False,  # unused: the dashboard commands workers through their heartbeat
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # Redis is full, read-only or short of replicas: wait, do not end
         broker_connection_timeout=4,
         broker_pool_limit=10,
         broker_transport_options={

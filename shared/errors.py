@@ -10,7 +10,8 @@
     ├── Crashed         this attempt failed; another one may succeed
     ├── Unavailable     a dependency is unavailable, or full: try again later
     │   ├── QueueFull
-    │   └── Overloaded  this process has no memory for another upload
+    │   ├── Overloaded  this process has no memory for another upload
+    │   └── OutOfMemory  the machine of a worker has no memory for an attempt
     ├── Unreachable     another server does not respond as it should
     │   └── SourceUnavailable  retry some times, later
     ├── UnsupportedServer  Redis runs in a mode that can't be used: the process ends
@@ -219,6 +220,10 @@ class Overloaded(Unavailable):
     """Raised when no memory for an upload, or no place for a lookup, became free in time."""
 
     code = "overloaded"
+
+
+class OutOfMemory(Unavailable):
+    """Raised when the kernel killed a process of an attempt because the machine has no memory left."""
 
 
 class UnreadableRecord(KammertonError):

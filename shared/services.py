@@ -43,6 +43,7 @@ from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import WebhookOutbox
 from shared.s3.audio_store import S3AudioStore
+from shared.s3.bucket import BucketSetup
 from shared.s3.client import S3Session, connect_s3, new_session
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
@@ -69,10 +70,12 @@ class Services(Stores):
     check_durability: Callable[[], list[str]]
     """Warnings about settings of Redis with which accepted jobs can be lost. Raises Unavailable."""
     prepare: Callable[[], None]
-    """Create the bucket if it is missing. Raises Unavailable."""
+    """Create the bucket if it is missing, and set our rules in it. Raises Unavailable."""
 
 
-def bootstrap(process: str) -> tuple[Settings, Services]:
+def bootstrap(
+    process: str, *, on_audio_bytes: Callable[[int], None] = lambda _: None
+) -> tuple[Settings, Services]:
     """Read the settings, configure the log and connect the services. Every entry point starts with this."""
     settings = read_settings()
     configure_logs(
@@ -80,7 +83,7 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
     )
     if settings.deprecated:
         _log.warning("settings_deprecated", renamed=settings.deprecated)
-    services = connect(settings, process=process)
+    services = connect(settings, process=process, on_audio_bytes=on_audio_bytes)
     try:
         services.check_supported()
     except UnsupportedServer as error:
@@ -91,12 +94,25 @@ def bootstrap(process: str) -> tuple[Settings, Services]:
     return settings, services
 
 
-def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session | None = None) -> Services:
-    """Create the adapters without contacting anything. Errors are counted under *process*."""
+def connect(
+    settings: Settings,
+    *,
+    process: str = "tool",
+    s3_session: S3Session | None = None,
+    on_audio_bytes: Callable[[int], None] = lambda _: None,
+) -> Services:
+    """Create the adapters without contacting anything. Errors are counted under *process*.
+
+    *on_audio_bytes* gets the number of bytes whenever storage has sent some.
+    """
     buffer = MetricsBuffer()
 
     def failed(dependency: str) -> None:
         buffer.add(increment(ERRORS, process, dependency))
+
+    def received(size: int) -> None:
+        buffer.add(increment(READ, amount=size))
+        on_audio_bytes(size)
 
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
@@ -109,12 +125,19 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         session=s3_session,
     )
     counts = RedisMetricsStore(client, prefix=prefix)
+    bucket_setup = BucketSetup(
+        client=s3,
+        bucket=settings.s3_bucket,
+        prefix=settings.s3_prefix,
+        rules=settings.s3_bucket_rules,
+        cors_origins=settings.s3_cors_origins,
+    )
     audio = S3AudioStore(
         s3,
         bucket=settings.s3_bucket,
         prefix=settings.s3_prefix,
         part_bytes=settings.s3_part_bytes,
-        on_read=lambda size: buffer.add(increment(READ, amount=size)),
+        on_read=received,
     )
     public_s3 = connect_s3(
         endpoint_url=settings.s3_public_url or settings.s3_endpoint_url,
@@ -140,7 +163,7 @@ def connect(settings: Settings, *, process: str = "tool", s3_session: S3Session 
         audit_log=RedisAuditLog(client, prefix=prefix),
         dashboard=RedisDashboardStore(client, prefix=prefix),
         secrets=RedisSecretStore(client, prefix=prefix),
-        prepare=partial(audio.prepare, cors_origins=settings.s3_cors_origins),
+        prepare=bucket_setup.prepare,
         presigned_uploads=S3PresignedUploadStore(
             s3,
             public_client=public_s3,

@@ -21,7 +21,7 @@ _GROUPS: tuple[tuple[str, str], ...] = (
     ("Webhooks", r"webhook_"),
     ("Outbound requests", r"outbound_"),
     ("Access and limits", r"allow|rate_limits|requests_|bytes_|max_|cors_|trusted_"),
-    ("Dashboard", r"admin_|viewer_"),
+    ("Dashboard", r"admin_|viewer_|operators"),
     ("Logs, metrics, and traces", r"log_|traces_|metrics_"),
 )
 
@@ -35,6 +35,10 @@ list is an empty list. All processes of one installation
 need the same values.
 
 The S3 client also reads the standard AWS variables, such as `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+
+Secrets can be in files, as Docker and Kubernetes mount them. Passwords, and URLs that can contain one, have a
+second variable with the suffix `_FILE`, such as `KAMMERTON_ADMIN_PASSWORD_FILE=/run/secrets/admin`. For the
+keys of S3, set `AWS_SHARED_CREDENTIALS_FILE`.
 """
 
 

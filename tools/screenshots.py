@@ -7,19 +7,29 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import running_browser
 from tests.support.music import make_song
-from tests.support.seed_data import dead_job, job_store, seed_an_hour_of_jobs, seed_failed_webhook
+from tests.support.seed_data import (
+    dead_job,
+    job_store,
+    seed_an_hour_of_jobs,
+    seed_batch,
+    seed_failed_webhook,
+)
 from tests.support.system import System, running_system
 
 LOOKS = (("light", "light", 1280), ("dark", "dark", 1280), ("phone", "light", 390))
 TARGET = Path(__file__).parents[1] / "docs" / "screenshots"
 OPERATOR = "screenshots"
+BATCH = "Bt4rT0pQ2mXk9sV1bLw3Ag"
+ENDPOINT = "ep_7rT0pQ2mXk9sV1bL"
+ACTS = ("pause", "resume")
 
 
 def main() -> None:
@@ -35,13 +45,20 @@ def main() -> None:
             "start": "/",
             "result": f"/jobs/{song}",
             "inconclusive": f"/jobs/{noise}",
+            "songs": "/",
+            "card": f"/jobs/{song}/card.png",
             "api": "/docs",
             "guide": "/docs/quickstart",
             "login": "/admin/login",
             "overview": "/admin",
             "history": "/admin/history",
             "jobs": "/admin/jobs",
+            "scheduled": "/admin/scheduled",
             "dead": "/admin/dead",
+            "batches": "/admin/batches",
+            "batch": f"/admin/batches/{BATCH}",
+            "webhooks": "/admin/webhooks",
+            "webhook": f"/admin/webhooks/{ENDPOINT}",
             "job": f"/admin/jobs/{dead}",
             "job-report": f"/admin/jobs/{song}",
             "keys": "/admin/keys",
@@ -50,6 +67,8 @@ def main() -> None:
         wanted = set(sys.argv[1:])
         for look, scheme, width in LOOKS:
             for name, path in pages.items():
+                if name == "card" and look != "light":
+                    continue  # it looks the same everywhere
                 if not wanted or name in wanted:
                     taken.append(shoot(browser, system, name, path, look=look, scheme=scheme, width=width))
     shrink(taken)
@@ -68,7 +87,8 @@ def prepare(system: System) -> tuple[str, str, str]:
         seed_an_hour_of_jobs(jobs)
         jobs.add(dead_job("Dd7rT0pQ2mXk9sV1bLw3Ag", at=time.time() - 400, filename="strange container.m4a"))
         jobs.add(dead_job("Zk2rT0pQ2mXk9sV1bLw3Bh", at=time.time() - 900, filename="fuzz-4711.mp4"))
-    seed_failed_webhook(system, "Dd7rT0pQ2mXk9sV1bLw3Ag")
+    seed_failed_webhook(system, "Dd7rT0pQ2mXk9sV1bLw3Ag", ENDPOINT)
+    seed_batch(system, BATCH)
     ids = []
     for name, audio in (("Autumn in Ghent.wav", make_song(432.0)), ("a long breath.wav", make_noise())):
         answer = system.client.post("/v1/jobs", files={"file": (name, audio, "audio/wav")})
@@ -96,18 +116,25 @@ def shoot(
     page = context.new_page()
     if path.startswith("/admin") and path != "/admin/login":
         log_in(page)
-        page.request.post(
-            "/admin/queues/batch", form={"action": "pause"}, headers={"Sec-Fetch-Site": "same-origin"}
-        )
-        page.request.post(
-            "/admin/queues/batch", form={"action": "resume"}, headers={"Sec-Fetch-Site": "same-origin"}
-        )
+        for act in ACTS:  # entries for the audit log
+            headers = {"Sec-Fetch-Site": "same-origin"}
+            page.request.post("/admin/queues/batch", form={"action": act}, headers=headers)
     page.goto(path)
+    if name == "songs":
+        files = [("Allemande.wav", 432.0), ("Bourrée.wav", 440.0), ("Courante.wav", 444.0)]
+        upload(page, [(title, make_song(a4_hz, seconds=5)) for title, a4_hz in files])
     page.wait_for_timeout(6000 if name == "api" else 600)
     file = TARGET / f"{name}-{look}.png"
     page.screenshot(path=file, full_page=name not in {"jobs", "api"})
     context.close()
     return file
+
+
+def upload(page: Page, files: list[tuple[str, bytes]]) -> None:
+    """Upload songs and wait for the results of all."""
+    payloads: Any = [{"name": name, "mimeType": "audio/wav", "buffer": audio} for name, audio in files]
+    page.set_input_files("input[type=file]", payloads)
+    expect(page.locator("#results tbody tr")).to_have_count(len(files), timeout=60_000)
 
 
 def log_in(page: Page) -> None:

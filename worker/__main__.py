@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     if command in {"-h", "--help"}:
         (sys.stdout if arguments else sys.stderr).write(_usage())
         return 0 if arguments else 2
-    # Imported late: each command loads only what it needs. A health check must not load librosa.
+    # Imported late: each command loads only what it needs, and a health check next to nothing.
     if command == "run":
         from worker.main import main as run
 

@@ -2,27 +2,31 @@
 
 import argparse
 import gc
+import os
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from shared.celery_queue import ANALYZE, QUEUES, REQUEST_ID
+from shared.celery_queue import ANALYZE, INTERACTIVE, QUEUES, REQUEST_ID
 from shared.observability.logs import log_context
 from shared.observability.metrics import FETCHED, increment
 from shared.services import bootstrap
+from worker.health.byte_progress import ByteProgress
 from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
-from worker.health.heartbeat import install_heartbeat, worker_name
-from worker.health.probe import diagnosis
+from worker.health.heartbeat import diagnose, install_heartbeat, worker_name
+from worker.health.probe import record_health
 from worker.jobs.run_attempt import AttemptConfig, AttemptRunner
 from worker.jobs.sandboxed_analysis import SandboxedAnalysis
+from worker.process_loop import wait_until_available
 from worker.remote.audio_file import fetch
 from worker.remote.fetcher import RemoteLimits
 from worker.sandbox.fork_client import ForkServerClient
 from worker.sandbox.limits import ChildLimits
 from worker.trace_spans import spans_of_attempt
 
-settings, services = bootstrap("worker")
+byte_progress = ByteProgress()
+settings, services = bootstrap("worker", on_audio_bytes=byte_progress.mark)
 app = services.celery
 app.conf.update(
     worker_concurrency=choose_concurrency(
@@ -32,9 +36,21 @@ app.conf.update(
         job_memory_bytes=settings.job_memory_bytes + settings.source_spool_bytes,
     ),
     worker_max_tasks_per_child=settings.worker_jobs_per_child,
+    worker_pool="worker.health.pool:TaskPool",
 )
 install_heartbeat(
-    app, services.workers, services.worker_control, diagnose_worker=diagnosis(settings, services)
+    app,
+    services.workers,
+    services.worker_control,
+    diagnose_worker=partial(
+        diagnose,
+        jobs=services.jobs,
+        workers=services.workers,
+        controls=services.worker_control,
+        queues=QUEUES,
+        stalled_seconds=settings.worker_stall_timeout_seconds,
+    ),
+    bytes_arrived_at=lambda: byte_progress.last_at,
 )
 drain = Drain(grace_seconds=settings.shutdown_grace_seconds)
 drain.on_shutdown()
@@ -105,4 +121,8 @@ def main(arguments: list[str]) -> None:
     flags = ["--loglevel", "INFO", "--without-mingle", "--without-gossip", "--queues", options.queues]
     if options.concurrency:
         flags += ["--concurrency", str(options.concurrency)]
+    # Celery waits for its broker too, but ends at some answers, such as those of a replica without a master.
+    wait_until_available(
+        lambda: services.jobs.backlog(INTERACTIVE), on_wait=lambda: record_health(os.getpid(), None)
+    )
     app.worker_main(["worker", *flags])

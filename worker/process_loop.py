@@ -45,6 +45,42 @@ def run_until_signal(*loops: Loop) -> None:
             thread.join()
 
 
+def wait_until_available(
+    check: Callable[[], object],
+    *,
+    on_wait: Callable[[], None] = lambda: None,
+    pause_seconds: float = _PAUSE_AFTER_FAILURE_SECONDS,
+) -> None:
+    """Call *check* until it no longer raises Unavailable, and *on_wait* before each further call.
+
+    Logs why it waits, once for each reason. SIGTERM and SIGINT end the process with status 0 meanwhile.
+    """
+    stop = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    reason = ""
+    began = time.monotonic()
+    try:
+        while not stop.is_set():
+            try:
+                check()
+            except Unavailable as error:
+                if error.message != reason:
+                    reason = error.message
+                    _log.warning("redis_awaited", reason=reason, action="Start Redis, or fix its address.")
+                on_wait()
+                stop.wait(pause_seconds)
+                continue
+            if reason:
+                _log.info("redis_found", waited_seconds=round(time.monotonic() - began, 1))
+            return
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    raise SystemExit(0)
+
+
 def _run(loop: Loop, stop: threading.Event) -> None:
     _log.info(f"{loop.name}_started")
     next_flush = 0.0

@@ -21,6 +21,7 @@ from api.http.sse import EVENT_STREAM, HEADERS, RETRY, sse_event
 from api.jobs.schemas import JobPageView
 from api.jobs.updates import JobUpdates
 from shared.domain.history import TIME_RANGES
+from shared.ports.admin import AuditQuery
 from shared.ports.workers import WorkerCommand
 from shared.schemas.job import JobView, View
 
@@ -96,7 +97,7 @@ def overview_api_router(
         _: Annotated[AdminUser, current_user], limit: Annotated[int, Query(ge=1, le=500)] = 100
     ) -> list[AuditEntryView]:
         """Newest first."""
-        return [AuditEntryView.of(entry) for entry in overview.audit.latest(limit=limit)]
+        return [AuditEntryView.of(entry) for entry in overview.audit.page(AuditQuery(limit=limit)).entries]
 
     @router.get(
         "/events",

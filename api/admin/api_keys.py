@@ -12,7 +12,7 @@ from api.admin.audit import record
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
 from api.admin.auth.flash import redirect_with_flash
 from api.admin.auth.sessions import Sessions
-from api.admin.pages import show
+from api.admin.rendering import show
 from api.http.problems import documented
 from shared.clock import store_time
 from shared.domain.api_key import ApiKey, Scope, issue_key

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Form, Path, Request
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
@@ -12,7 +12,7 @@ from api.admin.bulk_actions import FOREGROUND_JOBS, STALE_SECONDS, BulkActions, 
 from api.admin.job_filter import JobFilter, job_filter
 from api.admin.job_selection import BulkAction, JobSelection, select_jobs
 from api.admin.operations import Operations
-from api.admin.pages import show
+from api.admin.rendering import show
 from shared.clock import store_time
 from shared.ports.workers import WorkerCommand
 
@@ -34,10 +34,15 @@ def job_forms_router(
         filter: Annotated[JobFilter, current_filter],
         action: Annotated[str, Form()],
         ids: Annotated[list[str] | None, Form()] = None,
+        only: Annotated[str | None, Query(max_length=128)] = None,
         back: Annotated[str, Form()] = HOME,
     ) -> Response:
-        """Ask before an action, and say how many jobs it changes. `action`: `retry` or `retry:all`."""
+        """Ask before an action, and say how many jobs it changes. `action`: `retry` or `retry:all`.
+
+        `only`: the job whose own button was pressed, whatever else is selected.
+        """
         user.require_write()
+        ids = [only] if only else ids
         name, _, all_matching = action.partition(":")
         if not all_matching and not ids:
             return redirect_with_flash(sessions, back, "Select jobs first.")

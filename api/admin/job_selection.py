@@ -70,6 +70,10 @@ class JobSelection:
             f"reason {query.reason}" if query.reason else "",
             f"worker {query.worker}" if query.worker else "",
             f"API key {query.owner}" if query.owner else "",
+            f"queue {query.queue}" if query.queue else "",
+            f"batch {query.batch_id}" if query.batch_id else "",
+            f"verdict {query.verdict}" if query.verdict else "",
+            f"run time of {query.min_run_seconds:g} s or more" if query.min_run_seconds else "",
             f"name “{self.text}”" if self.text else "",
             "a time range" if query.created_after or query.created_before else "",
         ]

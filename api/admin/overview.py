@@ -4,7 +4,8 @@ Every answer comes from counters and indexes, so none takes longer because there
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from api.admin.schemas import (
@@ -22,9 +23,11 @@ from shared.clock import store_time
 from shared.domain.history import TIME_RANGES, TimeRange, merge_buckets
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.errors import Unavailable
+from shared.domain.report import TuningReport
+from shared.errors import NotFound, Unavailable
 from shared.ports.admin import AuditLog, DashboardStore, JobSearch
 from shared.ports.audio import AudioStore
+from shared.ports.batches import BatchStore
 from shared.ports.jobs import JobPage, JobQuery, JobStore
 from shared.ports.metrics import History
 from shared.ports.uploads import UploadInfo, UploadRegistry
@@ -53,6 +56,7 @@ class Overview:
     deliveries: DeliveryStore
     endpoints: EndpointStore
     uploads: UploadRegistry
+    batches: BatchStore
     queues: tuple[str, ...]
     max_latency_seconds: Mapping[str, float] = field(default_factory=dict)
     """By queue: a longer latency is a warning."""
@@ -101,7 +105,20 @@ class Overview:
         if text is None or not text.strip():
             return self.jobs.page(query)
         found = self.search.search(text, limit=MAX_FOUND)
-        return JobPage(jobs=tuple(job for job in found if _matches(job, query)), cursor=None)
+        if query.verdict is not None:  # jobs are found without their reports
+            found = tuple(self.jobs.get(job.id) for job in found)
+        return JobPage(jobs=tuple(job for job in found if query.matches(job)), cursor=None)
+
+    def results(self, jobs: Iterable[Job]) -> Mapping[str, TuningReport]:
+        """The measured tuning of those jobs that have one, by id."""
+        finished = [job.id for job in jobs if job.state is JobState.SUCCEEDED]
+        found: dict[str, TuningReport] = {}
+        for job_id in finished:
+            with suppress(NotFound):
+                report = self.jobs.get(job_id).report
+                if report is not None:
+                    found[job_id] = report.tuning
+        return found
 
     def _queue(self, name: str, paused: frozenset[str], now: float) -> QueueView:
         backlog = self.jobs.backlog(name)
@@ -119,17 +136,6 @@ class Overview:
         dead = self.search.count_by_state().get(JobState.DEAD, 0)
         self.store.acknowledge(DEAD_JOBS, dead)
         return dead
-
-
-def _matches(job: Job, query: JobQuery) -> bool:
-    return (
-        (not query.states or job.state in query.states)
-        and (query.reason is None or (job.problem is not None and job.problem.code == query.reason))
-        and (query.worker is None or (bool(job.timeline) and job.timeline[-1].worker == query.worker))
-        and (query.owner is None or job.owner == query.owner)
-        and (query.created_after is None or job.created_at >= query.created_after)
-        and (query.created_before is None or job.created_at <= query.created_before)
-    )
 
 
 def _worker_view(worker: WorkerInfo, commands: Mapping[str, WorkerCommand], now: float) -> WorkerView:

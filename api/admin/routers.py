@@ -11,6 +11,7 @@ from api.admin.auth.login import AddMetrics, login_router
 from api.admin.auth.sessions import Sessions
 from api.admin.bulk_actions import BulkActions
 from api.admin.forms import job_forms_router, operation_forms_router
+from api.admin.job_pages import job_pages_router
 from api.admin.operations import Operations
 from api.admin.overview import Overview
 from api.admin.pages import admin_pages_router, fallback_router
@@ -42,7 +43,8 @@ def admin_routers(
     yield operations_api_router(operations, bulk_actions, authenticate=authenticate)
     yield keys_api_router(api_keys, authenticate=authenticate)
     yield keys_page_router(api_keys, sessions=sessions, authenticate=authenticate)
-    yield admin_pages_router(overview, links=links, sessions=sessions, authenticate=authenticate)
+    yield job_pages_router(overview, links=links, sessions=sessions, authenticate=authenticate)
+    yield admin_pages_router(overview, sessions=sessions, authenticate=authenticate)
     yield job_forms_router(bulk_actions, sessions=sessions, authenticate=authenticate)
     yield operation_forms_router(operations, sessions=sessions, authenticate=authenticate)
     yield fallback_router(authenticate)

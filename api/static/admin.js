@@ -1,5 +1,6 @@
 // Keeps a page of the dashboard up to date: the server announces changes and renders them.
 import { localTimes } from "./format.js";
+import { enhanceTable } from "./jobs_table.js";
 
 const live = document.querySelector("[data-live]");
 const stale = document.querySelector("#stale");
@@ -9,7 +10,25 @@ let paused = false;
 let loading = false;
 let pending = null; // the newest rows that are announced but not shown
 
-localTimes();
+const EXACT_KEY = "kammerton.exact-times";
+const REDRAW_TIMES_MS = 10_000;
+const timeButton = document.querySelector("#time-format");
+let isExact = localStorage.getItem(EXACT_KEY) === "yes";
+
+function showTimes(root = document) {
+  localTimes(root, { isRelative: !isExact });
+  timeButton.textContent = isExact ? "Show relative times" : "Show exact times";
+}
+
+timeButton.hidden = false;
+timeButton.onclick = () => {
+  isExact = !isExact;
+  localStorage.setItem(EXACT_KEY, isExact ? "yes" : "no");
+  showTimes();
+};
+setInterval(showTimes, REDRAW_TIMES_MS, document);
+showTimes();
+enhanceTable();
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
@@ -57,7 +76,8 @@ function replaceContent(target, fresh) {
     (element?.name ? `${element.name}=${element.value}` : element?.getAttribute?.("href"));
   const focused = target.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   target.replaceChildren(...fresh.childNodes);
-  localTimes(target);
+  showTimes(target);
+  enhanceTable();
   showSelection();
   if (focused) {
     const candidates = [...target.querySelectorAll("a, button, input")];
@@ -72,7 +92,7 @@ function updateRows(fresh) {
   const added = rows(fresh).filter((row) => !known.has(row.id));
   for (const row of rows(fresh))
     known.get(row.id)?.replaceChildren(...row.cloneNode(true).childNodes);
-  localTimes(live);
+  showTimes(live);
   showSelection();
   const button = document.querySelector("#new-jobs");
   pending = added.length ? fresh : null;
@@ -150,23 +170,4 @@ if (live) {
     refresh();
   };
   connect();
-}
-
-// Columns of the jobs table that this browser hides.
-const COLUMNS_KEY = "kammerton.hidden-columns";
-const hiddenColumns = new Set((localStorage.getItem(COLUMNS_KEY) ?? "worker,key").split(","));
-for (const box of document.querySelectorAll("[data-column]")) {
-  const apply = () =>
-    document.body.classList.toggle(
-      `hide-${box.dataset.column}`,
-      hiddenColumns.has(box.dataset.column),
-    );
-  box.checked = !hiddenColumns.has(box.dataset.column);
-  box.onchange = () => {
-    if (box.checked) hiddenColumns.delete(box.dataset.column);
-    else hiddenColumns.add(box.dataset.column);
-    localStorage.setItem(COLUMNS_KEY, [...hiddenColumns].join(","));
-    apply();
-  };
-  apply();
 }

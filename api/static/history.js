@@ -2,7 +2,12 @@
 
 const charts = document.querySelector("#charts");
 const plots = new Map();
-const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const probe = document.body.appendChild(document.createElement("i"));
+// The color that a custom property has in the current theme.
+const style = (name) => {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+};
 
 const bad = (bucket) => (bucket.counts.failed ?? 0) + (bucket.counts.dead ?? 0);
 const well = (bucket) => bucket.counts.succeeded ?? 0;
@@ -65,7 +70,6 @@ function draw(history) {
     const bars = isCount ? uPlot.paths.bars({ size: [0.7, 24] }) : undefined;
     const plot = new uPlot(
       {
-        tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
         width: place.clientWidth,
         height: 200,
         cursor: { drag: { x: true, y: false } },
@@ -76,9 +80,8 @@ function draw(history) {
         ],
         series: [
           {
-            label: "UTC",
-            value: (_, at) =>
-              at == null ? "–" : new Date(at * 1000).toISOString().slice(5, 16).replace("T", " "),
+            label: "Time",
+            value: (_, at) => (at == null ? (isCount ? "total" : "latest") : exact(at)),
           },
           ...series.map((one) => ({
             label: one.label,
@@ -88,8 +91,10 @@ function draw(history) {
             paths: bars,
             spanGaps: false,
             points: { show: !isCount, size: 5, fill: style(one.colour) },
-            value: (self, drawn, _, at) =>
-              told(at == null ? null : one.value((self.history ?? history).buckets[at])),
+            value: (self, drawn, _, at) => {
+              const { buckets } = self.history ?? history;
+              return told(at == null ? summary(buckets, one, isCount) : one.value(buckets[at]));
+            },
           })),
         ],
       },
@@ -104,11 +109,23 @@ function told(value) {
   return value == null ? "–" : value >= 100 ? value.toFixed(0) : String(+value.toPrecision(3));
 }
 
+// What the legend says while the pointer is elsewhere: the total of counts, else the latest value.
+function summary(buckets, one, isCount) {
+  const values = buckets.map(one.value);
+  if (isCount) return values.reduce((sum, value) => sum + value, 0);
+  return values.findLast((value) => value != null) ?? null;
+}
+
+function exact(at) {
+  return new Date(at * 1000).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
+}
+
 function clock(at) {
-  const text = new Date(at * 1000).toISOString();
-  return charts.dataset.span === "week"
-    ? `${text.slice(5, 10)} ${text.slice(11, 13)}h`
-    : text.slice(11, 16);
+  const options =
+    charts.dataset.span === "week"
+      ? { month: "numeric", day: "numeric", hour: "2-digit" }
+      : { hour: "2-digit", minute: "2-digit" };
+  return new Date(at * 1000).toLocaleString([], options);
 }
 
 async function refresh() {
@@ -124,10 +141,12 @@ async function refresh() {
 addEventListener("resize", () => {
   for (const [place, plot] of plots) plot.setSize({ width: place.clientWidth, height: 200 });
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+function redraw() {
   for (const plot of plots.values()) plot.destroy();
   plots.clear();
   refresh();
-});
+}
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+document.addEventListener("themechange", redraw);
 await refresh();
 setInterval(refresh, 15000);

@@ -4,11 +4,29 @@ import { authorization } from "./credentials.js";
 
 const PREFIX = "tus::";
 const TUS = { "Tus-Resumable": "1.0.0" };
+const RECHECK_MS = 2000; // the locks of a page that was reloaded may last a moment longer
+const MAX_CHECKS = 3;
 const cards = new Map(); // key of the entry → list item
 
+const lockName = (name, size) => `kammerton.upload:${size}:${name}`;
+
+// Run an upload so that other tabs know that it is not interrupted.
+export function whileActive(file, run) {
+  if (!navigator.locks) return run(); // no HTTPS
+  return navigator.locks.request(lockName(file.name, file.size), { mode: "shared" }, run);
+}
+
 // newCard(name, size): makes a card at the top of the list.
-export async function showInterrupted(newCard) {
+export async function showInterrupted(newCard, checks = 1) {
+  const held = (await navigator.locks?.query())?.held ?? [];
+  const active = new Set(held.map((lock) => lock.name));
+  let isAnyActive = false;
   for (const [key, entry] of entries()) {
+    if (cards.has(key)) continue;
+    if (active.has(lockName(entry.metadata.filename, entry.size))) {
+      isAnyActive = true;
+      continue;
+    }
     const offset = await offsetOf(entry.uploadUrl);
     if (offset === null) {
       localStorage.removeItem(key); // the server no longer has it, or it is complete
@@ -28,12 +46,15 @@ export async function showInterrupted(newCard) {
     part(".dismiss").addEventListener("click", () => discard(key, entry.uploadUrl));
     cards.set(key, card.closest("li"));
   }
+  if (isAnyActive && checks < MAX_CHECKS) {
+    setTimeout(showInterrupted, RECHECK_MS, newCard, checks + 1);
+  }
 }
 
 // The file is here again: its upload gets a new card.
 export function removeInterrupted(file) {
   for (const [key, entry] of entries()) {
-    if (entry.metadata?.filename !== file.name || entry.size !== file.size) continue;
+    if (entry.metadata.filename !== file.name || entry.size !== file.size) continue;
     cards.get(key)?.remove();
     cards.delete(key);
   }
@@ -44,7 +65,7 @@ function entries() {
   try {
     for (const key of Object.keys(localStorage).filter((each) => each.startsWith(PREFIX))) {
       const entry = JSON.parse(localStorage.getItem(key));
-      if (entry?.uploadUrl) found.push([key, entry]);
+      if (entry?.uploadUrl && entry.metadata) found.push([key, entry]);
     }
   } catch {
     /* storage is blocked, or the entry is not ours */

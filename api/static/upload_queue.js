@@ -1,6 +1,7 @@
 // Uploads a few files at a time and shows each one's progress on its card.
 import { Transfer } from "./transfer.js";
 import { bytes, seconds } from "./format.js";
+import { whileActive } from "./interrupted_uploads.js";
 import { announce } from "./song.js";
 
 const CONCURRENCY = 2;
@@ -59,7 +60,7 @@ async function send(song, options) {
   part(".status").textContent = "Uploading…";
   if (transfer.canPause) showPause(song);
   try {
-    const id = await transfer.run();
+    const id = await whileActive(song.file, () => transfer.run());
     part(".pause").hidden = true;
     part("progress").removeAttribute("value");
     options.onJob(song, id);

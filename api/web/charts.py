@@ -48,6 +48,10 @@ class Point:
 class DriftChart:
     """Deviation over time."""
 
+    title: str
+    caption: str
+    ends: tuple[str, str]
+    """Labels of the time axis."""
     line: str
     points: tuple[Point, ...]
     ticks: tuple[Level, ...]
@@ -166,7 +170,9 @@ def spectrum_chart(report: TuningReport) -> SpectrumChart | None:
 
 
 def drift_chart(report: TuningReport) -> DriftChart | None:
-    """The tuning over time; None if fewer than two parts have one."""
+    """The tuning over time, with wow ten times a second; None if fewer than two parts have one."""
+    if report.wow_cents:
+        return _wow_chart(report.wow_cents)
     drift = report.drift_cents
     known = [cents for cents in drift if cents is not None]
     if len(known) < 2:
@@ -182,15 +188,41 @@ def drift_chart(report: TuningReport) -> DriftChart | None:
         for number, cents in enumerate(drift)
         if cents is not None
     )
-    half = round(top / 2, 1)
     return DriftChart(
+        title="Tuning over time",
+        caption="How far each part of the analyzed minute is from the tuning of the whole.",
+        ends=("start", "end"),
         line="M" + "L".join(f"{point.x},{point.y}" for point in points),
         points=points,
-        ticks=tuple(
-            Level(y=round(HEIGHT / 2 * (1 - cents / top), 1), label=f"{cents:+g} cents" if cents else "0")
-            for cents in (half, 0.0, -half)
-        ),
+        ticks=_drift_ticks(top),
         text=f"The tuning over time: from {min(known):+.1f} to {max(known):+.1f} cents around its mean.",
+    )
+
+
+def _wow_chart(wow: tuple[float, ...]) -> DriftChart:
+    """The speed of a record player over the first ten seconds."""
+    top = max(_MIN_DRIFT_CENTS, *(abs(cents) for cents in wow))
+    step = WIDTH / max(1, len(wow) - 1)
+    points = (f"{number * step:.1f},{HEIGHT / 2 * (1 - cents / top):.1f}" for number, cents in enumerate(wow))
+    return DriftChart(
+        title="Speed over ten seconds",
+        caption="How far the speed is from its mean, in cents. The tuning above is that of the mean speed.",
+        ends=("0 s", "10 s"),
+        line="M" + "L".join(points),
+        points=(),
+        ticks=_drift_ticks(top),
+        text=f"The speed over ten seconds: from {min(wow):+.1f} to {max(wow):+.1f} cents around its mean.",
+    )
+
+
+def _drift_ticks(top: float) -> tuple[Level, ...]:
+    half = round(top / 2, 1)
+    return tuple(
+        Level(
+            y=round(HEIGHT / 2 * (1 - cents / top), 1),
+            label=f"{cents:+g} cents".replace("-", "−") if cents else "0",
+        )
+        for cents in (half, 0.0, -half)
     )
 
 

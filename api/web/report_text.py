@@ -192,4 +192,9 @@ def _report_answer(report: TuningReport) -> Answer:
 def _failure(job: Job, default: str) -> str:
     if job.problem is None:
         return default
-    return f"{job.problem.message} {_ADVICE.get(job.problem.code, '')}".strip()
+    has_advice = ". " in job.problem.message
+    return (
+        job.problem.message
+        if has_advice
+        else f"{job.problem.message} {_ADVICE.get(job.problem.code, '')}".strip()
+    )

@@ -277,6 +277,12 @@ class Job:
         return replace(self, has_audio=False)
 
     @property
+    def run_seconds(self) -> float | None:
+        """How long the last attempt ran; None before its end."""
+        ended, started = self.finished_at, self.started_at
+        return None if ended is None or started is None else ended - started
+
+    @property
     def audio_available(self) -> bool:
         """Whether its audio is in storage, or its source URL is known."""
         return self.has_audio or (self.source is not None and self.source.url is not None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.domain.open_enum import OpenEnum
 
-ANALYSIS_VERSION = "6"
+ANALYSIS_VERSION = "7"
 """Version of the estimator. Reports of other versions are not reused."""
 
 
@@ -82,6 +82,8 @@ class TuningReport:
     wow."""
     wow_depth_cents: float | None = None
     """Peak deviation of that change."""
+    wow_cents: tuple[float, ...] = ()
+    """Measured deviation of the speed over the first ten seconds, ten times a second; empty without wow."""
     dominant_hz: float | None = None
     """The strongest peak of the spectrum, interpolated."""
     dominant_note: str | None = None

@@ -24,6 +24,11 @@ class MetricsBuffer:
             for field, amount in fields.items():
                 self._fields[field] = self._fields.get(field, 0) + amount
 
+    def pending(self) -> dict[str, float]:
+        """All numbers that are not in the store yet."""
+        with self._lock:
+            return dict(self._fields)
+
     def drain(self) -> dict[str, float]:
         """Take all numbers out. Give them back with `add` if they could not be stored."""
         with self._lock:

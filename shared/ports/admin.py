@@ -21,6 +21,9 @@ class JobSearch(Protocol):
     def search(self, text: str, *, limit: int) -> tuple[Job, ...]:
         """Jobs, newest first, by id, by SHA-256, or by the beginning of a word of the filename."""
 
+    def scheduled(self, *, now: float, limit: int) -> tuple[Job, ...]:
+        """Queued jobs that start later, the soonest first: retries and postponed jobs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
@@ -37,14 +40,41 @@ class AuditEntry:
     """How many jobs were changed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which entries to list, newest first. A field that is None does not filter."""
+
+    text: str | None = None
+    """A part of the actor, the target or the address, without regard to case."""
+    act: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+    def matches(self, entry: AuditEntry) -> bool:
+        """Whether an entry passes every filter. The cursor and the limit are not looked at."""
+        text = f"{entry.who} {entry.what} {entry.address}".casefold()
+        return (self.act is None or entry.act == self.act) and (
+            self.text is None or self.text.casefold() in text
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPage:
+    """A page of the audit log."""
+
+    entries: tuple[AuditEntry, ...]
+    cursor: str | None
+    """Where the next page begins; None: this is the last one."""
+
+
 class AuditLog(Protocol):
     """Who did what, and when. Append-only; the oldest entries are dropped at the end."""
 
     def add(self, entry: AuditEntry) -> None:
         """Append an entry."""
 
-    def latest(self, *, limit: int) -> tuple[AuditEntry, ...]:
-        """The newest entries, newest first."""
+    def page(self, query: AuditQuery) -> AuditPage:
+        """A page of entries, newest first. Raises BadRequest for an invalid cursor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

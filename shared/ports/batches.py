@@ -40,5 +40,5 @@ class BatchStore(Protocol):
     def remove(self, batch_id: str) -> None:
         """Delete the batch if it exists, but not its jobs."""
 
-    def page(self, owner: str, *, cursor: str | None, limit: int) -> BatchPage:
-        """An API key's batches, newest first. Raises BadRequest for an invalid cursor."""
+    def page(self, owner: str | None, *, cursor: str | None, limit: int) -> BatchPage:
+        """The batches of an API key, or of everybody, newest first. Raises BadRequest."""

@@ -26,7 +26,15 @@ class JobQuery:
     """The code of the problem."""
     worker: str | None = None
     """The last worker of the job."""
+    queue: str | None = None
+    batch_id: str | None = None
+    verdict: str | None = None
+    """The verdict of the report."""
+    min_run_seconds: float | None = None
+    """The shortest run time, from the last start to the end."""
     cursor: str | None = None
+    newer: bool = False
+    """List the page before the cursor, instead of the one after it. Needs a cursor."""
     limit: int = 50
 
     def matches(self, job: Job) -> bool:
@@ -37,6 +45,10 @@ class JobQuery:
             and (not self.states or job.state in self.states)
             and (self.reason is None or (job.problem is not None and job.problem.code == self.reason))
             and (self.worker is None or (bool(job.timeline) and job.timeline[-1].worker == self.worker))
+            and (self.queue is None or job.queue == self.queue)
+            and (self.batch_id is None or job.batch_id == self.batch_id)
+            and (self.verdict is None or (job.report and job.report.tuning.verdict) == self.verdict)
+            and (self.min_run_seconds is None or (job.run_seconds or 0.0) >= self.min_run_seconds)
             and (self.created_after is None or job.created_at >= self.created_after)
             and (self.created_before is None or job.created_at <= self.created_before)
             and (self.name_contains is None or self.name_contains.casefold() in name)
@@ -50,6 +62,8 @@ class JobPage:
     jobs: tuple[Job, ...]
     cursor: str | None
     """Where the next page begins; None: this is the last one."""
+    newer_cursor: str | None = None
+    """Where the page before this one ends; None: this is the first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +145,7 @@ class JobStore(Protocol):
         """How much memory the store uses. It may be some seconds old."""
 
     def check(self) -> None:
-        """Raise Unavailable unless the store answers."""
+        """Raise Unavailable unless the store takes writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

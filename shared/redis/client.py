@@ -5,13 +5,14 @@ rediss://…                         the same over TLS
 sentinel://…                       the master that the Sentinels name: shared/redis/sentinel.py
 """
 
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import redis
-from redis.client import Pipeline
+from redis.client import NEVER_DECODE, Pipeline
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.sentinel import Sentinel
 
@@ -28,7 +29,8 @@ UNAVAILABLE = (
 """What the server or the network is to blame for. Any other RedisError is a bug of ours."""
 
 _UNAVAILABLE_CODES = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED", "OOM", "LOADING", "READONLY")
-"""Of a ResponseError that redis-py has no class for, or that a script has wrapped (`-OOM …`)."""
+_REFUSED_BY_STATE = re.compile(rf"(?:^|-|caused error: )(?:{'|'.join(_UNAVAILABLE_CODES)})\b")
+"""A ResponseError that redis-py has no class for, or that a script (`-OOM …`) or a pipeline has wrapped."""
 
 KEEPALIVE_OPTIONS: dict[int, int] = {
     option: value
@@ -103,8 +105,7 @@ def check_supported(client: "redis.Redis") -> None:
 
 def is_unavailable(error: redis.ResponseError) -> bool:
     """Whether the server refused a command because of its own state."""
-    text = str(error)
-    return text.startswith(_UNAVAILABLE_CODES) or any(f"-{code} " in text for code in _UNAVAILABLE_CODES)
+    return _REFUSED_BY_STATE.search(str(error)) is not None
 
 
 def check_durability(client: "redis.Redis") -> list[str]:
@@ -125,6 +126,14 @@ def check_durability(client: "redis.Redis") -> list[str]:
     if settings.get("maxmemory-policy", "noeviction") != "noeviction":
         sentences.append("maxmemory-policy evicts keys: full memory loses jobs. Set it to noeviction.")
     return sentences
+
+
+def read_bytes(client: "redis.Redis", name: str, *fields: str) -> list[bytes | None]:
+    """The fields of a hash in bytes. A client that `connect_redis` has created decodes everything else."""
+    found: list[bytes | None] = client.execute_command(  # type: ignore[no-untyped-call]  # redis-py's own
+        "HMGET", name, *fields, **{NEVER_DECODE: True}
+    )
+    return found
 
 
 class _Client(redis.Redis):

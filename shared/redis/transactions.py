@@ -17,12 +17,18 @@ translate_errors = partial(
 )
 """For commands about jobs and batches."""
 
-# One round trip decides and writes. A record that does not exist has the version ''.
+# One round trip decides and writes. A record that does not exist has the version ''. JSON can't hold bytes:
+# they come after the versions, and the commands have their numbers, each in a list.
 _APPLY = """
 for number, key in ipairs(KEYS) do
   if (redis.call('HGET', key, 'version') or '') ~= ARGV[number + 1] then return 0 end
 end
-for _, command in ipairs(cjson.decode(ARGV[1])) do redis.call(unpack(command)) end
+for _, command in ipairs(cjson.decode(ARGV[1])) do
+  for place, argument in ipairs(command) do
+    if type(argument) == 'table' then command[place] = ARGV[#KEYS + 1 + argument[1]] end
+  end
+  redis.call(unpack(command))
+end
 return 1
 """
 _MAX_TRIES = 50
@@ -44,7 +50,7 @@ VersionedRecord = TypeVar("VersionedRecord", bound=Versioned)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Redis commands with full key names, and the versions at which they may run."""
+    """Redis commands with full key names, of text and bytes, and the versions at which they may run."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     """By key. An empty version: the record must not exist."""
@@ -71,11 +77,16 @@ class ChangeApplier:
 
     def apply(self, change: Change) -> bool:
         """Run the commands if every version still matches; return whether they ran. Raises Unavailable."""
+        blobs: list[bytes] = []
+
+        def number(blob: bytes) -> list[int]:
+            blobs.append(blob)
+            return [len(blobs)]
+
+        commands = json.dumps(change.commands, default=number)
         with self._translate_errors():
             return bool(
-                self._apply(
-                    keys=list(change.versions), args=[json.dumps(change.commands), *change.versions.values()]
-                )
+                self._apply(keys=list(change.versions), args=[commands, *change.versions.values(), *blobs])
             )
 
 

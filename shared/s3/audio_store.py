@@ -1,28 +1,25 @@
 """AudioStore on any S3."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from botocore.exceptions import ClientError
-
 from shared.errors import AudioMissing, Unavailable
-from shared.observability.logs import get_logger
 from shared.ports.audio import AudioUpload, StoredAudio
-from shared.s3.client import abort_multipart, status_of, translate_s3_errors
+from shared.s3.client import abort_multipart, translate_s3_errors
 from shared.s3.object_reader import READ_TIMEOUT_SECONDS, ObjectReader
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CORSRuleTypeDef
-
-
-_log = get_logger(__name__)
 
 _MARKER = ".installation"
 """The object that says which installation the others belong to."""
 _MAX_MARKER_BYTES = 100
+_PROBE = ".probe"
+"""The object that `check` writes and reads."""
+_WRITE_CHECK_SECONDS = 10.0
 
 
 class S3AudioStore:
@@ -45,47 +42,7 @@ class S3AudioStore:
         self.part_bytes = part_bytes
         self._read_timeout_seconds = read_timeout_seconds
         self._on_read = on_read
-
-    def prepare(self, *, orphan_days: int = 1, cors_origins: Sequence[str] = ()) -> None:
-        """Create the bucket if it is missing, and set its lifecycle and CORS rules."""
-        with translate_s3_errors():
-            try:
-                self._client.head_bucket(Bucket=self._bucket)
-            except ClientError as error:
-                if status_of(error) != 404:
-                    raise
-                self._client.create_bucket(Bucket=self._bucket)
-            self._client.put_bucket_lifecycle_configuration(
-                Bucket=self._bucket,
-                LifecycleConfiguration={
-                    "Rules": [
-                        {
-                            "ID": "abort-unfinished-uploads",
-                            "Status": "Enabled",
-                            "Filter": {"Prefix": self._prefix},
-                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": orphan_days},
-                        }
-                    ]
-                },
-            )
-            if cors_origins:
-                self._allow_browsers(cors_origins)
-
-    def _allow_browsers(self, origins: Sequence[str]) -> None:
-        rule: CORSRuleTypeDef = {
-            "AllowedOrigins": list(origins),
-            "AllowedMethods": ["PUT", "POST"],
-            "AllowedHeaders": ["*"],
-            "ExposeHeaders": ["ETag"],
-            "MaxAgeSeconds": 3600,
-        }
-        try:
-            self._client.put_bucket_cors(Bucket=self._bucket, CORSConfiguration={"CORSRules": [rule]})
-        except ClientError as error:
-            # some servers allow every origin and do not support rules
-            if status_of(error) not in (400, 405, 501):
-                raise
-            _log.warning("cors_not_set", status=status_of(error))
+        self._write_checked_until = 0.0
 
     def put(self, key: str, data: bytes | bytearray, *, media_type: str) -> None:
         """Write a small object at once."""
@@ -121,7 +78,10 @@ class S3AudioStore:
                 Bucket=self._bucket, Prefix=self._prefix
             ):
                 for found in page.get("Contents", []):
-                    if found["LastModified"].timestamp() < before and self._key(found["Key"]) != _MARKER:
+                    if found["LastModified"].timestamp() < before and self._key(found["Key"]) not in (
+                        _MARKER,
+                        _PROBE,
+                    ):
                         yield StoredAudio(
                             key=self._key(found["Key"]), modified_at=found["LastModified"].timestamp()
                         )
@@ -143,12 +103,17 @@ class S3AudioStore:
             abort_multipart(self._client, self._bucket, self._prefix + stored.key, stored.multipart)
 
     def check(self) -> None:
-        """Raise Unavailable if the storage is unavailable."""
+        """Raise Unavailable unless objects can be read and written. Writes at most once in ten seconds."""
+        now = time.monotonic()
+        if now >= self._write_checked_until:
+            self.put(_PROBE, b"", media_type="text/plain")
+            self._write_checked_until = now + _WRITE_CHECK_SECONDS
         try:
             with translate_s3_errors():
-                self._client.head_bucket(Bucket=self._bucket)
+                self._client.get_object(Bucket=self._bucket, Key=self._prefix + _PROBE)["Body"].close()
         except AudioMissing as error:
-            raise Unavailable("The bucket for audio does not exist yet.") from error
+            self._write_checked_until = 0.0
+            raise Unavailable("The audio storage lost an object. Check its rules and its disks.") from error
 
     def installation_id(self) -> str | None:
         """The id of the installation that the objects belong to."""

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 READ_TIMEOUT_SECONDS = 60.0
-"""Of one read. The timeout of the client is for each receive, and storage can send a byte at a time."""
+"""Of one read, which then returns what has arrived. The timeout of the client is for each receive, and
+storage can send a byte at a time."""
+MIN_BYTES_PER_SECOND = 1024
+"""Storage that sends less during a whole read is unavailable."""
 
 FIRST_RANGE_BYTES = 2 << 20
 """Holds a minute of MP3 at up to 256 kbit/s: most jobs need one GET."""
@@ -70,7 +73,10 @@ class ObjectReader(SeekableFile):
         """Return the rest of the object. The method of `io` would read 8 KiB at a time."""
         rest = bytearray(max(0, self.size_bytes - self._position))
         self._range_bytes = max(self._range_bytes, len(rest))
-        return bytes(memoryview(rest)[: self.readinto(rest)])
+        received = 0
+        while count := self.readinto(memoryview(rest)[received:]):
+            received += count
+        return bytes(memoryview(rest)[:received])
 
     def close(self) -> None:
         """Close the connection if a response is unread; otherwise the client keeps it for others."""
@@ -78,7 +84,7 @@ class ObjectReader(SeekableFile):
         super().close()
 
     def _read_into(self, view: memoryview, offset: int) -> int:
-        """Fill *view*. Raises AudioMissing, Unavailable."""
+        """Fill *view*, as far as the time allows. Raises AudioMissing, Unavailable."""
         received = 0
         deadline = time.monotonic() + self._read_timeout_seconds
         retried = False
@@ -95,6 +101,8 @@ class ObjectReader(SeekableFile):
                 view[received : received + len(chunk)] = chunk
                 received += len(chunk)
                 if received < len(view) and time.monotonic() > deadline:
+                    if received >= MIN_BYTES_PER_SECOND * max(1.0, self._read_timeout_seconds):
+                        break
                     self._drop()
                     raise Unavailable("The audio storage responds too slowly. Try again later.")
         return received

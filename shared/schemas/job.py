@@ -135,6 +135,9 @@ class ReportView(View):
         examples=[None],
     )
     wow_depth_cents: Cents | None = Field(description="Peak deviation of that change.", examples=[None])
+    wow_cents: list[Cents] = Field(
+        description="The speed over the first 10 s, 10 times a second; empty without wow.", examples=[[]]
+    )
     dominant_hz: Hertz | None = Field(description="The strongest spectral peak.", examples=[216.02])
     dominant_note: str | None = Field(description="Its nearest note in A4 = 440 Hz.", examples=["A3"])
     dominant_cents: Cents | None = Field(description="From that note.", examples=[-31.6])

@@ -1,6 +1,7 @@
 """Every setting with its unit and default, read once at start from KAMMERTON_* environment variables."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -74,11 +75,40 @@ class _OtherVariables(EnvSettingsSource):
 def read_settings() -> Settings:
     """Read the settings of this process. A wrong value ends it with a sentence that names the variable."""
     try:
-        return Settings()
+        return Settings(**_secrets_in_files())
+    except _UnusableFile as error:
+        sys.stderr.write(f"kammerton: {error}\n")
+        raise SystemExit(2) from None
     except ValidationError as error:
         for wrong in error.errors():
             sys.stderr.write(_sentence(wrong["loc"], wrong["msg"], wrong.get("input")) + "\n")
         raise SystemExit(2) from None
+
+
+class _UnusableFile(Exception):
+    """Raised with one sentence for the operator."""
+
+
+def _secrets_in_files() -> dict[str, Any]:
+    """Secrets from the files that variables with the suffix _FILE name, as orchestrators mount them."""
+    env = EnvSettingsSource(Settings).env_vars
+    found = {}
+    for name, field in Settings.model_fields.items():
+        variable = f"{_variable(name)}_FILE"
+        path = None if field.repr else env.get(variable.lower())
+        if not path:
+            continue
+        if env.get(_variable(name).lower()):
+            raise _UnusableFile(f"{_variable(name)} and {variable} are both set. Unset one and restart.")
+        try:
+            text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise _UnusableFile(f"{variable}={path}: the file can't be read: {reason}.") from None
+        if not text:
+            raise _UnusableFile(f"{variable}={path}: the file is empty. Write the value into it.")
+        found[name] = text
+    return found
 
 
 def _variable(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings.base import MIB, HttpUrl, SettingsGroup, TextList
+from shared.settings.base import MIB, AccountList, HttpUrl, SettingsGroup, TextList
 
 
 class AccessSettings(SettingsGroup):
@@ -47,6 +47,12 @@ class AccessSettings(SettingsGroup):
         repr=False,
         description="The operator's password for the dashboard. Empty: one is generated and printed at the "
         "first start.",
+    )
+    operators: AccountList = Field(
+        (),
+        repr=False,
+        description="Operators with passwords of their own, as `name:password`, comma-separated. Nobody can "
+        "choose another name in the audit log. Empty: all operators share one password.",
     )
     viewer_password: SecretStr | None = Field(
         None, repr=False, description="Password for read-only access to the dashboard. Empty: no such access."

@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -35,6 +35,24 @@ TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
 
 DelayList = Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode, BeforeValidator(split_list)]
 """Seconds with commas between them."""
+
+
+def split_accounts(value: object) -> object:
+    """Split `name:password` entries at their commas. Raises ValueError without repeating any of them."""
+    if not isinstance(value, str):
+        return value
+    accounts = [
+        tuple(part.strip() for part in entry.split(":", 1)) for entry in value.split(",") if entry.strip()
+    ]
+    if any(len(account) != 2 or not all(account) for account in accounts):
+        raise ValueError("write each operator as name:password, with commas between them")
+    if len({account[0] for account in accounts}) < len(accounts):
+        raise ValueError("two operators have the same name")
+    return accounts
+
+
+AccountList = Annotated[tuple[tuple[str, SecretStr], ...], NoDecode, BeforeValidator(split_accounts)]
+"""Names with their passwords."""
 
 
 def check_url(url: str) -> str:

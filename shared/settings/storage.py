@@ -1,5 +1,7 @@
 """Where data is kept: Redis and S3."""
 
+from typing import Literal
+
 from pydantic import AliasChoices, Field, field_validator
 
 from shared.settings.base import MIB, HttpUrl, SettingsGroup, TextList, check_url
@@ -35,6 +37,11 @@ class StorageSettings(SettingsGroup):
         ("*",),
         description="Web origins that may upload to S3 directly, comma-separated. Empty: the bucket's CORS "
         "rules are left alone.",
+    )
+    s3_bucket_rules: Literal["created", "always", "never"] = Field(
+        "created",
+        description="Where to set Kammerton's own CORS and lifecycle rules: in a bucket that Kammerton "
+        "`created`, in any (`always`), or in none (`never`). Other rules are kept.",
     )
 
     @field_validator("redis_url")

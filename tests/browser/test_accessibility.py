@@ -36,6 +36,8 @@ def test_no_page_scrolls_sideways_on_a_phone(
         "/admin/keys",
         "/admin/jobs",
         "/admin/dead",
+        "/admin/scheduled",
+        "/admin/batches",
         "/admin/jobs/phone-1",
         "/admin/audit",
     ):
@@ -62,9 +64,12 @@ def test_axe_finds_no_serious_problem_on_any_page(
         found += axe_problems(axe, page)
     log_in(page, OPERATOR)
     found += axe_problems(axe, page)
-    for path in ("history", "jobs", "dead", f"jobs/axe-{scheme}", f"jobs/{job}", "webhooks", "keys", "audit"):
+    pages = ("history", "jobs", "scheduled", "dead", "batches", "webhooks", "keys", "audit")
+    for path in (*pages, f"jobs/axe-{scheme}", f"jobs/{job}"):
         page.goto(f"/admin/{path}")
         found += axe_problems(axe, page)
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    found += axe_problems(axe, page)
     page.goto("/admin/dead")
     page.get_by_role("button", name="Delete all").click()
     found += axe_problems(axe, page)

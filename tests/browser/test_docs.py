@@ -6,7 +6,9 @@ from playwright.sync_api import Page, expect
 
 
 def test_the_reference_has_every_group_search_and_code_samples(page: Page) -> None:
-    page.goto("/docs")
+    with page.expect_response("**/scalar-api-reference-*.js*") as script:
+        page.goto("/docs")
+    assert script.value.headers["content-encoding"] == "gzip"
     expect(page.get_by_role("heading", name="Kammerton").first).to_be_visible()
     page.get_by_role("button", name=re.compile("Create a job from a file")).first.click()
     expect(page.get_by_text("/v1/jobs").first).to_be_visible()

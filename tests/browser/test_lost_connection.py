@@ -109,6 +109,19 @@ def test_an_upload_continues_after_a_reload(page: Page, song: Path) -> None:
     assert offsets[-1] > 0
 
 
+def test_another_tab_leaves_a_running_upload_alone(page: Page, song: Path) -> None:
+    network = upload_slowly(page, song)
+    other = page.context.new_page()
+    methods: list[str] = []
+    other.on("request", lambda request: methods.append(request.method))
+    other.goto("/")
+    other.wait_for_load_state("networkidle")
+    expect(other.locator(".song")).to_have_count(0)
+    assert "HEAD" not in methods
+    network.send("Network.emulateNetworkConditions", FAST)
+    expect(page.locator(".answer .pitch .value")).to_have_text(PITCH)
+
+
 def test_an_interrupted_upload_is_dismissed_for_good(page: Page, song: Path) -> None:
     upload_slowly(page, song)
     page.on("dialog", lambda dialog: dialog.accept())

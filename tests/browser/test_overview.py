@@ -1,5 +1,6 @@
 """The overview of the dashboard: queues, workers, history."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
@@ -57,6 +58,8 @@ def test_the_history_is_drawn(operator: Page, system: System) -> None:
     system.finished(system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"}))
     operator.goto("/admin/history")
     expect(operator.locator(".plot canvas")).to_have_count(4)
+    legend = operator.locator(".plot[data-chart=throughput] .u-legend")
+    expect(legend).to_contain_text(re.compile(r"succeeded:?\s*[1-9]"))
     assert int(operator.locator(".tile.succeeded .number").inner_text()) > 0
     operator.get_by_role("link", name="Last week").click()
     assert int(operator.locator(".tile.succeeded .number").inner_text()) > 0

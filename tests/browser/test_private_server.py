@@ -61,6 +61,10 @@ def test_a_result_has_a_link_that_others_can_open_until_the_job_is_deleted(
         stranger.goto(link)
         expect(stranger.locator(".answer .pitch")).to_be_visible()
         expect(stranger.get_by_role("button", name="Delete from server")).to_have_count(0)
+        preview = stranger.locator("meta[property='og:image']").get_attribute("content")
+        assert preview is not None
+        picture = stranger.request.get(preview)
+        assert (picture.status, picture.headers["content-type"]) == (200, "image/png")
         stranger.get_by_role("link", name="JSON").click()
         assert '"a4_hz"' in stranger.content()
         forged = stranger.goto(link[:-3] + "AAA")

@@ -42,6 +42,7 @@ from shared.redis.rate_limits import RedisRateLimiter
 from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.s3.audio_store import S3AudioStore
+from shared.s3.bucket import BucketSetup
 from shared.s3.client import connect_s3
 from shared.s3.multipart import S3PartStore
 from shared.s3.presigned import S3PresignedUploadStore
@@ -197,7 +198,7 @@ def _s3_audio(server: S3Server) -> Iterator[S3AudioStore]:
         store = S3AudioStore(
             s3, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="audio/", part_bytes=5 * 1024 * 1024
         )
-        store.prepare(cors_origins=["*"])
+        BucketSetup(client=s3, bucket=store._bucket, prefix="audio/", cors_origins=["*"]).prepare()
         yield store
     s3.close()
 

@@ -8,7 +8,16 @@ from shared.domain.history import TIME_RANGES, merge_buckets
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
-from shared.ports.admin import AuditEntry, AuditLog, BulkOperation, DashboardStore, JobSearch, SecretStore
+from shared.errors import BadRequest
+from shared.ports.admin import (
+    AuditEntry,
+    AuditLog,
+    AuditQuery,
+    BulkOperation,
+    DashboardStore,
+    JobSearch,
+    SecretStore,
+)
 from shared.ports.jobs import JobQuery, JobStore
 from shared.ports.metrics import History
 from shared.ports.workers import WorkerCommand, WorkerControl
@@ -72,6 +81,8 @@ def test_jobs_are_listed_by_reason_and_by_worker(jobs: JobStore) -> None:
         ("apres", ["job-2"]),
         ("midnight late", ["job-1"]),
         ("sun mid", []),
+        ("sunrise.mp3", ["job-3"]),
+        ("07 sunrise", ["job-3"]),
         ("night", []),
         ("  ", []),
         ("*", []),
@@ -83,7 +94,7 @@ def test_jobs_are_found_by_id_digest_and_words(
 ) -> None:
     jobs.add(named("job-1", "Late_Midnight (mix).mp3", created_at=1.0))
     jobs.add(named("job-2", "Après midnight.mp3", created_at=2.0))
-    jobs.add(named("job-3", "Sunrise.mp3", created_at=3.0))
+    jobs.add(named("job-3", "07 Sunrise.mp3", created_at=3.0))
     assert [job.id for job in overview.search(text, limit=10)] == found
 
 
@@ -163,7 +174,45 @@ def test_audit_entries_are_read_newest_first(audit: AuditLog) -> None:
     ]
     for entry in entries:
         audit.add(entry)
-    assert audit.latest(limit=2) == (entries[3], entries[2])
+    assert audit.page(AuditQuery(limit=2)).entries == (entries[3], entries[2])
+
+
+def test_audit_entries_are_filtered_and_paged(audit: AuditLog) -> None:
+    for number in range(12):
+        who, act = ("operator Ann", "retry") if number % 3 else ("“Bob”", "failed login")
+        audit.add(
+            AuditEntry(at=float(number), who=who, address="::1", act=act, what=f"job {number}", count=1)
+        )
+
+    def pages(**query: str) -> list[list[int]]:
+        found, cursor = [], None
+        while True:
+            page = audit.page(AuditQuery(limit=3, cursor=cursor, **query))
+            found.append([int(entry.at) for entry in page.entries])
+            cursor = page.cursor
+            if cursor is None:
+                return found
+
+    assert pages() == [[11, 10, 9], [8, 7, 6], [5, 4, 3], [2, 1, 0]]
+    assert pages(act="failed login") == [[9, 6, 3], [0]]
+    assert pages(text="ANN") == [[11, 10, 8], [7, 5, 4], [2, 1]]
+    assert pages(text="job 1", act="retry") == [[11, 10, 1]]
+    assert pages(text="nobody") == [[]]
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "1-x", "+", "("])
+def test_an_invalid_cursor_of_the_audit_log_is_refused(audit: AuditLog, cursor: str) -> None:
+    with pytest.raises(BadRequest):
+        audit.page(AuditQuery(cursor=cursor))
+
+
+def test_scheduled_jobs_are_listed_by_their_start(jobs: JobStore, overview: JobSearch) -> None:
+    for number, due_at in enumerate((900.0, 300.0, 50.0, 600.0)):
+        queue = "batch" if number == 3 else "interactive"
+        jobs.add(make_job(f"job-{number}", queue=queue, due_at=due_at))
+    assert [job.id for job in overview.scheduled(now=50.0, limit=9)] == ["job-1", "job-3", "job-0"]
+    assert [job.id for job in overview.scheduled(now=50.0, limit=2)] == ["job-1", "job-3"]
+    assert overview.scheduled(now=900.0, limit=9) == ()
 
 
 def test_the_first_value_of_a_secret_stays(vault: SecretStore) -> None:

@@ -213,6 +213,10 @@ def test_pages_go_newest_first_without_gaps_or_repeats(batches: BatchStore) -> N
             break
     assert seen == [f"b-{number:02}" for number in range(10, -1, -1) if number != 5]
     assert batches.page("nobody", cursor=None, limit=2).batches == ()
+    everybody = [batch.id for batch in batches.page(None, cursor=None, limit=20).batches]
+    assert everybody == [f"b-{number:02}" for number in range(10, -1, -1)]
+    batches.remove("b-05")
+    assert "b-05" not in [batch.id for batch in batches.page(None, cursor=None, limit=20).batches]
 
 
 @pytest.mark.parametrize("cursor", ["nonsense", "nan:x", "inf:x"])

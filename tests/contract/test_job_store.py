@@ -1,6 +1,7 @@
 import threading
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ def test_a_job_is_read_as_it_was_written(jobs: JobStore) -> None:
     assert jobs.get(job.id) == replace(job, version=1)
 
 
-def test_a_report_keeps_every_digit(jobs: JobStore) -> None:
-    report = make_report(a4_hz=432.0400000000001)
+def test_a_report_keeps_every_digit_that_anybody_is_shown(jobs: JobStore) -> None:
+    report = make_report(a4_hz=432.0401, uncertainty_cents=0.123456)
     jobs.add(make_job())
     jobs.change("job-1", start)
     jobs.change("job-1", lambda job: job.succeed(1, report, now=11.0, memory_peak_bytes=7))
@@ -151,6 +152,57 @@ def test_pages_go_newest_first_without_gaps_or_repeats(jobs: JobStore) -> None:
             break
     assert len(seen) == len(set(seen)) == 25
     assert [int(job_id[4:]) // 3 for job_id in seen] == sorted((n // 3 for n in range(25)), reverse=True)
+
+
+def test_pages_go_back_to_the_newest_as_they_came(jobs: JobStore) -> None:
+    for number in range(25):
+        jobs.add(make_job(f"job-{number:02}", created_at=100.0 + number // 3))
+    pages: list[list[str]] = []
+    cursor = None
+    while True:
+        page = jobs.page(JobQuery(cursor=cursor, limit=4))
+        pages.append([job.id for job in page.jobs])
+        cursor = page.cursor
+        if cursor is None:
+            break
+    newer = page.newer_cursor
+    for expected in reversed(pages[:-1]):
+        assert newer is not None
+        page = jobs.page(JobQuery(cursor=newer, newer=True, limit=4))
+        assert [job.id for job in page.jobs] == expected
+        newer = page.newer_cursor
+    assert newer is None
+
+
+def test_the_page_before_a_cursor_that_is_not_full_is_the_first_page(jobs: JobStore) -> None:
+    for number in range(6):
+        jobs.add(make_job(f"job-{number}", created_at=float(number)))
+    older = jobs.page(JobQuery(cursor=jobs.page(JobQuery(limit=4)).cursor, limit=4))
+    assert [job.id for job in older.jobs] == ["job-1", "job-0"]
+    jobs.remove("job-5")
+    back = jobs.page(JobQuery(cursor=older.newer_cursor, newer=True, limit=4))
+    assert [job.id for job in back.jobs] == ["job-4", "job-3", "job-2", "job-1"]
+    assert back.newer_cursor is None
+
+
+def test_pages_are_filtered_by_queue_batch_verdict_and_run_time(jobs: JobStore) -> None:
+    jobs.add(make_job("a", created_at=10.0, batch_id="batch-1"))
+    jobs.add(make_job("b", created_at=20.0, queue="batch"))
+    jobs.add(make_job("c", created_at=30.0))
+    jobs.change("c", start)
+    report = make_report()
+    jobs.change("c", lambda job: job.succeed(1, report, now=15.0))
+
+    def ids(**query: Any) -> list[str]:
+        return [job.id for job in jobs.page(JobQuery(**query)).jobs]
+
+    assert ids(queue="batch") == ["b"]
+    assert ids(batch_id="batch-1") == ["a"]
+    assert ids(verdict=str(report.tuning.verdict)) == ["c"]
+    assert ids(verdict="inconclusive") == []
+    assert ids(verdict=str(report.tuning.verdict), queue="batch") == []
+    assert ids(min_run_seconds=5.0) == ["c"]
+    assert ids(min_run_seconds=5.1) == []
 
 
 def test_pages_are_filtered_by_owner_state_time_and_name(jobs: JobStore) -> None:

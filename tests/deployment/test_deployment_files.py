@@ -1,5 +1,6 @@
 """Checks of the deployment files that need no container engine. `deploy/try` runs them for real."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -202,3 +203,14 @@ def test_the_api_image_has_no_numpy() -> None:
     names = set(re.findall(r"(?m)^([a-z0-9._-]+)==", (ROOT / "requirements/api.txt").read_text()))
     assert not names & {"numpy", "scipy", "librosa", "numba", "soundfile", "av"}
     assert "worker" not in re.findall(r"COPY (?:--from=\S+ )?(\S+)", stages()["api"])
+
+
+def test_bake_builds_every_image_under_the_name_that_compose_uses() -> None:
+    bake = json.loads((ROOT / "docker-bake.json").read_text())
+    targets = {name: target for name, target in bake["target"].items() if name != "common"}
+    assert set(bake["group"]["default"]["targets"]) == set(targets)
+    assert {target["target"] for target in targets.values()} == {*stages()} & {*targets}
+    assert bake["target"]["common"]["platforms"] == ["linux/amd64", "linux/arm64"]
+    for service in SERVICES.values():
+        image = str(service["image"]).partition(":")[0]
+        assert targets[service["build"]["target"]]["tags"] == [f"${{REGISTRY}}{image}:${{KAMMERTON_VERSION}}"]

@@ -24,7 +24,7 @@ def audio(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3AudioStor
     store = S3AudioStore(
         client, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="audio/", part_bytes=5 * 1024 * 1024
     )
-    store.prepare()
+    client.create_bucket(Bucket=store._bucket)
     yield store
     client.close()
 

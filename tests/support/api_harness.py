@@ -120,6 +120,7 @@ class ApiHarness:
                 vault,
                 operator_password=OPERATOR_PASSWORD,
                 viewer_password=VIEWER_PASSWORD,
+                operators=changes.pop("operators", {}),
                 sleep=self._pause,
             ),
             background=_changed(BackgroundTasks(metrics_recorder=recorder, traces=NoTraces()), changes),

@@ -22,6 +22,7 @@ from shared.redis.client import connect_redis
 from shared.redis.heartbeats import RedisUploadRegistry
 from shared.redis.jobs.store import RedisJobStore
 from shared.s3.audio_store import S3AudioStore
+from shared.s3.bucket import BucketSetup
 from shared.s3.client import connect_s3
 from tests.support.fakes.jobs import MemoryInstallationStore, MemoryJobQueue
 from tests.support.maintenance import Maintenance
@@ -105,13 +106,14 @@ def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator
     server = Server(command, answers=lambda: _answers(url), lifeline=lifeline)
     client = connect_redis(valkey.url)
     with mock.patch.dict(os.environ, keys):
+        s3_client = connect_s3(endpoint_url=s3.endpoint_url, region=s3.region)
         store = S3AudioStore(
-            connect_s3(endpoint_url=s3.endpoint_url, region=s3.region),
+            s3_client,
             bucket=name,
             prefix="audio/",
             part_bytes=5 * 1024 * 1024,
         )
-        store.prepare()
+        BucketSetup(client=s3_client, bucket=name, prefix="audio/").prepare()
     try:
         server.start()
         yield Api(

@@ -63,6 +63,9 @@ _MULTICHANNEL: dict[str, tuple[str, dict[str, str], str, int, str]] = {
     "wavpack": ("wv", {}, "wavpack", 44_100, "7.1"),
 }
 MULTICHANNEL_KINDS = tuple(_MULTICHANNEL)
+MULTICHANNEL_CODECS = {
+    kind: encoder.removeprefix("lib") for kind, (_, _, encoder, _, _) in _MULTICHANNEL.items()
+}
 
 LIBSNDFILE_KINDS = (*LIBSNDFILE, "mp3-id3")
 FFMPEG_KINDS = tuple(_FFMPEG)
@@ -92,6 +95,11 @@ def encoded(kind: str, sound: NDArray[np.float32], *, rate: int) -> bytes:
             np.repeat(sound, 2, axis=1), rate=rate, container=container, codec=codec, **options
         )
     return _ffmpeg_bytes(kind, sound, rate=rate)
+
+
+def stored_rate(kind: str) -> int:
+    """Return the sample rate in Hz of a file of one of `KINDS`."""
+    return LIBSNDFILE[kind][2] if kind in LIBSNDFILE else _FFMPEG[kind][3]
 
 
 def tone(

@@ -8,13 +8,16 @@ from fastapi.testclient import TestClient
 from shared.domain.job import Job
 from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState, StateTransition
-from shared.ports.admin import AuditEntry
+from shared.ports.admin import AuditEntry, AuditQuery
 from shared.ports.workers import WorkerInfo
 from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
 from tests.support.factories import make_job
 
 HTML = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
-PAGES = ["/admin", "/admin/history", "/admin/jobs", "/admin/dead", "/admin/keys", "/admin/audit"]
+PAGES = [
+    "/admin", "/admin/history", "/admin/jobs", "/admin/scheduled", "/admin/dead", "/admin/batches",
+    "/admin/webhooks", "/admin/keys", "/admin/audit",
+]  # fmt: skip
 CRASH_REASON = "signal 11 <in> ffmpeg"
 CRASH = Problem(code="too_many_crashes", message="It crashed 3 times.", retryable=True)
 NO_AUDIO = Problem(code="no_audio", message="There is no audio.", retryable=False)
@@ -29,7 +32,7 @@ def log_in(api: ApiHarness, password: str = OPERATOR_PASSWORD, **more: str) -> T
 
 def audited(api: ApiHarness) -> list[AuditEntry]:
     """The entries of the audit log without logins, newest first."""
-    return [entry for entry in api.audit.latest(limit=99) if entry.act != "login"]
+    return [entry for entry in api.audit.page(AuditQuery(limit=99)).entries if entry.act != "login"]
 
 
 def make_dead_job(job_id: str, **changes: Any) -> Job:

@@ -15,6 +15,7 @@ import psutil
 import redis
 
 from tests.support.audio_files import audio_file
+from tests.support.exhaustion import Exhaust, no_more_files, no_more_processes
 from tests.support.hostile_files import KINDS as HOSTILE
 from tests.support.hostile_files import hostile_file
 from tests.support.system import System
@@ -109,12 +110,14 @@ class FaultInjector:
             "rescuer killed": lambda: self._kill("worker background"),
             "messages dropped": self._drop_messages,
             "messages doubled": self._double_messages,
+            "worker out of files": lambda: self._exhaust_worker(no_more_files),
+            "worker out of processes": lambda: self._exhaust_worker(no_more_processes),
         }
         for name in self.random.sample(faults, len(faults)):
             time.sleep(self.random.uniform(0.2, 2.0))
             try:
                 acts[name]()
-            except (AssertionError, psutil.Error, redis.RedisError, IndexError):
+            except (AssertionError, psutil.Error, redis.RedisError, IndexError, OSError):
                 self.tally[f"{name}: nobody there"] += 1
             else:
                 self.tally[name] += 1
@@ -164,6 +167,11 @@ class FaultInjector:
         self._signal(child, signal.SIGSTOP)
         time.sleep(float(QUICK["KAMMERTON_LEASE_SECONDS"]) + 2)
         self._signal(child, signal.SIGCONT)
+
+    def _exhaust_worker(self, exhausted: Exhaust) -> None:
+        main = psutil.Process(self.system.pid_of("worker run"))
+        with exhausted([main, *main.children(recursive=True)]):
+            time.sleep(self.s3_pause_seconds / 2)
 
     def _pause_s3(self) -> None:
         server = self.system.pid_of("weed")

@@ -8,16 +8,21 @@ from dataclasses import replace
 
 import psutil
 
+from shared.domain.batch import Batch, BatchItem
 from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Verdict
 from shared.domain.webhooks.delivery import Attempt, Delivery, DeliveryState
+from shared.domain.webhooks.endpoint import Endpoint
 from shared.domain.webhooks.events import EventType
+from shared.redis.batches.records import BatchRecords
+from shared.redis.batches.store import RedisBatchStore
 from shared.redis.client import connect_redis
 from shared.redis.jobs.metrics_follower import JobMetricsFollower
 from shared.redis.jobs.store import RedisJobStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
+from shared.redis.webhooks.endpoints import RedisEndpointStore
 from tests.support.factories import make_report
 from tests.support.system import System
 
@@ -119,8 +124,47 @@ def seed_an_hour_of_jobs(jobs: RedisJobStore, *, count: int = 260) -> None:
             )
 
 
-def seed_failed_webhook(system: System, job_id: str) -> None:
-    """One delivery that its receiver never took."""
+def seed_batch(system: System, batch_id: str) -> None:
+    """A batch of three jobs: one succeeded, and two wait for their next attempt."""
+    env = psutil.Process(system.pid_of("worker background")).environ()
+    client = connect_redis(env["KAMMERTON_REDIS_URL"])
+    records = BatchRecords(client, prefix=PREFIX)
+    jobs = RedisJobStore(client, prefix=PREFIX, companions=[records.change_for_job])
+    batches = RedisBatchStore(client, jobs=jobs.records, batches=records)
+    now = time.time()
+    names = ("01 Prelude.flac", "02 Allemande.flac", "03 Courante.flac")
+    crashed = StateTransition(
+        at=now, state=JobState.QUEUED, attempt=1, worker="worker-2:311", why="signal 9 (SIGKILL)"
+    )
+    members = [
+        Job(
+            id=f"{batch_id}-{number}",
+            batch_id=batch_id,
+            state=JobState.QUEUED,
+            queue="batch",
+            created_at=now,
+            queued_at=now,
+            due_at=now + 3600 * (1 + number),
+            attempts=1,
+            attempts_allowed=3,
+            keep_seconds=86_400,
+            input=AudioInput(filename=name, media_type="audio/flac", size_bytes=28_000_000),
+            timeline=(crashed,),
+        )
+        for number, name in enumerate(names)
+    ]
+    items = tuple(BatchItem(job_id=job.id, filename=job.input.filename) for job in members)
+    batch = Batch(id=batch_id, created_at=now, items=items, keep_seconds=86_400, name="Cello suites")
+    batches.create(batch, [(None, job) for job in members])
+    first = members[0].id
+    jobs.change(first, lambda job: _due(job, now))
+    jobs.change(first, lambda job: job.start(worker="worker-1:310", now=now, lease_seconds=9e6))
+    jobs.change(first, lambda job: job.succeed(2, make_report(), now=now + 2.1))
+    client.close()
+
+
+def seed_failed_webhook(system: System, job_id: str, endpoint_id: str | None = None) -> None:
+    """One delivery that its receiver never took, and its endpoint, if that has an id."""
     env = psutil.Process(system.pid_of("worker background")).environ()
     client = connect_redis(env["KAMMERTON_REDIS_URL"])
     now = time.time()
@@ -137,6 +181,7 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
             body="{}",
             created_at=now - 300,
             job_id=job_id,
+            endpoint_id=endpoint_id,
             state=DeliveryState.FAILED,
             ended_at=now,
             why="No attempt of 3 was answered with 2xx.",
@@ -144,6 +189,17 @@ def seed_failed_webhook(system: System, job_id: str) -> None:
             tries=3,
         )
     )
+    if endpoint_id is not None:
+        RedisEndpointStore(client, prefix=PREFIX).add(
+            Endpoint(
+                id=endpoint_id,
+                owner="key-1",
+                url="https://hooks.example.org/kammerton",
+                description="The catalogue of the archive",
+                created_at=now - 86_400,
+                failing_since=now - 300,
+            )
+        )
     client.close()
 
 

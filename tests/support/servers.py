@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.lifeline import Lifeline
@@ -37,9 +37,9 @@ class Server:
                 raise RuntimeError(f"{self._process.name} does not answer. Its last lines:\n{last}")
             time.sleep(0.02)
 
-    def stop(self) -> None:
+    def stop(self, *, patience_seconds: float = 10) -> None:
         self._process.request_stop()
-        self._process.wait_until(time.monotonic() + 10)
+        self._process.wait_until(time.monotonic() + patience_seconds)
         self._process.kill()
 
     def kill(self) -> None:
@@ -73,11 +73,12 @@ class S3Server:
 
 
 @contextmanager
-def running_valkey(data_dir: Path | None = None) -> Iterator[ValkeyServer]:
+def running_valkey(data_dir: Path | None = None, *options: str) -> Iterator[ValkeyServer]:
     with _lifeline() as lifeline, _folder(data_dir) as folder:
         valkey = Valkey(folder)
         try:
-            with _running(Server(valkey.command, answers=valkey.is_ready, lifeline=lifeline)) as server:
+            command = replace(valkey.command, argv=[*valkey.command.argv, *options])
+            with _running(Server(command, answers=valkey.is_ready, lifeline=lifeline)) as server:
                 yield ValkeyServer(valkey.url, server)
         finally:
             valkey.close()

@@ -57,6 +57,38 @@ def melody(
     return out.astype(np.float32)
 
 
+def sung(
+    a4_hz: float, *, seed: int, vibrato_cents: float, note_seconds: tuple[float, float], seconds: float = 30.0
+) -> Samples:
+    """A solo voice with vibrato, vowels and glides between notes of random length in a major scale."""
+    random = np.random.default_rng(seed)
+    cents = np.zeros(int(seconds * RATE))
+    level = np.zeros(cents.size)
+    start, note, before = 0, 64, 0.0
+    while start < cents.size:
+        time = np.arange(min(int(random.uniform(*note_seconds) * RATE), cents.size - start)) / RATE
+        note = int(np.clip(note + random.choice([-4, -3, -2, -1, 1, 2, 3, 4]), 55, 76))
+        note += note % 12 not in MAJOR
+        depth = vibrato_cents * random.uniform(0.8, 1.2) * np.clip((time - 0.05) / 0.15, 0.0, 1.0)
+        wobble = depth * np.sin(2 * math.pi * random.uniform(5.0, 6.5) * time + random.uniform(0, 6.28))
+        pitch = 100.0 * (note - 69) + random.normal(0.0, 3.0)
+        glide = (before - pitch) * np.exp(-time / 0.04) if start else 0.0
+        cents[start : start + time.size] = pitch + wobble + glide
+        swell = np.minimum(time / 0.04, (time.size / RATE - time) / 0.05)
+        level[start : start + time.size] = random.uniform(0.5, 1.0) * np.clip(swell, 0.0, 1.0)
+        start, before = start + time.size, pitch
+    hz = a4_hz * 2 ** (cents / 1200)
+    turns = 2 * math.pi * np.cumsum(hz) / RATE
+    vowel = ((650.0, 90.0), (1100.0, 110.0), (2500.0, 160.0))
+    tone = sum(
+        (0.05 + sum(1 / (1 + (2 * (h * hz - peak) / width) ** 2) for peak, width in vowel))
+        * np.sin(h * turns)
+        / h**0.8
+        for h in range(1, 12)
+    )
+    return np.asarray(0.1 * level * tone + 1e-4 * random.standard_normal(cents.size), np.float32)
+
+
 def struck(a4_hz: float, *, sharp_cents: float, seconds: float = 20.0, rate: int = RATE) -> Samples:
     """A melody of struck notes that start `sharp_cents` sharp and settle within a quarter of a second."""
     random = np.random.default_rng(11)

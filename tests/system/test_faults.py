@@ -25,6 +25,8 @@ FAULTS = [
     "rescuer killed",
     "messages dropped",
     "messages doubled",
+    "worker out of files",
+    "worker out of processes",
 ]
 LONG = "KAMMERTON_FAULTS_JOBS"
 

@@ -1,7 +1,6 @@
 """The worker in a control group of 512 MiB: no file makes the kernel kill it, honest or not."""
 
 import os
-import sys
 import time
 import uuid
 from collections import Counter
@@ -10,29 +9,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from local.lifeline import Lifeline
-from local.processes import Command
-from shared.domain.job import Job
-from shared.domain.job_fields import AudioInput
-from shared.services import Services, connect
-from shared.settings import read_settings
 from tests.support.audio_files import audio_file
-from tests.support.factories import make_job
 from tests.support.fault_injection import KINDS as SONGS
-from tests.support.fault_injection import QUICK
 from tests.support.hostile_files import KINDS as HOSTILE
 from tests.support.hostile_files import hostile_file
-from tests.support.servers import S3Server, Server, ValkeyServer
+from tests.support.long_m4a import long_m4a
+from tests.support.servers import S3Server, ValkeyServer
 from tests.support.system import running_system
+from tests.support.worker_process import burnt_attempts, running_worker
 from tests.system.test_faults import LONG
 
 LIMIT_BYTES = 512 << 20
 SONG_SECONDS = 70.0
-PATIENCE_SECONDS = 900
+COMPOSE = {
+    "KAMMERTON_JOB_MEMORY_BYTES": str(120 << 20),
+    "KAMMERTON_SOURCE_SPOOL_BYTES": str(12 << 20),
+}
+"""As docker-compose.yml sets them for a worker of 512 MiB with two children."""
 
 
 def test_a_worker_with_two_children_fits_512_mib_for_every_kind_of_file(
@@ -41,10 +37,11 @@ def test_a_worker_with_two_children_fits_512_mib_for_every_kind_of_file(
     files = [(kind, audio_file(kind, seconds=SONG_SECONDS)) for kind in SONGS]
     files += [(f"hostile: {kind}", hostile_file(kind)) for kind in HOSTILE]
     count = min(200, max(len(files), int(os.environ.get(LONG, "0"))))
-    with memory_cgroup(LIMIT_BYTES) as group, running_worker_in(group, valkey, s3) as (worker, services):
-        kinds = dict(submit(services, *files[number % len(files)]) for number in range(count))
-        ends = [finished(services, job_id) for job_id in kinds]
-        assert worker.pid in group.processes(), "the worker's main process did not survive"
+    with memory_cgroup(LIMIT_BYTES) as group, running_worker(valkey, s3, within=group.join) as worker:
+        sent = [files[number % len(files)] for number in range(count)]
+        kinds = {worker.submit(kind, audio, attempts_allowed=6): kind for kind, audio in sent}
+        ends = [worker.finished(job_id) for job_id in kinds]
+        assert worker.server.pid in group.processes(), "the worker's main process did not survive"
         tally: Counter[str] = Counter()
         for job in ends:
             kind = kinds[job.id]
@@ -56,6 +53,25 @@ def test_a_worker_with_two_children_fits_512_mib_for_every_kind_of_file(
         peak = f"{group.peak_bytes() >> 20} MiB with page cache"
         print(f"\n{count} jobs, peak {peak}, killed {group.killed()}: {dict(tally)}")
         assert group.killed() == 0, "the kernel had to kill"
+
+
+def test_two_of_the_longest_files_at_once_fit_512_mib(valkey: ValkeyServer, s3: S3Server) -> None:
+    longest = [
+        (f"{hours} h, {frames} frames a chunk", long_m4a(hours=hours, frames_per_chunk=frames))
+        for hours, frames in ((12, 1), (16, 1), (16, 20))
+    ]
+    with (
+        memory_cgroup(LIMIT_BYTES) as group,
+        running_worker(valkey, s3, within=group.join, settings=COMPOSE) as worker,
+    ):
+        kinds = {worker.submit(kind, audio): kind for kind, audio in 2 * longest}
+        ends = [worker.finished(job_id) for job_id in kinds]
+        peaks = [line.memory_peak_bytes or 0 for job in ends for line in job.timeline]
+        peak = f"{group.peak_bytes() >> 20} MiB with page cache, the largest job {max(peaks) >> 20} MiB"
+        print(f"\n{len(ends)} jobs of up to 16 h, peak {peak}, killed {group.killed()}")
+        assert group.killed() == 0, "the kernel had to kill"
+        assert [job.state for job in ends] == ["succeeded"] * len(ends)
+        assert burnt_attempts(ends) == 0
 
 
 def test_the_small_profile_fits_512_mib_while_eight_clients_upload_songs(
@@ -97,6 +113,11 @@ class Group:
     folder: Path
     is_v2: bool
 
+    @property
+    def join(self) -> list[str]:
+        """The beginning of a command that runs in the group."""
+        return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.folder / "cgroup.procs")]
+
     def processes(self) -> set[int]:
         return {int(line) for line in (self.folder / "cgroup.procs").read_text().split()}
 
@@ -136,72 +157,3 @@ def memory_cgroup(limit_bytes: int) -> Iterator[Group]:
         while group.processes():
             time.sleep(0.05)
         group.folder.rmdir()
-
-
-@contextmanager
-def running_worker_in(group: Group, valkey: ValkeyServer, s3: S3Server) -> Iterator[tuple[Server, Services]]:
-    """Two children, as in docker-compose.yml, and a rescuer outside of the group."""
-    name = f"t{uuid.uuid4().hex[:8]}"
-    env = QUICK | {
-        "AWS_ACCESS_KEY_ID": s3.access_key,
-        "AWS_SECRET_ACCESS_KEY": s3.secret_key,
-        "KAMMERTON_JOB_TIMEOUT_SECONDS": "40",
-        "KAMMERTON_LEASE_SECONDS": "15",
-        "KAMMERTON_REDIS_URL": valkey.url,
-        "KAMMERTON_REDIS_PREFIX": f"{name}:",
-        "KAMMERTON_S3_ENDPOINT_URL": s3.endpoint_url,
-        "KAMMERTON_S3_BUCKET": name,
-        "KAMMERTON_S3_REGION": s3.region,
-    }
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("KAMMERTON_", "AWS_"))}
-    python = [sys.executable, "-m"]
-    join = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group.folder / "cgroup.procs")]
-    commands = (
-        Command("worker", [*join, *python, "worker", "run", "--concurrency", "2"], clean | env),
-        Command("rescuer", [*python, "worker", "maintenance"], clean | env),
-    )
-    with mock.patch.dict(os.environ, env):
-        services = connect(read_settings())
-        services.prepare()
-    lifeline = Lifeline()
-    worker, rescuer = (Server(command, answers=lambda: True, lifeline=lifeline) for command in commands)
-    try:
-        for server in (worker, rescuer):
-            server.start()
-        yield worker, services
-    finally:
-        for server in (worker, rescuer):
-            server.kill()
-        lifeline.close()
-
-
-def submit(services: Services, kind: str, audio: bytes) -> tuple[str, str]:
-    """Store, record and enqueue one file. Returns the ID of its job and its kind."""
-    job_id = uuid.uuid4().hex
-    now = time.time()
-    described = AudioInput(
-        filename=kind, media_type="application/octet-stream", size_bytes=len(audio), sha256="0" * 64
-    )
-    services.audio.put(job_id, audio, media_type="application/octet-stream")
-    services.jobs.add(
-        make_job(
-            job_id,
-            input=described,
-            created_at=now,
-            queued_at=now,
-            due_at=now,
-            attempts_allowed=6,
-            has_audio=True,
-        )
-    )
-    services.queue.enqueue(job_id, queue="interactive")
-    return job_id, kind
-
-
-def finished(services: Services, job_id: str) -> Job:
-    """Wait until it is final."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (job := services.jobs.get(job_id)).state.is_final:
-        assert time.monotonic() < deadline, f"{job} does not end"
-        time.sleep(0.2)
-    return job

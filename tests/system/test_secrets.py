@@ -34,7 +34,7 @@ def test_no_log_contains_a_secret_or_a_file_name(tmp_path: Path) -> None:
         keeper.config_set("requirepass", PASSWORD)
         with running_system(
             tmp_path / "data",
-            KAMMERTON_REDIS_URL=valkey.url.replace("redis://", "redis://:r3dis-p4ss%2Fword@"),
+            KAMMERTON_REDIS_URL=f"redis://:r3dis-p4ss%2Fword@{valkey.url.rpartition('@')[2]}",
             KAMMERTON_OUTBOUND_PROXY=f"http://us:pr0xy%20p4ssword@127.0.0.1:{proxy}",
             KAMMERTON_OUTBOUND_ALLOWED_NETWORKS="127.0.0.0/8",
             KAMMERTON_WEBHOOK_RETRY_DELAYS_SECONDS="0.5,3600",

@@ -21,7 +21,7 @@ ENTRY_POINTS = {
     for path in SOURCES
     if path.name in {"main.py", "__main__.py", "server.py"}
 } | {"worker/background.py"}
-MAY_CONNECT = ENTRY_POINTS | {"worker/health/probe.py", "api/access/key_commands.py", "cli/keys.py"}
+MAY_CONNECT = ENTRY_POINTS | {"api/access/key_commands.py", "cli/keys.py"}
 SETTINGS = {name_of(path) for path in SOURCES if path.parent == ROOT / "shared" / "settings"}
 MAX_FILES_PER_FOLDER = 16
 HEAVY = ("librosa", "numpy", "scipy", "soundfile", "av", "numba")

@@ -5,7 +5,7 @@ Reads little and looks only at declared sizes and counts. The limits of the sand
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import BinaryIO
@@ -27,6 +27,9 @@ MAX_INDEX_ENTRIES = 2_000_000
 _OGG_COMMENTS = (b"\x03vorbis", b"OpusTags", b"\x81kate", b"\x81theora")
 _OGG_SEARCH_BYTES = 8192
 _EBML, _SEGMENT, _CLUSTER, _TAGS = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u", b"\x12T\xc3g"
+_TRACKS, _TRACK, _TRACK_TYPE, _AUDIO_TRACK = b"\x16T\xaek", b"\xae", b"\x83", b"\x02"
+_CONTENT_ENCODINGS, _CONTENT_ENCRYPTION = b"m\x80", b"P5"
+_MAX_MATROSKA_TRACKS_BYTES = 256 << 10
 _BOXES_BEFORE_INDEX = 100
 _LARGE_TAGS_BYTES = 1 << 16
 _ASF = b"0&\xb2u\x8ef\xcf\x11"
@@ -152,7 +155,33 @@ def _check_matroska(audio: BinaryIO, offset: int, size: int) -> None:
             return
         if name == _TAGS and length > MAX_MATROSKA_TAGS_BYTES:
             raise file_problem("too_many_tags")
+        if name == _TRACKS and _is_sound_encrypted(
+            _read(audio, offset + header_bytes, min(length, _MAX_MATROSKA_TRACKS_BYTES))
+        ):
+            raise file_problem("encrypted")
         offset += header_bytes + (0 if name == _SEGMENT else length)
+
+
+def _is_sound_encrypted(tracks: bytes) -> bool:
+    """Whether every audio track of a Matroska file has a ContentEncryption element."""
+    encrypted = [
+        b"".join(body for name, body in track if name == _CONTENT_ENCODINGS).find(_CONTENT_ENCRYPTION) >= 0
+        for track in (list(_ebml_elements(body)) for name, body in _ebml_elements(tracks) if name == _TRACK)
+        if (_TRACK_TYPE, _AUDIO_TRACK) in track
+    ]
+    return bool(encrypted) and all(encrypted)
+
+
+def _ebml_elements(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the ids and bodies of the elements in *data*."""
+    offset = 0
+    while offset < len(data):
+        name, length, header_bytes = _ebml_element(data[offset : offset + 12])
+        if header_bytes == 0:
+            return
+        offset += header_bytes
+        yield name, data[offset : offset + length]
+        offset += length
 
 
 def _ebml_element(head: bytes) -> tuple[bytes, int, int]:

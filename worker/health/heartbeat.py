@@ -18,6 +18,7 @@ from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, Worke
 from worker.health.cgroups import memory_limit_bytes
 from worker.health.check import health_problem
 from worker.health.memory import process_tree_memory_bytes
+from worker.health.probe import remove_health
 from worker.health.watchdog import start_watchdog
 
 HEARTBEAT_SECONDS = 3.0
@@ -45,6 +46,7 @@ def diagnose(
     stalled_seconds: float,
 ) -> str | None:
     """Why a worker is unhealthy by its records; None if it is healthy. Raises Unavailable."""
+    jobs.check()  # without writes there are no heartbeats, and a restart would not help
     worker = next((worker for worker in workers.list_alive() if worker.name == name), None)
     paused = controls.paused()  # idle on purpose is healthy
     served = worker.queues if worker else queues
@@ -60,8 +62,11 @@ def install_heartbeat(
     controls: WorkerControl,
     *,
     diagnose_worker: Callable[[str], str | None],
+    bytes_arrived_at: Callable[[], float] = lambda: 0.0,
 ) -> None:
     """Add a heartbeat and a watchdog to the workers of *app*. *diagnose_worker* takes the worker's name.
+
+    A worker makes progress when it starts or finishes a job, and when *bytes_arrived_at* changes.
 
     With every heartbeat a worker follows the command that the operator sent to it.
     """
@@ -85,6 +90,7 @@ def install_heartbeat(
             """Stop the watchdog: an orderly shutdown must not be killed."""
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
+            remove_health(os.getpid())
 
     class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
         """Runs on the timer of the parent process: a busy child cannot delay it."""
@@ -119,8 +125,9 @@ def install_heartbeat(
             now = store_time()
             done = sum(state.total_count.values())
             current = tuple(sorted(str(request.id) for request in state.active_requests))
-            if (done, current) != self._last_progress or self._expected_idle:
-                self._last_progress, self._progress_at = (done, current), now
+            progress = (done, current, bytes_arrived_at())
+            if progress != self._last_progress or self._expected_idle:
+                self._last_progress, self._progress_at = progress, now
             try:
                 self._apply(controls.commands().get(worker_name()), parent)
                 self._expected_idle = self._draining or bool(controls.paused())

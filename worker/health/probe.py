@@ -1,43 +1,72 @@
-"""`python -m worker healthcheck`: checks the worker on this machine, for a container engine."""
+"""`python -m worker healthcheck`: checks the worker on this machine, for a container engine.
 
-import socket
+It runs every few seconds, so it loads nothing: the watchdog of each worker writes what it found to a file.
+"""
+
+import os
 import sys
-from collections.abc import Callable
-from functools import partial
+import tempfile
+import time
+from pathlib import Path
 
-from shared.celery_queue import QUEUES
-from shared.errors import Unavailable
-from shared.services import Services, connect
-from shared.settings import Settings, read_settings
-from worker.health.heartbeat import diagnose
-
-
-def diagnosis(settings: Settings, services: Services) -> Callable[[str], str | None]:
-    """`diagnose` over these services: takes a worker's name."""
-    return partial(
-        diagnose,
-        jobs=services.jobs,
-        workers=services.workers,
-        controls=services.worker_control,
-        queues=QUEUES,
-        stalled_seconds=settings.worker_stall_timeout_seconds,
-    )
+_SILENT_SECONDS = 60.0
+"""Three checks of the watchdog, each with a slow Redis."""
+_NAME = "kammerton-worker-"
 
 
-def check() -> int:
-    """0 if a worker of this host is healthy, or if Redis is unavailable, which no restart can fix."""
-    settings = read_settings()
-    services = connect(settings)
-    diagnose_worker = diagnosis(settings, services)
-    try:
-        names = [
-            worker.name for worker in services.workers.list_alive() if worker.host == socket.gethostname()
-        ]
-        problems = [diagnose_worker(name) for name in names] or ["no worker of this host sends a heartbeat"]
-    except Unavailable as error:
-        sys.stderr.write(f"unknown: {error.message}\n")
-        return 0
-    if None in problems:
-        return 0
-    sys.stderr.write(f"unhealthy: {problems[0]}\n")
+def record_health(pid: int, problem: str | None, *, folder: Path | None = None) -> None:
+    """Write what is wrong with the worker *pid*, or None, for `check`. Raises OSError."""
+    # no link that another user of the machine has put there is followed
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(_file_of(pid, folder), flags, mode=0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"{time.monotonic()}\n{problem or ''}")
+
+
+def remove_health(pid: int, *, folder: Path | None = None) -> None:
+    """Forget a worker that ends."""
+    _file_of(pid, folder).unlink(missing_ok=True)
+
+
+def check(*, folder: Path | None = None) -> int:
+    """0 if a worker of this machine is healthy, or if Redis is unavailable, which no restart can fix."""
+    problems = []
+    for file in _folder(folder).glob(f"{_NAME}*"):
+        pid = file.name.removeprefix(_NAME)
+        if not pid.isdigit() or not _is_alive(int(pid)):
+            continue
+        problem = _problem_in(file)
+        if problem is None:
+            return 0
+        problems.append(problem)
+    sys.stderr.write(f"unhealthy: {problems[0] if problems else 'no worker runs on this machine'}\n")
     return 1
+
+
+def _problem_in(file: Path) -> str | None:
+    try:
+        written_at, _, problem = file.read_text().partition("\n")
+        age = time.monotonic() - float(written_at)
+    except (OSError, ValueError) as error:
+        return f"its health is unknown: {error}"
+    if not 0 <= age <= _SILENT_SECONDS:
+        return "its watchdog is silent"
+    return problem or None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _folder(folder: Path | None) -> Path:
+    return folder or Path(tempfile.gettempdir())
+
+
+def _file_of(pid: int, folder: Path | None) -> Path:
+    return _folder(folder) / f"{_NAME}{pid}"

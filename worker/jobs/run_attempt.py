@@ -1,9 +1,10 @@
 """Runs one attempt of a job, over ports. Knows no Celery: a test calls it."""
 
+import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from shared.audio_deletion import discard_audio
@@ -16,6 +17,7 @@ from shared.errors import (
     Crashed,
     LeaseLost,
     NotFound,
+    OutOfMemory,
     SourceRefused,
     SourceUnavailable,
     Unanalysable,
@@ -25,10 +27,15 @@ from shared.observability.logs import bind_log_context, get_logger
 from shared.ports.audio import AudioStore
 from shared.ports.jobs import JobStore
 from worker.jobs.analysis_result import AnalysisResult
+from worker.jobs.backoff import Backoff
 from worker.jobs.cancellable_io import CALL_TIMEOUT_SECONDS, CancellableIO
 from worker.jobs.lease_keeper import Canceled, LeaseKeeper, Stopping
 
 _log = get_logger(__name__)
+
+_MACHINE_ERRNOS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC}
+_MAX_ATTEMPTS_OUT_OF_MEMORY = 10
+"""From the next attempt on, running out of memory uses an attempt up: the file may be the cause."""
 
 
 class AnalyzeAudio(Protocol):
@@ -94,6 +101,7 @@ class AttemptRunner:
     paused_queues: Callable[[], frozenset[str]] = frozenset
     is_stopping: Callable[[], bool] = lambda: False
     """Asked all the time. Once true, the job is released unfinished."""
+    backoff: Backoff = field(default_factory=Backoff)
 
     def run(self, job_id: str) -> Job | None:
         """Run one attempt, and return the job as it ended.
@@ -109,6 +117,10 @@ class AttemptRunner:
         except (Conflict, NotFound) as error:
             _log.info("job_message_ignored", job_id=job_id, reason=error.message)
             return None
+        except Unavailable:
+            self.backoff.add_trouble()
+            self._slow_down()
+            raise
         if job.request_id is not None:
             bind_log_context(
                 request_id=job.request_id
@@ -117,18 +129,28 @@ class AttemptRunner:
             _log.warning("job_dead", job_id=job_id, attempts=job.attempts)
             return job
         _log.info("attempt_started", job_id=job_id, attempt=job.attempts)
+        ended = self._run_started(job)
+        self._slow_down()
+        return ended
+
+    def _slow_down(self) -> None:
+        if self.backoff.seconds:
+            _log.warning("worker_slowed_down", seconds=self.backoff.seconds)
+            self.backoff.pause(self.is_stopping)
+
+    def _run_started(self, job: Job) -> Job | None:
         lease = LeaseKeeper(
             job, jobs=self.jobs, lease_seconds=self.config.lease_seconds, is_stopping=self.is_stopping
         )
         try:
             with CancellableIO(lease.check, timeout_seconds=self.config.storage_timeout_seconds) as io:
-                ended = self._record(job_id, self._attempt(job, io=io, lease=lease))
-                _log.info("attempt_ended", job_id=job_id, attempt=job.attempts, state=ended.state)
+                ended = self._record(job.id, self._attempt(job, io=io, lease=lease))
+                _log.info("attempt_ended", job_id=job.id, attempt=job.attempts, state=ended.state)
                 if ended.has_audio and ended.audio_unneeded and not self.config.keep_audio:
                     discard_audio(ended, jobs=self.jobs, audio=self.audio)
                 return ended
         except (LeaseLost, NotFound):
-            _log.warning("lease_lost", job_id=job_id, attempt=job.attempts)
+            _log.warning("lease_lost", job_id=job.id, attempt=job.attempts)
             return None
 
     def _start(self, job_id: str) -> Job:
@@ -149,8 +171,14 @@ class AttemptRunner:
                 result = self.analyze_audio(audio.file, start_seconds=job.start_seconds, on_tick=lease.check)
         except Canceled:
             return lambda job: job.confirm_cancel(token, now=store_time())
+        except (OSError, MemoryError) as error:
+            if not _is_of_the_machine(error):
+                raise
+            _log.warning("machine_exhausted", reason=repr(error))
+            return self._failure(job, Unavailable("The worker's machine ran out of a resource."))
         except (Stopping, Unavailable, SourceUnavailable, Crashed, Unanalysable) as error:
-            return self._failure(token, error)
+            return self._failure(job, error)
+        self.backoff.reset()
         return lambda job: job.set_size(audio.size_bytes).succeed(
             token, result.report, now=store_time(), memory_peak_bytes=result.memory_peak_bytes
         )
@@ -168,10 +196,16 @@ class AttemptRunner:
                 yield opened
 
     def _failure(
-        self, token: int, error: Stopping | Unavailable | SourceUnavailable | Crashed | Unanalysable
+        self, running: Job, error: Stopping | Unavailable | SourceUnavailable | Crashed | Unanalysable
     ) -> Callable[[Job], Job]:
         """The change of the job that records an attempt without a result."""
-        now, delay_seconds = store_time, self.config.retry_seconds
+        now, delay_seconds, token = store_time, self.config.retry_seconds, running.attempts
+        if isinstance(error, OutOfMemory) and running.attempts > _MAX_ATTEMPTS_OUT_OF_MEMORY:
+            error = Crashed(error.message)
+        if isinstance(error, Unavailable):
+            self.backoff.add_trouble()
+        elif not isinstance(error, Stopping):
+            self.backoff.reset()
         match error:
             case Stopping():
                 reason = "its worker is shutting down"
@@ -204,6 +238,11 @@ class AttemptRunner:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+
+
+def _is_of_the_machine(error: OSError | MemoryError) -> bool:
+    """Whether this process, rather than the file, met a limit: of memory, descriptors, or processes."""
+    return isinstance(error, MemoryError) or error.errno in _MACHINE_ERRNOS
 
 
 def _open_whole(audio: AudioStore, job: Job) -> BinaryIO:

@@ -4,6 +4,7 @@ Everything here runs between fork and `os._exit`. It must not touch inherited st
 no flush of inherited buffers, no finalizer of an inherited object.
 """
 
+import errno
 import faulthandler
 import gc
 import io
@@ -23,7 +24,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] #
 from shared.errors import Unanalysable
 from shared.seekable_file import SeekableFile
 from worker.file_problems import identify
-from worker.sandbox.limits import ChildLimits, apply_limits, die_with_parent, raise_oom_score
+from worker.sandbox.limits import ChildLimits, apply_limits, die_with_parent, lower_priority, raise_oom_score
 
 FRAME = struct.Struct("!cQQ")
 """Message of a child: its kind, then offset and size for READ, otherwise the payload's size and 0."""
@@ -34,6 +35,8 @@ READ, ANSWER, PROBLEM, NO_MEMORY, DECODER_ERROR, BUG = b"R", b"A", b"P", b"M", b
 BUFFER_BYTES = 256 * 1024
 MAX_READ_BYTES = 1 << 20
 MAX_TRACEBACK_CHARS = 8_000
+SETUP_FAILED = 75
+"""Exit status of a child that the machine did not let start: EX_TEMPFAIL of sysexits.h."""
 _SOCKET = 3
 _SIGNALS_LEFT_TO_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
@@ -54,14 +57,16 @@ def child_main(
     task: Task, *, connection: socket.socket, size: int, parent_pid: int, limits: ChildLimits
 ) -> NoReturn:
     """Run *task* over the parent's audio of *size* bytes, send its outcome, and exit in any case."""
+    status = SETUP_FAILED
     try:
         _detach_from_parent(connection, parent_pid)
         apply_limits(limits)
+        status = 0
         kind, payload = _run(task, size)
         _write(FRAME.pack(kind, len(payload), 0))
         _write(payload)
     finally:
-        os._exit(0)
+        os._exit(status)
 
 
 def _detach_from_parent(connection: socket.socket, parent_pid: int) -> None:
@@ -76,6 +81,7 @@ def _detach_from_parent(connection: socket.socket, parent_pid: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     die_with_parent(parent_pid)
     raise_oom_score()
+    lower_priority()
     # OpenBLAS would start its threads again here, and spins forever if it is not allowed to.
     blas_threads().limit(limits=1, user_api="blas")
     socket_copy = os.dup(connection.fileno())  # not one of the numbers that are replaced below
@@ -92,6 +98,10 @@ def _run(task: Task, size: int) -> tuple[bytes, bytes]:
         return ANSWER, task(io.BufferedReader(_ParentAudio(size), BUFFER_BYTES))
     except MemoryError:
         return NO_MEMORY, b""
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return NO_MEMORY, b""
+        return BUG, _traceback(error).encode(errors="replace")
     except Unanalysable as error:
         if (identified := identify(error)) is None:
             return BUG, _traceback(error).encode(errors="replace")
@@ -104,7 +114,7 @@ def _run(task: Task, size: int) -> tuple[bytes, bytes]:
 
 def _is_caused_by_file(error: BaseException) -> bool:
     """Whether odd bytes can raise *error*. The others mean a wrong call or a wrong installation."""
-    ours = (TypeError, AttributeError, NameError, ImportError, AssertionError, OSError)
+    ours = (TypeError, AttributeError, NameError, ImportError, AssertionError)
     return isinstance(error, Exception) and not isinstance(error, ours)
 
 

@@ -34,7 +34,7 @@ class ForkServer:
         """Prepare to serve.
 
         Args:
-            requests: a datagram socket. A request is JSON with two sockets: the child's and the reports'.
+            requests: a datagram socket. A request is JSON with two sockets: the reports' and the child's.
             lifeline: a pipe that nobody writes to. It ends with the last client.
             make_task: turns the `task` of a request into a task, in the child.
         """
@@ -72,11 +72,12 @@ class ForkServer:
 
     def _fork(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(self._requests, MAX_REQUEST_BYTES, 2)
-        if len(descriptors) != 2:
-            for descriptor in descriptors:
-                os.close(descriptor)
+        received = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        if len(received) != 2:  # the kernel drops descriptors that this process may not open
+            for reports in received:
+                _send_failure(reports)
             return
-        connection, reports = (socket.socket(fileno=descriptor) for descriptor in descriptors)
+        reports, connection = received
         with connection:
             request = json.loads(data)
 
@@ -87,9 +88,8 @@ class ForkServer:
                 child = ForkedProcess.start(
                     task, connection, request["size"], ChildLimits(**request["limits"])
                 )
-            except OSError:  # no more processes or memory: the trouble of the machine
-                with reports, suppress(OSError):
-                    reports.send(FORK_FAILED)
+            except (OSError, MemoryError):  # the trouble of the machine
+                _send_failure(reports)
                 return
         self._children[reports.fileno()] = child, reports
         self._poll.register(reports.fileno(), select.POLLIN)
@@ -108,3 +108,8 @@ class ForkServer:
                 self._poll.unregister(descriptor)
             with reports, suppress(OSError):
                 reports.send(report.to_json())
+
+
+def _send_failure(reports: socket.socket) -> None:
+    with reports, suppress(OSError):
+        reports.send(FORK_FAILED)

@@ -17,6 +17,8 @@ from worker.sandbox.seccomp import restrict_system_calls
 
 _PR_SET_PDEATHSIG = 1
 _STANDARD_FILES_AND_SOCKET = 4
+NICENESS = 10
+"""Added to the niceness of the worker for its children, 0 to 19: the priority of batch work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,21 @@ def apply_limits(limits: ChildLimits) -> bool:
         with suppress(OSError, ValueError, AttributeError):
             resource.setrlimit(getattr(resource, name), (value, hard))
     return restrict_system_calls()
+
+
+def lower_priority() -> None:
+    """Let processes that answer people go first: the API, the store, and the worker that feeds this child."""
+    with suppress(OSError):
+        os.nice(NICENESS)
+
+
+def oom_kills(*, vmstat: Path = Path("/proc/vmstat")) -> int:
+    """How many processes of this machine the kernel has killed for want of memory; 0 if it is unknown."""
+    try:
+        match = re.search(r"^oom_kill (\d+)$", vmstat.read_text(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0
 
 
 def raise_oom_score() -> None:

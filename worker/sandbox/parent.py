@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, NoReturn
 
-from shared.errors import Crashed, KammertonError, Unavailable
+from shared.errors import Crashed, KammertonError, OutOfMemory, Unavailable
 from worker.file_problems import file_problem
 from worker.sandbox import child as wire
-from worker.sandbox.limits import ChildLimits
+from worker.sandbox.limits import ChildLimits, oom_kills
 from worker.sandbox.outcome import ChildOutcome
 from worker.sandbox.process import ChildProcess, ExitReport, Launch, launch_by_fork
 
@@ -88,7 +88,10 @@ def _run_once(
     launch: Launch, audio: BinaryIO, *, limits: ChildLimits, on_tick: Callable[[], None]
 ) -> ChildOutcome:
     size = audio.seek(0, os.SEEK_END)
-    parent_socket, child_socket = socket.socketpair()
+    try:
+        parent_socket, child_socket = socket.socketpair()
+    except OSError as error:
+        raise Unavailable("The worker can't open another file.") from error
     with parent_socket, _Child(parent_socket, limits=limits, on_tick=on_tick) as child:
         with child_socket:
             child.start(launch, child_socket, size)
@@ -127,6 +130,7 @@ class _Child:
         self._storage_seconds = 0.0
         self._bytes_read = 0
         self._charged_bytes = 0
+        self._oom_kills = oom_kills()
 
     def __enter__(self) -> "_Child":
         return self
@@ -138,7 +142,7 @@ class _Child:
     def start(self, launch: Launch, connection: socket.socket, size: int) -> None:
         """Start the child. *connection* is its end of the socket pair. Raises Unavailable."""
         try:
-            self._process = launch(connection, size, self._limits)
+            self._process = launch(connection, size, self._limits, self._on_tick)
         except OSError as error:
             raise Unavailable("The worker can't start another process.") from error
 
@@ -159,7 +163,7 @@ class _Child:
         """Stop and reap the child, and return how it ended."""
         died = ended.answer is None and ended.problem is None
         report = self._reap(timeout_seconds=_EXIT_GRACE_SECONDS if died else 0)
-        problem, detail = _explain_status(report.status) if died else (ended.problem, ended.detail)
+        problem, detail = self._explain_status(report.status) if died else (ended.problem, ended.detail)
         return ChildOutcome(
             answer=ended.answer,
             problem=problem,
@@ -250,14 +254,17 @@ class _Child:
             raise RuntimeError("This child was not started or is reaped already.")
         return process.reap(timeout_seconds=timeout_seconds)
 
-
-def _explain_status(status: int) -> tuple[KammertonError, str]:
-    """Explain the wait status of a child that died before it answered."""
-    if not os.WIFSIGNALED(status):
-        return Crashed(
-            _KILLED
-        ), f"it exited without an answer, exit status {os.waitstatus_to_exitcode(status)}"
-    number = os.WTERMSIG(status)
-    if number == signal.SIGXCPU:
-        return file_problem("too_much_time"), "SIGXCPU"
-    return Crashed(_KILLED), signal.Signals(number).name
+    def _explain_status(self, status: int) -> tuple[KammertonError, str]:
+        """Explain the wait status of a child that died before it answered."""
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            if number == signal.SIGXCPU:
+                return file_problem("too_much_time"), "SIGXCPU"
+            if number == signal.SIGKILL and oom_kills() != self._oom_kills:
+                return OutOfMemory("The worker's machine ran out of memory."), "killed for want of memory"
+            return Crashed(_KILLED), signal.Signals(number).name
+        exit_status = os.waitstatus_to_exitcode(status)
+        # once it has read from the file, the file may be what made it exit
+        if exit_status == wire.SETUP_FAILED and self._charged_bytes == 0:
+            return Unavailable("The worker can't prepare another process."), "its start failed"
+        return Crashed(_KILLED), f"it exited without an answer, exit status {exit_status}"

@@ -56,8 +56,11 @@ class ChildProcess(Protocol):
         """
 
 
-Launch = Callable[[socket.socket, int, ChildLimits], ChildProcess]
-"""Starts a child with its end of a socket pair, the size of the audio in bytes, and its limits."""
+Launch = Callable[[socket.socket, int, ChildLimits, Callable[[], None]], ChildProcess]
+"""Starts a child with its end of a socket pair, the size of the audio in bytes, and its limits.
+
+Calls the last argument a few times a second while it waits.
+"""
 
 
 class ForkedProcess:
@@ -109,7 +112,9 @@ class ForkedProcess:
 def launch_by_fork(task: wire.Task) -> Launch:
     """Return a `Launch` that forks the calling process to run *task*."""
 
-    def launch(connection: socket.socket, size: int, limits: ChildLimits) -> ChildProcess:
+    def launch(
+        connection: socket.socket, size: int, limits: ChildLimits, _: Callable[[], None]
+    ) -> ChildProcess:
         return ForkedProcess.start(task, connection, size, limits)
 
     return launch

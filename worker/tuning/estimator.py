@@ -36,9 +36,11 @@ from worker.tuning.verdict import (
     also_fits,
     decide,
     decide_single_tone,
+    decide_voice,
     name_verdict,
 )
-from worker.tuning.wow import Wow, find_wow, remove_wow
+from worker.tuning.voice import Voice, find_voice
+from worker.tuning.wow import Wow, find_wow, remove_wow, speed_curve
 
 WINDOWS_SECONDS = (0.37, 0.74)
 """The short window follows melodies, the long one separates bass notes; each alone is less accurate."""
@@ -85,7 +87,7 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Estimate:
-    """One interpretation of the recording: a single tone, or notes of a scale."""
+    """One interpretation of the recording: a single tone, one voice, or notes of a scale."""
 
     cents: float
     """A4, from 440 Hz."""
@@ -106,6 +108,7 @@ def _report(
     if tone is not None:
         single = _estimate_single_tone(tone)
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
+    estimate = _prefer_voice(estimate, audio, vibrato=histogram.peak_power_share < VIBRATO_PEAK_SHARE)
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)
     decision = estimate.decision
     named = name_verdict(estimate.cents, decision)
@@ -128,6 +131,7 @@ def _report(
         drift_cents=estimate.drift,
         wow_rate_hz=round(wow.rate_hz, 4) if wow else None,
         wow_depth_cents=round(wow.depth_cents, 2) if wow else None,
+        wow_cents=speed_curve(peaks, wow, estimate.cents) if wow else (),
         dominant_hz=strongest,
         dominant_note=note,
         dominant_cents=note_cents,
@@ -162,6 +166,28 @@ def _estimate_single_tone(tone: SingleTone) -> _Estimate:
             "few_notes": True,
             "tuning_moves": moves > MOVES_CENTS,
         },
+    )
+
+
+def _prefer_voice(estimate: _Estimate, audio: ResampledAudio, *, vibrato: bool) -> _Estimate:
+    """The mean pitch of one voice, where `estimate` is inconclusive or agrees with it but has vibrato."""
+    unclear = estimate.decision.reason in {Reason.NO_STABLE_PITCH, Reason.NOISE_LIKE}
+    voice = find_voice(audio) if unclear or vibrato else None
+    if voice is None:
+        return estimate
+    # In accompanied music, the loudest of several notes can look like one voice.
+    agrees = abs(wrap(voice.cents - estimate.cents)) <= estimate.decision.uncertainty_cents
+    return _estimate_voice(voice) if unclear or agrees else estimate
+
+
+def _estimate_voice(voice: Voice) -> _Estimate:
+    """The mean pitch of the notes of one voice."""
+    moves = drift_range(voice.drift_cents)
+    return _Estimate(
+        cents=voice.cents,
+        drift=voice.drift_cents,
+        decision=decide_voice(voice.error_cents, agreement=voice.agreement, drift_range=moves),
+        remarks={"tuning_moves": moves > MOVES_CENTS},
     )
 
 

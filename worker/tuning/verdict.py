@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.domain.report import Reason, Verdict
 from worker.tuning.standards import standard_probabilities
 
-MIN_VERDICT_PROBABILITY = 0.4
+MIN_VERDICT_PROBABILITY = 0.5
 """The most probable of 432, 440 and `other` is the verdict if it has at least this probability."""
 MAX_RIVAL = 0.5
 """Inconclusive if 432 and 440 both have more than this share of the probability of the verdict."""
@@ -31,6 +31,8 @@ MIN_ERROR_CENTS = 1.1
 """The pitch of a note is no better defined: attack or sustain, fundamental or centre of energy."""
 MIN_SINGLE_TONE_ERROR_CENTS = 0.8
 """The same for a single sustained tone."""
+MIN_VOICE_ERROR_CENTS = 1.6
+"""The same for one voice alone: reverberation moves the mean of the vibrato."""
 
 VIBRATO_PEAK_SHARE = 0.65
 """In the long window, the strongest peak of tones without vibrato has 0.72 of the power or more, with
@@ -153,6 +155,20 @@ def decide_single_tone(error_cents: float, *, pure: bool, drift_range: float) ->
         uncertainty_cents=INTERVAL * error,
         tuned_probability=odds,
         reason=None,
+    )
+
+
+def decide_voice(error_cents: float, *, agreement: float, drift_range: float) -> Decision:
+    """Confidence and interval of one voice alone whose notes agree (Rayleigh test: e^-s by chance)."""
+    error = math.hypot(MIN_VOICE_ERROR_CENTS, error_cents, drift_range / 6.0)
+    odds = 1.0 - math.exp(-agreement)
+    drifts = drift_range > DRIFTS_CENTS
+    confidence = math.erf(ACCURATE_CENTS / error / math.sqrt(2.0)) * odds
+    return Decision(
+        confidence=round(min(confidence, 0.3 if drifts else 0.99), 4),
+        uncertainty_cents=INTERVAL * error,
+        tuned_probability=odds,
+        reason=Reason.TUNING_DRIFTS if drifts else None,
     )
 
 

@@ -46,6 +46,11 @@ MAX_TONES = 15_000
 """The fit uses the most salient tones."""
 
 
+CURVE_SECONDS = 10.0
+CURVE_POINTS = 100
+"""Length of the speed curve: five turns of a record, ten points per second."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wow:
     """A periodic deviation of the speed."""
@@ -92,6 +97,22 @@ def remove_wow(peaks: SpectralPeaks, wow: Wow) -> SpectralPeaks:
     own = _fit(_Tones.of(peaks), wow, rate_known=True)
     cents = own.cents_at(_seconds(peaks))
     return replace(peaks, hz=peaks.hz * 2.0 ** (-cents / 1200.0))
+
+
+def speed_curve(peaks: SpectralPeaks, wow: Wow, a4_cents: float) -> tuple[float, ...]:
+    """Measured deviation of the speed in cents, over the first ten seconds: CURVE_POINTS points.
+
+    `peaks` are those of `remove_wow`, and `a4_cents` is their tuning. What the tones of a moment have in
+    common is added to `wow`.
+    """
+    tones = _Tones.of(peaks)
+    step = CURVE_SECONDS / CURVE_POINTS
+    index = (tones.seconds / step).astype(np.int32)
+    early = index < CURVE_POINTS
+    residual = wrap(tones.cents - a4_cents)
+    rest = _common_steps(index[early], residual[early], tones.weight[early], CURVE_POINTS)
+    seconds = np.asarray((np.arange(CURVE_POINTS) + 0.5) * step, np.float64)
+    return tuple(round(float(cents), 2) for cents in wow.cents_at(seconds) + rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

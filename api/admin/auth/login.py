@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Form, Request
@@ -42,10 +43,11 @@ class _Login:
 def login_router(sessions: Sessions, audit: AuditLog, add_metrics: AddMetrics) -> APIRouter:
     """The login page and its form."""
     router = APIRouter(prefix="/admin", include_in_schema=False)
+    show_form = partial(_login_page, needs_name=sessions.needs_name)
 
     @router.get("/login")
     def login_page(request: Request, next: str = HOME) -> HTMLResponse:
-        return _login_page(request, next)
+        return show_form(request, next)
 
     @router.post("/login")
     async def log_in(
@@ -63,12 +65,13 @@ def login_router(sessions: Sessions, audit: AuditLog, add_metrics: AddMetrics) -
         except LimitReached as error:
             add_metrics(increment(LOGINS, "refused"))
             _log.warning("login_refused", client=client.name)
-            refusal = _login_page(request, next, error.message, status=429)
+            refusal = show_form(request, next, error.message, status=429)
             refusal.headers["Retry-After"] = str(error.retry_after_seconds)
             return refusal
         if cookie is None:
             add_metrics(increment(LOGINS, "failed"))
-            return _login_page(request, next, "The password is wrong.", status=403)
+            wrong = "The name or the password is wrong." if sessions.needs_name else "The password is wrong."
+            return show_form(request, next, wrong, status=403)
         add_metrics(increment(LOGINS, "succeeded"))
         response = RedirectResponse(safe_address(next), status_code=303)
         _set_cookie(response, COOKIE, cookie, request, seconds=SESSION_SECONDS, path="/")
@@ -135,5 +138,8 @@ def redirect_to_login(app: FastAPI) -> None:
         return RedirectResponse(str(login), status_code=303)
 
 
-def _login_page(request: Request, next: str, error: str = "", *, status: int = 200) -> HTMLResponse:
-    return page(request, "admin/login.html", {"next": safe_address(next), "error": error}, status=status)
+def _login_page(
+    request: Request, next: str, error: str = "", *, needs_name: bool, status: int = 200
+) -> HTMLResponse:
+    context = {"next": safe_address(next), "error": error, "needs_name": needs_name}
+    return page(request, "admin/login.html", context, status=status)

@@ -1,4 +1,4 @@
-"""The passwords of the dashboard: one for operators, one for viewers.
+"""The passwords of the dashboard: one for operators, or one for each operator, and one for viewers.
 
 Without a configured operator password, one is generated and printed when the first process starts;
 Redis keeps only its hash.
@@ -6,10 +6,12 @@ Redis keeps only its hash.
 
 import hashlib
 import hmac
+import json
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from shared.domain.api_key import Scope
 from shared.ports.admin import SecretStore
@@ -37,30 +39,47 @@ class Passwords:
         *,
         operator: str | None,
         viewer: str | None,
+        accounts: Mapping[str, str] = MappingProxyType({}),
         announce: Callable[[str], object] = sys.stderr.write,
     ) -> None:
+        """*accounts*: the password of each operator by name. If there are any, *operator* opens nothing."""
         self._store = store
         self._announce = announce
-        self._configured = {Role.OPERATOR: operator, Role.VIEWER: viewer}
+        self._accounts = accounts
+        self._configured = {Role.OPERATOR: None if accounts else operator, Role.VIEWER: viewer}
         self._generated_hash: str | None = None
 
-    def role_of(self, password: str) -> Role | None:
-        """The role that a password grants; None if it is wrong."""
+    def role_of(self, password: str, *, name: str = "") -> Role | None:
+        """The role that a password grants; None if it is wrong or belongs to another name."""
         role = None
+        for account, expected in self._accounts.items():
+            if hmac.compare_digest(expected.encode(), password.encode()) and account == name.strip():
+                role = Role.OPERATOR
         for candidate, configured in self._configured.items():
             if configured is not None and hmac.compare_digest(configured.encode(), password.encode()):
                 role = role or candidate
-        if self._configured[Role.OPERATOR] is None and _matches(password, self.generated_hash()):
+        if self._has_generated_password and _matches(password, self.generated_hash()):
             role = role or Role.OPERATOR
         return role
 
     def fingerprint(self, role: Role) -> str:
         """Changes whenever the password of the role does."""
+        if role is Role.OPERATOR and self._accounts:
+            return hashlib.sha256(json.dumps(dict(self._accounts)).encode()).hexdigest()
         return self._configured[role] or self.generated_hash()
+
+    @property
+    def needs_name(self) -> bool:
+        """Whether each operator has a name and a password of their own."""
+        return bool(self._accounts)
+
+    @property
+    def _has_generated_password(self) -> bool:
+        return self._configured[Role.OPERATOR] is None and not self._accounts
 
     def generated_hash(self) -> str:
         """The hash of the generated operator password; empty where one is configured."""
-        if self._configured[Role.OPERATOR] is not None:
+        if not self._has_generated_password:
             return ""
         if self._generated_hash is None:
             password = secrets.token_urlsafe(12)

@@ -9,8 +9,9 @@ import hashlib
 import secrets
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -49,6 +50,7 @@ class Sessions:
         *,
         operator_password: str | None,
         viewer_password: str | None,
+        operators: Mapping[str, str] = MappingProxyType({}),
         announce: Callable[[str], object] = sys.stderr.write,
         session_seconds: int = SESSION_SECONDS,
         sleep: Sleep = asyncio.sleep,
@@ -56,8 +58,13 @@ class Sessions:
         self._store = store
         self.throttle = LoginThrottle(store, sleep=sleep)
         self._passwords = Passwords(
-            store, operator=operator_password, viewer=viewer_password, announce=announce
+            store,
+            operator=operator_password,
+            viewer=viewer_password,
+            accounts=operators,
+            announce=announce,
         )
+        self.needs_name = self._passwords.needs_name
         self._session_seconds = session_seconds
         self._key: str | None = None
 
@@ -68,7 +75,7 @@ class Sessions:
 
     def log_in(self, password: str, *, name: str) -> str | None:
         """The cookie for a correct password, None for a wrong one."""
-        role = self._passwords.role_of(password)
+        role = self._passwords.role_of(password, name=name)
         if role is None:
             return None
         printable = "".join(char for char in name if unicodedata.category(char)[0] != "C").strip()

@@ -3,7 +3,9 @@
 Refuses two files, a missing file, long fields, and bytes that are not a form.
 """
 
+import re
 from collections.abc import AsyncIterator
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -14,6 +16,9 @@ FILE = "file"
 _MAX_PARTS = 20
 _MAX_FIELD_BYTES = 16 * 1024
 _MAX_HEADER_BYTES = 16 * 1024
+_EXTENDED_FILENAME = re.compile(
+    rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^'\";]*'([^\s;\"]+)", re.IGNORECASE
+)
 
 
 class FormReader:
@@ -103,14 +108,17 @@ class FormReader:
         self._headers[self._header_field.lower()] = self._header_value
 
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         self._name = options.get(b"name", b"").decode(errors="replace")
         if self._name != FILE:
             return
         if self._file_found:
             raise BadRequest("Only one `file` field is allowed per request.", code="two_files")
         self._file_found = True
-        self.filename = options.get(b"filename", b"").decode(errors="replace") or None
+        self.filename = _extended_filename(disposition) or (
+            options.get(b"filename", b"").decode(errors="replace") or None
+        )
         self.media_type = self._headers.get(b"content-type", b"").decode("latin-1") or None
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -127,3 +135,11 @@ class FormReader:
 
     def _on_end(self) -> None:
         self._complete = True
+
+
+def _extended_filename(disposition: bytes) -> str | None:
+    """Return the `filename*` of RFC 8187, which has any character, or None."""
+    found = _EXTENDED_FILENAME.search(disposition)
+    if found is None:
+        return None
+    return unquote_to_bytes(found.group(2)).decode(found.group(1).decode(), errors="replace")

@@ -56,6 +56,14 @@ _AUDIBLE_MARK = b"\x57\x90\x75\x36"
 _AUDIBLE_BRANDS = (b"aax ", b"aaxc")
 _CONTAINERS_OF_PICTURES = (b"RIFF", b"FORM")
 
+_WHOLE = (
+    *((words, advice) for _, words, advice in _OTHERS),
+    *_RIFF_TYPES.values(),
+    (_AUDIBLE_BOOK, _ENCRYPTED),
+)
+DESCRIPTIONS = tuple(dict.fromkeys(_WHOLE))
+"""What files are that the API refuses, and what to do, each once."""
+
 
 def describe_content(head: bytes) -> str:
     """What the file is instead of audio that Kammerton reads, in a few words for the client."""

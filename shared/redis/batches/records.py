@@ -2,6 +2,7 @@
 
 batch:{id}         hash: version, record (JSON); has a time to live once all its jobs have ended
 batches:{owner}    sorted set by creation
+all-batches        sorted set by creation
 """
 
 import math
@@ -53,8 +54,8 @@ class BatchRecords:
         new = replace(new, version=old.version + 1 if old else 1)
         name = self.name(new.id)
         commands: list[list[str]] = [["HSET", name, "version", str(new.version), "record", BATCHES.dump(new)]]
-        if old is None and new.owner is not None:
-            commands.append(["ZADD", self.list_name(new.owner), repr(new.created_at), new.id])
+        if old is None:
+            commands += [["ZADD", each, repr(new.created_at), new.id] for each in self._lists(new)]
         if new.settled_at is None:
             commands.append(["PERSIST", name])
         elif old is None or old.settled_at != new.settled_at:
@@ -67,18 +68,19 @@ class BatchRecords:
     def removed(self, batch: Batch) -> Change:
         """Delete a batch."""
         name = self.name(batch.id)
-        commands = [["DEL", name]]
-        if batch.owner is not None:
-            commands.append(["ZREM", self.list_name(batch.owner), batch.id])
+        commands = [["DEL", name], *(["ZREM", each, batch.id] for each in self._lists(batch))]
         return Change(versions={name: str(batch.version)}, commands=commands)
 
     def name(self, batch_id: str) -> str:
         """The key of a batch's record."""
         return f"{self._prefix}batch:{batch_id}"
 
-    def list_name(self, owner: str) -> str:
-        """The key of an owner's list."""
-        return f"{self._prefix}batches:{owner}"
+    def list_name(self, owner: str | None) -> str:
+        """The key of an owner's list, or of the list of all batches."""
+        return self._prefix + ("all-batches" if owner is None else f"batches:{owner}")
+
+    def _lists(self, batch: Batch) -> set[str]:
+        return {self.list_name(None), self.list_name(batch.owner)}
 
 
 def parse_batch(record: str | None) -> Batch:

@@ -37,8 +37,8 @@ class RedisBatchStore:
             change = change.merge(self._jobs.changed(old, replace(new, version=version)))
         if not self._applier.apply(change):
             raise Conflict("The batch already exists, or one of its uploads was just used or removed.")
-        if batch.owner is not None:
-            self._sweep(batch.owner)
+        for owner in {None, batch.owner}:
+            self._sweep(owner)
 
     def get(self, batch_id: str) -> Batch:
         """The batch as it is now. Raises NotFound."""
@@ -77,8 +77,8 @@ class RedisBatchStore:
         with suppress(NotFound):
             retry_until_written("The batch", write)
 
-    def page(self, owner: str, *, cursor: str | None, limit: int) -> BatchPage:
-        """An API key's batches, newest first. A short page may have a cursor."""
+    def page(self, owner: str | None, *, cursor: str | None, limit: int) -> BatchPage:
+        """The batches of an API key, or of everybody, newest first. A short page may have a cursor."""
         after = (math.inf, "") if cursor is None else parse_cursor(cursor)
         with translate_errors():
             rows: Any = self._client.zrange(
@@ -98,7 +98,7 @@ class RedisBatchStore:
         score, batch_id = fresh[limit - 1]
         return BatchPage(batches=found, cursor=format_cursor(score, batch_id))
 
-    def _ties(self, owner: str, after: tuple[float, str]) -> int:
+    def _ties(self, owner: str | None, after: tuple[float, str]) -> int:
         """How many batches were created at the cursor's own time: they come again."""
         if math.isinf(after[0]):
             return 0
@@ -111,8 +111,8 @@ class RedisBatchStore:
                 pipe.hget(self._batches.name(batch_id), "record")
             return tuple(load_all(BATCHES.load, zip(ids, pipe.execute(), strict=True)).values())
 
-    def _sweep(self, owner: str) -> None:
-        """Remove expired batches from their owner's list, more for each new batch than it adds."""
+    def _sweep(self, owner: str | None) -> None:
+        """Remove expired batches from a list, more for each new batch than it adds."""
         name = self._batches.list_name(owner)
         with suppress(Unavailable), translate_errors():
             oldest: Any = self._client.zrange(name, 0, _MAX_SWEPT - 1)

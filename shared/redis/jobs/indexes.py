@@ -1,10 +1,10 @@
 """The sorted sets that a job is in, and the one that answers a query. Pure.
 
-all, state:{s}, owner:{o}, reason:{code}, worker:{w}, sha256:{hex}    by creation, for lists
+all, state:{s}, owner:{o}, reason:{code}, worker:{w}, verdict:{v}, sha256:{hex}    by creation, for lists
 waiting:{queue}   by when it was queued or becomes due: position, depth, age of the oldest
 recall:{key}      by the end of the analysis: cached reports
 due:{queue}, leases, unwanted, expiry    by when maintenance is due
-words             by name only: each word of each filename, newest first
+words             by name only: the words of each filename, newest first
 """
 
 import re
@@ -17,6 +17,7 @@ from shared.ports.jobs import JobQuery
 
 _MAX_WORDS = 12
 _MAX_WORD_LENGTH = 40
+_MAX_EXTENSION_LENGTH = 5
 _LATEST_MILLISECONDS = 10**13
 """The year 2286. Subtracting from it sorts newest first."""
 
@@ -31,6 +32,8 @@ def index_entries(job: Job) -> dict[tuple[str, str], float]:
         scores[f"reason:{job.problem.code}"] = created
     if worker := job.timeline[-1].worker if job.timeline else None:
         scores[f"worker:{worker}"] = created
+    if job.report is not None:
+        scores[f"verdict:{job.report.tuning.verdict}"] = created
     if job.input.sha256 is not None:
         scores[f"sha256:{job.input.sha256}"] = created
     if job.state is JobState.QUEUED:
@@ -46,15 +49,24 @@ def index_entries(job: Job) -> dict[tuple[str, str], float]:
     if job.expires_at is not None:
         scores["expiry"] = job.expires_at
     members = {(index, job.id): score for index, score in scores.items()}
-    backwards = f"{_LATEST_MILLISECONDS - int(created * 1000):013d}"
-    for word in search_words(job.input.filename or ""):
-        members["words", f"{word}\0{backwards}\0{job.id}"] = 0.0
-    return members
+    return members | dict.fromkeys(_word_entries(job, indexed_words(job.input.filename or "")), 0.0)
+
+
+def entries_of_version_0_1(job: Job) -> list[tuple[str, str]]:
+    """The entries that only version 0.1 writes: of every word of the filename."""
+    return _word_entries(job, search_words(job.input.filename or ""))
+
+
+def _word_entries(job: Job, words: list[str]) -> list[tuple[str, str]]:
+    backwards = f"{_LATEST_MILLISECONDS - int(job.created_at * 1000):013d}"
+    return [("words", f"{word}\0{backwards}\0{job.id}") for word in words]
 
 
 def index_for(query: JobQuery) -> tuple[str, bool]:
     """The narrowest index for a query, and whether all of its entries match (apart from the time)."""
     candidates = []
+    if query.verdict is not None:
+        candidates.append(f"verdict:{query.verdict}")  # first: records are listed without their reports
     if query.owner is not None:
         candidates.append(f"owner:{query.owner}")
     if query.worker is not None:
@@ -63,7 +75,8 @@ def index_for(query: JobQuery) -> tuple[str, bool]:
         candidates.append(f"reason:{query.reason}")
     if len(query.states) == 1:
         candidates.append(f"state:{next(iter(query.states))}")
-    exact = len(candidates) <= 1 and len(query.states) <= 1 and query.name_contains is None
+    others = (query.name_contains, query.queue, query.batch_id, query.min_run_seconds)
+    exact = len(candidates) <= 1 and len(query.states) <= 1 and all(other is None for other in others)
     return (candidates[0] if candidates else "all"), exact
 
 
@@ -73,6 +86,16 @@ def search_words(name: str) -> list[str]:
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     words = re.findall(r"[^\W_]+", plain)
     return list(dict.fromkeys(word[:_MAX_WORD_LENGTH] for word in words))[:_MAX_WORDS]
+
+
+def indexed_words(name: str) -> list[str]:
+    """The words by which a file is looked up: without its extension, and without track numbers.
+
+    Other words only narrow down what was found.
+    """
+    stem, dot, extension = name.rpartition(".")
+    words = search_words(stem if dot and len(extension) <= _MAX_EXTENSION_LENGTH else name)
+    return [word for word in words if len(word) > 2 or not word.isdecimal()]
 
 
 def prefix_range(prefix: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """How jobs are recorded in Redis. Pure.
 
-job:{id}       hash: version, record (JSON without the report), packed (the report);
+job:{id}       hash: version, record (JSON without the report), packed (the report, in bytes);
                report (JSON of version 0.1)
 removed        sorted set of removed jobs whose audio may still be in storage
 transitions    stream of state changes
@@ -14,7 +14,7 @@ from typing import Any
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.errors import NotFound
-from shared.redis.jobs.indexes import index_entries
+from shared.redis.jobs.indexes import entries_of_version_0_1, index_entries
 from shared.redis.jobs.report_codec import pack_report, parse_report, unpack_report
 from shared.redis.records import RecordCodec
 from shared.redis.transactions import Change
@@ -67,7 +67,8 @@ class JobRecords:
     def removed(self, job: Job) -> Change:
         """Delete a job."""
         commands = [["DEL", self.name(job.id)]]
-        commands += [["ZREM", self.prefix + index, member] for index, member in index_entries(job)]
+        entries = {**index_entries(job), **dict.fromkeys(entries_of_version_0_1(job))}
+        commands += [["ZREM", self.prefix + index, member] for index, member in entries]
         if job.has_audio or job.state is JobState.AWAITING_UPLOAD:
             commands.append(["ZADD", self.prefix + REMOVED, repr(job.created_at), job.id])
         commands.append(self._update(job.id, "removed"))
@@ -83,7 +84,7 @@ def dump_job(job: Job) -> str:
     return JOBS.dump(replace(job, report=None))
 
 
-def parse_job(record: str | None, packed: str | None = None, report: str | None = None) -> Job:
+def parse_job(record: str | None, packed: bytes | None = None, report: str | None = None) -> Job:
     """The job of a record and its report, in the present form or in that of version 0.1.
 
     Raises NotFound if there is none, and UnreadableRecord.

@@ -10,7 +10,7 @@ from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from shared.ports.jobs import JobQuery
 from shared.redis.client import translate_redis_errors
-from shared.redis.jobs.indexes import index_for, prefix_range, search_words
+from shared.redis.jobs.indexes import index_for, indexed_words, prefix_range, search_words
 from shared.redis.jobs.records import JOBS
 from shared.redis.records import load_all
 
@@ -58,12 +58,24 @@ class RedisJobSearch:
             jobs = self._read(list(dict.fromkeys(ids))).values()
         return tuple(sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)[:limit])
 
+    def scheduled(self, *, now: float, limit: int) -> tuple[Job, ...]:
+        """Queued jobs that start later, the soonest first."""
+        with _translate_errors():
+            queues = cast(set[str], self._client.smembers(self._prefix + "queues"))
+            with self._client.pipeline(transaction=False) as pipe:
+                for queue in queues:
+                    name = f"{self._prefix}due:{queue}"
+                    pipe.zrange(name, f"({now!r}", "+inf", byscore=True, offset=0, num=limit)
+                ids = [job_id for found in pipe.execute() for job_id in found]
+            jobs = self._read(ids).values()
+        return tuple(sorted(jobs, key=lambda job: (job.due_at or 0.0, job.id))[:limit])
+
     def _find_by_words(self, text: str, *, limit: int) -> list[str]:
         """Ids of jobs whose filename has all the words; the last word may be unfinished."""
         words = search_words(text)
         if not words:
             return []
-        longest = max(words, key=len)
+        longest = max(indexed_words(text) or words, key=len)
         low, high = prefix_range(longest)
         members = cast(
             list[str],

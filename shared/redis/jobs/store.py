@@ -13,6 +13,7 @@ import redis
 from shared.domain.job import Job
 from shared.errors import Conflict, NotFound
 from shared.ports.jobs import Backlog, DueWork, JobPage, JobQuery, StoreMemory
+from shared.redis.client import read_bytes
 from shared.redis.cursors import format_cursor, parse_cursor
 from shared.redis.jobs.indexes import index_for
 from shared.redis.jobs.records import JOBS, REMOVED, Follower, JobRecords, parse_job
@@ -28,6 +29,7 @@ from shared.redis.transactions import (
 _MEMORY_SECONDS = 5.0
 _SCAN_BATCH = 200
 _MAX_SCANNED = 5000
+_FIELDS = ("record", "packed", "report")
 _EXTRA = 5
 """Entries read beyond a page's end: jobs created at the cursor's own time come again."""
 
@@ -62,10 +64,8 @@ class RedisJobStore:
     def get(self, job_id: str) -> Job:
         """The job as it is now. Raises NotFound."""
         with translate_errors():
-            record, packed, report = cast(
-                list[str | None], self._client.hmget(self.records.name(job_id), "record", "packed", "report")
-            )
-        return parse_job(record, packed, report)
+            record, packed, report = read_bytes(self._client, self.records.name(job_id), *_FIELDS)
+        return parse_job(_text(record), packed, _text(report))
 
     def change(self, job_id: str, step: Callable[[Job], Job]) -> Job:
         """Apply a pure step atomically, again if another writer was faster."""
@@ -109,19 +109,39 @@ class RedisJobStore:
 
     def page(self, query: JobQuery) -> JobPage:
         """A page of jobs, newest first. A page may be short although more follow: then it has a cursor."""
+        if query.newer and query.cursor is not None:
+            return self._newer_page(query, query.cursor)
+        found, cursor = self._scan(query, query.cursor)
+        start = format_cursor(found[0].created_at, found[0].id) if found else query.cursor
+        newer = start if query.cursor is not None else None
+        return JobPage(jobs=tuple(found), cursor=cursor, newer_cursor=newer)
+
+    def _newer_page(self, query: JobQuery, cursor: str) -> JobPage:
+        """The jobs right before a cursor. If no others are before them, it is the first page."""
+        found, newer = self._scan(replace(query, limit=query.limit + 1), cursor)
+        if len(found) <= query.limit and newer is None:
+            return self.page(replace(query, cursor=None, newer=False))
+        if len(found) > query.limit:
+            found = found[: query.limit]
+            newer = format_cursor(found[-1].created_at, found[-1].id)
+        older = format_cursor(found[0].created_at, found[0].id) if found else cursor
+        return JobPage(jobs=tuple(reversed(found)), cursor=older, newer_cursor=newer)
+
+    def _scan(self, query: JobQuery, cursor: str | None) -> tuple[list[Job], str | None]:
+        """Matching jobs from a cursor on, and where to go on; None: there are no more."""
         found: list[Job] = []
-        cursor = query.cursor
+        conditions = replace(query, verdict=None)  # its index has only jobs that match
         for _ in range(_MAX_SCANNED // _SCAN_BATCH):
             batch = self._read_batch(query, cursor)
             for job in batch:
                 cursor = format_cursor(job.created_at, job.id)
-                if query.matches(job):
+                if conditions.matches(job):
                     found.append(job)
                     if len(found) == query.limit:
-                        return JobPage(jobs=tuple(found), cursor=cursor)
+                        return found, cursor
             if len(batch) == 0:
-                return JobPage(jobs=tuple(found), cursor=None)
-        return JobPage(jobs=tuple(found), cursor=cursor)
+                return found, None
+        return found, cursor
 
     def due_work(self, *, now: float, limit: int) -> DueWork:
         """The ids of jobs that maintenance must look at, by *now*."""
@@ -168,9 +188,9 @@ class RedisJobStore:
         return memory
 
     def check(self) -> None:
-        """Raise Unavailable unless Redis answers."""
+        """Raise Unavailable unless Redis takes a write: one that is full or read-only still reads."""
         with translate_errors():
-            self._client.ping()
+            self._client.set(self._prefix + "write-check", "1", ex=60)
 
     def _save(self, old: Job | None, new: Job) -> bool:
         return self._apply(self.records.changed(old, new), old, new)
@@ -182,28 +202,32 @@ class RedisJobStore:
         return self._applier.apply(change)
 
     def _read_batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
-        """The next jobs of the narrowest index, strictly after the cursor."""
+        """The next jobs of the narrowest index, strictly after the cursor, or before it for `newer`."""
         name, exact = index_for(query)
         newest: float | str = query.created_before if query.created_before is not None else "+inf"
-        after: tuple[float, str] | None = None
+        oldest: float | str = query.created_after if query.created_after is not None else "-inf"
+        start: tuple[float, str] | None = None
         if cursor is not None:
-            after = parse_cursor(cursor)
-            newest = after[0]
-        oldest = query.created_after if query.created_after is not None else "-inf"
+            start = parse_cursor(cursor)
+            newest, oldest = (newest, start[0]) if query.newer else (start[0], oldest)
+        limits = (oldest, newest) if query.newer else (newest, oldest)
         skip = 0
         while True:
             with translate_errors():
                 rows: Any = self._client.zrange(
                     self._prefix + name,
-                    newest,
-                    oldest,
-                    desc=True,
+                    *limits,
+                    desc=not query.newer,
                     byscore=True,
                     withscores=True,
                     offset=skip,
                     num=min(_SCAN_BATCH, query.limit + _EXTRA) if exact else _SCAN_BATCH,
                 )
-            fresh = [job_id for job_id, score in rows if after is None or (score, job_id) < after]
+            fresh = [
+                job_id
+                for job_id, score in rows
+                if start is None or ((score, job_id) > start if query.newer else (score, job_id) < start)
+            ]
             jobs = self._read(fresh)
             if jobs or not rows:
                 return jobs
@@ -217,3 +241,7 @@ class RedisJobStore:
             for job_id in job_ids:
                 pipe.hget(self.records.name(job_id), "record")
             return dict(zip(job_ids, pipe.execute(), strict=True))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()

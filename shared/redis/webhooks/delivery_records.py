@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from shared.domain.webhooks.delivery import Delivery, DeliveryState
 from shared.errors import UnreadableRecord
+from shared.redis.compression import EVENT, compress, decompress
 from shared.redis.records import RecordCodec
 
 _DELIVERIES = RecordCodec(Delivery)
@@ -18,7 +19,7 @@ def dump_delivery(delivery: Delivery) -> str:
     if delivery.state is DeliveryState.PENDING:
         return _DELIVERIES.dump(delivery)
     values = json.loads(_DELIVERIES.dump(replace(delivery, body="")))
-    values[_PACKED] = base64.b85encode(zlib.compress(delivery.body.encode(), 9)).decode()
+    values[_PACKED] = base64.b85encode(compress(delivery.body.encode(), EVENT)).decode()
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -30,7 +31,7 @@ def load_delivery(text: str) -> Delivery:
         values = json.loads(text)
         packed = values.pop(_PACKED, None)
         if packed is not None:
-            values["body"] = zlib.decompress(base64.b85decode(packed)).decode()
+            values["body"] = decompress(base64.b85decode(packed), EVENT).decode()
     except (ValueError, AttributeError, zlib.error) as error:
         raise UnreadableRecord("The record of this delivery can't be read.") from error
     return _DELIVERIES.load(json.dumps(values))

@@ -250,6 +250,17 @@ def test_the_dashboard_password_stays_the_same_and_only_the_api_gets_it(tmp_path
     assert (data / "dashboard-password").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_password_in_a_file_is_used_and_only_the_api_gets_it(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "password"
+    file.write_text("mine")
+    with local_instance(data, env=OWN_SERVERS | {f"{PASSWORD}_FILE": str(file)}) as instance:
+        instance.ready()
+        instance.says(f"password: {PASSWORD}_FILE")
+        assert not (data / "dashboard-password").exists()
+        with pytest.raises(KeyError):
+            worker_env(instance, f"{PASSWORD}_FILE")
+
+
 def test_a_running_instance_can_be_found_and_a_killed_one_cannot(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with local_instance(data) as instance:

@@ -1,8 +1,12 @@
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import boto3
+import psutil
+import pytest
 import redis
 
 from tests.support.servers import S3Server, ValkeyServer, running_s3, running_valkey
@@ -31,6 +35,21 @@ def test_valkey_writes_every_change_to_disk_and_evicts_nothing(valkey: ValkeySer
             "maxmemory-policy": "noeviction",
         }
         assert connection.config_get("bind") == {"bind": "127.0.0.1"}
+
+
+def test_valkey_requires_a_password_that_no_other_user_can_read(tmp_path: Path) -> None:
+    with running_valkey(tmp_path) as valkey:
+        address = urlsplit(valkey.url)
+        assert address.password
+        with (
+            redis.Redis(address.hostname or "", address.port or 0) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
+            stranger.ping()
+        command_line = psutil.Process(valkey.server.pid).cmdline()
+        assert address.password not in " ".join(command_line)
+        (file,) = [file for file in tmp_path.iterdir() if file.suffix == ".conf"]
+        assert file.stat().st_mode & 0o077 == 0
 
 
 def test_valkey_keeps_its_data_after_a_kill() -> None:

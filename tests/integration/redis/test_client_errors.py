@@ -1,12 +1,18 @@
+import os
 import socket
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 
+from local.ports import Ports
 from shared.errors import Unavailable, UnsupportedServer
+from shared.ports.workers import WorkerInfo
 from shared.redis.client import check_supported, connect_redis, translate_redis_errors
+from shared.redis.heartbeats import RedisWorkerRegistry
 from shared.redis.jobs.store import RedisJobStore
 from tests.support.factories import make_job
 from tests.support.servers import ValkeyServer, running_valkey
@@ -25,6 +31,14 @@ def own_valkey() -> Iterator[str]:
     """A server whose settings a test may change."""
     with running_valkey() as server:
         yield server.url
+
+
+@pytest.fixture
+def bus_port() -> Iterator[int]:
+    """A free port for the bus of a cluster. The default, 10,000 above the server's, may not exist."""
+    ports = Ports(1)
+    yield ports.numbers[0]
+    ports.release()
 
 
 def test_failed_commands_are_reported(closed_port: int) -> None:
@@ -77,12 +91,56 @@ def test_a_read_only_replica_is_unavailable(own_valkey: str) -> None:
             client.set("key", "x")
 
 
+def fill(client: "redis.Redis") -> None:
+    client.config_set("maxmemory", "1")
+
+
+def demote(client: "redis.Redis") -> None:
+    client.replicaof("127.0.0.1", "1")
+
+
+def lose_replicas(client: "redis.Redis") -> None:
+    client.config_set("min-replicas-to-write", "1")
+
+
+@pytest.mark.parametrize("break_it", [fill, demote, lose_replicas])
+def test_a_store_that_only_reads_is_not_ready(
+    own_valkey: str, break_it: Callable[["redis.Redis"], None]
+) -> None:
+    with connect_redis(own_valkey) as client:
+        jobs = RedisJobStore(client, prefix="x:")
+        jobs.check()
+        break_it(client)
+        assert jobs.backlog("interactive").waiting == 0
+        for call in (jobs.check, lambda: jobs.add(make_job())):
+            with pytest.raises(Unavailable):
+                call()
+        workers = RedisWorkerRegistry(client, prefix="x:")
+        with pytest.raises(Unavailable):  # in a pipeline, where redis-py wraps the error
+            workers.heartbeat(WorkerInfo(name="w", host="h", pid=1, started_at=1, seen_at=1))
+
+
 def test_a_redis_cluster_is_refused(valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with connect_redis(valkey.url) as client:
         check_supported(client)
         monkeypatch.setattr(client, "info", lambda _: {"cluster_enabled": 1})
         with pytest.raises(UnsupportedServer, match="Cluster is not supported"):
             check_supported(client)
+
+
+@pytest.mark.parametrize("module", ["api serve", "worker run", "worker background"])
+def test_no_process_starts_on_a_redis_cluster(module: str, bus_port: int) -> None:
+    with running_valkey(None, "--cluster-enabled", "yes", "--cluster-port", str(bus_port)) as cluster:
+        ended = subprocess.run(
+            [sys.executable, "-m", *module.split()],
+            env=os.environ | {"KAMMERTON_REDIS_URL": cluster.url},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert ended.returncode == 2, ended.stderr
+    assert "Redis Cluster is not supported. Use a single server" in ended.stderr
 
 
 def test_a_half_open_connection_is_noticed_within_fifteen_seconds(valkey: ValkeyServer) -> None:

@@ -14,7 +14,7 @@ from shared.ports.workers import WorkerCommand, WorkerInfo
 from shared.redis.client import connect_redis
 from shared.services import Services, connect
 from shared.settings import Settings
-from tests.support.factories import make_job, make_report
+from tests.support.factories import make_batch, make_job, make_report
 from tests.support.servers import ValkeyServer
 
 NOW = time.time()
@@ -23,6 +23,8 @@ KEY_TYPES = {
     "state:*": "zset",
     "owner:*": "zset",
     "worker:*": "zset",
+    "verdict:*": "zset",
+    "all-batches": "zset",
     "sha256:*": "zset",
     "waiting:*": "zset",
     "due:*": "zset",
@@ -48,6 +50,7 @@ KEY_TYPES = {
     "upload:*": "string",
     "vault:*": "string",
     "attempts:*": "string",
+    "write-check": "string",
     "transitions": "stream",
     "audit": "stream",
 }
@@ -106,6 +109,9 @@ def write_everything(services: Services) -> None:
     services.jobs.add(make_job("running", owner="key-1", expires_at=NOW + 60))
     services.jobs.change("running", lambda job: job.start(worker="host:7", now=NOW, lease_seconds=60))
     services.jobs.add(make_job("waiting"))
+    services.jobs.check()
+    item = make_job("item", batch_id="batch-1")
+    services.batches.create(make_batch("batch-1", "item", owner="key-1"), [(None, item)])
     finished = {
         "state": JobState.SUCCEEDED,
         "queued_at": None,

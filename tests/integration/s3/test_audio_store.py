@@ -56,7 +56,7 @@ def test_bytes_read_from_s3_are_reported_and_a_missing_object_is_not_an_error(s3
             part_bytes=5 * 1024 * 1024,
             on_read=read.append,
         )
-        store.prepare()
+        client.create_bucket(Bucket=store._bucket)
         upload = store.start_upload("a", media_type="audio/wav")
         upload.write(bytes(1000), number=1)
         upload.finish()
@@ -82,7 +82,7 @@ def test_reading_a_whole_object_is_one_request(s3: S3Server) -> None:
             part_bytes=5 * 1024 * 1024,
             on_read=read.append,
         )
-        store.prepare()
+        client.create_bucket(Bucket=store._bucket)
         audio = os.urandom(1_000_000)
         store.put("a", audio, media_type="audio/wav")
         with store.open("a") as file:
@@ -148,7 +148,7 @@ def test_a_read_of_a_byte_at_a_time_ends_with_its_connection(s3: S3Server) -> No
         store = S3AudioStore(
             client, bucket=bucket, prefix="", part_bytes=5 * 1024 * 1024, read_timeout_seconds=0
         )
-        store.prepare()
+        client.create_bucket(Bucket=store._bucket)
         store.put("a", audio, media_type="audio/wav")
         with store.open("a") as file, pytest.raises(Unavailable, match="storage"):
             file.read()

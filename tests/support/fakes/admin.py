@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from shared.domain.history import Bucket, TimeRange, counters_of_change, make_bucket
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.ports.admin import AuditEntry, BulkOperation
+from shared.errors import BadRequest
+from shared.ports.admin import AuditEntry, AuditPage, AuditQuery, BulkOperation
 from shared.ports.jobs import JobQuery
 from shared.ports.workers import WorkerCommand
 from shared.redis.jobs.indexes import index_for, search_words
@@ -46,6 +47,11 @@ class MemoryJobSearch:
             if text == job.id or (len(text) == 64 and text.lower() == job.input.sha256) or named(job)
         ]
         return tuple(sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[:limit])
+
+    def scheduled(self, *, now: float, limit: int) -> tuple[Job, ...]:
+        jobs = [job for job in self.store.jobs.values() if job.state is JobState.QUEUED]
+        due = sorted((job.due_at or 0.0, job.id, job) for job in jobs if (job.due_at or 0.0) > now)
+        return tuple(job for _, _, job in due[:limit])
 
 
 def _at(query: JobQuery, cursor: str | None) -> JobQuery:
@@ -101,8 +107,17 @@ class MemoryAuditLog:
     def add(self, entry: AuditEntry) -> None:
         self.entries.append(entry)
 
-    def latest(self, *, limit: int) -> tuple[AuditEntry, ...]:
-        return tuple(reversed(self.entries[-limit:]))
+    def page(self, query: AuditQuery) -> AuditPage:
+        try:
+            end = len(self.entries) if query.cursor is None else int(query.cursor)
+        except ValueError:
+            raise BadRequest("The cursor is invalid. Start again without a cursor.") from None
+        found = [number for number in reversed(range(end)) if query.matches(self.entries[number])]
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        return AuditPage(
+            entries=tuple(self.entries[number] for number in page), cursor=str(page[-1]) if more else None
+        )
 
 
 @dataclass

@@ -56,8 +56,8 @@ class MemoryBatchStore:
     def remove(self, batch_id: str) -> None:
         self.batches.pop(batch_id, None)
 
-    def page(self, owner: str, *, cursor: str | None, limit: int) -> BatchPage:
-        found = [batch for batch in self.batches.values() if batch.owner == owner]
+    def page(self, owner: str | None, *, cursor: str | None, limit: int) -> BatchPage:
+        found = [batch for batch in self.batches.values() if owner is None or batch.owner == owner]
         found.sort(key=lambda batch: (batch.created_at, batch.id), reverse=True)
         if cursor is not None:
             try:

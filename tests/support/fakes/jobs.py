@@ -159,11 +159,22 @@ class MemoryJobStore:
                 at, job_id = json.loads(query.cursor)
             except ValueError:
                 raise BadRequest("The cursor is invalid. Start again without a cursor.") from None
+            if query.newer:
+                return self._newer_page(query, (at, job_id))
             found = [job for job in found if (job.created_at, job.id) < (at, job_id)]
         found = [job for job in found if query.matches(job)]
         rest = found[query.limit :]
         page = tuple(replace(job, report=None) for job in found[: query.limit])
-        return JobPage(jobs=page, cursor=json.dumps([page[-1].created_at, page[-1].id]) if rest else None)
+        newer = _cursor(page[0]) if page and query.cursor is not None else query.cursor
+        return JobPage(jobs=page, cursor=_cursor(page[-1]) if rest else None, newer_cursor=newer)
+
+    def _newer_page(self, query: JobQuery, start: tuple[float, str]) -> JobPage:
+        jobs = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id))
+        newer = [job for job in jobs if (job.created_at, job.id) > start and query.matches(job)]
+        if len(newer) <= query.limit:
+            return self.page(replace(query, cursor=None, newer=False))
+        page = tuple(replace(job, report=None) for job in reversed(newer[: query.limit]))
+        return JobPage(jobs=page, cursor=_cursor(page[-1]), newer_cursor=_cursor(page[0]))
 
     def due_work(self, *, now: float, limit: int) -> DueWork:
         jobs = list(self.jobs.values())
@@ -348,3 +359,7 @@ class MemoryInstallationStore:
 
     def get_or_create(self) -> Installation:
         return self.installation
+
+
+def _cursor(job: Job) -> str:
+    return json.dumps([job.created_at, job.id])

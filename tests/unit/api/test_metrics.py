@@ -13,7 +13,7 @@ from shared.observability.recorder import MetricsBuffer, MetricsRecorder
 from shared.ports.workers import WorkerInfo
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
-from tests.support.fakes.jobs import MemoryMetricsStore
+from tests.support.fakes.jobs import MemoryJobStore, MemoryMetricsStore
 from tests.support.promtool import find_promtool
 
 SONG = b"RIFF" + bytes(100)
@@ -145,6 +145,25 @@ def test_metrics_are_exported_without_redis(metrics_api: ApiHarness, store: Memo
     assert found["kammerton_redis_up", ()] == 0
     assert found["process_resident_memory_bytes", ()] > 0
     assert not [name for name, _ in found if name.startswith("kammerton_jobs")]
+
+
+def test_errors_are_exported_while_redis_takes_no_writes(store: MemoryMetricsStore) -> None:
+    recorder = MetricsRecorder(store, buffer=MetricsBuffer(), process="api")
+    jobs = MemoryJobStore()
+    api = ApiHarness(metrics=store, metrics_recorder=recorder, metrics_public=True, jobs=jobs)
+    run_job_to_success(store)
+    errors = "kammerton_dependency_errors_total", labels(process="api", dependency="redis")
+    recorder.add(increment(ERRORS, "api", "redis"))
+    assert read(api)[errors] == 1
+    store.add = jobs.check = unavailable  # type: ignore[method-assign]
+    recorder.add(increment(ERRORS, "api", "redis"))
+    found = read(api)
+    assert (found["kammerton_redis_up", ()], found[errors]) == (0, 2)
+    store.read = unavailable  # type: ignore[method-assign]
+    recorder.add(increment(ERRORS, "api", "redis"))
+    found = read(api)
+    assert found[errors] == 3
+    assert found["kammerton_jobs_finished_total", labels(state="succeeded", reason="none")] == 1
 
 
 def test_counts_that_could_not_be_written_are_written_later(store: MemoryMetricsStore) -> None:

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +139,80 @@ def test_a_new_name_wins_over_its_deprecated_one(monkeypatch: pytest.MonkeyPatch
 def test_every_deprecated_name_has_a_replacement_that_exists() -> None:
     assert set(RENAMED.values()) <= set(Settings.model_fields)
     assert not set(RENAMED) & set(Settings.model_fields)
+
+
+def test_a_secret_can_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in (("redis_url", "redis://:of-redis@host:6379/0"), ("admin_password", SECRET)):
+        (tmp_path / name).write_text(value + "\n")
+        monkeypatch.setenv(f"KAMMERTON_{name.upper()}_FILE", str(tmp_path / name))
+    settings = read_settings()
+    assert settings.redis_url == "redis://:of-redis@host:6379/0"
+    assert settings.admin_password is not None
+    assert settings.admin_password.get_secret_value() == SECRET
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KAMMERTON_LOG_LEVEL_FILE", str(tmp_path / "missing"))
+    assert read_settings().log_level == "INFO"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "the file can't be read: No such file or directory."),
+        (b"", "the file is empty. Write the value into it."),
+        (b"\n", "the file is empty. Write the value into it."),
+        (b"\xff\xfe" + SECRET.encode(), "the file can't be read: it is not text."),
+    ],
+)
+def test_an_unusable_file_of_a_secret_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: bytes | None,
+    problem: str,
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    sentence = refused(monkeypatch, capsys, admin_password_file=str(file))
+    assert sentence == f"kammerton: KAMMERTON_ADMIN_PASSWORD_FILE={file}: {problem}"
+
+
+def test_a_wrong_value_in_a_file_is_never_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "url").write_text(f"ftp://:{SECRET}@host/0")
+    sentence = refused(monkeypatch, capsys, redis_url_file=str(tmp_path / "url"))
+    assert sentence.startswith("kammerton: KAMMERTON_REDIS_URL: a Redis URL must begin with")
+    assert SECRET not in sentence
+
+
+def test_a_secret_that_is_given_twice_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(SECRET)
+    sentence = refused(
+        monkeypatch, capsys, admin_password="another", admin_password_file=str(tmp_path / "password")
+    )
+    assert "KAMMERTON_ADMIN_PASSWORD and KAMMERTON_ADMIN_PASSWORD_FILE are both set" in sentence
+    assert SECRET not in sentence
+
+
+def test_operators_have_names_and_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMERTON_OPERATORS", "ann:one:two, bob : three ,")
+    settings = Settings()
+    assert [(name, secret.get_secret_value()) for name, secret in settings.operators] == [
+        ("ann", "one:two"),
+        ("bob", "three"),
+    ]
+    assert "three" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["{}", "ann:{},bob", ":{}", "ann:{},ann:x", "ann:,bob:{}"])
+def test_unreadable_operators_are_named_but_never_repeated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    sentence = refused(monkeypatch, capsys, operators=value.format(SECRET))
+    assert "KAMMERTON_OPERATORS" in sentence
+    assert SECRET not in sentence

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Unavailable
 from tests.support.captured_logs import capture_logs
-from worker.process_loop import Loop, run_until_signal
+from worker.process_loop import Loop, run_until_signal, wait_until_available
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +74,30 @@ def test_a_second_loop_runs_in_a_thread_and_its_failures_do_not_stop_the_first()
     assert {"first", "second"} <= set(calls)
     assert calls[-1] == "closed"
     assert {line["event"] for line in log.lines()} >= {"first_started", "second_started", "second_stopping"}
+
+
+def test_a_process_waits_for_redis_and_says_once_why() -> None:
+    answers = iter([Unavailable("Away."), Unavailable("Away."), Unavailable("Loading."), None])
+    waited: list[int] = []
+
+    def check() -> None:
+        if (answer := next(answers)) is not None:
+            raise answer
+
+    with capture_logs() as log:
+        wait_until_available(check, on_wait=lambda: waited.append(1), pause_seconds=0)
+    lines = log.lines()
+    assert [line["event"] for line in lines] == ["redis_awaited", "redis_awaited", "redis_found"]
+    assert [line["reason"] for line in lines[:2]] == ["Away.", "Loading."]
+    assert len(waited) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_for_redis(number: signal.Signals) -> None:
+    def check() -> None:
+        os.kill(os.getpid(), number)
+        raise Unavailable("Away.")
+
+    with pytest.raises(SystemExit) as ended:
+        wait_until_available(check)
+    assert ended.value.code == 0

@@ -21,6 +21,9 @@ _TOP = np.clip((np.arange(BLOCK // 2 + 1) / (BLOCK // 2) - 0.84) / 0.15, 0.0, 1.
 _TAPER = (0.5 + 0.5 * np.cos(np.pi * _TOP)).astype(np.float32)
 """Gain per bin of a block: flat, then a raised cosine over the top sixth against aliasing."""
 
+_MIN_LEVELS_TO_CLIP = 16
+"""Distinct magnitudes near the loudest sample. Clipped music has hundreds, in 8 bits too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResampledAudio:
@@ -79,9 +82,15 @@ def _ratio(sample_rate: int) -> int:
 
 
 def _is_clipped(samples: NDArray[np.float32], peaks: NDArray[np.float64]) -> bool:
-    """Whether the loudest samples stay at one level for several samples, in several places."""
+    """Whether the loudest samples stay at one level for several samples, in several places.
+
+    Very quiet recordings do that as well, because they have only a few levels.
+    """
     ceiling = 0.9999 * float(peaks.max())
     loudest = np.flatnonzero(peaks >= ceiling)
+    first = samples[loudest[0] * 4096 : (loudest[0] + 1) * 4096]
+    if np.unique(np.abs(first)).size < _MIN_LEVELS_TO_CLIP:
+        return False
     flat = 0
     for index in loudest[:: max(1, loudest.size // 16)]:
         share = samples[index * 4096 : (index + 1) * 4096]

@@ -11,7 +11,7 @@ from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput
 from shared.domain.job_state import JobState
 from shared.errors import Unavailable
-from shared.ports.admin import BulkOperation
+from shared.ports.admin import AuditQuery, BulkOperation
 from tests.support.api_harness import ApiHarness
 from tests.support.dashboard import NO_AUDIO, audited, log_in, make_dead_job
 from tests.support.factories import make_job
@@ -103,7 +103,7 @@ def test_many_jobs_are_retried_in_the_background_and_one_failure_does_not_end_th
         progress = client.get(progress.url.path)
     assert f"{FOREGROUND_JOBS + 4} of {FOREGROUND_JOBS + 5} jobs done, 1 not changed." in progress.text
     assert "The job store is unavailable." in progress.text
-    while (entry := api.audit.latest(limit=1)[0]).act != "retry":
+    while (entry := api.audit.page(AuditQuery(limit=1)).entries[0]).act != "retry":
         time.sleep(0.01)
     assert (entry.who, entry.count) == ("operator Ann", FOREGROUND_JOBS + 4)
     assert client.get("/admin/operations/unknown").status_code == 404

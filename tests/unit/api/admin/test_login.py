@@ -11,9 +11,10 @@ from api.admin.auth.throttle import FREE_FAILURES, MAX_CHECKS, MAX_PAUSE_SECONDS
 from api.config import RateLimits
 from shared.domain.api_key import Scope
 from shared.observability.metrics import LOGINS
+from shared.ports.admin import AuditQuery
 from tests.support.api_harness import OPERATOR_PASSWORD, VIEWER_PASSWORD, ApiHarness
 from tests.support.captured_logs import capture_logs
-from tests.support.dashboard import PAGES, log_in
+from tests.support.dashboard import HTML, PAGES, log_in
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -132,7 +133,7 @@ def test_logins_are_logged_and_counted(api: ApiHarness) -> None:
     metrics = api.client.get("/metrics", headers=headers).text
     assert f'{LOGINS.name}_total{{outcome="failed"}} 30.0' in metrics
     assert f'{LOGINS.name}_total{{outcome="succeeded"}} 1.0' in metrics
-    audited = [entry.act for entry in api.audit.latest(limit=99)]
+    audited = [entry.act for entry in api.audit.page(AuditQuery(limit=99)).entries]
     assert audited == ["login"] + ["failed login"] * 10, "guesses don't push the rest out of the audit log"
 
 
@@ -171,5 +172,16 @@ def test_unknown_pages_answer_404_only_after_the_login(api: ApiHarness) -> None:
 def test_logins_and_failed_logins_are_in_the_audit_log(api: ApiHarness) -> None:
     api.client.post("/admin/login", data={"password": "guess", "name": "Eve"})
     log_in(api, VIEWER_PASSWORD, name="Ann")
-    entries = [(entry.who, entry.act) for entry in api.audit.latest(limit=9)]
+    entries = [(entry.who, entry.act) for entry in api.audit.page(AuditQuery()).entries]
     assert entries == [("“Ann”", "login"), ("“Eve”", "failed login")]
+
+
+def test_operators_with_accounts_log_in_with_their_name() -> None:
+    api = ApiHarness(operators={"ann": "one", "bob": "two"})
+    api.client.headers.update(HTML)
+    assert "for the audit log" not in api.client.get("/admin/login").text
+    wrong = api.client.post("/admin/login", data={"name": "ann", "password": "two"})
+    assert (wrong.status_code, "The name or the password is wrong." in wrong.text) == (403, True)
+    shared = api.client.post("/admin/login", data={"name": "ann", "password": OPERATOR_PASSWORD})
+    assert shared.status_code == 403
+    assert "Logged in as operator ann" in log_in(api, "one", name="ann").get("/admin").text

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from api.access.authentication import subject_of
 from api.jobs import event_stream
-from shared.domain.api_key import Scope
+from shared.domain.api_key import Scope, key_id_of
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
 from tests.support.api_harness import ApiHarness
@@ -270,3 +272,31 @@ def test_jobs_of_others_look_like_deleted_ones(private_api: ApiHarness) -> None:
 def test_a_stream_takes_1_to_100_jobs(api: ApiHarness, count: int) -> None:
     query = "&".join(f"job=job-{number}" for number in range(count))
     assert api.client.get(f"/v1/events?{query}").status_code == 422
+
+
+def test_one_caller_cannot_use_the_streams_of_all(private_api: ApiHarness) -> None:
+    finished(private_api, "job-1")
+    mine, theirs = (private_api.token(Scope.ADMIN_READ, Scope.JOBS_READ) for _ in range(2))
+    updates = private_api.client.app.state.services.updates  # type: ignore[attr-defined]
+
+    def watch_job(token: str) -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        return private_api.client.get("/v1/jobs/job-1/events", headers=headers)
+
+    with updates.subscribe(*(f"job-{number}" for number in range(300)), subscriber=f"key:{key_id_of(mine)}"):
+        refused = watch_job(mine)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+        assert int(refused.headers["retry-after"]) > 0
+        assert watch_job(theirs).status_code == 200
+    assert watch_job(mine).status_code == 200
+
+
+def test_an_address_without_a_key_has_a_limit_of_its_own(api: ApiHarness) -> None:
+    finished(api, "job-1")
+    updates = api.client.app.state.services.updates  # type: ignore[attr-defined]
+    here, there = (TestClient(api.client.app, client=(f"192.0.2.{last}", 1)) for last in (1, 2))
+    with updates.subscribe(
+        *(f"job-{number}" for number in range(300)), subscriber=subject_of(None, "192.0.2.1")
+    ):
+        assert here.get("/v1/jobs/job-1/events").status_code == 429
+        assert there.get("/v1/jobs/job-1/events").status_code == 200

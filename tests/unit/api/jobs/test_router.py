@@ -1,5 +1,6 @@
 import hashlib
 import io
+import mimetypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -155,6 +156,33 @@ def test_a_chunked_body_above_the_limit_is_refused_and_leaves_nothing(api: ApiHa
 def test_filenames_are_cleaned(api: ApiHarness, given: str, kept: str | None) -> None:
     answer = api.client.post("/v1/jobs", params={"filename": given}, content=SONG)
     assert answer.json()["input"]["filename"] == kept
+
+
+@pytest.mark.parametrize(
+    ("disposition", "kept"),
+    [
+        ("filename*=UTF-8''%C3%84rger%20%F0%9F%8E%B5.flac", "Ärger 🎵.flac"),
+        ("filename=\"_rger.flac\"; filename*=UTF-8'de'%C3%84rger.flac", "Ärger.flac"),
+        ("filename*=utf-8''%C3%84rger.flac; filename=\"_rger.flac\"", "Ärger.flac"),
+        ("filename*=iso-8859-1''%C4rger.flac", "Ärger.flac"),
+        ("filename=\"plain.flac\"; filename*=utf-7''+AMQ-rger.flac", "plain.flac"),
+        ('filename="a; filename*=no.flac"', "a; filename*=no.flac"),
+        ("filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("filename*=UTF-8''%FF%00.flac", "�.flac"),
+    ],
+)
+def test_an_extended_filename_is_kept(api: ApiHarness, disposition: str, kept: str) -> None:
+    answer = send_form(api, form((f'name="file"; {disposition}', SONG)))
+    assert answer.json()["input"]["filename"] == kept
+
+
+@pytest.mark.parametrize("name", ["a.wv", "a.mpc", "a.ts", "a.asf", "a.ape", "a.sph", "a.thd", "a.txt", "a"])
+def test_the_media_type_that_a_client_guesses_does_not_matter(api: ApiHarness, name: str) -> None:
+    answer = api.client.post("/v1/jobs", files={"file": (name, SONG)})
+    assert answer.status_code == 202
+    guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    answer = api.client.post("/v1/jobs", content=SONG, headers={"Content-Type": guessed})
+    assert answer.status_code == 202
 
 
 def test_an_unknown_job_and_an_unknown_path_are_404(api: ApiHarness) -> None:

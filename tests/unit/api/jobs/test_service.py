@@ -3,8 +3,10 @@ from fastapi import Request
 
 from api.access.authentication import Caller, current_caller
 from shared.domain.api_key import Scope
-from shared.domain.job_fields import AudioInput, Problem
+from shared.domain.job_fields import AudioInput, Callback, Problem
 from shared.domain.job_state import JobState
+from shared.domain.webhooks.events import JOB_EVENTS
+from shared.errors import Unavailable
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
 
@@ -63,6 +65,24 @@ def test_deleting_a_job_deletes_its_audio(api: ApiHarness) -> None:
     assert (api.jobs.jobs, api.audio.objects) == ({}, {})
     assert api.client.get("/v1/jobs/job-1").status_code == 404
     assert api.client.delete("/v1/jobs/job-1").status_code == 404
+
+
+def test_deleting_a_job_succeeds_once_while_storage_is_away(
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(key: str) -> None:
+        raise Unavailable("The audio storage is unavailable.")
+
+    add(api, callback=Callback(url="https://hooks.example/", events=tuple(JOB_EVENTS), secret=None))
+    with monkeypatch.context() as outage:
+        outage.setattr(api.audio, "delete", away)
+        assert api.client.delete("/v1/jobs/job-1").status_code == 204
+        assert api.client.get("/v1/jobs/job-1").status_code == 404
+        assert api.client.delete("/v1/jobs/job-1").status_code == 404
+        assert list(api.audio.objects) == ["job-1"]
+    api.rescuer().run_once()
+    assert api.audio.objects == {}
+    assert not api.deliveries.pending_events(limit=9), "a deleted job has no more webhooks"
 
 
 def test_anonymous_jobs_cannot_be_listed(api: ApiHarness) -> None:

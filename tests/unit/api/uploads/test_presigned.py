@@ -59,6 +59,16 @@ def test_a_presigned_upload_becomes_a_job(api: ApiHarness, song: bytes) -> None:
     assert api.queue.messages == {"interactive": [job["id"]]}
 
 
+@pytest.mark.parametrize(
+    "media_type", ["audio/flac\n", "audio/fl\nac", "audio/flac\x00", "\x00", "a\r\nX: y"]
+)
+def test_control_characters_in_the_media_type_never_reach_storage(api: ApiHarness, media_type: str) -> None:
+    presigned = ask(api, options={"media_type": media_type})
+    assert presigned.status_code == 201
+    stored = api.jobs.jobs[presigned.json()["upload_id"]].input.media_type
+    assert stored in {"audio/flac", "application/octet-stream"}
+
+
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["one piece", "parts"])
 def test_an_incomplete_presigned_upload_cannot_be_submitted(api: ApiHarness, song: bytes) -> None:
     presigned = ask(api, song).json()

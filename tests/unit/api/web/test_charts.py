@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.web.charts import WIDTH, histogram_chart, spectrum_chart
+from api.web.charts import HEIGHT, WIDTH, drift_chart, histogram_chart, spectrum_chart
 from shared.domain.report import Spectrum
 from tests.support.factories import make_report
 
@@ -47,3 +47,19 @@ def test_the_dominant_peak_is_marked_at_its_frequency() -> None:
     assert chart.peak.x == pytest.approx(WIDTH / 3, abs=0.01)
     assert chart.peak.label == "G♯3 · 200.0 Hz"
     assert chart.line == "M0.0,200.0L213.3,0.0L426.7,100.0L640.0,200.0"
+
+
+def test_the_tuning_over_time_has_a_point_for_each_known_part() -> None:
+    chart = drift_chart(make_report(drift_cents=(-2.0, None, 4.0)).tuning)
+    assert chart is not None
+    assert [(point.x, point.y) for point in chart.points] == [(0.0, 120.0), (WIDTH, 60.0)]
+    assert chart.title == "Tuning over time"
+    assert drift_chart(make_report(drift_cents=(None, 1.0)).tuning) is None
+
+
+def test_wow_is_drawn_ten_times_a_second() -> None:
+    chart = drift_chart(make_report(drift_cents=(0.1, 0.2), wow_cents=(0.0, 20.0, 0.0, -20.0)).tuning)
+    assert chart is not None
+    assert chart.title == "Speed over ten seconds"
+    assert chart.line == f"M0.0,{HEIGHT / 2:.1f}L213.3,0.0L426.7,100.0L{WIDTH:.1f},{HEIGHT:.1f}"
+    assert "from -20.0 to +20.0 cents" in chart.text

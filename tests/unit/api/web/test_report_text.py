@@ -6,7 +6,10 @@ from api.web import report_text
 from shared.domain.job_fields import Problem
 from shared.domain.job_state import JobState
 from shared.domain.report import Reason, Verdict
+from shared.redis.jobs.report_codec import pack_report, parse_report, unpack_report
+from shared.schemas.job import ReportView
 from tests.support.factories import make_job, make_report
+from worker.file_problems import file_problem
 
 
 def test_a_detected_pitch_is_shown_in_hertz() -> None:
@@ -29,6 +32,15 @@ def test_a_failure_says_what_happened_and_what_to_do() -> None:
     answer = report_text.answer(make_job(state=JobState.FAILED, problem=problem))
     assert answer is not None
     assert answer.detail.startswith("No decoder finds audio in this file. Export it")
+
+
+def test_a_problem_that_says_what_to_do_gets_no_second_advice() -> None:
+    for name, numbers in (("encrypted", ()), ("start_past_end", (13,)), ("no_index", ())):
+        error = file_problem(name, *numbers)
+        problem = Problem(code=error.code, message=error.message, retryable=False)
+        answer = report_text.answer(make_job(state=JobState.FAILED, problem=problem))
+        assert answer is not None
+        assert answer.detail == error.message
 
 
 def test_an_unfinished_job_has_no_answer() -> None:
@@ -78,3 +90,33 @@ def test_a_report_without_verdict_probability_shows_its_accuracy() -> None:
     confidence = report_text.confidence(make_report().tuning)
     assert confidence.percent == 97
     assert "verdicts" not in confidence.sentence
+
+
+VERSION_5 = """{
+  "tuning": {
+    "verdict": "other", "confidence": 0.96, "reason": null, "remarks": [], "temperament": null,
+    "a4_hz": 433.6, "uncertainty_cents": 1.9, "deviation_440_cents": -25.37, "deviation_432_cents": 6.4,
+    "nearest_standard_hz": 435.0, "also_fits_hz": [409.26, 459.38], "drift_cents": [0.1, null],
+    "dominant_hz": 216.8, "dominant_note": "A3", "dominant_cents": -25.4, "histogram": [],
+    "spectrum": null, "analysis_version": "5"
+  },
+  "audio": {
+    "container": "MP3", "codec": "MPEG_LAYER_III", "sample_rate": 44100, "channels": 2,
+    "start_seconds": 0.0, "analysed_seconds": 60.0, "bytes_read": 1441792, "decode_seconds": 0.4,
+    "analysis_seconds": 0.3
+  }
+}"""
+"""As stored before probabilities of the verdict and wow were in reports."""
+
+
+def test_a_report_of_an_earlier_version_is_shown() -> None:
+    report = parse_report(VERSION_5)
+    assert unpack_report(pack_report(report)) == report
+    view = ReportView.of(report)
+    assert (view.a4_hz, view.verdict_probability, view.probabilities) == (433.6, None, {})
+    assert (view.accuracy_probability, view.wow_rate_hz, view.wow_depth_cents) == (None, None, None)
+    answer = report_text.answer(make_job(state=JobState.SUCCEEDED, report=report))
+    assert answer is not None
+    assert "433.6" in answer.headline
+    assert report_text.confidence(report.tuning).percent == 96
+    assert isinstance(report_text.remarks(report), list)

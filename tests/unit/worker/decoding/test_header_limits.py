@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from shared.errors import TooComplex
+from shared.errors import TooComplex, Undecodable
 from tests.support import hostile_files as hostile
 from tests.support.audio_files import KINDS, audio_file, id3_tag
 from worker.decoding.header_limits import MAX_BOXES, MAX_METADATA_BYTES, MAX_TAGS, check_header_limits
@@ -127,6 +127,38 @@ def test_checking_a_fragmented_file_reads_only_its_index() -> None:
     file = CountingBytes(plain + pieces * 20_000)
     check_header_limits(file)
     assert file.bytes_read <= 16_384
+
+
+def matroska_tracks(*tracks: bytes) -> bytes:
+    """Return the head of a Matroska file with *tracks*, each the body of a TrackEntry."""
+
+    def element(name: bytes, body: bytes) -> bytes:
+        return name + (1 << 56 | len(body)).to_bytes(8) + body
+
+    entries = b"".join(element(b"\xae", track) for track in tracks)
+    return element(b"\x1aE\xdf\xa3", b"") + element(b"\x18S\x80g", element(b"\x16T\xaek", entries))
+
+
+SOUND, PICTURE = b"\x83\x81\x02", b"\x83\x81\x01"
+ENCRYPTED = b"m\x80\x86b@\x83P5\x80"
+COMPRESSED = b"m\x80\x86b@\x83P4\x80"
+
+
+def test_encrypted_sound_in_matroska_is_refused() -> None:
+    for tracks in ([SOUND + ENCRYPTED], [PICTURE, ENCRYPTED + SOUND], [SOUND + ENCRYPTED] * 2):
+        with pytest.raises(Undecodable, match="encrypted"):
+            check_header_limits(io.BytesIO(matroska_tracks(*tracks)))
+
+
+def test_sound_beside_something_encrypted_is_left_to_the_decoder() -> None:
+    for tracks in (
+        [SOUND],
+        [SOUND + COMPRESSED],
+        [PICTURE + ENCRYPTED, SOUND],
+        [SOUND, SOUND + ENCRYPTED],
+        [SOUND + ENCRYPTED[:3]],
+    ):
+        check_header_limits(io.BytesIO(matroska_tracks(*tracks)))
 
 
 @pytest.mark.parametrize(

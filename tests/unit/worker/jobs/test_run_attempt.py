@@ -1,3 +1,4 @@
+import errno
 import io
 import threading
 import time
@@ -12,11 +13,20 @@ from shared.domain.job import Job
 from shared.domain.job_fields import AudioInput, Problem
 from shared.domain.job_state import JobState
 from shared.domain.source import Source
-from shared.errors import Crashed, SourceRefused, SourceUnavailable, TooComplex, Unavailable, Undecodable
+from shared.errors import (
+    Crashed,
+    OutOfMemory,
+    SourceRefused,
+    SourceUnavailable,
+    TooComplex,
+    Unavailable,
+    Undecodable,
+)
 from tests.support.captured_logs import capture_logs
 from tests.support.factories import make_job, make_report
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
 from worker.jobs.analysis_result import AnalysisResult
+from worker.jobs.backoff import Backoff
 from worker.jobs.run_attempt import AttemptConfig, AttemptRunner, OpenAudio
 
 CONFIG = AttemptConfig(lease_seconds=15, retry_seconds=5, keep_audio=False, record_timeout_seconds=5)
@@ -30,6 +40,8 @@ class Harness:
         self.audio.objects["job-1"] = (b"song", 1.0)
         self.remote: bytes | Exception = b"song"
         self.asked: list[str] = []
+        self.pauses: list[float] = []
+        self.backoff = Backoff(sleep=self.pauses.append)
 
     def run(
         self,
@@ -47,6 +59,7 @@ class Harness:
             worker=lambda: "w",
             config=config,
             is_stopping=is_stopping,
+            backoff=self.backoff,
         ).run(job_id)
 
     @contextmanager
@@ -390,3 +403,56 @@ def test_a_fetched_file_that_crashes_its_decoder_uses_up_attempts() -> None:
     harness.run(raises(Crashed("SIGSEGV")))
     assert harness.job.state is JobState.DEAD
     assert harness.job.audio_available
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        BlockingIOError(errno.EAGAIN, "no process"),
+        MemoryError(),
+    ],
+)
+def test_an_exhausted_machine_burns_no_attempt(error: Exception) -> None:
+    harness = Harness(attempts_allowed=1)
+    harness.run(raises(error))
+    assert harness.job.state is JobState.QUEUED
+    assert (harness.job.attempts, harness.job.attempts_allowed) == (1, 2)
+
+
+def test_a_bug_is_not_the_machines_trouble() -> None:
+    with pytest.raises(FileNotFoundError):
+        Harness().run(raises(FileNotFoundError(errno.ENOENT, "missing")))
+
+
+def test_running_out_of_memory_burns_no_attempt_at_first_but_ends_sometime() -> None:
+    harness = Harness(attempts_allowed=1)
+    runs = 0
+    while not harness.job.state.is_final:
+        harness.jobs.change("job-1", lambda job: replace(job, due_at=0.0))
+        harness.run(raises(OutOfMemory("No memory.")))
+        runs += 1
+    assert harness.job.state is JobState.DEAD
+    assert runs == 11
+
+
+def test_a_worker_in_trouble_slows_down_until_an_attempt_gets_through() -> None:
+    harness = Harness(attempts_allowed=1)
+    paused = []
+    for _ in range(7):
+        harness.jobs.change("job-1", lambda job: replace(job, due_at=0.0))
+        harness.pauses.clear()
+        harness.run(raises(Unavailable("away")))
+        paused.append(sum(harness.pauses))
+    assert paused == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
+    harness.jobs.change("job-1", lambda job: replace(job, due_at=0.0))
+    harness.pauses.clear()
+    harness.run(succeeds)
+    assert harness.pauses == []
+
+
+def test_a_worker_that_stops_does_not_wait_for_its_trouble_to_end() -> None:
+    harness = Harness()
+    stopping = iter([False, *[True] * 10])
+    harness.run(raises(Unavailable("away")), is_stopping=lambda: next(stopping))
+    assert harness.pauses == [0.25]

@@ -19,6 +19,7 @@ import pytest
 
 from tests.support.child_processes import BYTES, MIB, CallbackAudio, limits, only_child, read_one_byte, run
 from worker.sandbox import child as wire
+from worker.sandbox.limits import NICENESS
 
 linux_only = pytest.mark.skipif(
     sys.platform != "linux", reason="what the kernel forbids is Linux's to forbid"
@@ -176,3 +177,15 @@ def test_a_child_dies_with_its_parent(number: signal.Signals) -> None:
         parent.send_signal(number)
         parent.wait()
         child.wait(timeout=30)  # raises if it is still there
+
+
+def test_a_child_is_nicer_than_its_parent() -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        # proc(5): the fields after the name in parentheses begin with the third, and niceness is the 19th
+        after_name = Path(f"/proc/{only_child().pid}/stat").read_text().rpartition(")")[2].split()
+        seen.append(int(after_name[19 - 3]))
+
+    run(read_one_byte, CallbackAudio(look)).unwrap()
+    assert seen == [min(19, os.nice(0) + NICENESS)]

@@ -14,8 +14,9 @@ from typing import Any, BinaryIO
 import psutil
 import pytest
 
-from shared.errors import Crashed, TooComplex, Undecodable
+from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
 from tests.support.child_processes import BYTES, CallbackAudio, hang_in_c, limits, read_one_byte
+from tests.support.exhaustion import no_more_files, no_more_processes
 from worker.sandbox.child import Task
 from worker.sandbox.fork_client import ForkServerClient
 from worker.sandbox.fork_server import ForkServer
@@ -186,6 +187,48 @@ def test_a_worker_loads_no_decoder() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_a_server_without_descriptors_hands_the_job_back(server: ForkServerClient) -> None:
+    run(server, "echo").unwrap()
+    with no_more_files([process_of(server)]), pytest.raises(Unavailable):
+        run(server, "echo")
+    assert run(server, "echo").unwrap() == BYTES[:3]
+
+
+def test_a_server_that_can_start_no_process_hands_the_job_back(server: ForkServerClient) -> None:
+    run(server, "echo").unwrap()
+    with no_more_processes([process_of(server)]), pytest.raises(Unavailable):
+        run(server, "echo")
+    assert run(server, "echo").unwrap() == BYTES[:3]
+
+
+def test_a_server_that_cannot_be_started_is_started_for_the_next_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = ForkServerClient("tests.unit.worker.sandbox.test_fork_server")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError("no more processes")
+
+    ours = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refuse)
+        with pytest.raises(Unavailable):
+            run(client, "echo")
+    assert len(os.listdir("/proc/self/fd")) == ours
+    assert run(client, "echo").unwrap() == BYTES[:3]
+    client.close()
+
+
+def test_a_job_is_canceled_while_a_server_starts() -> None:
+    client = ForkServerClient("tests.unit.worker.sandbox.test_fork_server")
+
+    def cancel() -> None:
+        raise KeyError("canceled")
+
+    with pytest.raises(KeyError):
+        run(client, "echo", on_tick=cancel)
+    assert run(client, "echo").unwrap() == BYTES[:3]
+    client.close()
 
 
 if __name__ == "__main__":

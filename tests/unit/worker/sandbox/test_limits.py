@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
-from worker.sandbox.limits import memory_of_this_process
+from worker.sandbox.limits import memory_of_this_process, oom_kills
 
 MIB = 1 << 20
 OUR_CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -120,3 +120,10 @@ def test_the_memory_of_a_process_is_read_from_its_status(tmp_path: Path) -> None
     assert memory_of_this_process("RssAnon", status=status) == 1000 * 1024
     assert memory_of_this_process("VmNothing", status=status) == 0
     assert memory_of_this_process("VmData", status=tmp_path / "none") == 0
+
+
+def test_processes_killed_for_want_of_memory_are_counted(tmp_path: Path) -> None:
+    vmstat = tmp_path / "vmstat"
+    vmstat.write_text("nr_free_pages 5\noom_kill 20\ndrop_pagecache 1\n")
+    assert oom_kills(vmstat=vmstat) == 20
+    assert oom_kills(vmstat=tmp_path / "missing") == 0

@@ -1,7 +1,9 @@
 """Every way a child can end: its outcome, its cost, and that nothing of it remains."""
 
 import ctypes
+import errno
 import io
+import itertools
 import mmap
 import os
 import subprocess
@@ -11,7 +13,7 @@ from typing import BinaryIO
 
 import pytest
 
-from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
+from shared.errors import Crashed, OutOfMemory, TooComplex, Unavailable, Undecodable
 from tests.support.child_processes import (
     BYTES,
     MIB,
@@ -320,3 +322,34 @@ def test_a_thousand_children_leave_no_process_and_no_open_file() -> None:
     # In a process of its own: the fork of one that has run all other tests takes ten times as long.
     done = subprocess.run([sys.executable, "-c", _THOUSAND], capture_output=True, text=True, check=True)
     assert done.stdout == "125 raised 0 files left, no child\n"
+
+
+def test_a_child_that_the_machine_does_not_let_start_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(wire, "apply_limits", refuse)
+    with pytest.raises(Unavailable):
+        run(read_one_byte).unwrap()
+
+
+def test_a_child_that_has_read_cannot_say_that_it_did_not_start() -> None:
+    def lie(audio: BinaryIO) -> bytes:
+        audio.read(1)
+        os._exit(wire.SETUP_FAILED)
+
+    assert isinstance(run(lie).problem, Undecodable)
+
+
+def test_a_child_killed_for_want_of_memory_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    kills = itertools.count()
+    monkeypatch.setattr("worker.sandbox.parent.oom_kills", lambda: next(kills))
+    outcome = run(read_one_byte, CallbackAudio(lambda: only_child().kill()))
+    assert isinstance(outcome.problem, OutOfMemory)
+
+
+def test_no_memory_for_a_file_is_told_by_its_number_too() -> None:
+    def fail(_: BinaryIO) -> bytes:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    assert isinstance(run(fail).problem, TooComplex)

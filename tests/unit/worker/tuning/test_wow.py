@@ -38,6 +38,14 @@ def test_music_with_wow_is_measured_at_its_mean_speed(depth_cents: float, rate_h
     assert "wow" in report.remarks
 
 
+def test_the_speed_curve_follows_the_speed() -> None:
+    song = with_wow(tones.chorus(437.0, seconds=20), depth_cents=20.0, rate_hz=0.5556)
+    curve = np.asarray(estimate_tuning(song, RATE).wow_cents)
+    speed = 20.0 * np.sin(2 * math.pi * 0.5556 * (np.arange(100) + 0.5) / 10.0 + 0.4)
+    assert curve.shape == (100,)
+    assert np.sqrt(np.mean((curve - speed) ** 2)) < 4.0
+
+
 def test_deeper_wow_widens_the_interval() -> None:
     song = tones.chorus(437.0, seconds=30)
     deep = estimate_tuning(with_wow(song, depth_cents=25.0, rate_hz=0.5556), RATE)
@@ -76,3 +84,4 @@ def test_recordings_without_peaks_have_no_wow() -> None:
 def test_a_beating_bowl_has_no_wow(seed: int) -> None:
     report = estimate_tuning(tones.bowl(180.0 * 1.23**seed, seed=seed), RATE)
     assert report.wow_rate_hz is None
+    assert report.wow_cents == ()

@@ -80,6 +80,21 @@ def test_clipping_differs_from_a_loud_peak() -> None:
     assert not resample(once, RATE).clipped
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("steps", [0.8, 1.5, 2.5, 4.0, 6.0])
+def test_a_few_steps_of_a_quiet_recording_are_not_clipping(bits: int, steps: float) -> None:
+    sound = tones.melody(440.0, seconds=4.0)
+    full_scale = 2 ** (bits - 1)
+    quiet = np.round(steps * sound / np.abs(sound).max()) / full_scale
+    assert not resample(quiet.astype(np.float32), RATE).clipped
+
+
+def test_clipping_in_eight_bits_is_noticed() -> None:
+    sound = tones.melody(440.0, seconds=4.0)
+    loud = np.round(np.clip(4 * sound / np.abs(sound).max(), -1, 1) * 127) / 128
+    assert resample(loud.astype(np.float32), RATE).clipped
+
+
 def test_the_input_is_not_modified() -> None:
     loud = tones.melody(440.0, seconds=1.0)
     before = loud.copy()

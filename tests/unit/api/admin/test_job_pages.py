@@ -1,0 +1,139 @@
+"""The lists of jobs and batches: filters, pages in both directions, and acts on one row."""
+
+import re
+import time
+from typing import Any
+
+import pytest
+
+from shared.domain.job_fields import AudioInput
+from shared.domain.job_state import JobState, StateTransition
+from shared.domain.report import Verdict
+from tests.support.api_harness import VIEWER_PASSWORD, ApiHarness
+from tests.support.dashboard import HTML, log_in, make_dead_job
+from tests.support.factories import make_batch, make_job, make_report
+
+
+def finished(job_id: str, *, seconds: float, verdict: Verdict = Verdict.A440, **more: Any) -> Any:
+    report = make_report(verdict=verdict)
+    ended = {"queued_at": None, "started_at": 100.0, "finished_at": 100.0 + seconds}
+    return make_job(job_id, state=JobState.SUCCEEDED, report=report, **ended, **more)
+
+
+def ids(page: str) -> list[str]:
+    return re.findall(r'href="/admin/jobs/(job-\d+)"', page)
+
+
+def test_jobs_are_filtered_by_queue_batch_verdict_and_run_time(api: ApiHarness) -> None:
+    api.jobs.add(finished("job-1", seconds=2.0, verdict=Verdict.A432, input=AudioInput(filename="mid.mp3")))
+    api.jobs.add(finished("job-2", seconds=9.0, queue="batch", input=AudioInput(filename="mid.wav")))
+    api.jobs.add(make_job("job-3", batch_id="batch-1"))
+    client = log_in(api, VIEWER_PASSWORD)
+
+    def shown(query: str) -> set[str]:
+        return set(ids(client.get(f"/admin/jobs?{query}").text))
+
+    assert shown("queue=batch") == {"job-2"}
+    assert shown("batch=batch-1") == {"job-3"}
+    assert shown("verdict=432") == {"job-1"}
+    assert shown("verdict=432&q=mid") == {"job-1"}
+    assert shown("min_seconds=2.5") == {"job-2"}
+    assert shown("queue=&batch=&verdict=&min_seconds=") == {"job-1", "job-2", "job-3"}
+
+
+@pytest.mark.parametrize("query", ["verdict=441", "min_seconds=soon", "min_seconds=-1", "min_seconds=nan"])
+def test_a_wrong_filter_is_refused_and_selects_nothing(api: ApiHarness, query: str) -> None:
+    api.jobs.add(make_dead_job("job-1"))
+    client = log_in(api)
+    assert client.get(f"/admin/jobs?{query}", headers=HTML).status_code == 400
+    form = {"action": "delete", "all_matching": "all"}
+    assert client.post(f"/admin/bulk-actions?{query}", data=form, headers=HTML).status_code == 400
+    assert api.jobs.get("job-1").id == "job-1"
+
+
+def test_a_row_shows_the_result_and_the_run_time(api: ApiHarness) -> None:
+    api.jobs.add(finished("job-1", seconds=3.2))
+    page = log_in(api, VIEWER_PASSWORD).get("/admin/jobs").text
+    assert "432.0 Hz" in page
+    assert "3.2 s" in page
+
+
+def test_pages_go_forwards_and_backwards_within_the_filter(api: ApiHarness) -> None:
+    for number in range(60):
+        api.jobs.add(make_job(f"job-{number:02}", created_at=float(number)))
+        api.jobs.add(make_job(f"other-{number:02}", queue="batch", created_at=number + 0.5))
+    client = log_in(api, VIEWER_PASSWORD)
+
+    def follow(page: str, rel: str) -> str:
+        link = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+        assert link is not None
+        return client.get(link[1].replace("&amp;", "&")).text
+
+    first = client.get("/admin/jobs?queue=interactive").text
+    second = follow(first, "next")
+    third = follow(second, "next")
+    pages = [ids(page) for page in (first, second, third)]
+    assert [len(page) for page in pages] == [25, 25, 10]
+    assert [*pages[0], *pages[1], *pages[2]] == [f"job-{number:02}" for number in reversed(range(60))]
+    assert ids(follow(third, "prev")) == pages[1]
+    back = follow(follow(third, "prev"), "prev")
+    assert ids(back) == pages[0]
+    assert 'rel="prev"' not in first + back
+    assert 'rel="next"' not in third
+
+
+def test_the_button_of_a_row_acts_on_that_job_alone(api: ApiHarness) -> None:
+    for number in (1, 2, 3):
+        api.jobs.add(make_dead_job(f"job-{number}"))
+    client = log_in(api)
+    form = {"action": "delete", "ids": ["job-1", "job-3"], "back": "/admin/dead"}
+    page = client.post("/admin/confirm?only=job-2", data=form, headers=HTML).text
+    assert "Delete 1 job?" in page
+    assert re.findall(r'name="ids" value="([^"]+)"', page) == ["job-2"]
+
+
+def test_scheduled_jobs_are_listed_with_their_start_and_reason(api: ApiHarness) -> None:
+    now = time.time()
+    crashed = StateTransition(at=now, state=JobState.QUEUED, attempt=1, worker="host:7", why="signal 9")
+    api.jobs.add(make_job("job-1", due_at=now + 300, timeline=(crashed,)))
+    api.jobs.add(make_job("job-2", due_at=now - 300))
+    page = log_in(api).get("/admin/scheduled").text
+    assert ids(page) == ["job-1"]
+    assert "signal 9" in page
+    assert ":all" not in page  # "all" would mean all queued jobs
+
+
+def test_batches_and_their_jobs_are_listed(api: ApiHarness) -> None:
+    batch = make_batch("batch-1", "job-1", "job-2", owner="key-1", name="An album")
+    api.batches.create(batch, [(None, make_job(f"job-{n}", batch_id="batch-1")) for n in (1, 2)])
+    api.batches.create(
+        make_batch("batch-2", "job-9", owner="key-2"), [(None, make_job("job-9", batch_id="batch-2"))]
+    )
+    client = log_in(api, VIEWER_PASSWORD)
+    page = client.get("/admin/batches").text
+    assert set(re.findall(r'href="/admin/batches/(batch-\d)"', page)) == {"batch-1", "batch-2"}
+    assert "An album" in page
+    assert "batch-2" not in client.get("/admin/batches?owner=key-1").text
+    assert set(ids(client.get("/admin/batches/batch-1").text)) == {"job-1", "job-2"}
+    assert client.get("/admin/batches/none", headers=HTML).status_code == 404
+
+
+def test_the_audit_log_has_logins_and_failed_logins_and_is_filtered_and_paged(api: ApiHarness) -> None:
+    api.client.post("/admin/login", data={"password": "wrong", "name": "<Mallory>"}, headers=HTML)
+    client = log_in(api, name="Ann")
+    for number in range(60):
+        client.post("/admin/queues/batch", data={"action": ("pause", "resume")[number % 2]}, headers=HTML)
+
+    def rows(query: str) -> int:
+        return client.get(f"/admin/audit?{query}").text.count('data-label="Actor"')
+
+    assert rows("act=failed+login") == 1
+    assert "&lt;Mallory&gt;" in client.get("/admin/audit?act=failed+login").text
+    assert rows("act=login") == 1
+    assert rows("act=pause") == 30
+    assert rows("q=mallory") == 1
+    assert rows("") == 50
+    older = re.search(r'rel="next" href="([^"]+)"', client.get("/admin/audit").text)
+    assert older is not None
+    assert client.get(older[1].replace("&amp;", "&")).text.count('data-label="Actor"') == 12
+    assert client.get("/admin/audit?cursor=nonsense", headers=HTML).status_code == 400

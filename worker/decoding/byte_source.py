@@ -48,7 +48,7 @@ class ByteSource(SeekableFile):
 
     def skip_first_bytes(self, count: int, *, instead: bytes = b"") -> None:
         """Hide the first *count* bytes, show *instead*, and rewind. Does nothing if the file is shorter."""
-        if count < self.size_bytes:
+        if (count or instead) and count < self.size_bytes:
             self._start += count - len(instead)
             self.size_bytes -= count - len(instead)
             self._instead = instead

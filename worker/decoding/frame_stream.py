@@ -222,7 +222,7 @@ class FrameStream:
                 wanted = min(_CHUNK_BYTES, end - at - len(rest))
                 data, base = rest + self._read(at + len(rest), wanted), at
                 if len(data) == len(rest):
-                    return  # the file became shorter
+                    end = base + len(data)  # the size was an estimate
             frame = self._frame_at(data, at - base)
             if frame is not None and (is_synchronous or self._is_confirmed(data, at - base, frame)):
                 is_synchronous = True

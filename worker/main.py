@@ -12,7 +12,7 @@ from shared.observability.logs import log_context
 from shared.observability.metrics import FETCHED, increment
 from shared.services import bootstrap
 from worker.health.byte_progress import ByteProgress
-from worker.health.cgroups import available_cpus, choose_concurrency, memory_limit_bytes
+from worker.health.cgroups import SLOT_BYTES, available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
 from worker.health.heartbeat import diagnose, install_heartbeat, worker_name
 from worker.health.probe import record_health
@@ -33,7 +33,7 @@ app.conf.update(
         available_cpus(),
         memory_limit_bytes=memory_limit_bytes(),
         parent_bytes=settings.worker_memory_bytes,
-        job_memory_bytes=settings.job_memory_bytes + settings.source_spool_bytes,
+        job_memory_bytes=settings.job_memory_bytes + settings.source_spool_bytes + SLOT_BYTES,
     ),
     worker_max_tasks_per_child=settings.worker_jobs_per_child,
     worker_pool="worker.health.pool:TaskPool",

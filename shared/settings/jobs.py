@@ -33,7 +33,7 @@ class JobSettings(OutboundSettings):
         3600, gt=0, description="The dashboard warns if a batch job waits longer, seconds."
     )
     worker_memory_bytes: int = Field(
-        250 * MIB, gt=0, description="Memory of a worker without jobs, bytes. Limits its concurrency."
+        140 * MIB, gt=0, description="Memory of a worker without jobs, bytes. Limits its concurrency."
     )
     worker_jobs_per_child: int = Field(200, ge=1, description="Jobs after which a child process is replaced.")
     worker_stall_timeout_seconds: float = Field(

@@ -12,6 +12,7 @@ import yaml
 from local.__main__ import commands
 from local.launch import Options
 from shared.settings import Settings
+from worker.health.cgroups import SLOT_BYTES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -179,8 +180,11 @@ def test_two_jobs_and_the_parent_fit_the_memory_limit_of_the_worker() -> None:
     at_once = int(worker["command"][worker["command"].index("--concurrency") + 1])
     job_bytes = default_bytes(worker["environment"]["KAMMERTON_JOB_MEMORY_BYTES"])
     spool_bytes = default_bytes(worker["environment"]["KAMMERTON_SOURCE_SPOOL_BYTES"])
-    parent_bytes = 230 * MIB  # measured: deploy/README.md
-    assert parent_bytes + at_once * (job_bytes + spool_bytes) <= mebibytes(worker["mem_limit"]) * MIB
+    parent_bytes = Settings.model_fields["worker_memory_bytes"].default
+    assert (
+        parent_bytes + at_once * (job_bytes + spool_bytes + SLOT_BYTES)
+        <= mebibytes(worker["mem_limit"]) * MIB
+    )
 
 
 def test_copied_files_exist_and_are_in_the_build_context() -> None:

@@ -174,12 +174,14 @@ FORMAT_FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     # kind: its entry in FORMATS, how to make it
     "rf64": ("WAV, RF64, BWF", partial(_libsndfile, "RF64")),
     "w64": ("Sony Wave64", partial(_libsndfile, "W64")),
-    "8svx": ("AIFF, 8SVX", partial(_libsndfile, "SVX", "PCM_S8", channels=1)),
+    "8svx": ("AIFF, 8SVX, MAUD", partial(_libsndfile, "SVX", "PCM_S8", channels=1)),
     "au-little": ("AU", partial(_libsndfile, "AU", endian="LITTLE")),
     "flac-frames": ("FLAC", flac_frames),
     "speex": ("Ogg: Vorbis, Opus, Speex, FLAC", partial(_fixture, "tone.spx")),
     "mp3-free-format": ("MP3, AAC (ADTS)", partial(_fixture, "free-format.mp3")),
     "mp3-after-zeros": ("MP3, AAC (ADTS)", lambda: bytes(6000) + audio_file("mp3-no-xing")),
+    "mp3-after-sniffed-zeros": ("MP3, AAC (ADTS)", lambda: bytes(4093) + audio_file("mp3-no-xing")),
+    "mp3-after-megabytes": ("MP3, AAC (ADTS)", lambda: bytes(8_000_000) + audio_file("mp3-vbr")),
     "mp3-after-few-zeros": ("MP3, AAC (ADTS)", lambda: bytes(4000) + audio_file("mp3-no-xing")),
     "mp3-after-ape-tag": (
         "MP3, AAC (ADTS)",
@@ -216,6 +218,7 @@ FORMAT_FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "nist": ("NIST SPHERE", partial(_libsndfile, "NIST")),
     "ircam": ("IRCAM", partial(_libsndfile, "IRCAM")),
     "ircam-big": ("IRCAM", partial(_libsndfile, "IRCAM", endian="BIG")),
+    "sox": ("SoX", partial(muxed, "sox", "pcm_s32le")),
     "avr": ("AVR", partial(_libsndfile, "AVR")),
 }
 WITHOUT_FILE = {"Monkey’s Audio", "TAK"}

@@ -9,6 +9,9 @@ MAX_BYTES_WITHOUT_AUDIO = 128 << 20
 """Read while looking for audio or for the start of the window: 80 minutes of MP3 at 220 kbit/s."""
 _IGNORED_REST_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 16
+_MIN_LEADING_ZEROS = 512
+_MAX_LEADING_ZEROS = 64 << 20
+_ZERO_BLOCK_BYTES = 1 << 16
 
 
 class ByteSource(SeekableFile):
@@ -70,6 +73,24 @@ class ByteSource(SeekableFile):
         if keep:
             self._kept, self._kept_start = bytes(data), start
         return bytes(data[:size])
+
+    def skip_leading_zeros(self) -> None:
+        """Hide the zeros that a file begins with, as after a wrongly resumed download, and rewind.
+
+        Leaves fewer than 512 where they are: many headers begin with some.
+        """
+        count, block_bytes = 0, _MIN_LEADING_ZEROS
+        while count < _MAX_LEADING_ZEROS:
+            self.seek(count)
+            block = self.read(block_bytes) or b""
+            sound = block.lstrip(b"\0")
+            count += len(block) - len(sound)
+            if sound or not block:
+                break
+            block_bytes = _ZERO_BLOCK_BYTES
+        self.seek(0)
+        if count >= _MIN_LEADING_ZEROS:
+            self.skip_first_bytes(count)
 
     def raise_read_error(self) -> None:
         """Raise what the file object raised, if anything."""

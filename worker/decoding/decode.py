@@ -13,7 +13,7 @@ from librosa import stream
 
 from shared.domain.audio.formats import SNIFF_BYTES, AudioFormat, identify_format
 from shared.errors import KammertonError, Undecodable
-from worker.decoding.approach import Approach, approach
+from worker.decoding.seeking.approach import Approach, approach
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.duration import with_checked_duration
@@ -59,6 +59,7 @@ def decode(
     if source.read_range(0, SNIFF_BYTES).startswith(ICY_STATUS_LINES):
         source = ByteSource(strip_icy(audio))
     try:
+        source.skip_leading_zeros()
         recording = _decode(
             source, start_seconds=start_seconds, window_seconds=window_seconds, cautious=cautious
         )

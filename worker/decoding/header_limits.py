@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import BinaryIO
 
-from worker.decoding.mp4_boxes import boxes
+from worker.decoding.seeking.mp4_boxes import boxes
 from worker.file_problems import file_problem
 
 # Decoders need quadratic time for tags: minutes to hours for 100,000, milliseconds for 2,000.

@@ -4,6 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+SLOT_BYTES = 50 << 20
+"""What a job takes besides its own limit: its pool process, and the inherited pages that its child copies.
+
+Measured by control group with M4A files of 16 hours, two at once: 478 MiB for two slots of 120 MiB.
+"""
+
 
 def choose_concurrency(
     cpus: float, *, memory_limit_bytes: int | None, parent_bytes: int, job_memory_bytes: int

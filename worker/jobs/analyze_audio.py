@@ -12,7 +12,7 @@ from typing import BinaryIO
 from shared.domain.report import AudioFacts, Report, Verdict
 from shared.errors import Unanalysable
 from worker.decoding.decode import decode
-from worker.decoding.measured_duration import measured_duration
+from worker.decoding.seeking.measured_duration import measured_duration
 from worker.decoding.window import Recording
 from worker.jobs.analysis_result import AnalysisResult
 from worker.jobs.sandboxed_analysis import REPORT, AnalysisRequest, SandboxedAnalysis

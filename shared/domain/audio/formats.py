@@ -21,6 +21,7 @@ _MP4_WITHOUT_AUDIO = (
 )  # fmt: skip
 _MXF_HEADER = bytes.fromhex("060e2b34020501010d0102")
 _HTTP_HEADERS_BYTES = 2048
+_LEAST_TO_TELL_BYTES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,9 @@ def _is_mp4(head: bytes) -> bool:
 
 
 def _begins_with_zeros(head: bytes) -> bool:
-    """Downloads that were resumed wrongly begin with up to megabytes of zeros, then an MP3 follows."""
+    """Downloads that were resumed wrongly begin with up to megabytes of zeros; then sound follows."""
     sound = head.lstrip(b"\0")
-    return sound.startswith(b"ID3") if sound else len(head) >= SNIFF_BYTES
+    return sound.startswith(b"ID3") or (len(head) >= SNIFF_BYTES and len(sound) < _LEAST_TO_TELL_BYTES)
 
 
 def _is_radio_capture(head: bytes) -> bool:
@@ -81,10 +82,10 @@ FORMATS = (
         libsndfile=True,
     ),
     AudioFormat(
-        name="AIFF, 8SVX",
-        extensions=("aif", "aiff", "aifc", "8svx"),
-        matches=_in_chunk((b"FORM",), b"AIFF", b"AIFC", b"8SVX", b"16SV"),
-        demuxers=("aiff",),
+        name="AIFF, 8SVX, MAUD",
+        extensions=("aif", "aiff", "aifc", "8svx", "maud"),
+        matches=_in_chunk((b"FORM",), b"AIFF", b"AIFC", b"8SVX", b"16SV", b"MAUD"),
+        demuxers=("aiff", "iff"),
         libsndfile=True,
     ),
     AudioFormat(name="CAF", extensions=("caf",), begins=(b"caff",), demuxers=("caf",), libsndfile=True),
@@ -216,6 +217,7 @@ FORMATS = (
         demuxers=("ircam",),
         libsndfile=True,
     ),
+    AudioFormat(name="SoX", extensions=("sox",), begins=(b".SoX", b"XoS."), demuxers=("sox",)),
     AudioFormat(name="AVR", extensions=("avr",), begins=(b"2BIT",), demuxers=("avr",)),
     AudioFormat(
         name="MXF",

@@ -13,7 +13,7 @@ from tests.support.counting_file import CountingFile
 from tests.support.long_files import LongFile
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.decode import decode
-from worker.decoding.frame_stream import FrameStream
+from worker.decoding.seeking.frame_stream import FrameStream
 from worker.sandbox.child import BUFFER_BYTES
 
 SECONDS = 120

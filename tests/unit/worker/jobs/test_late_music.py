@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shared.domain.audio.mpeg_frames import HEADER_BYTES, parse_frame
 from shared.domain.report import Verdict
 from tests.support.audio_files import encoded
-from worker.decoding.measured_duration import measured_duration
+from worker.decoding.seeking.measured_duration import measured_duration
 from worker.jobs.analyze_audio import analyze_audio
 
 RATE = 44_100

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from shared.domain.report import DurationAccuracy
 from worker.decoding.byte_source import ByteSource
-from worker.decoding.flac_metadata import short_metadata
-from worker.decoding.frame_stream import FrameStream
-from worker.decoding.mp4_fragments import FragmentedMp4
-from worker.decoding.wavpack_blocks import find_wavpack_block
+from worker.decoding.seeking.flac_metadata import short_metadata
+from worker.decoding.seeking.frame_stream import FrameStream
+from worker.decoding.seeking.mp4_fragments import FragmentedMp4
+from worker.decoding.seeking.wavpack_blocks import find_wavpack_block
 from worker.file_problems import file_problem
 
 _MP4_FIRST_BOXES = (b"ftyp", b"styp", b"moov")

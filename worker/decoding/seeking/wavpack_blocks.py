@@ -3,8 +3,8 @@
 import struct
 from dataclasses import dataclass
 
-from worker.decoding.bisection import Mark, find_mark_before
-from worker.decoding.mp4_boxes import ReadRange
+from worker.decoding.seeking.bisection import Mark, find_mark_before
+from worker.decoding.seeking.mp4_boxes import ReadRange
 
 _HEADER = struct.Struct("<4sIHBBIIII4x")
 _VERSIONS = range(0x402, 0x411)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from itertools import islice
 
-from worker.decoding.bisection import Mark, find_mark_before
-from worker.decoding.mp4_boxes import ReadRange, boxes
+from worker.decoding.seeking.bisection import Mark, find_mark_before
+from worker.decoding.seeking.mp4_boxes import ReadRange, boxes
 
 _BOXES_BEFORE_FRAGMENTS = 100
 _BOXES_INSIDE = 200

@@ -1,6 +1,6 @@
 """Leaves pictures and other large metadata out of a FLAC file, which libFLAC reads to throw them away."""
 
-from worker.decoding.mp4_boxes import ReadRange
+from worker.decoding.seeking.mp4_boxes import ReadRange
 
 _NEEDED = (0, 3)
 """STREAMINFO and SEEKTABLE."""

@@ -1,7 +1,7 @@
 """Finds the last frame of a FLAC file, whose header may declare any length."""
 
 from shared.domain.audio.frames import has_flac_frame
-from worker.decoding.mp4_boxes import ReadRange
+from worker.decoding.seeking.mp4_boxes import ReadRange
 
 _STREAMINFO_BYTES = 34
 _MAX_FRAME_BYTES = 1 << 20

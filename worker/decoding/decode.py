@@ -13,13 +13,13 @@ from librosa import stream
 
 from shared.domain.audio.formats import SNIFF_BYTES, AudioFormat, identify_format
 from shared.errors import KammertonError, Undecodable
-from worker.decoding.seeking.approach import Approach, approach
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.duration import with_checked_duration
 from worker.decoding.ffmpeg import Demuxer, decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
 from worker.decoding.icy import ICY_STATUS_LINES, strip_icy
+from worker.decoding.seeking.approach import Approach, approach
 from worker.decoding.silence import is_silent
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.audio.mpeg_frames import HEADER_BYTES, MpegFrame, parse_frame
-from worker.decoding.seeking.xing_header import DECODER_DELAY, is_index_frame, make_index_frame, parse_xing_header
+from worker.decoding.seeking.xing_header import (
+    DECODER_DELAY,
+    is_index_frame,
+    make_index_frame,
+    parse_xing_header,
+)
 
 _CHUNK_BYTES = 1 << 15
 _PROBE_BYTES = 3 << 16

@@ -4,9 +4,9 @@ from typing import BinaryIO, cast
 
 from shared.errors import KammertonError
 from worker.decoding.byte_source import ByteSource
+from worker.decoding.header_limits import check_header_limits
 from worker.decoding.seeking.flac_frames import flac_seconds
 from worker.decoding.seeking.frame_stream import FrameStream
-from worker.decoding.header_limits import check_header_limits
 from worker.decoding.seeking.mp4_fragments import FragmentedMp4
 
 _MP4_FIRST_BOXES = (b"ftyp", b"styp", b"moov")

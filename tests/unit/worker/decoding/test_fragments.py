@@ -11,9 +11,9 @@ from shared.errors import Unanalysable
 from tests.support.audio_files import audio_file
 from tests.support.counting_file import CountingFile
 from tests.support.long_kinds import LONG_KINDS
-from worker.decoding.seeking.bisection import Mark, find_mark_before
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.decode import decode
+from worker.decoding.seeking.bisection import Mark, find_mark_before
 from worker.decoding.seeking.mp4_fragments import FragmentedMp4
 from worker.sandbox.child import BUFFER_BYTES
 

@@ -10,6 +10,8 @@ from worker.decoding.seeking.mp4_fragments import FragmentedMp4
 from worker.decoding.seeking.wavpack_blocks import find_wavpack_block
 from worker.file_problems import file_problem
 
+_MIN_HIDDEN_SECONDS = 1.0
+"""A decoder reads so much in no time."""
 _MP4_FIRST_BOXES = (b"ftyp", b"styp", b"moov")
 
 
@@ -50,14 +52,16 @@ def approach(source: ByteSource, *, tags_end: int, start_seconds: float, window_
             return Approach(tags_end=tags_end)
         source.skip_first_bytes(metadata[0], instead=metadata[1])
         return Approach()
-    if start_seconds <= 0:
+    is_frame = head.lstrip(b"\0")[:1] in (b"", b"\xff")
+    if start_seconds < _MIN_HIDDEN_SECONDS or not (is_frame or head[:4] == b"wvpk"):
         return Approach(tags_end=tags_end)
     if head[:4] == b"wvpk" and tags_end == 0:
         block = find_wavpack_block(source.read_range, size=source.size_bytes, seconds=start_seconds)
         if block is None:
             return Approach()
         source.skip_first_bytes(block.offset)
-        return Approach(duration=Duration(seconds=block.duration_seconds, accuracy=DurationAccuracy.EXACT))
+        accuracy = DurationAccuracy.EXACT if block.duration_seconds else DurationAccuracy.UNKNOWN
+        return Approach(duration=Duration(seconds=block.duration_seconds, accuracy=accuracy))
     try:
         stream = FrameStream(source.read_range, start=tags_end, end=source.size_bytes)
     except ValueError:

@@ -11,7 +11,8 @@
     ├── Unavailable     a dependency is unavailable, or full: try again later
     │   ├── QueueFull
     │   ├── Overloaded  this process has no memory for another upload
-    │   └── OutOfMemory  the machine of a worker has no memory for an attempt
+    │   ├── OutOfMemory  the machine of a worker has no memory for an attempt
+    │   └── AudioDamaged  storage sends other bytes than were uploaded
     ├── Unreachable     another server does not respond as it should
     │   └── SourceUnavailable  retry some times, later
     ├── UnsupportedServer  Redis runs in a mode that can't be used: the process ends
@@ -200,6 +201,12 @@ class QueueFull(Unavailable):
     code = "queue_full"
 
 
+class NotConfigured(KammertonError):
+    """Raised when the operator must set something before this works. Trying again does not help."""
+
+    code = "not_configured"
+
+
 class Unreachable(KammertonError):
     """Raised when another server can't be reached, is too slow, or sends invalid HTTP."""
 
@@ -224,6 +231,10 @@ class Overloaded(Unavailable):
 
 class OutOfMemory(Unavailable):
     """Raised when the kernel killed a process of an attempt because the machine has no memory left."""
+
+
+class AudioDamaged(Unavailable):
+    """Raised when storage sends other bytes than were uploaded. It may send the right ones later."""
 
 
 class UnreadableRecord(KammertonError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 from redis.client import NEVER_DECODE, Pipeline
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.exceptions import MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.sentinel import Sentinel
 
 from shared.errors import Unavailable, UnsupportedServer
@@ -22,6 +22,7 @@ from shared.redis.sentinel import parse_sentinel_url
 UNAVAILABLE = (
     redis.ConnectionError,  # includes BusyLoadingError and authentication failures
     redis.TimeoutError,
+    MasterDownError,
     OutOfMemoryError,
     ReadOnlyError,  # a replica, until the failover is over
     OSError,

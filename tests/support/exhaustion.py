@@ -60,7 +60,8 @@ def _pids_cgroup(processes: Sequence[psutil.Process]) -> Iterator[None]:
     group.mkdir()
     try:
         for process in processes:
-            (group / "cgroup.procs").write_text(str(process.pid))
+            with suppress(ProcessLookupError):  # it has just ended
+                (group / "cgroup.procs").write_text(str(process.pid))
         (group / "pids.max").write_text("0")
         yield
     finally:

@@ -45,6 +45,7 @@ class RunningWorker:
                 queued_at=now,
                 due_at=now,
                 attempts_allowed=attempts_allowed,
+                keep_seconds=86_400.0,
                 has_audio=True,
             )
         )

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 from shared.audio_deletion import discard_audio
 from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_fields import Problem
 from shared.errors import (
+    AudioDamaged,
     AudioMissing,
     Conflict,
     Crashed,
@@ -30,12 +31,14 @@ from worker.jobs.analysis_result import AnalysisResult
 from worker.jobs.backoff import Backoff
 from worker.jobs.cancellable_io import CALL_TIMEOUT_SECONDS, CancellableIO
 from worker.jobs.lease_keeper import Canceled, LeaseKeeper, Stopping
+from worker.jobs.stored_audio import StoredAudio, verify_whole
 
 _log = get_logger(__name__)
 
 _MACHINE_ERRNOS = {errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC}
-_MAX_ATTEMPTS_OUT_OF_MEMORY = 10
-"""From the next attempt on, running out of memory uses an attempt up: the file may be the cause."""
+_MAX_RELEASES = 10
+"""From the next attempt on, a lack of memory uses an attempt up, because the file may be the cause, and
+damaged audio fails the job, because it won't heal."""
 
 
 class AnalyzeAudio(Protocol):
@@ -58,6 +61,8 @@ class OpenAudio:
     file: BinaryIO
     size_bytes: int | None = None
     """Size of a file on another server, if that server reported it."""
+    verify: Callable[[], None] = lambda: None
+    """Raises AudioDamaged if all of it was read and is not what was uploaded."""
 
 
 class FetchAudio(Protocol):
@@ -169,6 +174,7 @@ class AttemptRunner:
         try:
             with self._open_audio(job, io) as audio:
                 result = self.analyze_audio(audio.file, start_seconds=job.start_seconds, on_tick=lease.check)
+                audio.verify()
         except Canceled:
             return lambda job: job.confirm_cancel(token, now=store_time())
         except (OSError, MemoryError) as error:
@@ -176,7 +182,9 @@ class AttemptRunner:
                 raise
             _log.warning("machine_exhausted", reason=repr(error))
             return self._failure(job, Unavailable("The worker's machine ran out of a resource."))
-        except (Stopping, Unavailable, SourceUnavailable, Crashed, Unanalysable) as error:
+        except Unanalysable as error:
+            return self._failure(job, self._blame(job, error, io))
+        except (Stopping, Unavailable, SourceUnavailable, Crashed) as error:
             return self._failure(job, error)
         self.backoff.reset()
         return lambda job: job.set_size(audio.size_bytes).succeed(
@@ -187,21 +195,39 @@ class AttemptRunner:
     def _open_audio(self, job: Job, io: CancellableIO) -> Iterator[OpenAudio]:
         """Open the audio in our storage or on the server of its source URL."""
         if job.source is None:
-            with io.opened(lambda: _open_whole(self.audio, job)) as file:
-                yield OpenAudio(file=file)
+            stored = io.call(lambda: StoredAudio(job, audio=self.audio))
+            with io.opened(lambda: cast(BinaryIO, stored)) as file:
+                yield OpenAudio(file=file, verify=stored.verify)
         elif job.source.url is None:
             raise AudioMissing("The source URL of this job was already deleted. Submit the song again.")
         else:
             with self.fetch(job.source.url, on_tick=io.on_tick) as opened:
                 yield opened
 
+    def _blame(
+        self, job: Job, error: Unanalysable, io: CancellableIO
+    ) -> Unanalysable | Unavailable | Stopping:
+        """Who is to blame for a failure: the file, or storage that sends other bytes than were uploaded."""
+        if job.source is not None or isinstance(error, AudioMissing):
+            return error
+        try:
+            io.call(lambda: verify_whole(job, audio=self.audio))
+        except (AudioDamaged, Stopping) as other:
+            return other
+        except (Unavailable, AudioMissing, Canceled) as unknown:
+            _log.warning("audio_not_verified", reason=str(unknown))
+        return error
+
     def _failure(
         self, running: Job, error: Stopping | Unavailable | SourceUnavailable | Crashed | Unanalysable
     ) -> Callable[[Job], Job]:
         """The change of the job that records an attempt without a result."""
         now, delay_seconds, token = store_time, self.config.retry_seconds, running.attempts
-        if isinstance(error, OutOfMemory) and running.attempts > _MAX_ATTEMPTS_OUT_OF_MEMORY:
+        if isinstance(error, OutOfMemory) and running.attempts > _MAX_RELEASES:
             error = Crashed(error.message)
+        if isinstance(error, AudioDamaged) and running.attempts > _MAX_RELEASES:
+            damaged = Problem(code=AudioMissing.code, message=error.message, retryable=True)
+            return lambda job: job.fail(token, damaged, now=now())
         if isinstance(error, Unavailable):
             self.backoff.add_trouble()
         elif not isinstance(error, Stopping):
@@ -243,13 +269,3 @@ class AttemptRunner:
 def _is_of_the_machine(error: OSError | MemoryError) -> bool:
     """Whether this process, rather than the file, met a limit: of memory, descriptors, or processes."""
     return isinstance(error, MemoryError) or error.errno in _MACHINE_ERRNOS
-
-
-def _open_whole(audio: AudioStore, job: Job) -> BinaryIO:
-    """Open the audio. Raises Crashed if its size is not that of the upload: half a file gets no report."""
-    file = audio.open(job.id)
-    found, expected = getattr(file, "size_bytes", None), job.input.size_bytes
-    if found is not None and expected is not None and found != expected:
-        file.close()
-        raise Crashed(f"The audio storage has {found} bytes of {expected}.")
-    return file

@@ -154,3 +154,12 @@ def test_a_half_open_connection_is_noticed_within_fifteen_seconds(valkey: Valkey
         )
         assert idle + probes <= 15
         client.connection_pool.release(connection)
+
+
+def test_a_replica_without_its_master_is_unavailable(own_valkey: str, closed_port: int) -> None:
+    with redis.Redis.from_url(own_valkey) as client:
+        client.config_set("replica-serve-stale-data", "no")
+        client.replicaof("127.0.0.1", closed_port)
+        with pytest.raises(Unavailable):
+            RedisJobStore(connect_redis(own_valkey), prefix="t:").backlog("interactive")
+        client.replicaof("NO", "ONE")

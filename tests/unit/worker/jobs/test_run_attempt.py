@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import io
 import threading
 import time
@@ -32,11 +33,14 @@ from worker.jobs.run_attempt import AttemptConfig, AttemptRunner, OpenAudio
 CONFIG = AttemptConfig(lease_seconds=15, retry_seconds=5, keep_audio=False, record_timeout_seconds=5)
 
 
+SONG = AudioInput(size_bytes=4, sha256=hashlib.sha256(b"song").hexdigest())
+
+
 class Harness:
     def __init__(self, **changes: Any) -> None:
         self.jobs = MemoryJobStore()
         self.audio = MemoryAudioStore()
-        self.jobs.add(make_job(**changes))
+        self.jobs.add(make_job(**{"input": SONG} | changes))
         self.audio.objects["job-1"] = (b"song", 1.0)
         self.remote: bytes | Exception = b"song"
         self.asked: list[str] = []
@@ -117,10 +121,10 @@ def test_an_object_that_was_cut_short_gets_no_report() -> None:
     class CutShort(io.BytesIO):
         size_bytes = 4
 
-    harness = Harness()
+    harness = Harness(attempts_allowed=1, input=replace(SONG, size_bytes=5))
     harness.audio.open = lambda key: CutShort(b"song")  # type: ignore[method-assign]
     harness.run(succeeds)
-    assert harness.job.state is JobState.QUEUED
+    assert harness.job.state is JobState.QUEUED, "released, and no attempt used up"
     assert harness.job.timeline[-1].why == "The audio storage has 4 bytes of 5."
 
 

@@ -163,7 +163,7 @@ class FragmentedMp4:
         return None
 
     def _seconds_of(self, start: int, end: int) -> float | None:
-        """Return when a track's part of a fragment begins, None if it is no audio."""
+        """Return when a track's part of a fragment begins, None for other tracks."""
         timescale = None
         for name, inside, _ in islice(boxes(self._read, start, end), _BOXES_INSIDE):
             content = self._read(inside, 12)

@@ -60,6 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run() -> NoReturn:
     """Run the command line of this process and exit."""
     status = main()
-    if status == CLOSED_PIPE:  # the interpreter would report that it cannot flush
+    if status in (CLOSED_PIPE, INTERRUPTED):  # the interpreter would wait for a reader, or report its absence
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)

@@ -1,14 +1,18 @@
 """The `kammerton` command as people and programs use it: real processes, terminals, and services."""
 
 import csv
+import fcntl
 import io
 import json
 import os
 import pty
 import signal
 import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -80,6 +84,31 @@ def test_ctrl_c_ends_it_without_a_traceback(songs: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
         assert process.wait(SECONDS) == 130
         assert process.stderr.read() == b"Interrupted.\n"
+
+
+def test_ctrl_c_ends_it_while_nobody_reads_the_output(songs: Path) -> None:
+    with subprocess.Popen(
+        [KAMMERTON, "analyze", "--json", *[str(songs)] * 50],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pipesize=4096,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            while process.poll() is None and waiting_bytes(process.stdout) < 4096:
+                time.sleep(0.05)
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(SECONDS) == 130
+        finally:
+            process.kill()
+        assert process.stderr.read() == b"Interrupted.\n"
+
+
+def waiting_bytes(pipe: IO[bytes]) -> int:
+    """How many bytes nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:

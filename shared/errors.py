@@ -201,6 +201,12 @@ class QueueFull(Unavailable):
     code = "queue_full"
 
 
+class NotConfigured(KammertonError):
+    """Raised when the operator must set something before this works. Trying again does not help."""
+
+    code = "not_configured"
+
+
 class Unreachable(KammertonError):
     """Raised when another server can't be reached, is too slow, or sends invalid HTTP."""
 

@@ -1,8 +1,6 @@
 """`make screenshots`: each page in light, dark and at 390 px, of a system of its own, to docs/screenshots."""
 
 import io
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import running_browser
@@ -75,10 +74,13 @@ def main() -> None:
 
 
 def shrink(files: list[Path]) -> None:
-    """A third of the size and no difference to the eye, where pngquant is installed."""
-    pngquant = shutil.which("pngquant")
-    if pngquant is not None:
-        subprocess.run([pngquant, "--force", "--skip-if-larger", "--ext", ".png", *files], check=False)
+    """256 colors: less than half of the size, and no difference to the eye."""
+    for file in files:
+        with Image.open(file) as image:
+            small = image.convert("RGB").quantize(
+                256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+            )
+        small.save(file, optimize=True)
 
 
 def prepare(system: System) -> tuple[str, str, str]:

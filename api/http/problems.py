@@ -32,6 +32,7 @@ _STATUS: dict[type[errors.KammertonError], int] = {
     errors.UploadAborted: 400,
     errors.AddressUnresolved: 422,
     errors.Rejected: 400,
+    errors.NotConfigured: 501,
     errors.Unreachable: 502,
     errors.Unavailable: 503,
 }

@@ -52,6 +52,7 @@ class PresignedUploadService:
         self, request: Request, caller: Caller, options: CreateUpload, raw: bytes, quota: QuotaReservation
     ) -> Response:
         """Record a job that awaits its upload, and return where to send it. *raw*: the body."""
+        self.store.check_address()
         if options.bytes > self.max_upload_bytes:
             raise too_large(self.max_upload_bytes)
 

@@ -192,7 +192,7 @@ async def create_job_from_upload(
     summary="Create a presigned upload",
     response_model=PresignedUploadView,
     openapi_extra={"parameters": [IDEMPOTENCY_KEY], "requestBody": json_body(CreateUpload)},
-    responses=documented(400, 408, 409, 413, 415, 422, 503),
+    responses=documented(400, 408, 409, 413, 415, 422, 501, 503),
 )
 async def create_upload(
     request: Request, caller: CurrentCaller, creation: Creation, quota: CurrentQuota

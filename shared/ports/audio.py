@@ -99,6 +99,9 @@ class PresignedUpload:
 class PresignedUploadStore(Protocol):
     """Uploads that bypass the API. Keys are job ids."""
 
+    def check_address(self) -> None:
+        """Raise NotConfigured if clients can't reach the store under the address that is signed."""
+
     def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
         """Sign requests that upload exactly this object, valid for *expires_seconds*."""
 

@@ -1,7 +1,9 @@
 """PresignedUploadStore on S3. Size and type are signed, so S3 refuses anything else."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from shared.errors import NotConfigured
 from shared.ports.audio import PresignedForm, PresignedRequest, PresignedUpload
 from shared.s3.client import translate_s3_errors
 
@@ -21,6 +23,15 @@ class S3PresignedUploadStore:
         self._bucket = bucket
         self._prefix = prefix
         self._part_bytes = part_bytes
+
+    def check_address(self) -> None:
+        """Raise NotConfigured if the address is a name that only containers of one network know."""
+        host = urlsplit(self._public.meta.endpoint_url).hostname or ""
+        if "." not in host and ":" not in host and host != "localhost":
+            raise NotConfigured(
+                f"Clients can't reach the S3 server as {host}. Set KAMMERTON_S3_PUBLIC_URL to its public "
+                "address, or upload through the API."
+            )
 
     def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
         """Sign requests that write exactly this object, for *expires_seconds*."""

@@ -1,10 +1,13 @@
 """What a real store refuses of what it has been offered: signatures have no fake."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import httpx2
 import pytest
 
+from shared.errors import NotConfigured
+from shared.s3.client import connect_s3
 from shared.s3.presigned import S3PresignedUploadStore
 from tests.contract.test_presigned_uploads import LONG, SONG, offered
 
@@ -53,3 +56,27 @@ def test_a_browser_of_any_origin_can_upload(real_direct: S3PresignedUploadStore)
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] in ("*", "https://page.example")
     assert "PUT" in preflight.headers["access-control-allow-methods"]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_public"),
+    [
+        ("http://s3:8333", False),
+        ("http://seaweedfs:8333", False),
+        ("https://s3.example.org", True),
+        ("http://localhost:8333", True),
+        ("http://192.0.2.1:8333", True),
+        ("http://[2001:db8::1]:8333", True),
+        (None, True),
+    ],
+)
+def test_a_name_that_only_containers_know_is_no_public_address(
+    address: str | None, is_public: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    client = connect_s3(endpoint_url=address, region="us-east-1")
+    store = S3PresignedUploadStore(client, public_client=client, bucket="b", prefix="", part_bytes=1)
+    with nullcontext() if is_public else pytest.raises(NotConfigured, match="KAMMERTON_S3_PUBLIC_URL"):
+        store.check_address()
+    client.close()

@@ -1,4 +1,4 @@
-"""Clients that three OpenAPI generators make of our document upload a song and poll its job, unchanged."""
+"""Clients that five OpenAPI generators make of our document upload a song and poll its job, unchanged."""
 
 import json
 import os
@@ -15,6 +15,9 @@ from tests.support.system import System
 PYTHON_GENERATORS = ["openapi-python-client==0.29.1", "openapi-generator-cli==7.26.0"]
 JS_GENERATORS = [
     "@hey-api/openapi-ts@0.99.0",
+    "openapi-typescript@7.13.0",
+    "openapi-fetch@0.17.0",
+    "axios@1.21.1",
     "esbuild@0.28.2",
     "typescript@5",
 ]
@@ -71,6 +74,37 @@ while (!job.report) {
   const read = await getJob({ path: { job_id: job.id }, query: { wait: 20 } });
   job = read.data!;
 }
+console.log(job.report.verdict);
+"""
+OPENAPI_TYPESCRIPT = """
+import { openAsBlob } from "node:fs";
+import createClient from "openapi-fetch";
+import type { paths } from "./schema";
+
+const [url, path] = process.argv.slice(2);
+const client = createClient<paths>({ baseUrl: url });
+const form = new FormData();
+form.append("file", await openAsBlob(path), "song.wav");
+const created = await client.POST("/v1/jobs", { body: form as any });
+let job = created.data!;
+while (!job.report) {
+  const read = await client.GET("/v1/jobs/{job_id}", {
+    params: { path: { job_id: job.id }, query: { wait: 20 } },
+  });
+  job = read.data!;
+}
+console.log(job.report.verdict);
+"""
+TYPESCRIPT_AXIOS = """
+import { openAsBlob } from "node:fs";
+import { Configuration, JobsApi } from "./generated";
+
+const [url, path] = process.argv.slice(2);
+const jobs = new JobsApi(new Configuration({ basePath: url }));
+const song = new File([await openAsBlob(path)], "song.wav", { type: "audio/wav" });
+const { id } = (await jobs.createJob({ file: song })).data;
+let job = (await jobs.getJob({ jobId: id, wait: 20 })).data;
+while (!job.report) job = (await jobs.getJob({ jobId: id, wait: 20 })).data;
 console.log(job.report.verdict);
 """
 
@@ -177,3 +211,20 @@ def test_hey_api(system: System, song: Path, document: Path, js_tools: Path, tmp
     tool = js_tools / "node_modules/.bin/openapi-ts"
     run([tool, "-i", document, "-o", tmp_path / "generated"], tmp_path)
     assert js_verdict_of(HEY_API, system, song, js_tools, tmp_path) == "432"
+
+
+def test_openapi_typescript(
+    system: System, song: Path, document: Path, js_tools: Path, tmp_path: Path
+) -> None:
+    tool = js_tools / "node_modules/.bin/openapi-typescript"
+    run([tool, document, "-o", tmp_path / "schema.d.ts"], tmp_path)
+    assert js_verdict_of(OPENAPI_TYPESCRIPT, system, song, js_tools, tmp_path) == "432"
+
+
+def test_openapi_generator_typescript_axios(
+    system: System, song: Path, document: Path, python_tools: Path, js_tools: Path, tmp_path: Path
+) -> None:
+    tool = python_tools / "openapi-generator-cli"
+    options = ["-g", "typescript-axios", "--additional-properties=useSingleRequestParameter=true"]
+    run([tool, "generate", "-i", document, *options, "-o", tmp_path / "generated"], tmp_path)
+    assert js_verdict_of(TYPESCRIPT_AXIOS, system, song, js_tools, tmp_path) == "432"

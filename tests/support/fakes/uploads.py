@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from shared.domain.report import Report
 from shared.domain.report_cache import cache_key_of_report
-from shared.errors import AudioMissing, Conflict, NotFound
+from shared.errors import AudioMissing, Conflict, NotConfigured, NotFound
 from shared.ports.audio import PresignedForm, PresignedRequest, PresignedUpload
 from shared.ports.uploads import IdempotencyClaim, Remainder, StoredResponse, TusUpload, UploadInfo
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryJobStore
@@ -121,6 +121,12 @@ class MemoryPresignedUploadStore:
     audio: MemoryAudioStore
     parts: MemoryPartStore
     part_bytes: int = 5 * 1024 * 1024
+    problem: str | None = None
+    """Why clients can't use it."""
+
+    def check_address(self) -> None:
+        if self.problem is not None:
+            raise NotConfigured(self.problem)
 
     def presign(self, key: str, *, size_bytes: int, media_type: str, expires_seconds: int) -> PresignedUpload:
         if size_bytes <= self.part_bytes:

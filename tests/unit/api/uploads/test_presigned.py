@@ -6,6 +6,7 @@ import pytest
 
 from shared.domain.api_key import Scope
 from shared.domain.job_state import JobState
+from shared.ports.jobs import JobQuery
 from tests.support.api_harness import MAX_BYTES, ApiHarness
 from tests.support.fakes.jobs import MemoryAudioStore
 
@@ -169,3 +170,12 @@ def test_an_upload_that_is_never_submitted_is_deleted_with_its_bytes(
     rescuer.run_once(now=time.time() + 3700)
     assert not api.jobs.jobs
     assert (api.audio.objects, api.audio.uploads) == ({}, {})
+
+
+def test_an_address_that_clients_cannot_reach_is_not_handed_out(api: ApiHarness) -> None:
+    api.direct.problem = "Set KAMMERTON_S3_PUBLIC_URL."
+    answer = ask(api)
+    assert (answer.status_code, answer.json()["code"]) == (501, "not_configured")
+    assert "KAMMERTON_S3_PUBLIC_URL" in answer.json()["detail"]
+    assert "retry-after" not in answer.headers
+    assert api.jobs.page(JobQuery(limit=1)).jobs == ()

@@ -10,6 +10,7 @@ from shared.domain.audio.formats import FORMATS, SNIFF_BYTES, AudioFormat, ident
 from shared.domain.audio.refused import DESCRIPTIONS
 from tests.support.audio_files import KINDS, MULTICHANNEL_CODECS, audio_file, multichannel_file
 from tests.support.format_files import FORMAT_FILES, format_file
+from tests.support.long_kinds import READS
 from worker.decoding import decode as decoding
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.window import Recording
@@ -42,6 +43,19 @@ No free encoder exists for these, so no test decodes them. FFmpeg reads them.
 | Format | Names |
 |---|---|"""
 
+_COSTS = """
+## What a window costs to read
+
+Of a file of two hours, a window of one minute takes its own bytes and at most so many MiB more. Tests count
+them at the start, after one hour, and 100 seconds before the end, and find the place by its sound.
+
+- MP3 of a varying bit rate says where its parts are in steps of 1/256, so that the start can be up to 40 s
+  off in the middle of two hours. Frames are counted within 1 MiB of the start and of the end.
+- Without such an index, and in AAC (ADTS), all frames before the window are counted.
+
+| File | At the start | After an hour | Near the end | Start |
+|---|---|---|---|---|"""
+
 _REFUSED = """
 ## Refused
 
@@ -58,7 +72,7 @@ class _Facts:
 
 def render() -> str:
     """Return the whole page."""
-    return "\n".join([_HEAD, *_tested(), _UNTESTED, *_untested(), _REFUSED + _refused()])
+    return "\n".join([_HEAD, *_tested(), _UNTESTED, *_untested(), _COSTS, *_costs(), _REFUSED + _refused()])
 
 
 def _tested() -> Iterator[str]:
@@ -110,6 +124,12 @@ def _untested() -> Iterator[str]:
     for audio_format in FORMATS:
         if audio_format.name not in tested:
             yield f"| {audio_format.name} | {', '.join(f'.{end}' for end in audio_format.extensions)} |"
+
+
+def _costs() -> Iterator[str]:
+    for kind, reads in READS.items():
+        mib = " | ".join(f"{number:.1f}" for number in reads.extra_mib)
+        yield f"| {kind} | {mib} | {reads.seek_seconds:g} s |"
 
 
 def _refused() -> str:

@@ -19,6 +19,7 @@ from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
 WAV = b"RIFF\xff\xff\xff\x7fWAVEfmt "
+NOT_AUDIO = b"%PDF-1.7"
 KINDS = ["nginx", "haproxy"]
 SEND = ("-H", "Content-Type: audio/wav", "-H", "Expect:", "--data-binary", "@-")
 
@@ -113,7 +114,7 @@ def test_a_refusal_in_the_middle_of_an_upload_arrives(
 ) -> None:
     bad_key = ("-H", "Authorization: Bearer kam_000000000000_" + "0" * 64)
     for expected, key, body in (
-        ("415", (), bytes(12 * MIB)),
+        ("415", (), NOT_AUDIO + bytes(12 * MIB)),
         ("413", (), WAV + bytes(32 * MIB)),
         ("401", bad_key, WAV + bytes(32 * MIB)),
     ):
@@ -164,5 +165,5 @@ def test_a_proxy_that_closes_connections_passes_on_a_refusal(
         proxy = Proxy(f"http://localhost:{port}", tmp_path)
         options = ("--http1.1", *SEND)
         for _ in range(5):
-            assert proxy.status("/v1/jobs", *options, body=bytes(12 * MIB))[1] == "415"
+            assert proxy.status("/v1/jobs", *options, body=NOT_AUDIO + bytes(12 * MIB))[1] == "415"
             assert proxy.status("/v1/jobs", *options, body=WAV + bytes(32 * MIB))[1] == "413"

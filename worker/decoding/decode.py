@@ -5,6 +5,7 @@ accepts at all is in shared/domain/audio/formats.py.
 """
 
 import os
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 import soundfile
@@ -15,9 +16,10 @@ from shared.errors import KammertonError, Undecodable
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.downmix import Downmix
 from worker.decoding.duration import with_checked_duration
-from worker.decoding.ffmpeg import decode_with_ffmpeg
+from worker.decoding.ffmpeg import Demuxer, decode_with_ffmpeg
 from worker.decoding.header_limits import check_header_limits
-from worker.decoding.icy import strip_icy
+from worker.decoding.icy import ICY_STATUS_LINES, strip_icy
+from worker.decoding.seeking.approach import Approach, approach
 from worker.decoding.silence import is_silent
 from worker.decoding.window import Recording, Window, check_format
 from worker.file_problems import file_problem
@@ -28,6 +30,8 @@ __all__ = ["Recording", "decode"]
 _BLOCK_SAMPLES = 1 << 15
 # No file makes a decoder raise these: we call it wrongly, or another release of it is installed.
 _OUR_BUGS = (TypeError, AttributeError, NameError, ImportError)
+# libsndfile reads leading tags, pictures included. Larger ones are hidden from it.
+_MAX_READ_TAGS_BYTES = 1 << 16
 # FFmpeg 8.1 buffers everything between two FLAC frames and crashes when it can't allocate more.
 _MAX_FLAC_BYTES_WITHOUT_AUDIO = 8 << 20
 # In others, such as ADPCM, libsndfile seeks to wrong places near the end.
@@ -51,7 +55,9 @@ def decode(
         TooComplex: the file takes too much memory or reading.
         Exception: whatever the file object raises.
     """
-    source = ByteSource(strip_icy(audio))
+    source = ByteSource(audio)
+    if source.read_range(0, SNIFF_BYTES).startswith(ICY_STATUS_LINES):
+        source = ByteSource(strip_icy(audio))
     try:
         source.skip_leading_zeros()
         recording = _decode(
@@ -79,7 +85,33 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
     audio = cast(BinaryIO, source)
     if source.seek(0, os.SEEK_END) == 0:
         raise file_problem("empty")
-    tags_end = check_header_limits(audio)
+    # Decoders would read pictures, to throw them away.
+    tags_end = check_header_limits(audio, on_pictures=lambda offset: source.replace(offset, b"free"))
+    if tags_end > _MAX_READ_TAGS_BYTES:
+        source.skip_first_bytes(tags_end)
+        tags_end = 0
+    way = approach(source, tags_end=tags_end, start_seconds=start_seconds, window_seconds=window_seconds)
+    recording = _decode_from(
+        source,
+        way,
+        start_seconds=start_seconds - way.hidden_seconds,
+        window_seconds=window_seconds,
+        cautious=cautious,
+    )
+    if way.duration is None:
+        return recording
+    return replace(
+        recording,
+        start_seconds=recording.start_seconds + way.hidden_seconds,
+        duration_seconds=way.duration.seconds,
+        duration_accuracy=way.duration.accuracy,
+    )
+
+
+def _decode_from(
+    source: ByteSource, way: Approach, *, start_seconds: float, window_seconds: float, cautious: bool
+) -> Recording:
+    audio = cast(BinaryIO, source)
     recording = None
     audio_format = _identify(source)
     if audio_format is not None and audio_format.libsndfile:
@@ -94,7 +126,7 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
             return recording
     # libsndfile stops at the length a header declares or at a damaged frame, even if audio follows.
     # FFmpeg fails on tags of more than a megabyte, such as large pictures, so it gets the file without.
-    source.skip_first_bytes(tags_end)
+    source.skip_first_bytes(way.tags_end)
     if source.read(4) == b"fLaC":
         source.max_bytes_without_audio = _MAX_FLAC_BYTES_WITHOUT_AUDIO
     source.seek(0)
@@ -104,7 +136,10 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
             start_seconds=start_seconds,
             window_seconds=window_seconds,
             on_audio=source.audio_decoded,
-            demuxer=audio_format.demuxers[0] if audio_format and not audio_format.is_probed else None,
+            demuxer=Demuxer(
+                name=audio_format.demuxers[0] if audio_format and not audio_format.is_probed else None,
+                reads_index=way.needs_index,
+            ),
         )
     except Exception as error:  # decoders raise anything on hostile bytes, even ZeroDivisionError
         if recording is not None:
@@ -124,9 +159,16 @@ def _identify(source: ByteSource) -> AudioFormat | None:
     return audio_format
 
 
+class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc] # ships no types
+    """Claims that it can't seek. Otherwise soundfile seeks after each read, and FLAC is read twice."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _decode_with_libsndfile(source: ByteSource, *, start_seconds: float, window: Window) -> Recording | None:
     """Fill *window* through `librosa.stream`. Returns None if libsndfile finds no samples."""
-    with soundfile.SoundFile(source, "r") as file:
+    with _SequentialFile(source, "r") as file:
         check_format(channels=file.channels, sample_rate=file.samplerate)
         if start_seconds > 0 and not file.subtype.startswith(_EXACT_SUBTYPES):
             return None

@@ -23,7 +23,7 @@ def with_checked_duration(recording: Recording, source: ByteSource, *, window_se
     if not is_full and not recording.is_damaged and not source.read_limit_reached:
         end = recording.start_seconds + recording.seconds
         return replace(recording, duration_seconds=end, duration_accuracy=DurationAccuracy.EXACT)
-    if recording.duration_seconds is None:
+    if recording.duration_seconds is None or recording.duration_accuracy is not DurationAccuracy.UNKNOWN:
         return recording
     is_counted = recording.container in _COUNTING_CONTAINERS or (
         recording.container == "mp3" and _counts_frames(source)

@@ -49,6 +49,23 @@ _EXACT_CONTAINERS = {
 _PREROLL_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demuxer:
+    """How FFmpeg reads a container."""
+
+    name: str | None = None
+    """None if FFmpeg recognizes the container itself."""
+    reads_index: bool = True
+    """False if it must not: of an MP4 of fragments, FFmpeg would read all headers."""
+
+    def options(self) -> dict[str, str]:
+        """Return the options to open a file with."""
+        return dict(OPTIONS) if self.reads_index else OPTIONS | {"fflags": "ignidx"}
+
+
+_ANY_DEMUXER = Demuxer()
+
+
 @dataclass(slots=True)
 class _Progress:
     """What decoding has come to."""
@@ -64,12 +81,11 @@ def decode_with_ffmpeg(
     start_seconds: float,
     window_seconds: float,
     on_audio: Callable[[], None] = lambda: None,
-    demuxer: str | None = None,
+    demuxer: Demuxer = _ANY_DEMUXER,
 ) -> Recording:
     """Decode the first audio track of *audio* that is not silent: default tracks first, then in order.
 
-    Calls *on_audio* whenever what was read so far was of use. FFmpeg finds the demuxer itself unless it gets
-    one.
+    Calls *on_audio* whenever what was read so far was of use.
 
     Raises:
         Undecodable: there is no audio track, or no sample in it.
@@ -81,7 +97,7 @@ def decode_with_ffmpeg(
         audio.seek(0)
         try:
             with av.open(
-                audio, mode="r", format=demuxer, options=dict(OPTIONS), metadata_errors="replace"
+                audio, mode="r", format=demuxer.name, options=demuxer.options(), metadata_errors="replace"
             ) as container:
                 tracks = order_tracks(container)
                 if number == len(tracks):

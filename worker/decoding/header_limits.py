@@ -5,10 +5,12 @@ Reads little and looks only at declared sizes and counts. The limits of the sand
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import BinaryIO
 
+from worker.decoding.seeking.mp4_boxes import boxes
 from worker.file_problems import file_problem
 
 # Decoders need quadratic time for tags: minutes to hours for 100,000, milliseconds for 2,000.
@@ -29,6 +31,7 @@ _TRACKS, _TRACK, _TRACK_TYPE, _AUDIO_TRACK = b"\x16T\xaek", b"\xae", b"\x83", b"
 _CONTENT_ENCODINGS, _CONTENT_ENCRYPTION = b"m\x80", b"P5"
 _MAX_MATROSKA_TRACKS_BYTES = 256 << 10
 _BOXES_BEFORE_INDEX = 100
+_LARGE_TAGS_BYTES = 1 << 16
 _ASF = b"0&\xb2u\x8ef\xcf\x11"
 _ASF_SEARCH_BYTES = 16_000
 _ASF_ENCRYPTION = (
@@ -41,10 +44,11 @@ _FLAC_COMMENTS = 4
 _ID3_COMPRESSED = 0x80, 0x08  # the bit in a frame's second flag byte, of ID3v2.3 and of ID3v2.4
 
 
-def check_header_limits(audio: BinaryIO) -> int:
+def check_header_limits(audio: BinaryIO, *, on_pictures: Callable[[int], None] = lambda _: None) -> int:
     """Raise TooComplex if *audio* declares more tags, metadata or index entries than a recording has.
 
-    Returns the offset in bytes of what follows the leading ID3v2 tags.
+    Returns the offset in bytes of what follows the leading ID3v2 tags. Calls *on_pictures* with the offset of
+    the name of an MP4 box that holds only tags and large pictures.
     """
     size = audio.seek(0, os.SEEK_END)
     offset = 0
@@ -66,7 +70,7 @@ def check_header_limits(audio: BinaryIO) -> int:
         if any(mark in header for mark in _ASF_ENCRYPTION):
             raise file_problem("encrypted")
     elif start[4:8] in _MP4_FIRST_BOXES:
-        _check_mp4(audio, size)
+        _check_mp4(audio, size, on_pictures)
     return offset
 
 
@@ -191,27 +195,30 @@ def _ebml_element(head: bytes) -> tuple[bytes, int, int]:
     return head[:name_bytes], length, name_bytes + length_bytes
 
 
-def _check_mp4(audio: BinaryIO, size: int) -> None:
+def _check_mp4(audio: BinaryIO, size: int, on_pictures: Callable[[int], None]) -> None:
     # A fragmented file has thousands of boxes after its index, and each costs a read from storage.
     last_end = 0
-    for name, start, end in islice(_boxes(audio, 0, size), _BOXES_BEFORE_INDEX):
+    for name, start, end in islice(boxes(partial(_read, audio), 0, size), _BOXES_BEFORE_INDEX):
         if name == b"moov":
             if end - start > MAX_METADATA_BYTES or _read(audio, start, 8)[4:] == b"cmov":
                 raise file_problem("too_much_metadata")
-            _check_moov(audio, start, end, size)
+            _check_moov(audio, start, end, on_pictures)
             return
         last_end = end
     if last_end >= size:
         raise file_problem("no_index")
 
 
-def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
-    pending, boxes = [(start, end)], 0
+def _check_moov(audio: BinaryIO, start: int, end: int, on_pictures: Callable[[int], None]) -> None:
+    size = audio.seek(0, os.SEEK_END)
+    pending, count = [(start, end)], 0
     while pending:
-        for name, inside, after in _boxes(audio, *pending.pop()):
-            boxes += 1
-            if boxes > MAX_BOXES:
+        for name, inside, after in boxes(partial(_read, audio), *pending.pop()):
+            count += 1
+            if count > MAX_BOXES:
                 raise file_problem("too_many_tags")
+            if name == b"udta" and after - inside > _LARGE_TAGS_BYTES and _read(audio, inside - 4, 4) == name:
+                on_pictures(inside - 4)
             if name in _MP4_CONTAINERS:
                 # `meta` has 4 bytes of version first in MP4, none in QuickTime.
                 is_full_box = name == b"meta" and _read(audio, inside, 4) == b"\0\0\0\0"
@@ -223,24 +230,6 @@ def _check_moov(audio: BinaryIO, start: int, end: int, size: int) -> None:
                 entries = int.from_bytes(_read(audio, inside + 8, 4))
                 if entries > max(MAX_INDEX_ENTRIES, size):
                     raise file_problem("false_index")
-
-
-def _boxes(audio: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (name, offset of the body, offset of the end) of consecutive MP4 boxes."""
-    while start + 8 <= end:
-        head = _read(audio, start, 16)
-        if len(head) < 8:
-            return
-        length, name = struct.unpack(">I4s", head[:8])
-        header_bytes = 8
-        if length == 1 and len(head) == 16:
-            header_bytes, length = 16, int.from_bytes(head[8:])
-        elif length == 0:
-            length = end - start
-        if length < header_bytes:
-            return
-        yield name, start + header_bytes, min(start + length, end)
-        start += length
 
 
 def _check_tags(count: int) -> None:

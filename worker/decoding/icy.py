@@ -7,7 +7,8 @@ from typing import BinaryIO, cast
 from shared.seekable_file import SeekableFile
 
 _MAX_HEADER_BYTES = 8192
-_STATUS_LINES = (b"ICY ", b"HTTP/1.")
+ICY_STATUS_LINES = (b"ICY ", b"HTTP/1.")
+"""Radio captures begin with one of these."""
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _METADATA_INTERVAL = re.compile(rb"\nicy-metaint:[ \t]*(\d{1,7})", re.IGNORECASE)
 _LENGTH_UNIT = 16
@@ -18,7 +19,7 @@ def strip_icy(audio: BinaryIO) -> BinaryIO:
     audio.seek(0)
     head = audio.read(_MAX_HEADER_BYTES)
     audio.seek(0)
-    if not head.startswith(_STATUS_LINES):
+    if not head.startswith(ICY_STATUS_LINES):
         return audio
     end = _HEADER_END.search(head)
     if end is None:

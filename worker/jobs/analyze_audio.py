@@ -12,6 +12,7 @@ from typing import BinaryIO
 from shared.domain.report import AudioFacts, Report, Verdict
 from shared.errors import Unanalysable
 from worker.decoding.decode import decode
+from worker.decoding.seeking.measured_duration import measured_duration
 from worker.decoding.window import Recording
 from worker.jobs.analysis_result import AnalysisResult
 from worker.jobs.sandboxed_analysis import REPORT, AnalysisRequest, SandboxedAnalysis
@@ -69,8 +70,9 @@ def analyze_audio(
     # A file that ends within its first window has no later window, whatever its header claims.
     if recording.seconds < 0.99 * window_seconds:
         return report
-    starts = _later_windows(recording.duration_seconds, window_seconds)
+    declared_seconds = recording.duration_seconds
     del recording
+    starts = _later_windows(measured_duration(audio) or declared_seconds, window_seconds)
     for start in starts:
         try:
             audio.seek(0)

@@ -1,5 +1,7 @@
 """Recognizes streams of audio frames that have no header of a file. Pure."""
 
+from shared.domain.audio.mpeg_frames import parse_frame
+
 _TRANSPORT_PACKET_BYTES = (188, 192, 204)
 """Plain; with the time that cameras put before each packet; with error correction."""
 _GSM_FRAME_BYTES = 33
@@ -76,40 +78,14 @@ def _crc8(data: bytes) -> int:
     return crc
 
 
-_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-_KBITS_V1 = {
-    3: (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
-    2: (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
-}
-_KBITS_V2 = {
-    3: (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
-    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    1: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-}
 _MIN_FREE_FORMAT_BYTES = 24
 _MAX_FREE_FORMAT_BYTES = 2_016
 """640 kbit/s at 44.1 kHz need 2,089 bytes; decoders take somewhat less."""
 
 
 def _frame_bytes(header: bytes) -> int | None:
-    """Length of the frame that this header begins; None if it is not a frame header."""
-    if len(header) < 6 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
-        return None
-    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
-    if layer == 0:  # AAC in ADTS: the header has the length
-        if header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
-            return None
-        length = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-        return length if length > 7 else None
-    bits, rate, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
-    if version == 1 or bits in (0, 15) or rate == 3 or header[3] & 3 == 2:
-        return None
-    bits_per_second = (_KBITS_V1 if version == 3 else _KBITS_V2)[layer][bits - 1] * 1000
-    if layer == 3:
-        return (12 * bits_per_second // _RATES[version][rate] + padding) * 4
-    samples = 144 if version == 3 or layer == 2 else 72
-    return samples * bits_per_second // _RATES[version][rate] + padding
+    frame = parse_frame(header)
+    return frame.size_bytes if frame is not None else None
 
 
 def _free_format_bytes(head: bytes, at: int) -> int | None:

@@ -6,6 +6,7 @@ import time
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -116,7 +117,7 @@ def test_the_documented_permissions_are_enough(
     try:
         with s3_with_policy(s3, policy) as limited:
             settings = {
-                "KAMMERTON_REDIS_URL": valkey.url.replace("redis://", f"redis://{name}:{password}@"),
+                "KAMMERTON_REDIS_URL": f"redis://{name}:{password}@{urlsplit(valkey.url).netloc.rpartition('@')[2]}/0",
                 "KAMMERTON_REDIS_PREFIX": f"{name}:",
                 "KAMMERTON_S3_ENDPOINT_URL": limited.url,
                 "KAMMERTON_S3_BUCKET": name,

@@ -89,6 +89,9 @@ class FaultInjector:
             except (httpx2.HTTPError, ValueError):
                 continue
             if job.get("finished_at"):
+                if job["state"] == "succeeded" and job["attempts"] == attempt:
+                    self.tally["child killed for its job"] -= 1
+                    self.tally["child killed too late"] += 1
                 return
             if job.get("state") == "running" and job["attempts"] > attempt:
                 attempt = job["attempts"]

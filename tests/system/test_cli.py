@@ -12,7 +12,6 @@ import sys
 import termios
 import time
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -97,8 +96,7 @@ def test_ctrl_c_ends_it_while_nobody_reads_the_output(songs: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         try:
-            while process.poll() is None and waiting_bytes(process.stdout) < 4096:
-                time.sleep(0.05)
+            wait_until_the_pipe_is_full(process)
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(SECONDS) == 130
         finally:
@@ -106,9 +104,17 @@ def test_ctrl_c_ends_it_while_nobody_reads_the_output(songs: Path) -> None:
         assert process.stderr.read() == b"Interrupted.\n"
 
 
-def waiting_bytes(pipe: IO[bytes]) -> int:
-    """How many bytes nobody has read yet."""
-    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+def wait_until_the_pipe_is_full(process: "subprocess.Popen[bytes]") -> None:
+    """Wait until there is output, and for two seconds no more of it: the next line has no room."""
+    assert process.stdout is not None
+    seen, since, end = 0, time.monotonic(), time.monotonic() + SECONDS
+    while not seen or time.monotonic() < since + 2.0:
+        assert process.poll() is None
+        assert time.monotonic() < end, "there is no output, or no end of it"
+        waiting = int.from_bytes(fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)), sys.byteorder)
+        if waiting != seen:
+            seen, since = waiting, time.monotonic()
+        time.sleep(0.05)
 
 
 def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:

@@ -21,6 +21,9 @@ def first_second(file: bytes) -> Recording:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_duration_says_how_it_is_known(kind: str) -> None:
     recording = first_second(audio_file(kind, seconds=5.0))
+    if kind == "mp4-fragmented":  # its end is looked up only where a later window needs it
+        assert recording.duration_accuracy is DurationAccuracy.UNKNOWN
+        return
     expected = DurationAccuracy.ESTIMATED if kind in ESTIMATED else DurationAccuracy.EXACT
     assert recording.duration_accuracy is expected
     assert recording.duration_seconds is not None

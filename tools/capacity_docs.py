@@ -22,9 +22,9 @@ class Costs:
     worker_cpu_seconds: float = 0.55
     api_cpu_seconds: float = 0.10
     s3_cpu_seconds: float = 0.32
-    redis_cpu_seconds: float = 0.004
+    redis_cpu_seconds: float = 0.012
     simulated_redis_cpu_seconds: float = 0.0025
-    redis_bytes: int = 3_000
+    redis_bytes: int = 3_600
     """Memory of a finished job with its report."""
     redis_commands: int = 135
     storage_requests: int = 12

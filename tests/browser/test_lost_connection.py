@@ -75,7 +75,7 @@ def test_an_upload_continues_where_the_line_was_cut(far_page: Page, line: Line, 
     network = upload_slowly(far_page, song)
     line.cut()
     expect(far_page.locator(".in-progress .status")).to_have_text(LOST)
-    line.mend()
+    line.restore()
     network.send("Network.emulateNetworkConditions", FAST)
     expect(far_page.locator(".answer .pitch .value")).to_have_text(PITCH)
     assert len(created) == 1
@@ -176,7 +176,7 @@ def test_a_waiting_job_says_that_its_connection_is_lost(far_page: Page, line: Li
     expect(status).to_have_text(PAUSED)
     line.cut()
     expect(status).to_have_text(LOST)
-    line.mend()
+    line.restore()
     expect(status).to_have_text(PAUSED)
     resume(operator, "interactive")
     expect(far_page.locator(".answer .pitch")).to_be_visible()

@@ -28,7 +28,7 @@ class Line:
             except OSError:
                 continue  # it has ended already
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Forward again."""
         self._is_cut.clear()
 

@@ -45,7 +45,7 @@ BREAK: dict[str, list[tuple[str, ...]]] = {
     "replica": [("REPLICAOF", "127.0.0.1", "1")],
     "short of replicas": [("CONFIG", "SET", "min-replicas-to-write", "1")],
 }
-MEND = [
+RESTORE = [
     ("CONFIG", "SET", "maxmemory", "0"),
     ("REPLICAOF", "NO", "ONE"),
     ("CONFIG", "SET", "min-replicas-to-write", "0"),
@@ -68,7 +68,7 @@ def test_readyz_and_metrics_tell_it(own_valkey: ValkeyServer, api: Api, state: s
             assert (answer.status_code, answer.json()["jobs"]) == (503, False)
             assert redis_up() == "kammerton_redis_up 0.0"
         finally:
-            for command in MEND:
+            for command in RESTORE:
                 client.execute_command(*command)
         assert eventually(lambda: httpx2.get(f"{api.url}/readyz").status_code == 200)
 

@@ -107,6 +107,7 @@ class JobCreation:
 
 
 Creation = Annotated[JobCreation, provided(JobCreation)]
+Submission = Annotated[SubmitQuery, Query()]
 
 router = APIRouter(
     prefix="/v1/jobs",
@@ -131,7 +132,7 @@ async def create_job(
     creation: Creation,
     slot: CurrentUpload,
     quota: CurrentQuota,
-    query: Annotated[SubmitQuery, Query()],
+    query: Submission,
 ) -> Response:
     """Send the audio as the `file` field of a form, or as the body itself, with any Content-Type.
 
@@ -160,7 +161,7 @@ async def create_job_from_url(
     caller: CurrentCaller,
     creation: Creation,
     quota: CurrentQuota,
-    query: Annotated[SubmitQuery, Query()],
+    query: Submission,
 ) -> Response:
     """A worker fetches the audio, by range requests if the server supports them."""
     response = await creation.from_json(request, caller, quota, query, JobFromUrl)
@@ -179,7 +180,7 @@ async def create_job_from_upload(
     caller: CurrentCaller,
     creation: Creation,
     quota: CurrentQuota,
-    query: Annotated[SubmitQuery, Query()],
+    query: Submission,
 ) -> Response:
     """Options given here replace those of `POST /v1/uploads`. You may repeat the request."""
     response = await creation.from_json(request, caller, quota, query, JobFromUpload)

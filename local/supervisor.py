@@ -55,6 +55,7 @@ class Supervisor:
         self._stop = stop
         self._log = log
         self._supervised: list[_Supervised] = []
+        self._signals_seen = 1
 
     def start(self, command: Command, *, env: Mapping[str, str]) -> None:
         """Start the next process."""
@@ -70,6 +71,7 @@ class Supervisor:
         deadline, notice = began + timeout_seconds, began + NOTICE_SECONDS
         while True:
             if self._stop.count:
+                self._signals_seen = self._stop.count
                 raise StopRequested
             for supervised in self._supervised:
                 if not supervised.process.running:
@@ -91,19 +93,21 @@ class Supervisor:
             for supervised in self._supervised:
                 supervised.restart_if_ended(self._log)
             time.sleep(POLL_SECONDS)
+        self._signals_seen = self._stop.count
 
     def stop(self) -> None:
         """Stop one after the other, the last started first. A process that exceeds its time is killed.
 
-        Unused time passes to the next process. Another signal kills the rest at once.
+        Unused time passes to the next process. Another signal than those that ended the watch or the
+        start kills the rest at once.
         """
-        signals, deadline = self._stop.count, time.monotonic()
+        deadline = time.monotonic()
         while self._supervised:
             process = self._supervised[-1].process
             deadline += process.command.stop_seconds
             process.request_stop()
             while not process.wait_until(min(deadline, time.monotonic() + POLL_SECONDS)):
-                if self._stop.count > max(signals, 1):
+                if self._stop.count > self._signals_seen:
                     break
                 if time.monotonic() >= deadline:
                     self._log("local", f"{process.name} did not stop in time: killed")

@@ -48,11 +48,11 @@ def commands(options: Options) -> list[Command]:
         Command("api", [*python, READY, options.host, str(options.port)], stop_seconds=1),
     ]
     extra = {"stubborn": STUBBORN, "fails": FAILS, "fleeting": FLEETING}
+    address = f"http://{options.host}:{options.port}/readyz"
+    stop_seconds = float(os.environ.get("EXTRA_STOP_SECONDS", "1"))
     return [
         *(
-            Command(
-                name, [*python, extra[name], f"http://{options.host}:{options.port}/readyz"], stop_seconds=1
-            )
+            Command(name, [*python, extra[name], address], stop_seconds=stop_seconds)
             for name in os.environ.get("EXTRA", "").split()
         ),
         *table,

@@ -144,12 +144,13 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
-    with local_instance(tmp_path / "data", env=OWN_SERVERS | {"EXTRA": "stubborn"}) as instance:
+    env = OWN_SERVERS | {"EXTRA": "stubborn", "EXTRA_STOP_SECONDS": "600"}
+    with local_instance(tmp_path / "data", env=env) as instance:
         instance.ready()
         instance.popen.send_signal(signal.SIGINT)
         instance.says("Stopping.")
         instance.popen.send_signal(signal.SIGINT)
-        assert instance.popen.wait(timeout=15) == 0
+        assert instance.popen.wait(timeout=60) == 0
         assert instance.living() == []
         assert "did not stop in time" not in instance.log
 

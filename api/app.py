@@ -9,9 +9,13 @@ from fastapi import APIRouter, FastAPI
 from api.access.authentication import Authenticator
 from api.access.rate_limit import RequestLimit
 from api.access.upload_quota import UploadQuota
+from api.admin.api_keys import ApiKeys
 from api.admin.auth.login import redirect_to_login
 from api.admin.auth.sessions import COOKIE, Sessions
-from api.admin.routers import admin_routers
+from api.admin.bulk_actions import BulkActions
+from api.admin.operations import Operations
+from api.admin.overview import Overview
+from api.admin.routers import ADMIN_ROUTERS
 from api.batches import router as batches
 from api.batches.reader import BatchReader
 from api.batches.schemas import CreateBatch
@@ -50,6 +54,8 @@ from api.web.pages import PublicPages, pages_router, shared_pages_router
 from api.web.result_links import ResultLinks
 from api.webhooks import router as webhooks
 from api.webhooks.service import WebhookService
+from shared.observability.recorder import MetricsBuffer
+from shared.ports.admin import AuditLog
 from shared.ports.jobs import JobStore
 from shared.ports.stores import Stores
 from shared.ports.workers import WorkerControl
@@ -90,20 +96,16 @@ def create_app(
     add_error_handlers(app)
     redirect_to_login(app)
     links = ResultLinks(sessions.secret_key)
-    provide(app, _provided(stores, services))
+    provide(
+        app,
+        _provided(stores, services)
+        | _provided_to_dashboard(stores, services)
+        | {Sessions: sessions, ResultLinks: links, MetricsBuffer: background.metrics_recorder.buffer},
+    )
     for router in (
         *_JOB_ROUTERS,
         *_page_routers(stores, config, links),
-        *admin_routers(
-            services.overview,
-            sessions=sessions,
-            keys=stores.api_keys,
-            job_actions=services.actions,
-            webhooks=services.webhooks,
-            updates=services.updates,
-            links=links,
-            add_metrics=background.metrics_recorder.buffer.add,
-        ),
+        *ADMIN_ROUTERS,
         *_monitoring_routers(stores, services, config=config, background=background),
     ):
         app.include_router(router, max_body_size=_MAX_BODY_BYTES)
@@ -166,6 +168,17 @@ def _provided(stores: Stores, services: ApiServices) -> dict[Any, object]:
         TusService: uploads.tus,
         WebhookService: services.webhooks,
         WorkerControl: stores.worker_control,
+    }
+
+
+def _provided_to_dashboard(stores: Stores, services: ApiServices) -> dict[Any, object]:
+    overview = services.overview
+    return {
+        ApiKeys: ApiKeys(keys=stores.api_keys, audit=overview.audit),
+        AuditLog: overview.audit,
+        BulkActions: BulkActions(overview=overview, job_actions=services.actions, store=overview.store),
+        Operations: Operations(overview=overview, webhooks=services.webhooks),
+        Overview: overview,
     }
 
 

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Path, Request
+from fastapi import APIRouter, Form, Path
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from api.admin.audit import record
-from api.admin.auth.authentication import AdminUser, AuthenticateAdmin
+from api.admin.auth.authentication import AdminUser, CurrentUser, ProvidedSessions
 from api.admin.auth.flash import redirect_with_flash
-from api.admin.auth.sessions import Sessions
-from api.admin.rendering import show
+from api.admin.rendering import CurrentRenderer
 from api.http.problems import documented
+from api.http.provided import provided
 from shared.clock import store_time
 from shared.domain.api_key import ApiKey, Scope, issue_key
 from shared.ports.access import ApiKeyStore
@@ -99,76 +99,87 @@ class ApiKeys:
         return [KeyView.of(key) for key in self.keys.list_all()]
 
 
-def keys_api_router(api_keys: ApiKeys, *, authenticate: AuthenticateAdmin) -> APIRouter:
-    """The routes under /admin/api/keys."""
-    router = APIRouter(prefix="/admin/api/keys", tags=["dashboard"], responses=_PROBLEMS)
-    current_user = Depends(authenticate)
+ProvidedApiKeys = Annotated[ApiKeys, provided(ApiKeys)]
 
-    @router.get("", summary="List API keys")
-    def list_keys(_: Annotated[AdminUser, current_user]) -> list[KeyView]:
-        """Newest first, without their secrets."""
-        return api_keys.list()
-
-    @router.post("", status_code=201, summary="Create an API key")
-    def create_key(user: Annotated[AdminUser, current_user], options: KeyRequest) -> NewKeyView:
-        """The response contains the token. No other response does."""
-        key, token = api_keys.create(options, user=user)
-        return NewKeyView(**KeyView.of(key).model_dump(), token=token)
-
-    @router.post("/{key_id}/revoke", summary="Revoke an API key")
-    def revoke_key(
-        user: Annotated[AdminUser, current_user], key_id: Annotated[str, Path(max_length=64)]
-    ) -> KeyView:
-        return KeyView.of(api_keys.revoke(key_id, user=user))
-
-    return router
+router = APIRouter(prefix="/admin/api/keys", tags=["dashboard"], responses=_PROBLEMS)
+"""The routes under /admin/api/keys."""
 
 
-def keys_page_router(api_keys: ApiKeys, *, sessions: Sessions, authenticate: AuthenticateAdmin) -> APIRouter:
-    """The page /admin/keys."""
-    router = APIRouter(prefix=_PAGE, include_in_schema=False)
-    current_user = Depends(authenticate)
+@router.get("", summary="List API keys")
+def list_keys(api_keys: ProvidedApiKeys, _: CurrentUser) -> list[KeyView]:
+    """Newest first, without their secrets."""
+    return api_keys.list()
 
-    @router.get("")
-    def keys_page(request: Request, user: Annotated[AdminUser, current_user]) -> HTMLResponse:
-        """The list of keys, and once the token of a key that was just created."""
-        cookie = request.cookies.get(_TOKEN_COOKIE, "")
-        token = sessions.verify(cookie, purpose=_TOKEN_COOKIE, max_age_seconds=_TOKEN_SECONDS)
-        context = {"keys": api_keys.list(), "scopes": list(Scope), "token": token}
-        response = show(sessions, request, "keys", user, **context)
-        if cookie:
-            response.delete_cookie(_TOKEN_COOKIE, path=_PAGE, httponly=True, samesite="strict")
-        return response
 
-    @router.post("")
-    def create_key(
-        user: Annotated[AdminUser, current_user],
-        name: Annotated[str, Form(max_length=100)],
-        scopes: Annotated[list[Scope], Form()],
-        days: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
-    ) -> Response:
-        """Redirect to the page, which shows the token once: a reload creates no second key."""
-        options = KeyRequest(name=name, scopes=scopes, days=int(days) if days.strip("0") else None)
-        _, token = api_keys.create(options, user=user)
-        response = RedirectResponse(_PAGE, status_code=303)
-        response.set_cookie(
-            _TOKEN_COOKIE,
-            sessions.sign(token, purpose=_TOKEN_COOKIE),
-            max_age=_TOKEN_SECONDS,
-            path=_PAGE,
-            httponly=True,
-            samesite="strict",
-        )
-        return response
+@router.post("", status_code=201, summary="Create an API key")
+def create_key(api_keys: ProvidedApiKeys, user: CurrentUser, options: KeyRequest) -> NewKeyView:
+    """The response contains the token. No other response does."""
+    key, token = api_keys.create(options, user=user)
+    return NewKeyView(**KeyView.of(key).model_dump(), token=token)
 
-    @router.post("/{key_id}/revoke")
-    def revoke_key(
-        user: Annotated[AdminUser, current_user], key_id: Annotated[str, Path(max_length=64)]
-    ) -> Response:
-        key = api_keys.revoke(key_id, user=user)
-        return redirect_with_flash(sessions, _PAGE, f"The key “{key.name}” is revoked.")
 
-    return router
+@router.post("/{key_id}/revoke", summary="Revoke an API key")
+def revoke_key(
+    api_keys: ProvidedApiKeys, user: CurrentUser, key_id: Annotated[str, Path(max_length=64)]
+) -> KeyView:
+    """The key stops working at once."""
+    return KeyView.of(api_keys.revoke(key_id, user=user))
+
+
+page_router = APIRouter(prefix=_PAGE, include_in_schema=False)
+"""The page /admin/keys."""
+
+
+@page_router.get("")
+def keys_page(
+    api_keys: ProvidedApiKeys,
+    sessions: ProvidedSessions,
+    render: CurrentRenderer,
+) -> HTMLResponse:
+    """The list of keys, and once the token of a key that was just created."""
+    cookie = render.request.cookies.get(_TOKEN_COOKIE, "")
+    token = sessions.verify(cookie, purpose=_TOKEN_COOKIE, max_age_seconds=_TOKEN_SECONDS)
+    context = {"keys": api_keys.list(), "scopes": list(Scope), "token": token}
+    response = render("keys", **context)
+    if cookie:
+        response.delete_cookie(_TOKEN_COOKIE, path=_PAGE, httponly=True, samesite="strict")
+    return response
+
+
+@page_router.post("")
+def submit_new_key(
+    api_keys: ProvidedApiKeys,
+    sessions: ProvidedSessions,
+    user: CurrentUser,
+    name: Annotated[str, Form(max_length=100)],
+    scopes: Annotated[list[Scope], Form()],
+    days: Annotated[str, Form(pattern="^[0-9]{0,4}$")] = "",
+) -> Response:
+    """Redirect to the page, which shows the token once: a reload creates no second key."""
+    options = KeyRequest(name=name, scopes=scopes, days=int(days) if days.strip("0") else None)
+    _, token = api_keys.create(options, user=user)
+    response = RedirectResponse(_PAGE, status_code=303)
+    response.set_cookie(
+        _TOKEN_COOKIE,
+        sessions.sign(token, purpose=_TOKEN_COOKIE),
+        max_age=_TOKEN_SECONDS,
+        path=_PAGE,
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+@page_router.post("/{key_id}/revoke")
+def submit_revocation(
+    api_keys: ProvidedApiKeys,
+    sessions: ProvidedSessions,
+    user: CurrentUser,
+    key_id: Annotated[str, Path(max_length=64)],
+) -> Response:
+    """Revoke a key, then show the list."""
+    key = api_keys.revoke(key_id, user=user)
+    return redirect_with_flash(sessions, _PAGE, f"The key “{key.name}” is revoked.")
 
 
 def _datetime(timestamp: float | None) -> datetime | None:

@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Annotated
 
 from api.admin.audit import record
 from api.admin.auth.authentication import AdminUser
 from api.admin.job_selection import BulkAction, JobSelection
 from api.admin.overview import Overview
+from api.http.provided import provided
 from api.jobs.service import JobActions
 from shared.clock import store_time
 from shared.errors import KammertonError, NotFound, Unavailable
@@ -162,3 +164,6 @@ class BulkActions:
         for job in selection.jobs(action, self.overview):
             if action is not BulkAction.RETRY or job.audio_available:
                 yield job.id
+
+
+ProvidedBulkActions = Annotated[BulkActions, provided(BulkActions)]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from api.http.schemas import Moment
 from shared.clock import store_time
@@ -143,3 +143,6 @@ def _seconds(text: str) -> float:
 
 def _rfc3339(timestamp: float | None) -> str | None:
     return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC).isoformat()
+
+
+CurrentFilter = Annotated[JobFilter, Depends(job_filter)]

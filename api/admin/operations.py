@@ -1,10 +1,12 @@
 """What operators do to queues, workers and webhooks. Each action is written to the audit log. Blocking."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from api.admin.audit import record
 from api.admin.auth.authentication import AdminUser
 from api.admin.overview import Overview
+from api.http.provided import provided
 from api.webhooks.service import WebhookService
 from shared.errors import NotFound
 from shared.ports.workers import WorkerCommand
@@ -57,3 +59,6 @@ class Operations:
     def _check_queue(self, queue: str) -> None:
         if queue not in self.overview.queues:
             raise NotFound(f"Unknown queue. Valid queues: {', '.join(self.overview.queues)}.")
+
+
+ProvidedOperations = Annotated[Operations, provided(Operations)]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from api.admin.schemas import (
     BucketView,
@@ -18,6 +19,7 @@ from api.admin.schemas import (
     WorkerView,
 )
 from api.admin.warnings import warnings_of
+from api.http.provided import provided
 from api.webhooks.service import webhook_warnings
 from shared.clock import store_time
 from shared.domain.history import TIME_RANGES, TimeRange, merge_buckets
@@ -136,6 +138,9 @@ class Overview:
         dead = self.search.count_by_state().get(JobState.DEAD, 0)
         self.store.acknowledge(DEAD_JOBS, dead)
         return dead
+
+
+ProvidedOverview = Annotated[Overview, provided(Overview)]
 
 
 def _worker_view(worker: WorkerInfo, commands: Mapping[str, WorkerCommand], now: float) -> WorkerView:

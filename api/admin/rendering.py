@@ -1,22 +1,36 @@
 """Renders a page of the dashboard."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
-from api.admin.auth.authentication import AdminUser
+from api.admin.auth.authentication import AdminUser, CurrentUser, ProvidedSessions
 from api.admin.auth.flash import clear_flash, read_flash
 from api.admin.auth.sessions import Sessions
 from api.http.templating import page
 
 
-def show(
-    sessions: Sessions, request: Request, template: str, user: AdminUser, **context: Any
-) -> HTMLResponse:
-    """A page of the dashboard, with the flash message that waits for it."""
-    flash = read_flash(sessions, request)
-    response = page(request, f"admin/{template}.html", {"user": user, "flash": flash} | context)
-    if flash:
-        clear_flash(response)
-    return response
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Renders pages of the dashboard for one user."""
+
+    request: Request
+    user: AdminUser
+    sessions: Sessions
+
+    def __call__(self, template: str, **context: Any) -> HTMLResponse:
+        """A page, with the flash message that waits for it."""
+        flash = read_flash(self.sessions, self.request)
+        response = page(self.request, f"admin/{template}.html", {"user": self.user, "flash": flash} | context)
+        if flash:
+            clear_flash(response)
+        return response
+
+
+async def _renderer(request: Request, user: CurrentUser, sessions: ProvidedSessions) -> Renderer:
+    return Renderer(request, user, sessions)
+
+
+CurrentRenderer = Annotated[Renderer, Depends(_renderer)]

@@ -4,15 +4,16 @@ A session cookie alone changes nothing: the request must also come from one of o
 Sec-Fetch-Site tells, or Origin where a browser does not send it (CSRF).
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller, client_address, identify
 from api.admin.auth.sessions import COOKIE, Session, Sessions
+from api.http.provided import provided
 from api.http.templating import wants_page
 from shared.domain.api_key import Scope
 from shared.errors import Forbidden, Unauthenticated
@@ -51,32 +52,31 @@ class AdminUser:
         return self.name if self.name == self.role else f"{self.role} {self.name}"
 
 
-AuthenticateAdmin = Callable[[Request], Awaitable[AdminUser]]
+ProvidedSessions = Annotated[Sessions, provided(Sessions)]
 
 
-def admin_user_dependency(sessions: Sessions) -> AuthenticateAdmin:
-    """The dependency of all routes of the dashboard."""
+async def authenticate(request: Request, sessions: ProvidedSessions) -> AdminUser:
+    """The dependency of all routes of the dashboard.
 
-    async def authenticate(request: Request) -> AdminUser:
-        """Raises LoginNeeded, Unauthenticated, Forbidden, Unavailable."""
-        has_key = "authorization" in request.headers
-        cookie = request.cookies.get(COOKIE)
-        if cookie is not None and not has_key:
-            session = await run_in_threadpool(sessions.read, cookie)
-            if session is not None:
-                return _user_with_session(request, session)
-        if not has_key:
-            if wants_page(request):
-                raise LoginNeeded("Log in first.")
-            raise Unauthenticated("Log in, or send an API key with the scope admin:read.")
-        caller = await identify(request)
-        caller.require(Scope.ADMIN_READ)
-        name = f"key {caller.key_id}"
-        return AdminUser(
-            name=name, role="key", address=shown_address(request), caller=caller, has_session=False
-        )
+    Raises LoginNeeded, Unauthenticated, Forbidden, Unavailable.
+    """
+    has_key = "authorization" in request.headers
+    cookie = request.cookies.get(COOKIE)
+    if cookie is not None and not has_key:
+        session = await run_in_threadpool(sessions.read, cookie)
+        if session is not None:
+            return _user_with_session(request, session)
+    if not has_key:
+        if wants_page(request):
+            raise LoginNeeded("Log in first.")
+        raise Unauthenticated("Log in, or send an API key with the scope admin:read.")
+    caller = await identify(request)
+    caller.require(Scope.ADMIN_READ)
+    name = f"key {caller.key_id}"
+    return AdminUser(name=name, role="key", address=shown_address(request), caller=caller, has_session=False)
 
-    return authenticate
+
+CurrentUser = Annotated[AdminUser, Depends(authenticate)]
 
 
 def _user_with_session(request: Request, session: Session) -> AdminUser:

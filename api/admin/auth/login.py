@@ -1,6 +1,5 @@
 """The login page of the dashboard, and logout."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -11,23 +10,23 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import URL
 
 from api.access.authentication import client_address, subject_of
-from api.admin.auth.authentication import LoginNeeded, check_origin, shown_address
+from api.admin.auth.authentication import LoginNeeded, ProvidedSessions, check_origin, shown_address
 from api.admin.auth.flash import HOME, safe_address
 from api.admin.auth.sessions import COOKIE, DEVICE_COOKIE, DEVICE_SECONDS, SESSION_SECONDS, Sessions
 from api.admin.auth.throttle import LoginClient
+from api.http.provided import provided
 from api.http.templating import page
 from shared.clock import store_time
 from shared.errors import LimitReached
 from shared.observability.logs import get_logger
 from shared.observability.metrics import LOGINS, increment
+from shared.observability.recorder import MetricsBuffer
 from shared.ports.admin import AuditEntry, AuditLog
 
 _log = get_logger(__name__)
 
 _MAX_AUDITED_FAILURES = 10
 """Of one client in a row: guesses by the thousand would push everything else out of the audit log."""
-
-AddMetrics = Callable[[Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,53 +39,58 @@ class _Login:
     name: str
 
 
-def login_router(sessions: Sessions, audit: AuditLog, add_metrics: AddMetrics) -> APIRouter:
-    """The login page and its form."""
-    router = APIRouter(prefix="/admin", include_in_schema=False)
-    show_form = partial(_login_page, needs_name=sessions.needs_name)
+router = APIRouter(prefix="/admin", include_in_schema=False)
 
-    @router.get("/login")
-    def login_page(request: Request, next: str = HOME) -> HTMLResponse:
-        return show_form(request, next)
 
-    @router.post("/login")
-    async def log_in(
-        request: Request,
-        password: Annotated[str, Form(max_length=1000)],
-        name: Annotated[str, Form(max_length=200)] = "",
-        next: Annotated[str, Form(max_length=1000)] = HOME,
-    ) -> Response:
-        check_origin(request)
-        device = await run_in_threadpool(sessions.known_device, request.cookies.get(DEVICE_COOKIE))
-        client = LoginClient(subject_of(None, client_address(request)), device)
-        login = _Login(request=request, client=client, password=password, name=name)
-        try:
-            cookie = await _attempt(login, sessions, audit)
-        except LimitReached as error:
-            add_metrics(increment(LOGINS, "refused"))
-            _log.warning("login_refused", client=client.name)
-            refusal = show_form(request, next, error.message, status=429)
-            refusal.headers["Retry-After"] = str(error.retry_after_seconds)
-            return refusal
-        if cookie is None:
-            add_metrics(increment(LOGINS, "failed"))
-            wrong = "The name or the password is wrong." if sessions.needs_name else "The password is wrong."
-            return show_form(request, next, wrong, status=403)
-        add_metrics(increment(LOGINS, "succeeded"))
-        response = RedirectResponse(safe_address(next), status_code=303)
-        _set_cookie(response, COOKIE, cookie, request, seconds=SESSION_SECONDS, path="/")
-        known = request.cookies[DEVICE_COOKIE] if device else await run_in_threadpool(sessions.new_device)
-        _set_cookie(response, DEVICE_COOKIE, known, request, seconds=DEVICE_SECONDS, path="/admin/login")
-        return response
+@router.get("/login")
+def login_page(request: Request, sessions: ProvidedSessions, next: str = HOME) -> HTMLResponse:
+    """The form."""
+    return _login_page(request, next, needs_name=sessions.needs_name)
 
-    @router.post("/logout")
-    def log_out(request: Request) -> Response:
-        check_origin(request)
-        response = RedirectResponse("/admin/login", status_code=303)
-        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-        return response
 
-    return router
+@router.post("/login")
+async def log_in(
+    request: Request,
+    sessions: ProvidedSessions,
+    audit: Annotated[AuditLog, provided(AuditLog)],
+    metrics: Annotated[MetricsBuffer, provided(MetricsBuffer)],
+    password: Annotated[str, Form(max_length=1000)],
+    name: Annotated[str, Form(max_length=200)] = "",
+    next: Annotated[str, Form(max_length=1000)] = HOME,
+) -> Response:
+    """Check the password, set the cookies, and go on to the page that was asked for."""
+    check_origin(request)
+    device = await run_in_threadpool(sessions.known_device, request.cookies.get(DEVICE_COOKIE))
+    client = LoginClient(subject_of(None, client_address(request)), device)
+    login = _Login(request=request, client=client, password=password, name=name)
+    show_form = partial(_login_page, request, next, needs_name=sessions.needs_name)
+    try:
+        cookie = await _attempt(login, sessions, audit)
+    except LimitReached as error:
+        metrics.add(increment(LOGINS, "refused"))
+        _log.warning("login_refused", client=client.name)
+        refusal = show_form(error.message, status=429)
+        refusal.headers["Retry-After"] = str(error.retry_after_seconds)
+        return refusal
+    if cookie is None:
+        metrics.add(increment(LOGINS, "failed"))
+        wrong = "The name or the password is wrong." if sessions.needs_name else "The password is wrong."
+        return show_form(wrong, status=403)
+    metrics.add(increment(LOGINS, "succeeded"))
+    response = RedirectResponse(safe_address(next), status_code=303)
+    _set_cookie(response, COOKIE, cookie, request, seconds=SESSION_SECONDS, path="/")
+    known = request.cookies[DEVICE_COOKIE] if device else await run_in_threadpool(sessions.new_device)
+    _set_cookie(response, DEVICE_COOKIE, known, request, seconds=DEVICE_SECONDS, path="/admin/login")
+    return response
+
+
+@router.post("/logout")
+def log_out(request: Request) -> Response:
+    """Delete the session cookie."""
+    check_origin(request)
+    response = RedirectResponse("/admin/login", status_code=303)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return response
 
 
 async def _attempt(login: _Login, sessions: Sessions, audit: AuditLog) -> str | None:

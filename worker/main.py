@@ -14,7 +14,7 @@ from shared.services import bootstrap
 from worker.health.byte_progress import ByteProgress
 from worker.health.cgroups import SLOT_BYTES, available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
-from worker.health.heartbeat import diagnose, install_heartbeat, worker_name
+from worker.health.heartbeat import HealthReporting, diagnose, install_heartbeat, worker_name
 from worker.health.probe import record_health
 from worker.jobs.run_attempt import AttemptConfig, AttemptRunner
 from worker.jobs.sandboxed_analysis import SandboxedAnalysis
@@ -40,17 +40,19 @@ app.conf.update(
 )
 install_heartbeat(
     app,
-    services.workers,
-    services.worker_control,
-    diagnose_worker=partial(
-        diagnose,
-        jobs=services.jobs,
+    HealthReporting(
         workers=services.workers,
         controls=services.worker_control,
-        queues=QUEUES,
-        stalled_seconds=settings.worker_stall_timeout_seconds,
+        diagnose_worker=partial(
+            diagnose,
+            jobs=services.jobs,
+            workers=services.workers,
+            controls=services.worker_control,
+            queues=QUEUES,
+            stalled_seconds=settings.worker_stall_timeout_seconds,
+        ),
+        bytes_arrived_at=lambda: byte_progress.last_at,
     ),
-    bytes_arrived_at=lambda: byte_progress.last_at,
 )
 drain = Drain(grace_seconds=settings.shutdown_grace_seconds)
 drain.on_shutdown()

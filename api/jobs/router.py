@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from api.access.authentication import Caller, CurrentCaller
 from api.http.etag import IF_NONE_MATCH, POLLED, polled
-from api.http.prefer import MAX_WAIT_SECONDS
+from api.http.prefer import MAX_WAIT_SECONDS, PREFER, Preferences
 from api.http.problems import documented
 from api.http.provided import provided
 from api.http.schemas import JobId, Moment
@@ -31,7 +31,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     summary="Get a job",
     responses={**POLLED, **documented(404, 422, 503)},
     response_model=JobDetailView,
-    openapi_extra=IF_NONE_MATCH,
+    openapi_extra={"parameters": [*IF_NONE_MATCH["parameters"], PREFER]},
 )
 async def get_job(
     request: Request,
@@ -39,21 +39,27 @@ async def get_job(
     caller: CurrentCaller,
     reader: Reader,
     wait: Annotated[
-        float,
+        float | None,
         Query(
             ge=0,
             le=MAX_WAIT_SECONDS,
+            allow_inf_nan=False,
             description="Respond when the job is final, or after this many seconds.",
         ),
-    ] = 0,
+    ] = None,
     pictures: Annotated[bool, Query(description=PICTURES)] = True,
 ) -> Response:
     """The job's state, and its report once it has succeeded."""
     caller.check_can_read(await run_in_threadpool(reader.jobs.get, job_id))
-    job = await reader.wait_until_final(job_id, seconds=wait)
+    preferences = Preferences.parse(request.headers.getlist("prefer"))
+    seconds = (preferences.wait_seconds or 0) if wait is None else wait
+    job = await reader.wait_until_final(job_id, seconds=seconds)
     view = await run_in_threadpool(reader.detail, job, pictures=pictures)
     retry_seconds = None if job.state.is_final else 1 + (view.queue_wait_seconds or 0)
-    return polled(view, request.headers.getlist("if-none-match"), again_seconds=retry_seconds)
+    response = polled(view, request.headers.getlist("if-none-match"), again_seconds=retry_seconds)
+    if wait is None:
+        response.headers.update(preferences.applied(accepted=False))
+    return response
 
 
 @router.get("", summary="List jobs", responses=documented(400, 401, 422, 503))

@@ -5,7 +5,7 @@ from functools import partial
 
 import anyio
 
-from api.tus.checksum import Checksum
+from api.tus.checksum import BodyChecks
 from api.tus.storage import StoredParts, StoredUpload, TusStorage
 from api.uploads.receiving.part_uploader import PartUploader, run
 from api.uploads.receiving.receiver import OnChunk, UploadReceiver
@@ -26,7 +26,7 @@ class Append:
         *,
         lock_owner: str,
         parts_in_flight: int,
-        checksum: Checksum | None = None,
+        checks: BodyChecks | None = None,
     ) -> None:
         """*lock_owner*: this request. Another one may take the upload over from it."""
         self._upload = upload
@@ -34,7 +34,7 @@ class Append:
         self._receiver = receiver
         self._storage = storage
         self._lock_owner = lock_owner
-        self._checksum = checksum
+        self._checks = checks
         self._bytes_in_parts = upload.offset - (upload.remainder.size_bytes if upload.remainder else 0)
         self._uploader: PartUploader[StoredParts] = PartUploader(
             self._begin, parts_in_flight=parts_in_flight, parts_stored=upload.parts
@@ -46,9 +46,9 @@ class Append:
         Raises:
             Conflict: another request has taken the upload over.
             UnsupportedMedia: the upload is not audio. Nothing is kept.
-            ChecksumMismatch: the chunks are not as the client sent them. Nothing of them is kept.
+            ChecksumMismatch, BadRequest: the chunks are not as the client sent them. Nothing of them is kept.
         """
-        if self._checksum is not None:
+        if self._checks is not None:
             distrust = partial(self._storage.distrust_later_parts, lock_owner=self._lock_owner)
             await run(distrust, self._upload)
         if remainder := self._upload.remainder:
@@ -59,8 +59,8 @@ class Append:
                 self._bytes_in_parts += len(part)
                 await self._uploader.send(part, reservation)
                 del part
-            if self._checksum is not None:
-                self._checksum.verify()
+            if self._checks is not None:
+                self._checks.verify()
             if self._is_complete:
                 await self._write_last_part()
             else:
@@ -93,7 +93,7 @@ class Append:
             await run(writer.write, rest, number=self._uploader.number + 1)
 
     async def _keep_received(self) -> None:
-        if not await self._uploader.settle() or self._checksum is not None:
+        if not await self._uploader.settle() or self._checks is not None:
             return  # without its end, a body with a checksum can't be verified
         if self._is_complete:
             # A remainder up to the end would say that the upload is complete, and there is no object yet.
@@ -108,7 +108,7 @@ class Append:
         return self._storage.start_or_resume(self._job)
 
     def _save_remainder(self) -> None:
-        distrusted = self._checksum is not None or self._upload.record.verified_parts is not None
+        distrusted = self._checks is not None or self._upload.record.verified_parts is not None
         self._storage.save(
             self._upload,
             self._receiver.rest,

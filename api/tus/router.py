@@ -14,13 +14,14 @@ from api.access.authentication import CurrentCaller
 from api.access.upload_quota import CurrentQuota
 from api.http.problems import documented
 from api.http.provided import provided
-from api.tus.checksum import CHECKSUM_ALGORITHMS, Checksum
+from api.tus.checksum import CHECKSUM_ALGORITHMS, BodyChecks
 from api.tus.headers import CHUNK, TusResumable, parse_metadata, parse_size, require_version
 from api.tus.protocol import PREFIX, VERSION
 from api.tus.service import NewTusUpload, Progress, TusService
 from api.uploads.idempotency import IDEMPOTENCY_KEY, Idempotency
 from api.uploads.options import JobOptions
 from api.uploads.receiving.body import audio_type
+from api.uploads.receiving.content_digest import CONTENT_DIGEST
 from api.uploads.receiving.receiver import NO_BODY_LIMIT, too_large
 from shared.clock import store_time
 from shared.errors import BadRequest, UnsupportedMedia
@@ -57,7 +58,7 @@ def get_tus_capabilities(uploads: Uploads) -> Response:
     status_code=201,
     summary="Create a resumable upload",
     max_body_size=NO_BODY_LIMIT,
-    openapi_extra={"parameters": [IDEMPOTENCY_KEY], **_CHUNK_BODY},
+    openapi_extra={"parameters": [IDEMPOTENCY_KEY, CONTENT_DIGEST], **_CHUNK_BODY},
     responses=documented(400, 408, 409, 412, 413, 415, 422, 460, 503),
 )
 async def create_tus_upload(
@@ -90,7 +91,7 @@ async def create_tus_upload(
         raise BadRequest("Send Upload-Length: the size of the file, at least one byte.")
     if length > uploads.limits.max_upload_bytes:
         raise too_large(uploads.limits.max_upload_bytes)
-    checksum = Checksum.parse(upload_checksum)
+    checks = BodyChecks.parse(upload_checksum, request.headers.getlist("content-digest"))
     new = _new_upload(length, upload_metadata)
 
     async def create(upload_id: str) -> Response:
@@ -106,7 +107,7 @@ async def create_tus_upload(
         if "idempotent-replayed" in response.headers:
             progress = await run_in_threadpool(uploads.progress, upload_id, caller)
         else:
-            progress = await uploads.append(request, upload_id, caller, offset=0, checksum=checksum)
+            progress = await uploads.append(request, upload_id, caller, offset=0, checks=checks)
         response.headers["Upload-Offset"] = str(progress.offset)
     return response
 
@@ -139,7 +140,7 @@ def get_tus_upload(
     status_code=204,
     summary="Continue a resumable upload",
     max_body_size=NO_BODY_LIMIT,
-    openapi_extra=_CHUNK_BODY,
+    openapi_extra={"parameters": [CONTENT_DIGEST], **_CHUNK_BODY},
     responses=documented(400, 404, 408, 409, 412, 413, 415, 422, 460, 503),
 )
 async def append_to_tus_upload(
@@ -156,7 +157,7 @@ async def append_to_tus_upload(
 ) -> Response:
     """What arrives is kept, even if the connection breaks. Send HEAD for the offset, then continue.
 
-    With `Upload-Checksum`, the body is kept only if it arrives whole and matches.
+    With `Upload-Checksum` or `Content-Digest`, the body is kept only if it arrives whole and matches.
     """
     require_version(tus_resumable)
     if request.headers.get("content-type", "").lower() != CHUNK:
@@ -164,8 +165,8 @@ async def append_to_tus_upload(
     offset = parse_size("Upload-Offset", upload_offset)
     if offset is None:
         raise BadRequest("Send Upload-Offset: the offset in the file where the body begins.")
-    checksum = Checksum.parse(upload_checksum)
-    progress = await uploads.append(request, upload_id, caller, offset=offset, checksum=checksum)
+    checks = BodyChecks.parse(upload_checksum, request.headers.getlist("content-digest"))
+    progress = await uploads.append(request, upload_id, caller, offset=offset, checks=checks)
     headers = {"Upload-Offset": str(progress.offset), **_expiry(progress)}
     return Response(status_code=204, headers=headers)
 

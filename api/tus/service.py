@@ -20,7 +20,7 @@ from api.config import JobLimits
 from api.http.request_body import stream_body
 from api.jobs.service import enqueue
 from api.tus.append import Append
-from api.tus.checksum import Checksum
+from api.tus.checksum import BodyChecks
 from api.tus.storage import StoredUpload, TusStorage
 from api.uploads.job_factory import JobFactory
 from api.uploads.options import JobOptions
@@ -135,7 +135,7 @@ class TusService:
         caller: Caller,
         *,
         offset: int,
-        checksum: Checksum | None = None,
+        checks: BodyChecks | None = None,
     ) -> Progress:
         """Append the body of a request. What arrives is kept, however the request ends.
 
@@ -176,9 +176,9 @@ class TusService:
                 self.storage,
                 lock_owner=lock_owner,
                 parts_in_flight=self.limits.upload_parts_in_flight,
-                checksum=checksum,
+                checks=checks,
             )
-            chunks = stream_body(request, timeout, checksum.hash if checksum else None)
+            chunks = stream_body(request, timeout, checks)
             try:
                 await append.write(chunks, active.add)
             except UnsupportedMedia:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -109,12 +109,12 @@ class Idempotency:
     @asynccontextmanager
     async def start(self, request: Request, caller: Caller) -> AsyncIterator[IdempotentRequest]:
         """Claim the request's key, for those who know the body's fingerprint only later. Raises as `run`."""
-        raw = request.headers.get("idempotency-key")
+        lines = request.headers.getlist("idempotency-key")
         head = fingerprint(request.method, request.url.path, *sorted(request.query_params.multi_items()))
-        if raw is None:
+        if not lines:
             yield IdempotentRequest(id=new_id(), request_fingerprint=head)
             return
-        key = _scoped_key(raw, caller, request)
+        key = _scoped_key(lines, caller, request)
         lock_owner = secrets.token_hex(8)
         ours = IdempotencyClaim(
             request_fingerprint=head,
@@ -188,8 +188,11 @@ def key_reused() -> IdempotencyKeyReused:
     )
 
 
-def _scoped_key(raw: str, caller: Caller, request: Request) -> str:
+def _scoped_key(lines: Sequence[str], caller: Caller, request: Request) -> str:
     """Callers without an API key share keys only with those at their own address."""
+    if len(lines) > 1:
+        raise BadRequest("Send one Idempotency-Key header, not several.", code="bad_idempotency_key")
+    raw = lines[0]
     if not 0 < len(raw) <= _MAX_KEY_LENGTH or not raw.isprintable():
         raise BadRequest(
             f"The Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} printable characters. Use a UUID.",

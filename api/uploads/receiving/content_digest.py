@@ -29,6 +29,10 @@ class ContentDigest:
                 self._expected[name.lower()] = _parse_value(name.lower(), value.strip())
         self._hashes = {name: _ALGORITHMS[name]() for name in self._expected}
 
+    def __bool__(self) -> bool:
+        """Whether there is a digest of an algorithm that we know."""
+        return bool(self._expected)
+
     def update(self, data: bytes, /) -> None:
         """Hash the next bytes of the body."""
         for digest in self._hashes.values():

@@ -16,6 +16,7 @@ FILE = "file"
 _MAX_PARTS = 20
 _MAX_FIELD_BYTES = 16 * 1024
 _MAX_HEADER_BYTES = 16 * 1024
+_MAX_PREAMBLE_BYTES = 16 * 1024
 _EXTENDED_FILENAME = re.compile(
     rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^'\";]*'([^\s;\"]+)", re.IGNORECASE
 )
@@ -29,6 +30,8 @@ class FormReader:
         self.filename: str | None = None
         self.media_type: str | None = None
         self._chunks = chunks
+        self._delimiter = b"--" + boundary
+        self._preamble: bytearray | None = bytearray()
         self._file_found = False
         self._complete = False
         self._parts = 0
@@ -83,10 +86,31 @@ class FormReader:
                 )
             return False
         try:
-            self._parser.write(chunk)
+            self._parser.write(self._skip_preamble(chunk))
         except FormParserError as error:
             raise BadRequest("The body is not a valid multipart form.", code="bad_form") from error
         return True
+
+    def _skip_preamble(self, chunk: bytes) -> bytes:
+        """What of the body is behind the preamble, which RFC 2046 allows before the first boundary."""
+        if self._preamble is None:
+            return chunk
+        self._preamble += chunk
+        start = (
+            0
+            if self._preamble.startswith(self._delimiter)
+            else self._preamble.find(b"\r\n" + self._delimiter)
+        )
+        if start >= 0:
+            body = bytes(self._preamble[start:]).removeprefix(b"\r\n")
+            self._preamble = None
+            return body
+        if len(self._preamble) > _MAX_PREAMBLE_BYTES:
+            raise BadRequest(
+                "The form doesn't begin with the boundary of its Content-Type. Let your client set that.",
+                code="bad_form",
+            )
+        return b""
 
     def _on_part_begin(self) -> None:
         self._parts += 1

@@ -243,7 +243,17 @@ def test_if_none_match_takes_lists_and_a_star(api: ApiHarness, tags: list[str], 
     assert api.client.get("/v1/jobs/job-1", headers=lines).status_code == status
 
 
-def test_a_long_poll_ends_with_the_job(api: ApiHarness) -> None:
+@pytest.mark.parametrize(
+    ("params", "headers", "applied"),
+    [
+        ({"wait": 30}, {}, None),
+        ({}, {"Prefer": "wait=30"}, "wait=30"),
+        ({"wait": 30}, {"Prefer": "wait=0"}, None),
+    ],
+)
+def test_a_long_poll_ends_with_the_job(
+    api: ApiHarness, params: dict[str, int], headers: dict[str, str], applied: str | None
+) -> None:
     api.jobs.add(make_job())
     reads = 0
     get = api.jobs.get
@@ -256,7 +266,9 @@ def test_a_long_poll_ends_with_the_job(api: ApiHarness) -> None:
         return get(job_id)
 
     api.jobs.get = get_and_finish  # type: ignore[method-assign]
-    assert api.client.get("/v1/jobs/job-1", params={"wait": 30}).json()["state"] == "succeeded"
+    response = api.client.get("/v1/jobs/job-1", params=params, headers=headers)
+    assert response.json()["state"] == "succeeded"
+    assert response.headers.get("preference-applied") == applied
 
 
 @pytest.mark.parametrize("wait", ["31", "-1", "x"])

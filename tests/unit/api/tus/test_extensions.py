@@ -87,6 +87,29 @@ def test_bytes_that_do_not_match_their_checksum_are_discarded(
     assert [data for data, _ in api.audio.objects.values()] == [LONG]
 
 
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_content_digest_is_compared_like_a_checksum(api: ApiHarness, algorithm: str) -> None:
+    def digest(data: bytes) -> dict[str, str]:
+        value = base64.b64encode(hashlib.new(algorithm, data).digest()).decode()
+        return {"Content-Digest": f"{algorithm.replace('sha', 'sha-')}=:{value}:"}
+
+    url = begin(api, len(LONG)).headers["location"]
+    response = patch(api, url, 0, LONG[: PART + 5], **digest(LONG))
+    assert (response.status_code, response.json()["code"]) == (400, "digest_mismatch")
+    assert offset_of(api, url) == 0
+    assert patch(api, url, 0, LONG[: PART + 5], **digest(LONG[: PART + 5])).status_code == 204
+    rest = LONG[PART + 5 :]
+    assert patch(api, url, PART + 5, rest, **digest(rest) | checksum(LONG)).status_code == 460
+    assert patch(api, url, PART + 5, rest, **digest(rest) | checksum(rest)).status_code == 204
+    assert [data for data, _ in api.audio.objects.values()] == [LONG]
+
+
+def test_the_content_digest_of_a_creation_covers_its_bytes(api: ApiHarness) -> None:
+    wrong = base64.b64encode(hashlib.sha256(b"other").digest()).decode()
+    assert create_with(api, SONG, SONG, **{"Content-Digest": f"sha-256=:{wrong}:"}).status_code == 400
+    assert api.queue.messages == {}
+
+
 @pytest.mark.parametrize("value", ["sha1", "sha1 abc", "crc32 AAAAAA==", "", "sha1 " + "A" * 9000])
 def test_a_malformed_checksum_is_refused(api: ApiHarness, value: str) -> None:
     url = begin(api, len(SONG)).headers["location"]

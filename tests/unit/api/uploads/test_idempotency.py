@@ -133,3 +133,10 @@ def test_idempotency_keys_belong_to_one_caller(api: ApiHarness) -> None:
 def test_a_malformed_idempotency_key_is_refused(api: ApiHarness, key: str) -> None:
     answer = send(api, key=key)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
+
+
+def test_two_keys_are_refused(api: ApiHarness) -> None:
+    headers = [("Idempotency-Key", "k-1"), ("Idempotency-Key", "k-2")]
+    response = api.client.post("/v1/jobs", content=SONG, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "bad_idempotency_key")
+    assert api.jobs.jobs == {}

@@ -1,9 +1,9 @@
 """The job filter of the dashboard: from query parameters to a JobQuery, and back to a link."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query
@@ -38,8 +38,8 @@ class JobFilter:
     created_before: float | None = None
     q: str | None = None
 
-    def query(self, *, cursor: str | None = None, newer: bool = False, limit: int = 25) -> JobQuery:
-        """The query for the job store."""
+    def query(self, *, cursor: str | None = None, limit: int = 25) -> JobQuery:
+        """The query for the job store, newest first."""
         after = self.created_after
         if after is None and self.since in SINCE_SECONDS:
             after = store_time() - SINCE_SECONDS[self.since]
@@ -55,7 +55,6 @@ class JobFilter:
             created_after=after,
             created_before=self.created_before,
             cursor=cursor,
-            newer=newer,
             limit=limit,
         )
 
@@ -131,6 +130,29 @@ def job_filter(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPosition:
+    """Which page of a list of jobs to show, and in which order."""
+
+    cursor: str | None = None
+    before: bool = False
+    """Whether the page ends at the cursor, instead of beginning there."""
+    oldest_first: bool = False
+
+    def applied_to(self, query: JobQuery) -> JobQuery:
+        """The query for this page."""
+        return replace(query, cursor=self.cursor, before=self.before, oldest_first=self.oldest_first)
+
+
+def list_position(
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    before: bool = False,
+    sort: Literal["newest", "oldest"] = "newest",
+) -> ListPosition:
+    """Read the position from the query string."""
+    return ListPosition(cursor=cursor, before=before, oldest_first=sort == "oldest")
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -146,3 +168,5 @@ def _rfc3339(timestamp: float | None) -> str | None:
 
 
 CurrentFilter = Annotated[JobFilter, Depends(job_filter)]
+
+CurrentPosition = Annotated[ListPosition, Depends(list_position)]

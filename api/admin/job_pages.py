@@ -1,11 +1,12 @@
 """The pages of the dashboard that list jobs: all, dead and scheduled ones, batches, and one job."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import HTMLResponse
 
-from api.admin.job_filter import CurrentFilter, JobFilter
+from api.admin.job_filter import CurrentFilter, CurrentPosition, JobFilter
 from api.admin.overview import Overview, ProvidedOverview
 from api.admin.rendering import CurrentRenderer, Renderer
 from api.http.provided import provided
@@ -25,30 +26,41 @@ _BATCHES_PER_PAGE = 25
 router = APIRouter(prefix="/admin", include_in_schema=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ListView:
+    """One of the pages that list jobs."""
+
+    name: str
+    """`jobs`, `dead`, or `scheduled`."""
+    filter: JobFilter
+    oldest_first: bool = False
+
+    def link(self, *, oldest_first: bool | None = None, **extra: str) -> str:
+        """The address of this list from its beginning, or from a cursor on, in this order or another one."""
+        is_oldest_first = self.oldest_first if oldest_first is None else oldest_first
+        fields = ({"sort": "oldest"} if is_oldest_first else {}) | extra
+        filter = self.filter if self.name == "jobs" else JobFilter()
+        return filter.link(f"/admin/{self.name}", **fields)
+
+
 @router.get("/jobs")
 def jobs_page(
     overview: ProvidedOverview,
     render: CurrentRenderer,
     filter: CurrentFilter,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
-    newer: bool = False,
+    position: CurrentPosition,
 ) -> HTMLResponse:
-    """The jobs that match the filter, newest first."""
-    page = overview.list(filter.query(cursor=cursor, newer=newer), text=filter.q)
-    return _list_page(overview, render, page, filter=filter, view="jobs")
+    """The jobs that match the filter."""
+    page = overview.list(position.applied_to(filter.query()), text=filter.q)
+    return _list_page(render, overview, page, view=ListView("jobs", filter, position.oldest_first))
 
 
 @router.get("/dead")
-def dead_page(
-    overview: ProvidedOverview,
-    render: CurrentRenderer,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
-    newer: bool = False,
-) -> HTMLResponse:
+def dead_page(overview: ProvidedOverview, render: CurrentRenderer, position: CurrentPosition) -> HTMLResponse:
     """The jobs that failed at every attempt."""
     filter = JobFilter(state=JobState.DEAD)
-    page = overview.list(filter.query(cursor=cursor, newer=newer), text=None)
-    return _list_page(overview, render, page, filter=filter, view="dead")
+    page = overview.list(position.applied_to(filter.query()), text=None)
+    return _list_page(render, overview, page, view=ListView("dead", filter, position.oldest_first))
 
 
 @router.get("/scheduled")
@@ -56,7 +68,7 @@ def scheduled_page(overview: ProvidedOverview, render: CurrentRenderer) -> HTMLR
     """The jobs that wait for another attempt, the next one first."""
     found = overview.search.scheduled(now=store_time(), limit=_MAX_SCHEDULED)
     page = JobPage(jobs=found, cursor=None)
-    return _list_page(overview, render, page, filter=JobFilter(state=JobState.QUEUED), view="scheduled")
+    return _list_page(render, overview, page, view=ListView("scheduled", JobFilter(state=JobState.QUEUED)))
 
 
 @router.get("/jobs/{job_id}")
@@ -98,10 +110,9 @@ def batch_page(
     return render("batch", batch=batch, items=items)
 
 
-def _list_page(
-    overview: Overview, render: Renderer, found: JobPage, *, filter: JobFilter, view: str
-) -> HTMLResponse:
-    is_counted = view != "scheduled" and not filter.q
+def _list_page(render: Renderer, overview: Overview, found: JobPage, *, view: ListView) -> HTMLResponse:
+    filter = view.filter
+    is_counted = view.name != "scheduled" and not filter.q and not filter.batch
     return render(
         "jobs",
         found=found,
@@ -111,6 +122,7 @@ def _list_page(
         states=list(JobState),
         verdicts=list(Verdict),
         queues=overview.queues,
-        view=view,
-        path=f"/admin/{view}",
+        view=view.name,
+        oldest_first=view.oldest_first,
+        link=view.link,
     )

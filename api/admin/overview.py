@@ -103,13 +103,26 @@ class Overview:
         )
 
     def list(self, query: JobQuery, *, text: str | None) -> JobPage:
-        """A page of jobs; with a text, those that it finds and that match the query."""
-        if text is None or not text.strip():
-            return self.jobs.page(query)
-        found = self.search.search(text, limit=MAX_FOUND)
+        """A page of jobs; with a text or a batch, those of its jobs that match the query."""
+        if text is not None and text.strip():
+            return self._matching(query, self.search.search(text, limit=MAX_FOUND))
+        if query.batch_id is not None:
+            with suppress(NotFound):  # the batch may be deleted before its jobs
+                return self._matching(query, self._jobs_of_batch(query.batch_id))
+        return self.jobs.page(query)
+
+    def _matching(self, query: JobQuery, found: Iterable[Job]) -> JobPage:
+        """One page of those jobs that match a query, in its order."""
         if query.verdict is not None:  # jobs are found without their reports
-            found = tuple(self.jobs.get(job.id) for job in found)
-        return JobPage(jobs=tuple(job for job in found if query.matches(job)), cursor=None)
+            found = [self.jobs.get(job.id) for job in found]
+        jobs = [job for job in found if query.matches(job)]
+        jobs.sort(key=lambda job: (job.created_at, job.id), reverse=not query.oldest_first)
+        return JobPage(jobs=tuple(jobs), cursor=None)
+
+    def _jobs_of_batch(self, batch_id: str) -> Iterable[Job]:
+        batch = self.batches.get(batch_id)
+        found = self.jobs.get_many([item.job_id for item in batch.items])
+        return [job for job in found.values() if job is not None]
 
     def results(self, jobs: Iterable[Job]) -> Mapping[str, TuningReport]:
         """The measured tuning of those jobs that have one, by id."""

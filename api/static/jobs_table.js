@@ -24,7 +24,8 @@ export function enhanceTable() {
   for (const heading of document.querySelectorAll(".sortable th[data-sort]")) {
     if (heading.querySelector(".sort")) continue;
     const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "quiet sort", title: "Sort this page" });
+    const title = isWholeList() ? "Sort" : "Sort this page";
+    Object.assign(button, { type: "button", className: "quiet sort", title });
     button.textContent = heading.textContent.trim();
     heading.replaceChildren(button);
   }
@@ -45,11 +46,17 @@ function sortRows() {
   const { index, isAscending } = order;
   for (const heading of table.tHead.rows[0].cells) heading.ariaSort = null;
   table.tHead.rows[0].cells[index].ariaSort = isAscending ? "ascending" : "descending";
+  const label = `sorted by ${table.tHead.rows[0].cells[index].textContent.trim().toLowerCase()}`;
+  const note = document.querySelector(".order");
+  if (note) note.textContent = isWholeList() ? label : `this page is ${label}`;
   const rows = [...table.tBodies[0].rows];
   const sign = isAscending ? 1 : -1;
   rows.sort((a, b) => sign * compare(valueOf(a.cells[index]), valueOf(b.cells[index])));
   table.tBodies[0].append(...rows);
 }
+
+// The heading "Submitted" is a link: the server sorts all jobs by it. It can't by the others.
+const isWholeList = () => !document.querySelector("nav.next a");
 
 function valueOf(cell) {
   const text = cell.dataset.value ?? cell.textContent.trim();

@@ -13,7 +13,7 @@ from shared.domain.job_state import JobState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Which jobs to list, newest first. A field that is None does not filter."""
+    """Which jobs to list. A field that is None does not filter."""
 
     owner: str | None = None
     states: frozenset[JobState] = frozenset()
@@ -32,8 +32,10 @@ class JobQuery:
     """The verdict of the report."""
     min_run_seconds: float | None = None
     """The shortest run time, from the last start to the end."""
+    oldest_first: bool = False
+    """Whether the list begins with the oldest job, instead of the newest."""
     cursor: str | None = None
-    newer: bool = False
+    before: bool = False
     """List the page before the cursor, instead of the one after it. Needs a cursor."""
     limit: int = 50
 
@@ -62,7 +64,7 @@ class JobPage:
     jobs: tuple[Job, ...]
     cursor: str | None
     """Where the next page begins; None: this is the last one."""
-    newer_cursor: str | None = None
+    previous_cursor: str | None = None
     """Where the page before this one ends; None: this is the first one."""
 
 

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from shared.domain.job_state import JobState
+from shared.ports.jobs import JobQuery
 from tests.support.browser_pages import seed_dead_jobs
 from tests.support.music import make_song
-from tests.support.seed_data import job_store
+from tests.support.seed_data import job_store, seed_batch
 from tests.support.system import System
 
 Seed = Callable[..., None]
@@ -62,6 +64,51 @@ def test_the_page_is_sorted_and_stays_sorted_after_a_redraw(operator: Page, seed
     operator.locator("#new-jobs").click()
     expect(operator.locator(".jobs tbody tr")).to_have_count(4)
     assert names(operator) == ["sort-d.m4a", "sort-c.m4a", "sort-b.m4a", "sort-a.m4a"]
+
+
+def test_all_jobs_are_sorted_by_a_click_on_submitted(operator: Page, system: System, seed: Seed) -> None:
+    seed(*(f"order-{number:02}" for number in range(30)))
+    operator.goto("/admin/jobs?state=dead")
+    submitted = operator.get_by_role("columnheader", name="Submitted")
+    expect(submitted).to_have_attribute("aria-sort", "descending")
+    assert "order-29.m4a" in names(operator)
+    submitted.get_by_role("link").click()
+    expect(submitted).to_have_attribute("aria-sort", "ascending")
+    with job_store(system) as jobs:
+        query = JobQuery(states=frozenset({JobState.DEAD}), oldest_first=True, limit=25)
+        oldest = [job.input.filename for job in jobs.page(query).jobs]
+    assert names(operator) == oldest
+    operator.get_by_role("link", name="Newer jobs").click()
+    expect(operator.get_by_role("link", name="Older jobs")).to_be_visible()
+    expect(submitted).to_have_attribute("aria-sort", "ascending")
+    assert not set(oldest) & set(names(operator))
+
+
+def test_a_page_that_is_sorted_alone_says_so(operator: Page, seed: Seed) -> None:
+    seed(*(f"part-{number:02}" for number in range(30)))
+    operator.goto("/admin/jobs?state=dead")
+    expect(operator.locator(".order")).to_have_text("newest first")
+    operator.get_by_role("columnheader", name="File").get_by_role("button").click()
+    expect(operator.locator(".order")).to_have_text("this page is sorted by file")
+    operator.goto("/admin/jobs?state=dead&q=part-07")
+    operator.get_by_role("columnheader", name="File").get_by_role("button").click()
+    expect(operator.locator(".order")).to_have_text("sorted by file")
+
+
+def test_the_jobs_of_a_batch_are_canceled_and_deleted_after_a_question(
+    operator: Page, system: System
+) -> None:
+    seed_batch(system, "batch-acts")
+    operator.goto("/admin/batches/batch-acts")
+    operator.get_by_role("button", name="Cancel all").click()
+    expect(operator.locator("h1")).to_have_text("Cancel 2 jobs?")
+    operator.get_by_role("button", name="Yes, cancel 2 jobs").click()
+    expect(operator.locator(".flash")).to_have_text("2 jobs were canceled.")
+    expect(operator.get_by_role("button", name="Cancel all")).to_have_count(0)
+    operator.get_by_role("button", name="Delete all").click()
+    operator.get_by_role("button", name="Yes, delete 3 jobs").click()
+    expect(operator.locator(".flash")).to_have_text("3 jobs were deleted.")
+    expect(operator.locator(".tag.gone")).to_have_count(3)
 
 
 def test_the_button_of_a_row_acts_on_that_job_whatever_is_selected(operator: Page, seed: Seed) -> None:

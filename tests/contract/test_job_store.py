@@ -154,24 +154,27 @@ def test_pages_go_newest_first_without_gaps_or_repeats(jobs: JobStore) -> None:
     assert [int(job_id[4:]) // 3 for job_id in seen] == sorted((n // 3 for n in range(25)), reverse=True)
 
 
-def test_pages_go_back_to_the_newest_as_they_came(jobs: JobStore) -> None:
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_pages_go_back_to_the_first_as_they_came(jobs: JobStore, oldest_first: bool) -> None:
     for number in range(25):
         jobs.add(make_job(f"job-{number:02}", created_at=100.0 + number // 3))
     pages: list[list[str]] = []
     cursor = None
     while True:
-        page = jobs.page(JobQuery(cursor=cursor, limit=4))
+        page = jobs.page(JobQuery(cursor=cursor, limit=4, oldest_first=oldest_first))
         pages.append([job.id for job in page.jobs])
         cursor = page.cursor
         if cursor is None:
             break
-    newer = page.newer_cursor
+    seen = [job_id for ids in pages for job_id in ids]
+    assert seen == sorted((f"job-{number:02}" for number in range(25)), reverse=not oldest_first)
+    previous = page.previous_cursor
     for expected in reversed(pages[:-1]):
-        assert newer is not None
-        page = jobs.page(JobQuery(cursor=newer, newer=True, limit=4))
+        assert previous is not None
+        page = jobs.page(JobQuery(cursor=previous, before=True, limit=4, oldest_first=oldest_first))
         assert [job.id for job in page.jobs] == expected
-        newer = page.newer_cursor
-    assert newer is None
+        previous = page.previous_cursor
+    assert previous is None
 
 
 def test_the_page_before_a_cursor_that_is_not_full_is_the_first_page(jobs: JobStore) -> None:
@@ -180,9 +183,9 @@ def test_the_page_before_a_cursor_that_is_not_full_is_the_first_page(jobs: JobSt
     older = jobs.page(JobQuery(cursor=jobs.page(JobQuery(limit=4)).cursor, limit=4))
     assert [job.id for job in older.jobs] == ["job-1", "job-0"]
     jobs.remove("job-5")
-    back = jobs.page(JobQuery(cursor=older.newer_cursor, newer=True, limit=4))
+    back = jobs.page(JobQuery(cursor=older.previous_cursor, before=True, limit=4))
     assert [job.id for job in back.jobs] == ["job-4", "job-3", "job-2", "job-1"]
-    assert back.newer_cursor is None
+    assert back.previous_cursor is None
 
 
 def test_pages_are_filtered_by_queue_batch_verdict_and_run_time(jobs: JobStore) -> None:

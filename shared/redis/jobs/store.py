@@ -108,24 +108,24 @@ class RedisJobStore:
             self._client.zrem(self._prefix + REMOVED, job_id)
 
     def page(self, query: JobQuery) -> JobPage:
-        """A page of jobs, newest first. A page may be short although more follow: then it has a cursor."""
-        if query.newer and query.cursor is not None:
-            return self._newer_page(query, query.cursor)
+        """A page of jobs. It may be short although more follow: then it has a cursor."""
+        if query.before and query.cursor is not None:
+            return self._page_before(query, query.cursor)
         found, cursor = self._scan(query, query.cursor)
         start = format_cursor(found[0].created_at, found[0].id) if found else query.cursor
-        newer = start if query.cursor is not None else None
-        return JobPage(jobs=tuple(found), cursor=cursor, newer_cursor=newer)
+        previous = start if query.cursor is not None else None
+        return JobPage(jobs=tuple(found), cursor=cursor, previous_cursor=previous)
 
-    def _newer_page(self, query: JobQuery, cursor: str) -> JobPage:
+    def _page_before(self, query: JobQuery, cursor: str) -> JobPage:
         """The jobs right before a cursor. If no others are before them, it is the first page."""
-        found, newer = self._scan(replace(query, limit=query.limit + 1), cursor)
-        if len(found) <= query.limit and newer is None:
-            return self.page(replace(query, cursor=None, newer=False))
+        found, previous = self._scan(replace(query, limit=query.limit + 1), cursor)
+        if len(found) <= query.limit and previous is None:
+            return self.page(replace(query, cursor=None, before=False))
         if len(found) > query.limit:
             found = found[: query.limit]
-            newer = format_cursor(found[-1].created_at, found[-1].id)
-        older = format_cursor(found[0].created_at, found[0].id) if found else cursor
-        return JobPage(jobs=tuple(reversed(found)), cursor=older, newer_cursor=newer)
+            previous = format_cursor(found[-1].created_at, found[-1].id)
+        following = format_cursor(found[0].created_at, found[0].id) if found else cursor
+        return JobPage(jobs=tuple(reversed(found)), cursor=following, previous_cursor=previous)
 
     def _scan(self, query: JobQuery, cursor: str | None) -> tuple[list[Job], str | None]:
         """Matching jobs from a cursor on, and where to go on; None: there are no more."""
@@ -202,22 +202,23 @@ class RedisJobStore:
         return self._applier.apply(change)
 
     def _read_batch(self, query: JobQuery, cursor: str | None) -> list[Job]:
-        """The next jobs of the narrowest index, strictly after the cursor, or before it for `newer`."""
+        """The next jobs of the narrowest index, strictly beyond the cursor."""
         name, exact = index_for(query)
+        upwards = query.oldest_first != query.before
         newest: float | str = query.created_before if query.created_before is not None else "+inf"
         oldest: float | str = query.created_after if query.created_after is not None else "-inf"
         start: tuple[float, str] | None = None
         if cursor is not None:
             start = parse_cursor(cursor)
-            newest, oldest = (newest, start[0]) if query.newer else (start[0], oldest)
-        limits = (oldest, newest) if query.newer else (newest, oldest)
+            newest, oldest = (newest, start[0]) if upwards else (start[0], oldest)
+        limits = (oldest, newest) if upwards else (newest, oldest)
         skip = 0
         while True:
             with translate_errors():
                 rows: Any = self._client.zrange(
                     self._prefix + name,
                     *limits,
-                    desc=not query.newer,
+                    desc=not upwards,
                     byscore=True,
                     withscores=True,
                     offset=skip,
@@ -226,7 +227,7 @@ class RedisJobStore:
             fresh = [
                 job_id
                 for job_id, score in rows
-                if start is None or ((score, job_id) > start if query.newer else (score, job_id) < start)
+                if start is None or ((score, job_id) > start if upwards else (score, job_id) < start)
             ]
             jobs = self._read(fresh)
             if jobs or not rows:

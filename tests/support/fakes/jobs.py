@@ -153,28 +153,32 @@ class MemoryJobStore:
             observe(old, new)
 
     def page(self, query: JobQuery) -> JobPage:
-        found = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=True)
+        found = self._sorted(upwards=query.oldest_first)
         if query.cursor is not None:
             try:
                 at, job_id = json.loads(query.cursor)
             except ValueError:
                 raise BadRequest("The cursor is invalid. Start again without a cursor.") from None
-            if query.newer:
-                return self._newer_page(query, (at, job_id))
-            found = [job for job in found if (job.created_at, job.id) < (at, job_id)]
+            if query.before:
+                return self._page_before(query, (at, job_id))
+            found = _beyond(found, (at, job_id), upwards=query.oldest_first)
         found = [job for job in found if query.matches(job)]
         rest = found[query.limit :]
         page = tuple(replace(job, report=None) for job in found[: query.limit])
-        newer = _cursor(page[0]) if page and query.cursor is not None else query.cursor
-        return JobPage(jobs=page, cursor=_cursor(page[-1]) if rest else None, newer_cursor=newer)
+        previous = _cursor(page[0]) if page and query.cursor is not None else query.cursor
+        return JobPage(jobs=page, cursor=_cursor(page[-1]) if rest else None, previous_cursor=previous)
 
-    def _newer_page(self, query: JobQuery, start: tuple[float, str]) -> JobPage:
-        jobs = sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id))
-        newer = [job for job in jobs if (job.created_at, job.id) > start and query.matches(job)]
-        if len(newer) <= query.limit:
-            return self.page(replace(query, cursor=None, newer=False))
-        page = tuple(replace(job, report=None) for job in reversed(newer[: query.limit]))
-        return JobPage(jobs=page, cursor=_cursor(page[-1]), newer_cursor=_cursor(page[0]))
+    def _page_before(self, query: JobQuery, start: tuple[float, str]) -> JobPage:
+        upwards = not query.oldest_first
+        before = _beyond(self._sorted(upwards=upwards), start, upwards=upwards)
+        found = [job for job in before if query.matches(job)]
+        if len(found) <= query.limit:
+            return self.page(replace(query, cursor=None, before=False))
+        page = tuple(replace(job, report=None) for job in reversed(found[: query.limit]))
+        return JobPage(jobs=page, cursor=_cursor(page[-1]), previous_cursor=_cursor(page[0]))
+
+    def _sorted(self, *, upwards: bool) -> list[Job]:
+        return sorted(self.jobs.values(), key=lambda job: (job.created_at, job.id), reverse=not upwards)
 
     def due_work(self, *, now: float, limit: int) -> DueWork:
         jobs = list(self.jobs.values())
@@ -359,6 +363,11 @@ class MemoryInstallationStore:
 
     def get_or_create(self) -> Installation:
         return self.installation
+
+
+def _beyond(jobs: list[Job], start: tuple[float, str], *, upwards: bool) -> list[Job]:
+    places = [(job, (job.created_at, job.id)) for job in jobs]
+    return [job for job, place in places if (place > start if upwards else place < start)]
 
 
 def _cursor(job: Job) -> str:

@@ -65,9 +65,7 @@ def test_pages_go_forwards_and_backwards_within_the_filter(api: ApiHarness) -> N
     client = log_in(api, VIEWER_PASSWORD)
 
     def follow(page: str, rel: str) -> str:
-        link = re.search(rf'rel="{rel}" href="([^"]+)"', page)
-        assert link is not None
-        return client.get(link[1].replace("&amp;", "&")).text
+        return client.get(link_to(rel, page)).text
 
     first = client.get("/admin/jobs?queue=interactive").text
     second = follow(first, "next")
@@ -80,6 +78,42 @@ def test_pages_go_forwards_and_backwards_within_the_filter(api: ApiHarness) -> N
     assert ids(back) == pages[0]
     assert 'rel="prev"' not in first + back
     assert 'rel="next"' not in third
+
+
+@pytest.mark.parametrize("address", ["/admin/jobs?queue=batch", "/admin/dead?"])
+def test_all_jobs_are_sorted_by_the_server(api: ApiHarness, address: str) -> None:
+    for number in range(30):
+        api.jobs.add(make_dead_job(f"job-{number:02}", queue="batch", created_at=float(number)))
+    client = log_in(api, VIEWER_PASSWORD)
+    heading = re.search(r'<a class="sort" href="([^"]+)"', client.get(address).text)
+    assert heading is not None
+    oldest = client.get(heading[1].replace("&amp;", "&")).text
+    assert ids(oldest) == [f"job-{number:02}" for number in range(25)]
+    rest = client.get(link_to("next", oldest)).text
+    assert ids(rest) == [f"job-{number:02}" for number in range(25, 30)]
+    assert ids(client.get(link_to("prev", rest)).text) == ids(oldest)
+    back = re.search(r'<a class="sort" href="([^"]+)"', oldest)
+    assert back is not None
+    assert ids(client.get(back[1].replace("&amp;", "&")).text)[0] == "job-29"
+
+
+def test_found_jobs_are_sorted_too(api: ApiHarness) -> None:
+    for number in (1, 2, 3):
+        name = AudioInput(filename="mid.wav")
+        api.jobs.add(make_job(f"job-{number}", created_at=float(number), input=name))
+    client = log_in(api, VIEWER_PASSWORD)
+    assert ids(client.get("/admin/jobs?q=mid").text) == ["job-3", "job-2", "job-1"]
+    assert ids(client.get("/admin/jobs?q=mid&sort=oldest").text) == ["job-1", "job-2", "job-3"]
+
+
+def test_an_unknown_order_is_refused(api: ApiHarness) -> None:
+    assert log_in(api).get("/admin/jobs?sort=size", headers=HTML).status_code in {400, 422}
+
+
+def link_to(rel: str, page: str) -> str:
+    link = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+    assert link is not None
+    return link[1].replace("&amp;", "&")
 
 
 def test_the_button_of_a_row_acts_on_that_job_alone(api: ApiHarness) -> None:
@@ -116,6 +150,40 @@ def test_batches_and_their_jobs_are_listed(api: ApiHarness) -> None:
     assert "batch-2" not in client.get("/admin/batches?owner=key-1").text
     assert set(ids(client.get("/admin/batches/batch-1").text)) == {"job-1", "job-2"}
     assert client.get("/admin/batches/none", headers=HTML).status_code == 404
+
+
+def test_the_jobs_of_a_batch_are_changed_after_a_question(api: ApiHarness) -> None:
+    dead = [(None, make_dead_job(f"job-{number}", batch_id="batch-1")) for number in (1, 2)]
+    waiting = (None, make_job("job-3", batch_id="batch-1"))
+    api.batches.create(make_batch("batch-1", "job-1", "job-2", "job-3"), [*dead, waiting])
+    api.jobs.add(make_dead_job("job-4"))
+    client = log_in(api)
+
+    def offered() -> set[str]:
+        return set(re.findall(r'name="action" value="(\w+):all"', client.get("/admin/batches/batch-1").text))
+
+    def act(action: str) -> str:
+        form = {"action": f"{action}:all", "back": "/admin/batches/batch-1"}
+        question = client.post("/admin/confirm?batch=batch-1", data=form, headers=HTML).text
+        form = {"action": action, "all_matching": "all", "back": "/admin/batches/batch-1"}
+        answer = client.post("/admin/bulk-actions?batch=batch-1", data=form, headers=HTML)
+        assert answer.status_code == 200
+        return question
+
+    assert offered() == {"retry", "cancel", "delete"}
+    assert "Retry 2 jobs?" in act("retry")
+    assert api.jobs.get("job-1").state is JobState.QUEUED
+    assert offered() == {"cancel", "delete"}
+    assert "Cancel 3 jobs?" in act("cancel")
+    assert "Delete 3 jobs?" in act("delete")
+    assert offered() == set()
+    assert api.jobs.get("job-4").state is JobState.DEAD
+
+
+def test_a_viewer_is_offered_no_action_on_a_batch(api: ApiHarness) -> None:
+    api.batches.create(make_batch("batch-1", "job-1"), [(None, make_dead_job("job-1", batch_id="batch-1"))])
+    page = log_in(api, VIEWER_PASSWORD).get("/admin/batches/batch-1").text
+    assert "/admin/confirm" not in page
 
 
 def test_the_audit_log_has_logins_and_failed_logins_and_is_filtered_and_paged(api: ApiHarness) -> None:

@@ -1,4 +1,4 @@
-"""The form reader: what may stand before the first boundary, however the bytes are cut."""
+"""The form reader: what is allowed before the first boundary, however the bytes are cut."""
 
 import asyncio
 from collections.abc import AsyncIterator

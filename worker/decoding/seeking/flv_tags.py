@@ -106,7 +106,7 @@ class FlvTags:
 
     def _find(self, offset: int, end: int) -> Mark | None:
         tag = self._find_tag(offset, end)
-        return tag and Mark(offset=tag.offset, seconds=tag.seconds)
+        return Mark(offset=tag.offset, seconds=tag.seconds) if tag is not None else None
 
     def _find_tag(self, offset: int, end: int) -> _Tag | None:
         """Return the first tag of audio that begins in a range."""

@@ -37,7 +37,7 @@ def test_a_canceled_upload_leaves_nothing_in_storage(page: Page, system: System)
 def test_a_large_upload_is_paused_and_resumed(page: Page) -> None:
     page.goto("/")
     network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 3_000_000}
     network.send("Network.emulateNetworkConditions", slow)
     page.set_input_files("input[type=file]", [wav_file("long.wav", make_song(432.0, seconds=150))])
     expect(page.locator(".in-progress .status")).to_contain_text("%")
@@ -55,7 +55,7 @@ def test_a_canceled_paused_upload_leaves_nothing_in_storage(page: Page, system: 
     before = len(system.stored())
     page.goto("/")
     network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1_000_000}
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2_000_000}
     network.send("Network.emulateNetworkConditions", slow)
     page.set_input_files("input[type=file]", [wav_file("long.wav", make_song(432.0, seconds=150))])
     expect(page.locator(".in-progress .status")).to_contain_text("%")

@@ -31,6 +31,19 @@ def test_a_dropped_song_gets_its_tuning(page: Page) -> None:
     expect(page.locator("#announce")).to_contain_text("432")
 
 
+def test_the_charts_show_the_value_under_the_pointer(page: Page) -> None:
+    page.goto("/")
+    page.set_input_files("input[type=file]", [wav_file("values.wav", make_song(432.0, seconds=8))])
+    spectrum = page.locator(".picture", has=page.get_by_role("heading", name="Spectrum"))
+    spectrum.scroll_into_view_if_needed()
+    under_the_pointer = """(svg) => {
+        const box = svg.getBoundingClientRect();
+        const point = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+        return point.querySelector("title")?.textContent;
+    }"""
+    assert re.fullmatch(r"\d+ Hz: −?\d+ dB", spectrum.locator("svg").evaluate(under_the_pointer))
+
+
 def test_numbers_and_times_are_in_the_browsers_format(open_context: Callable[..., BrowserContext]) -> None:
     page = open_context(locale="de-DE", timezone_id="Europe/Berlin").new_page()
     page.goto("/")

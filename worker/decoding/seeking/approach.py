@@ -13,6 +13,8 @@ from worker.file_problems import file_problem
 _MIN_HIDDEN_SECONDS = 1.0
 """A decoder reads so much in no time."""
 _MP4_FIRST_BOXES = (b"ftyp", b"styp", b"moov")
+_END_BYTES = 1 << 19
+"""Where the last fragment of an MP4 is looked for: it usually lasts a few seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,4 +89,6 @@ def _approach_fragments(source: ByteSource, start_seconds: float) -> Approach:
         source.replace(gap.start, gap.box)
     if start_seconds > 0 and gap is None:
         return Approach()
-    return Approach(needs_index=False, duration=Duration(seconds=None, accuracy=DurationAccuracy.UNKNOWN))
+    seconds = fragments.duration_at_end(_END_BYTES)
+    accuracy = DurationAccuracy.ESTIMATED if seconds else DurationAccuracy.UNKNOWN
+    return Approach(needs_index=False, duration=Duration(seconds=seconds, accuracy=accuracy))

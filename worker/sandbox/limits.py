@@ -65,7 +65,7 @@ def lower_priority() -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let malloc use freed memory again: the kernel clears each page that it gives anew (glibc)."""
+    """Let malloc use freed memory again: the kernel clears each page that it gives out (glibc)."""
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_BLOCK_BYTES)

@@ -85,7 +85,7 @@ def test_every_accepted_job_ends_once_through_kills_of_every_process(tmp_path: P
 
 
 def test_jobs_that_run_while_redis_is_full_end_once_it_has_memory(tmp_path: Path) -> None:
-    patient = QUICK | {"KAMMERTON_JOB_TIMEOUT_SECONDS": "300", "KAMMERTON_JOB_ATTEMPTS": "20"}
+    patient = QUICK | {"KAMMERTON_JOB_TIMEOUT_SECONDS": "60", "KAMMERTON_JOB_ATTEMPTS": "20"}
     with running_system(tmp_path / "data", **patient) as system:
         fire = FaultInjector(system, seed=SEED)
         worker = system.pid_of("worker run")

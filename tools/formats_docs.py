@@ -50,8 +50,13 @@ Of a file of two hours, a window of one minute takes its own bytes and at most s
 them at the start, after one hour, and 100 seconds before the end, and find the place by its sound.
 
 - MP3 of a varying bit rate says where its parts are in steps of 1/256, so that the start can be up to 40 s
-  off in the middle of two hours. Frames are counted within 1 MiB of the start and of the end.
-- Without such an index, and in AAC (ADTS), all frames before the window are counted.
+  off in the middle of two hours. The report then has the remark `start_estimated`. Frames are counted within
+  1 MiB of the start and of the end.
+- Without such an index, and in AAC (ADTS), all frames before the window are counted: nothing in these files
+  says where a second is.
+- AC-3 and E-AC-3 have a constant bit rate nearly always. If they don't, their frames are counted as well.
+- Formats that aren't in this table are not counted. FFmpeg reads AMR, DTS, GSM, RealMedia, TrueHD, and other
+  formats without an index from their beginning to the window, and skips packets instead of decoding them.
 
 | File | At the start | After an hour | Near the end | Start |
 |---|---|---|---|---|"""

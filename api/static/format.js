@@ -1,11 +1,16 @@
 // Numbers and times in the browser's own format.
 
+export function number(value, digits = 0) {
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return value.toLocaleString(undefined, options);
+}
+
 export function bytes(count) {
   for (const unit of ["B", "kB", "MB"]) {
-    if (count < 1000) return `${count.toFixed(unit === "MB" ? 1 : 0)} ${unit}`;
+    if (count < 1000) return `${number(count, unit === "MB" ? 1 : 0)} ${unit}`;
     count /= 1000;
   }
-  return `${count.toFixed(1)} GB`;
+  return `${number(count, 1)} GB`;
 }
 
 export function seconds(count) {
@@ -37,5 +42,13 @@ export function localTimes(root = document, { isRelative = false } = {}) {
     time.title = isRelative ? `${local} (${time.dataset.utc})` : time.dataset.utc;
     const text = isRelative ? relative(date) : local;
     if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+// Writes the server's numbers as this browser does, with as many decimals as the server gave them.
+export function localNumbers(root = document) {
+  for (const data of root.querySelectorAll("data[value]")) {
+    const decimals = data.value.split(".")[1] ?? "";
+    data.textContent = number(Number(data.value), decimals.length);
   }
 }

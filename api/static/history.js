@@ -1,4 +1,5 @@
 // Draws the history with uPlot, in the colours of the page, and keeps it fresh.
+import { number } from "./format.js";
 
 const charts = document.querySelector("#charts");
 const plots = new Map();
@@ -106,7 +107,7 @@ function draw(history) {
 }
 
 function told(value) {
-  return value == null ? "–" : value >= 100 ? value.toFixed(0) : String(+value.toPrecision(3));
+  return value == null ? "–" : value >= 100 ? number(value) : value.toLocaleString(undefined, { maximumSignificantDigits: 3 });
 }
 
 // What the legend says while the pointer is elsewhere: the total of counts, else the latest value.

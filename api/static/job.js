@@ -1,8 +1,9 @@
 // The page of one result: live until the job is final.
-import { localTimes } from "./format.js";
+import { localNumbers, localTimes } from "./format.js";
 import { follow } from "./song.js";
 
 localTimes();
+localNumbers();
 const card = document.querySelector("#live .song");
 if (card?.querySelector(".in-progress")) {
   if (card.dataset.shared !== undefined) setTimeout(() => location.reload(), 3000);

@@ -1,5 +1,6 @@
 // The compact table of many songs: one row each, which opens its card, and all of them as CSV or JSON.
 import { request } from "./credentials.js";
+import { number } from "./format.js";
 
 const COLUMNS = ["name", "a4_hz", "uncertainty_hz", "verdict", "confidence", "drift_cents"];
 const section = document.querySelector("#results");
@@ -22,12 +23,12 @@ function row(card, onOpen) {
   open.textContent = result.name;
   open.setAttribute("aria-expanded", String(!card.closest("li").hidden));
   open.onclick = () => onOpen(card);
-  const pitch = result.a4_hz == null ? "–" : `${result.a4_hz.toFixed(1)} Hz`;
+  const pitch = result.a4_hz == null ? "–" : `${number(result.a4_hz, 1)} Hz`;
   const uncertainty =
-    result.uncertainty_hz == null ? "" : ` ± ${Math.max(0.1, result.uncertainty_hz).toFixed(1)}`;
+    result.uncertainty_hz == null ? "" : ` ± ${number(Math.max(0.1, result.uncertainty_hz), 1)}`;
   const confidence =
     result.confidence == null ? "–" : `${Math.min(99, Math.round(100 * result.confidence))} %`;
-  const drift = result.drift_cents == null ? "–" : `${result.drift_cents.toFixed(0)} cents`;
+  const drift = result.drift_cents == null ? "–" : `${number(result.drift_cents)} cents`;
   const cells = {
     A4: pitch + uncertainty,
     Verdict: result.verdict,

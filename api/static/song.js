@@ -1,6 +1,6 @@
 // The card of one song, from the moment that its job exists.
 import { authorization, request } from "./credentials.js";
-import { localTimes } from "./format.js";
+import { localNumbers, localTimes } from "./format.js";
 import { watchJob } from "./job_stream.js";
 
 const announcer = document.querySelector("#announce");
@@ -49,6 +49,7 @@ export async function show(card, id, heading = "h3") {
   const fresh = document.adoptNode(parsed.querySelector(".song"));
   const focused = card.contains(document.activeElement);
   localTimes(fresh);
+  localNumbers(fresh);
   card.replaceWith(fresh);
   const sentence = fresh.querySelector(".answer .sentence");
   if (sentence) {

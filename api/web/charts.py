@@ -13,6 +13,7 @@ HEIGHT = 200.0
 _MIN_DB = -72.0
 _REFERENCE_HZ = (432.0, 440.0, 442.0)
 _NEAR_CENTS = 8
+_MAX_BANDS = 128
 _LEVELS_DB = (-20, -40, -60)
 _MIN_DRIFT_CENTS = 10.0
 """A smaller drift is not drawn larger than this."""
@@ -86,9 +87,19 @@ class HistogramChart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """A part of the spectrum. Its label, shown on hover, is the strongest point in it."""
+
+    x: float
+    width: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpectrumChart:
     """Level over log frequency."""
 
+    bands: tuple[Band, ...]
     line: str
     area: str
     ticks: tuple[Mark, ...]
@@ -156,6 +167,7 @@ def spectrum_chart(report: TuningReport) -> SpectrumChart | None:
         text += f" The strongest tone is {report.dominant_hz:.1f} Hz, near {report.dominant_note}."
     line = "M" + "L".join(points)
     return SpectrumChart(
+        bands=_bands(spectrum),
         line=line,
         area=f"{line}L{WIDTH:g},{HEIGHT:g}L0,{HEIGHT:g}Z",
         ticks=tuple(
@@ -163,10 +175,34 @@ def spectrum_chart(report: TuningReport) -> SpectrumChart | None:
             for hz in _TICKS_HZ
             if spectrum.low_hz <= hz <= spectrum.high_hz
         ),
-        levels=tuple(Level(y=round(HEIGHT * db / _MIN_DB, 1), label=f"−{-db} dB") for db in _LEVELS_DB),
+        levels=tuple(Level(y=round(HEIGHT * db / _MIN_DB, 1), label=_level_text(db)) for db in _LEVELS_DB),
         peak=peak,
         text=text,
     )
+
+
+def _bands(spectrum: Spectrum) -> tuple[Band, ...]:
+    levels = spectrum.levels_db
+    size = -(-len(levels) // _MAX_BANDS)
+    width = WIDTH / len(levels)
+    ratio = (spectrum.high_hz / spectrum.low_hz) ** (1 / (len(levels) - 1))
+    bands = []
+    for start in range(0, len(levels), size):
+        level, number = max(
+            (levels[number], number) for number in range(start, min(start + size, len(levels)))
+        )
+        bands.append(
+            Band(
+                x=round(start * width, 1),
+                width=round(size * width, 1),
+                label=f"{spectrum.low_hz * ratio**number:.0f} Hz: {_level_text(level)}",
+            )
+        )
+    return tuple(bands)
+
+
+def _level_text(db: float) -> str:
+    return f"−{-db:.0f} dB" if round(db) < 0 else "0 dB"
 
 
 def drift_chart(report: TuningReport) -> DriftChart | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from shared.domain.open_enum import OpenEnum
 
-ANALYSIS_VERSION = "7"
+ANALYSIS_VERSION = "8"
 """Version of the estimator. Reports of other versions are not reused."""
 
 

@@ -15,7 +15,7 @@ from tests.support.browser_pages import (
     wav_file,
 )
 from tests.support.music import make_song
-from tests.support.seed_data import seed_failed_webhook
+from tests.support.seed_data import seed_batch, seed_failed_webhook
 from tests.support.system import System
 
 
@@ -23,12 +23,17 @@ def test_no_page_scrolls_sideways_on_a_phone(
     open_context: Callable[..., BrowserContext], system: System
 ) -> None:
     seed_dead_jobs(system, "phone-1")
+    seed_failed_webhook(system, "phone-1", "ep-phone")
+    seed_batch(system, "batch-phone")
     context = open_context(viewport={"width": 390, "height": 844}, has_touch=True)
     page = context.new_page()
     page.goto("/")
     page.set_input_files("input[type=file]", [wav_file("phone.wav", make_song(432.0, seconds=5))])
     expect(page.locator(".answer .pitch")).to_be_visible()
     assert page_width(page) <= 390
+    for path in ("/docs", "/docs/quickstart", "/admin/login"):
+        page.goto(path)
+        assert page_width(page) <= 390, path
     log_in(page, OPERATOR)
     for path in (
         "/admin",
@@ -38,6 +43,9 @@ def test_no_page_scrolls_sideways_on_a_phone(
         "/admin/dead",
         "/admin/scheduled",
         "/admin/batches",
+        "/admin/batches/batch-phone",
+        "/admin/webhooks",
+        "/admin/webhooks/ep-phone",
         "/admin/jobs/phone-1",
         "/admin/audit",
     ):
@@ -58,14 +66,16 @@ def test_axe_finds_no_serious_problem_on_any_page(
     found += axe_problems(axe, page)
     job = page.locator(".song").get_attribute("data-job")
     seed_dead_jobs(system, f"axe-{scheme}")
-    seed_failed_webhook(system, f"axe-{scheme}")
+    seed_failed_webhook(system, f"axe-{scheme}", f"ep-{scheme}")
+    seed_batch(system, f"batch-axe-{scheme}")
     for path in (f"/jobs/{job}", "/jobs/none", "/docs/quickstart", "/admin/login"):
         page.goto(path)
         found += axe_problems(axe, page)
     log_in(page, OPERATOR)
     found += axe_problems(axe, page)
     pages = ("history", "jobs", "scheduled", "dead", "batches", "webhooks", "keys", "audit")
-    for path in (*pages, f"jobs/axe-{scheme}", f"jobs/{job}"):
+    details = (f"jobs/axe-{scheme}", f"jobs/{job}", f"batches/batch-axe-{scheme}", f"webhooks/ep-{scheme}")
+    for path in (*pages, *details):
         page.goto(f"/admin/{path}")
         found += axe_problems(axe, page)
     page.get_by_role("button", name="Keyboard shortcuts").click()

@@ -207,5 +207,5 @@ def test_an_id_is_copied(operator: Page, seed: Seed) -> None:
     seed("copy-1")
     operator.context.grant_permissions(["clipboard-read", "clipboard-write"])
     operator.goto("/admin/jobs/copy-1")
-    operator.get_by_role("button", name="Copy the id").click()
+    operator.get_by_role("button", name="Copy the ID").click()
     assert operator.evaluate("navigator.clipboard.readText()") == "copy-1"

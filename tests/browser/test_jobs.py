@@ -89,6 +89,35 @@ def test_a_selection_survives_a_redraw_and_new_jobs_are_announced(operator: Page
     expect(operator.locator("h1")).to_have_text("Delete 1 job?")
 
 
+def test_paused_live_updates_change_nothing_until_they_resume(operator: Page, system: System) -> None:
+    seed_dead_jobs(system, "halt-1")
+    operator.goto("/admin/jobs?state=dead&q=halt")
+    pause_button = operator.get_by_role("button", name="Pause live updates")
+    requests: list[str] = []
+    operator.on("request", lambda request: requests.append(request.url))
+    pause_button.click()
+    expect(operator.locator("#pause-updates")).to_have_attribute("aria-pressed", "true")
+    requests.clear()
+    seed_dead_jobs(system, "halt-2")
+    operator.wait_for_timeout(3000)  # a live page would have asked by now
+    assert requests == []
+    operator.get_by_role("button", name="Resume live updates").click()
+    expect(operator.locator("#new-jobs")).to_have_text("1 new")
+
+
+def test_a_key_is_revoked_only_after_a_question(operator: Page) -> None:
+    operator.goto("/admin/keys")
+    operator.get_by_label("Name: who uses it, and for what").fill("a robot")
+    operator.get_by_role("button", name="Create key").click()
+    row = operator.locator("tbody tr", has_text="a robot")
+    operator.once("dialog", lambda dialog: dialog.dismiss())
+    row.get_by_role("button", name="Revoke").click()
+    expect(row.get_by_role("button", name="Revoke")).to_be_visible()
+    operator.once("dialog", lambda dialog: dialog.accept())
+    row.get_by_role("button", name="Revoke").click()
+    expect(row).to_contain_text("revoked")
+
+
 def test_many_jobs_are_retried_in_the_background_with_progress(operator: Page, system: System) -> None:
     pause(operator, "interactive")
     seed_dead_jobs(system, *(f"many-{number}" for number in range(120)))

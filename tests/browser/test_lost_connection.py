@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
 from tests.support.browser_pages import TIMEOUT_MS, pause, resume, wav_file
 from tests.support.line import Line, running_line
@@ -17,7 +17,7 @@ from tests.support.system import System
 
 LOST = "Connection lost. Waiting…"
 PAUSED = "The queue is paused. Your song starts when it resumes."
-SLOW = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2_000_000}
+SLOW = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1_200_000}
 FAST = SLOW | {"uploadThroughput": -1}
 PITCH = re.compile(r"43[12]\.\d")
 PART_SENT = re.compile(r"Uploading, [3-9]\d %")
@@ -96,8 +96,16 @@ def test_an_upload_continues_when_the_browser_is_online_again(page: Page, song: 
 def test_an_upload_continues_after_a_reload(page: Page, song: Path) -> None:
     created, offsets = watch_uploads(page)
     network = upload_slowly(page, song)
-    page.on("dialog", lambda dialog: dialog.accept())
+    questions: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        questions.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
+    page.mouse.click(1, 1)  # the browser asks only if somebody has used the page
     page.reload()
+    assert questions == ["beforeunload"]
     expect(page.locator(".in-progress .status")).to_have_text(
         re.compile(r"Upload interrupted( at \d+ %)?\. Choose the same file again to continue\.")
     )

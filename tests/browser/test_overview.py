@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.support.browser_pages import (
     OPERATOR,
@@ -12,6 +12,18 @@ from tests.support.browser_pages import (
 )
 from tests.support.music import make_song
 from tests.support.system import System, running_system
+
+
+def answer_yes(page: Page) -> list[str]:
+    """Answers every question of the page with yes. The list gets the questions."""
+    questions: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        questions.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    return questions
 
 
 def test_a_queue_is_paused_and_resumed(operator: Page) -> None:
@@ -34,8 +46,10 @@ def test_the_overview_updates_by_itself(operator: Page, system: System) -> None:
 def test_a_drained_worker_starts_no_job_until_it_is_resumed(operator: Page, system: System) -> None:
     operator.goto("/admin")
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
-    operator.on("dialog", lambda dialog: dialog.accept())
+    name = workers.locator("tbody th a").inner_text()
+    questions = answer_yes(operator)
     workers.get_by_role("button", name="Drain").click()
+    assert questions == [f"Drain {name}? It finishes its jobs and starts no others."]
     expect(operator.locator(".verdict")).to_contain_text("Every worker is draining")
     location = system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert system.client.get(location, params={"wait": 5}).json()["state"] == "queued"
@@ -47,8 +61,9 @@ def test_a_restarted_worker_comes_back_under_another_name(operator: Page, system
     operator.goto("/admin")
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
     name = workers.locator("tbody th a").inner_text()
-    operator.on("dialog", lambda dialog: dialog.accept())
+    questions = answer_yes(operator)
     workers.get_by_role("button", name="Restart").click()
+    assert questions == [f"Restart {name}? It finishes its jobs first."]
     expect(workers.locator("tbody th a")).not_to_have_text(name)
     location = system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert system.finished(location)["state"] == "succeeded"
@@ -72,7 +87,7 @@ def test_an_open_stream_does_not_delay_the_shutdown(tmp_path: Path, browser: Bro
         log_in(page, OPERATOR)
         expect(page.locator(".verdict")).to_be_visible()
         system.launcher.terminate()
-        assert system.launcher.wait(15) == 0
+        assert system.launcher.wait(60) == 0
         assert "api did not stop in time" not in system.log.read_text()
         context.close()
 

@@ -31,6 +31,31 @@ def test_a_dropped_song_gets_its_tuning(page: Page) -> None:
     expect(page.locator("#announce")).to_contain_text("432")
 
 
+def test_the_charts_show_the_value_under_the_pointer(page: Page) -> None:
+    page.goto("/")
+    page.set_input_files("input[type=file]", [wav_file("values.wav", make_song(432.0, seconds=8))])
+    spectrum = page.locator(".picture", has=page.get_by_role("heading", name="Spectrum"))
+    spectrum.scroll_into_view_if_needed()
+    under_the_pointer = """(svg) => {
+        const box = svg.getBoundingClientRect();
+        const point = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+        return point.querySelector("title")?.textContent;
+    }"""
+    assert re.fullmatch(r"\d+ Hz: −?\d+ dB", spectrum.locator("svg").evaluate(under_the_pointer))
+
+
+def test_numbers_and_times_are_in_the_browsers_format(open_context: Callable[..., BrowserContext]) -> None:
+    page = open_context(locale="de-DE", timezone_id="Europe/Berlin").new_page()
+    page.goto("/")
+    songs = [wav_file(f"{name}.wav", make_song(432.0, seconds=6)) for name in ("eins", "zwei")]
+    page.set_input_files("input[type=file]", songs)
+    expect(page.locator(".answer .pitch .value:visible")).to_have_text(re.compile(r"^43[12],\d$"))
+    expect(page.get_by_role("button", name=re.compile(r"Play its A, 43[12],\d Hz"))).to_be_visible()
+    expect(page.locator("#results tbody tr")).to_have_count(2)
+    expect(page.locator("#results tbody td").first).to_have_text(re.compile(r"^43[12],\d Hz ± \d,\d$"))
+    expect(page.locator(".song time:visible")).to_have_text(re.compile(r"\d\d\.\d\d\.\d{4}, \d\d:\d\d:\d\d"))
+
+
 def test_several_songs_are_analyzed_and_survive_a_reload(page: Page) -> None:
     page.goto("/")
     page.set_input_files(

@@ -1,10 +1,13 @@
 """Tells how far the duration of a recording can be trusted, and corrects it if its end was reached."""
 
+import os
 from dataclasses import replace
 
+from shared.domain.audio.mpeg_frames import HEADER_BYTES, parse_frame
 from shared.domain.report import DurationAccuracy
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.header_limits import syncsafe
+from worker.decoding.seeking.xing_header import parse_xing_header
 from worker.decoding.window import Recording
 
 # Their headers, indexes or last pages count samples or time. FFmpeg derives others from a bit rate.
@@ -12,9 +15,7 @@ _COUNTING_CONTAINERS = {
     "aiff", "ape", "asf", "au", "avi", "avr", "caf", "dsf", "flac", "iff", "ircam", "matroska", "mp4", "mpc",
     "mpc8", "mxf", "nistsphere", "ogg", "shn", "tak", "tta", "voc", "w64", "wav", "wv",
 }  # fmt: skip
-# Of Xing's and VBRI's header, in the first frame of an MP3. The frames are counted if bit 0 is set.
-_XING = (b"Xing", b"Info")
-_XING_SEARCH_BYTES = 4096
+_FIRST_FRAME_BYTES = 4096
 
 
 def with_checked_duration(recording: Recording, source: ByteSource, *, window_seconds: float) -> Recording:
@@ -33,12 +34,14 @@ def with_checked_duration(recording: Recording, source: ByteSource, *, window_se
 
 
 def _counts_frames(source: ByteSource) -> bool:
-    """Whether the first frame of an MP3 has the number of frames."""
+    """Whether the first frame of an MP3 has an index that says how many there are."""
+    size = source.seek(0, os.SEEK_END)
     source.seek(0)
-    start = source.read(10)
-    source.seek(10 + syncsafe(start[6:]) if start.startswith(b"ID3") else 0)
-    head = source.read(_XING_SEARCH_BYTES)
-    if b"VBRI" in head:
-        return True
-    found = max(head.find(mark) for mark in _XING)
-    return found >= 0 and len(head) >= found + 8 and bool(head[found + 7] & 1)
+    tag = source.read(10)
+    start = 10 + syncsafe(tag[6:]) if tag.startswith(b"ID3") else 0
+    source.seek(start)
+    head = source.read(_FIRST_FRAME_BYTES)
+    content = head.lstrip(b"\0")
+    stored_bytes = size - start - (len(head) - len(content))
+    frame = parse_frame(content[:HEADER_BYTES])
+    return frame is not None and parse_xing_header(content, frame, stored_bytes=stored_bytes) is not None

@@ -233,6 +233,9 @@ def name_verdict(deviation_cents: float, decision: Decision) -> NamedVerdict:
     verdict = max(outcomes, key=lambda outcome: outcomes[outcome])
     rival = min(outcomes[Verdict.A432], outcomes[Verdict.A440])
     sure = outcomes[verdict] >= max(MIN_VERDICT_PROBABILITY, rival / MAX_RIVAL)
+    if verdict is Verdict.OTHER:  # doubt that there is a tuning is no evidence of another one
+        tuned = decision.tuned_probability
+        sure = sure and (outcomes[verdict] - (1.0 - tuned)) / tuned >= MIN_VERDICT_PROBABILITY
     return NamedVerdict(
         verdict=verdict if sure else Verdict.INCONCLUSIVE,
         probability=round(outcomes[verdict], 4) if sure else None,

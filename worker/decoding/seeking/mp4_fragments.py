@@ -80,14 +80,18 @@ class FragmentedMp4:
     @property
     def duration_seconds(self) -> float | None:
         """Up to the start of the last fragment with audio, None if there are not two."""
+        return self.duration_at_end(_MAX_LAST_FRAGMENT_BYTES)
+
+    def duration_at_end(self, max_bytes: int) -> float | None:
+        """The same, None also if the last fragment begins more than *max_bytes* before the end."""
         first = self._fragment_at(self._first)
         last = None
-        reach = _CHUNK_BYTES
-        while last is None and reach < min(self._size, _MAX_LAST_FRAGMENT_BYTES):
+        reach, begin = _CHUNK_BYTES, self._size
+        while last is None and reach < max_bytes and begin > self._first:
             reach *= 4
-            begin = max(self._first, self._size - reach)
-            while (found := self._find(begin, self._size)) is not None:
-                last, begin = found, found.offset + 8
+            start = begin = max(self._first, self._size - reach)
+            while (found := self._find(start, self._size)) is not None:
+                last, start = found, found.offset + 8
         if first is None or last is None or last.seconds <= first.seconds:
             return None
         return last.seconds - first.seconds

@@ -49,6 +49,17 @@ def test_the_dominant_peak_is_marked_at_its_frequency() -> None:
     assert chart.line == "M0.0,200.0L213.3,0.0L426.7,100.0L640.0,200.0"
 
 
+def test_each_band_of_the_spectrum_says_its_strongest_frequency_and_level() -> None:
+    levels = (*(-40.0 if number % 4 else -90.0 for number in range(510)), 0.0, -36.2)
+    spectrum = Spectrum(low_hz=20.0, high_hz=20_000.0, levels_db=levels)
+    chart = spectrum_chart(make_report(spectrum=spectrum).tuning)
+    assert chart is not None
+    assert len(chart.bands) == 128
+    assert (chart.bands[0].x, chart.bands[1].x, chart.bands[1].width) == (0.0, 5.0, 5.0)
+    assert chart.bands[0].label == "21 Hz: −40 dB"
+    assert chart.bands[-1].label == "19731 Hz: 0 dB"
+
+
 def test_the_tuning_over_time_has_a_point_for_each_known_part() -> None:
     chart = drift_chart(make_report(drift_cents=(-2.0, None, 4.0)).tuning)
     assert chart is not None

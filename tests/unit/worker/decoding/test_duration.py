@@ -11,7 +11,7 @@ from tests.support.audio_files import KINDS, audio_file, id3_tag, tone, two_trac
 from worker.decoding.decode import decode
 from worker.decoding.window import Recording
 
-ESTIMATED = {"aac", "ac3", "amr", "flv-nellymoser", "mp3-no-xing", "mpegts"}
+ESTIMATED = {"aac", "ac3", "amr", "flv-nellymoser", "mp3-no-xing", "mp4-fragmented", "mpegts"}
 
 
 def first_second(file: bytes) -> Recording:
@@ -21,9 +21,6 @@ def first_second(file: bytes) -> Recording:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_duration_says_how_it_is_known(kind: str) -> None:
     recording = first_second(audio_file(kind, seconds=5.0))
-    if kind == "mp4-fragmented":  # its end is looked up only where a later window needs it
-        assert recording.duration_accuracy is DurationAccuracy.UNKNOWN
-        return
     expected = DurationAccuracy.ESTIMATED if kind in ESTIMATED else DurationAccuracy.EXACT
     assert recording.duration_accuracy is expected
     assert recording.duration_seconds is not None
@@ -80,3 +77,9 @@ def test_a_title_is_cut_to_a_hundred_characters() -> None:
 def test_a_file_of_one_track_had_no_choice() -> None:
     assert first_second(audio_file("m4a")).track == AudioTrack(index=1, count=1)
     assert first_second(audio_file("wav")).track == AudioTrack(index=1, count=1)
+
+
+def test_the_length_of_fragments_is_that_up_to_the_last_one() -> None:
+    recording = first_second(audio_file("mp4-fragmented", seconds=20.0))
+    assert recording.duration_seconds == pytest.approx(19.5, abs=0.5)
+    assert recording.duration_accuracy is DurationAccuracy.ESTIMATED

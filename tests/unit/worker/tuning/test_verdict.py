@@ -130,6 +130,17 @@ def test_the_verdict_is_the_most_probable_one(cents: float, error: float, verdic
     assert (named.probability is None) == (verdict is Verdict.INCONCLUSIVE)
 
 
+@pytest.mark.parametrize("cents", [-45.0, -10.0, 0.0, 12.0])
+def test_doubt_that_there_is_a_tuning_is_no_evidence_of_another_one(cents: float) -> None:
+    named = name_verdict(cents, decided(11.0, odds=0.55))
+    assert named.verdict is Verdict.INCONCLUSIVE
+    assert named.reason is Reason.AMBIGUOUS
+
+
+def test_another_tuning_is_named_even_if_it_is_not_certain_that_there_is_one() -> None:
+    assert name_verdict(16.0, decided(1.0, odds=0.6)).verdict is Verdict.OTHER
+
+
 def test_a_recording_without_a_tuning_has_no_probabilities() -> None:
     named = name_verdict(0.0, decided(1.0, reason=Reason.NOISE_LIKE))
     assert (named.verdict, named.reason) == (Verdict.INCONCLUSIVE, Reason.NOISE_LIKE)

@@ -75,23 +75,23 @@ def _api_key(client: httpx2.Client) -> str:
 
 @contextmanager
 def _decoding_child(system: System, song: bytes, headers: dict[str, str]) -> Iterator[psutil.Process]:
-    """A child in the middle of a job, stopped. Jobs are submitted until one is met at work."""
+    """A child in the middle of a job, stopped. Jobs are submitted until one is met while it runs."""
     server = psutil.Process(system.pid_of("worker.sandbox_server"))
     deadline = time.monotonic() + MOST_SECONDS
     while time.monotonic() < deadline:
         if not server.children():
             system.submit(song, **headers)
         for child in server.children():
-            if _is_stopped_at_work(child):
+            if _is_stopped_while_running(child):
                 try:
                     yield child
                 finally:
                     child.resume()
                 return
-    raise AssertionError("no child was met at work")
+    raise AssertionError("no running child was met")
 
 
-def _is_stopped_at_work(child: psutil.Process) -> bool:
+def _is_stopped_while_running(child: psutil.Process) -> bool:
     try:
         while child.cpu_times().user < DECODING_CPU_SECONDS:
             if child.status() == psutil.STATUS_ZOMBIE:

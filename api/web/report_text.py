@@ -42,6 +42,8 @@ _REMARKS = {
     "single_tone": "One ringing tone dominates, as with a bell. We compare it with its nearest note.",
     "few_notes": "There are only a few different notes, so we know less about the tuning of the whole song.",
     "damaged": "The file is damaged. We analyzed what comes before the damage.",
+    "start_estimated": "The index of this MP3 is coarse. The part that we analyzed can lie earlier or later, "
+    "by about one percent of the recording’s length.",
     "clipped": "The recording is distorted by clipping, which makes the analysis less reliable.",
 }
 _SCALES = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.support import long_mp3, long_wavpack
 from tests.support.long_files import LongFile, Unit, joined, muxed, stored, unit
 
-_MIB = 1 << 20
+ENCODER_DELAY_SECONDS = 0.07
 
 
 def _aac(muxer: str = "ipod", rate: int = 16_000) -> Unit:
@@ -43,6 +43,9 @@ LONG_KINDS: dict[str, Callable[[], LongFile]] = {
     "webm-opus": lambda: muxed(_opus(), "webm"),
     "mka-aac": lambda: muxed(_aac(), "matroska"),
     "mpegts-aac": lambda: muxed(_aac("adts"), "mpegts"),
+    "flv-aac": lambda: muxed(_aac("flv"), "flv"),
+    "ac3": lambda: joined(unit("ac3", "ac3", rate=48_000, kbits=64)),
+    "eac3": lambda: joined(unit("eac3", "eac3", rate=48_000, kbits=64)),
 }
 
 
@@ -52,10 +55,14 @@ class Reads:
 
     extra_mib: tuple[float, float, float]
     """Beyond the bytes of the window, at most: at the start, after one hour, and 100 s before the end."""
-    seek_seconds: float = 0.07
-    """How far from the requested start the window begins at most. Encoders delay up to 0.07 s."""
+    seek_seconds: float = ENCODER_DELAY_SECONDS
+    """How far from the requested start the window begins at most."""
 
 
+STORED_KINDS = ("wav", "flac", "mp3-cbr", "m4a", "ogg-opus", "webm-opus")
+"""They are also read from a real storage server."""
+STORAGE_EXTRA_MIB = 4.0
+"""What the worker reads beyond the window in storage, at most: it reads ahead."""
 _INDEX_AT_END = Reads(extra_mib=(2.0, 2.0, 2.0))
 _BEFORE = Reads(extra_mib=(0.6, 2.0, 2.0))
 READS: dict[str, Reads] = dict.fromkeys(LONG_KINDS, _BEFORE) | {

@@ -103,6 +103,7 @@ def _decode(source: ByteSource, *, start_seconds: float, window_seconds: float, 
     return replace(
         recording,
         start_seconds=recording.start_seconds + way.hidden_seconds,
+        is_start_estimated=way.is_start_estimated,
         duration_seconds=way.duration.seconds,
         duration_accuracy=way.duration.accuracy,
     )

@@ -43,6 +43,8 @@ class Recording:
     """Of the whole recording. Can be wrong unless `duration_accuracy` is exact."""
     start_seconds: float
     """Position of the first sample in the recording."""
+    is_start_estimated: bool = False
+    """True if *start_seconds* can be off by about a hundredth of the whole recording."""
     is_damaged: bool = False
     """True if decoding ended at damage, before the window was full."""
     duration_accuracy: DurationAccuracy = DurationAccuracy.UNKNOWN

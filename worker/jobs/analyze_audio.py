@@ -105,9 +105,9 @@ def _analyze_window(
         duration_accuracy=recording.duration_accuracy,
         track=recording.track,
     )
-    if recording.is_damaged:
-        tuning = replace(tuning, remarks=(*tuning.remarks, "damaged"))
-    return Report(tuning=tuning, audio=facts), recording
+    found = {"damaged": recording.is_damaged, "start_estimated": recording.is_start_estimated}
+    remarks = (*tuning.remarks, *(remark for remark, is_found in found.items() if is_found))
+    return Report(tuning=replace(tuning, remarks=remarks), audio=facts), recording
 
 
 def _later_windows(duration_seconds: float | None, window_seconds: float) -> tuple[float, ...]:

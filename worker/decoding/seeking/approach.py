@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from shared.domain.report import DurationAccuracy
 from worker.decoding.byte_source import ByteSource
+from worker.decoding.seeking.ac3_frames import SYNC as AC3_SYNC
 from worker.decoding.seeking.flac_metadata import short_metadata
+from worker.decoding.seeking.flv_tags import FlvTags
 from worker.decoding.seeking.frame_stream import FrameStream
 from worker.decoding.seeking.mp4_fragments import FragmentedMp4
 from worker.decoding.seeking.wavpack_blocks import find_wavpack_block
@@ -33,6 +35,8 @@ class Approach:
     """Offset of what follows leading tags."""
     hidden_seconds: float = 0.0
     """How much of the recording is hidden from decoders that count from the first byte."""
+    is_start_estimated: bool = False
+    """Whether *hidden_seconds* are estimated from a coarse index."""
     duration: Duration | None = None
     """None if decoders can know it."""
     needs_index: bool = True
@@ -54,16 +58,44 @@ def approach(source: ByteSource, *, tags_end: int, start_seconds: float, window_
             return Approach(tags_end=tags_end)
         source.skip_first_bytes(metadata[0], instead=metadata[1])
         return Approach()
-    is_frame = head.lstrip(b"\0")[:1] in (b"", b"\xff")
-    if start_seconds < _MIN_HIDDEN_SECONDS or not (is_frame or head[:4] == b"wvpk"):
+    if start_seconds < _MIN_HIDDEN_SECONDS:
         return Approach(tags_end=tags_end)
     if head[:4] == b"wvpk" and tags_end == 0:
-        block = find_wavpack_block(source.read_range, size=source.size_bytes, seconds=start_seconds)
-        if block is None:
-            return Approach()
-        source.skip_first_bytes(block.offset)
-        accuracy = DurationAccuracy.EXACT if block.duration_seconds else DurationAccuracy.UNKNOWN
-        return Approach(duration=Duration(seconds=block.duration_seconds, accuracy=accuracy))
+        return _approach_wavpack(source, start_seconds)
+    if head[:4] == b"FLV\1" and tags_end == 0:
+        return _approach_flv(source, start_seconds)
+    if head.lstrip(b"\0")[:1] in (b"", b"\xff") or head[:2] == AC3_SYNC:
+        return _approach_frames(source, tags_end, start_seconds, window_seconds)
+    return Approach(tags_end=tags_end)
+
+
+def _approach_wavpack(source: ByteSource, start_seconds: float) -> Approach:
+    block = find_wavpack_block(source.read_range, size=source.size_bytes, seconds=start_seconds)
+    if block is None:
+        return Approach()
+    source.skip_first_bytes(block.offset)
+    accuracy = DurationAccuracy.EXACT if block.duration_seconds else DurationAccuracy.UNKNOWN
+    return Approach(duration=Duration(seconds=block.duration_seconds, accuracy=accuracy))
+
+
+def _approach_flv(source: ByteSource, start_seconds: float) -> Approach:
+    try:
+        tags = FlvTags(source.read_range, size=source.size_bytes)
+    except ValueError:
+        return Approach()
+    place = tags.place_before(start_seconds)
+    if place is None:
+        raise file_problem("start_past_end", int(tags.duration_seconds))
+    source.skip_first_bytes(place.offset, instead=place.head)
+    return Approach(
+        hidden_seconds=place.seconds,
+        duration=Duration(seconds=tags.duration_seconds, accuracy=DurationAccuracy.ESTIMATED),
+    )
+
+
+def _approach_frames(
+    source: ByteSource, tags_end: int, start_seconds: float, window_seconds: float
+) -> Approach:
     try:
         stream = FrameStream(source.read_range, start=tags_end, end=source.size_bytes)
     except ValueError:
@@ -75,6 +107,7 @@ def approach(source: ByteSource, *, tags_end: int, start_seconds: float, window_
     accuracy = DurationAccuracy.EXACT if stream.is_duration_exact else DurationAccuracy.ESTIMATED
     return Approach(
         hidden_seconds=place.seconds,
+        is_start_estimated=place.is_estimated,
         duration=Duration(seconds=stream.duration_seconds, accuracy=accuracy),
     )
 

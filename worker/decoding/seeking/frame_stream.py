@@ -1,11 +1,11 @@
-"""Finds places in recordings that are nothing but frames: MP3 and AAC in ADTS.
+"""Finds places in recordings that are nothing but frames: MP3, AAC in ADTS, AC-3 and E-AC-3.
 
 They have no timestamps. A place is computed if all frames have one bit rate, and counted from the nearer end
 if few bytes lie between. Elsewhere an index gives an estimate; without one, all frames before are counted.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.domain.audio.mpeg_frames import HEADER_BYTES, MpegFrame, parse_frame
+from worker.decoding.seeking.ac3_frames import SYNC as AC3_SYNC
+from worker.decoding.seeking.ac3_frames import parse_ac3_frame
 from worker.decoding.seeking.xing_header import (
     DECODER_DELAY,
     is_index_frame,
@@ -33,6 +35,8 @@ _MIN_FRAME_BYTES = 24
 # A frame of MP3 uses bits of up to nine frames before it, and the decoder wakes up slowly.
 _PREROLL_SECONDS = 0.5
 _MAX_BIT_RATE_ERROR = 0.005
+_MAX_UNEVEN_BYTES = 16
+"""Padding evens out the size of frames after so many."""
 
 
 class RangeReader(Protocol):
@@ -51,6 +55,8 @@ class Place:
     seconds: float
     index_frame: bytes = b""
     """What decoders are given before the frame, so that they do not guess how many there are."""
+    is_estimated: bool = False
+    """Whether *seconds* come from an index that has a hundred entries or so for the whole recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,8 @@ class FrameStream:
         self._kind: tuple[int, int, int] | None = None
         self._counted_seconds: float | None = None
         self._probed: dict[int, _Probe] = {}
+        is_ac3 = read(start, len(AC3_SYNC)) == AC3_SYNC
+        self._parse, self._sync = (parse_ac3_frame, AC3_SYNC) if is_ac3 else (parse_frame, b"\xff")
         first = next(self._frames(start, start + _PROBE_BYTES), None)
         if first is None or read(start, first[0] - start).strip(b"\0"):
             raise ValueError("no frame")
@@ -83,7 +91,7 @@ class FrameStream:
         self._sample_rate, self._frame_samples = frame.sample_rate, frame.samples
         content = read(offset, frame.size_bytes)
         self._header, self._frame = content[:HEADER_BYTES], frame
-        has_index = is_index_frame(content, frame)
+        has_index = not is_ac3 and is_index_frame(content, frame)
         self._index = parse_xing_header(content, frame, stored_bytes=end - offset) if has_index else None
         self._index_offset = offset
         self._first = offset + frame.size_bytes if has_index else offset
@@ -129,7 +137,10 @@ class FrameStream:
             if place is not None:
                 return place
         found = next(self._frames(offset, offset + _PROBE_BYTES), None)
-        return found and self._place(found[0], float(np.interp(found[0], offsets, times)))
+        if found is None:
+            return None
+        place = self._place(found[0], float(np.interp(found[0], offsets, times)))
+        return replace(place, is_estimated=True)
 
     def _place(self, offset: int, seconds: float) -> Place:
         return Place(
@@ -168,10 +179,14 @@ class FrameStream:
 
     @cached_property
     def _constant_mean_bytes(self) -> float | None:
-        rates = {frame.bits_per_second for _, frame in self._frames(self._first, self._first + _PROBE_BYTES)}
+        frames = [frame for _, frame in self._frames(self._first, self._first + _PROBE_BYTES)]
+        rates = {frame.bits_per_second for frame in frames}
         if len(rates) != 1 or 0 in rates:
             return None
         mean = self._frame_samples * next(iter(rates)) / 8 / self._sample_rate
+        size = sum(frame.size_bytes for frame in frames)
+        if abs(size - mean * len(frames)) > _MAX_UNEVEN_BYTES:
+            mean = size / len(frames)  # the encoder pads no frame, or all
         if self._index is not None:
             claimed = self._index.size_bytes / self._index.frames
             if abs(claimed - mean) <= _MAX_BIT_RATE_ERROR * mean:
@@ -235,11 +250,11 @@ class FrameStream:
                 at += frame.size_bytes
             else:
                 is_synchronous = False
-                found = data.find(b"\xff", at - base + 1)
+                found = data.find(self._sync, at - base + 1)
                 at = base + (found if found >= 0 else len(data))
 
     def _frame_at(self, data: bytes, at: int) -> MpegFrame | None:
-        frame = parse_frame(data[at : at + HEADER_BYTES])
+        frame = self._parse(data[at : at + HEADER_BYTES])
         return frame if frame is not None and self._kind in (None, frame.kind) else None
 
     def _is_confirmed(self, data: bytes, at: int, frame: MpegFrame) -> bool:

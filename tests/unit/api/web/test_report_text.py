@@ -70,6 +70,10 @@ def test_a_recording_with_few_notes_is_explained() -> None:
     assert "few different notes" in report_text.remarks(make_report(remarks=("few_notes",)))[0]
 
 
+def test_an_estimated_start_is_explained() -> None:
+    assert "one percent" in report_text.remarks(make_report(remarks=("start_estimated",)))[0]
+
+
 def test_a_singer_is_not_called_noise() -> None:
     report = make_report(verdict=Verdict.INCONCLUSIVE, reason=Reason.NO_STABLE_PITCH)
     answer = report_text.answer(make_job(state=JobState.SUCCEEDED, report=report))

@@ -8,8 +8,9 @@ import pytest
 
 from shared.errors import Undecodable
 from tests.support import long_mp3
-from tests.support.audio_files import id3_tag
+from tests.support.audio_files import audio_file, id3_tag
 from tests.support.counting_file import CountingFile
+from tests.support.format_files import format_file
 from tests.support.long_files import LongFile
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.decode import decode
@@ -78,6 +79,25 @@ def test_junk_between_frames_is_stepped_over(junk: bytes) -> None:
     assert recording.seconds == pytest.approx(10)
     # The bytes of the junk count as audio in a computation, but no others do.
     assert away_at(file, content, start=30) < 0.07
+
+
+def test_frames_without_padding_are_found_by_their_own_size() -> None:
+    file = long_mp3.constant(seconds=SECONDS)
+    stream = FrameStream(ByteSource(io.BytesIO(file.content)).read_range, start=0, end=len(file.content))
+    frames = [(at, frame.size_bytes) for at, frame in stream._frames(0, len(file.content))]
+    content = b"".join(
+        file.content[at : at + 2] + bytes([file.content[at + 2] & 0xFD]) + file.content[at + 3 : at + 417]
+        for at, _ in frames
+    )
+    assert {size for _, size in frames} == {417, 418}
+    assert away_at(file, content, start=100) < 0.07
+
+
+@pytest.mark.parametrize("kind", ["ac3", "eac3"])
+def test_a_start_past_the_end_of_ac3_tells_the_length(kind: str) -> None:
+    content = audio_file("ac3", seconds=9.0) if kind == "ac3" else format_file("eac3")
+    with pytest.raises(Undecodable, match="ends"):
+        decode(io.BytesIO(content), start_seconds=600, window_seconds=10)
 
 
 def test_leading_tags_and_covers_are_not_read() -> None:

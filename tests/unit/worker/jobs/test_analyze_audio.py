@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from shared.domain.report import Reason, Verdict
 from shared.errors import Undecodable
+from tests.support import long_mp3
 from tests.support.captured_logs import capture_logs
 from worker.jobs.analyze_audio import analyze_audio, analyze_in_sandbox
 from worker.sandbox.limits import ChildLimits
@@ -55,6 +56,13 @@ def test_a_silent_file_is_reported_by_its_first_window() -> None:
     report = analyze_audio(wav(silence(40)), start_seconds=None, window_seconds=10)
     assert report.tuning.reason is Reason.SILENT
     assert report.audio.start_seconds == 0.0
+
+
+@pytest.mark.parametrize(("index", "remarks"), [(b"Xing", 1), (b"VBRI", 1), (b"", 0)])
+def test_a_start_that_a_coarse_index_gives_is_remarked(index: bytes, remarks: int) -> None:
+    audio = io.BytesIO(long_mp3.varying(index).content)
+    report = analyze_audio(audio, start_seconds=1_800.0, window_seconds=1)
+    assert report.tuning.remarks.count("start_estimated") == remarks
 
 
 def test_a_truncated_file_is_not_analyzed_further() -> None:

@@ -193,7 +193,7 @@ def test_a_child_is_nicer_than_its_parent() -> None:
 
 def _page_faults_of_blocks_that_come_and_go(_: BinaryIO) -> bytes:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
+    for _repeat in range(10):
         blocks = [bytearray(20 * MIB) for _ in range(3)]
         del blocks
     return b"%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)

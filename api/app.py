@@ -31,6 +31,7 @@ from api.http.openapi import DESCRIPTION, complete_openapi, operation_id
 from api.http.problems import add_error_handlers
 from api.http.provided import provide
 from api.http.request_log import RequestLog
+from api.http.root_path import RootPath
 from api.http.routes import HeadAndOptions
 from api.http.security_headers import add_http_middleware
 from api.http.templating import assets
@@ -236,3 +237,4 @@ def _add_middleware(
     add_http_middleware(app, config.http)
     app.add_middleware(TusProtocol)
     app.add_middleware(RequestLog, buffer=background.metrics_recorder.buffer, traces=background.traces)
+    app.add_middleware(RootPath)

@@ -30,19 +30,22 @@ def songs(folder: Path) -> None:
 
 def main() -> int:
     """Run everything. Returns 1 if something failed."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--peers", action="store_true", help="also benchmarks.peers: needs root and librosa")
-    options = parser.parse_args()
+    argparse.ArgumentParser(prog="make bench", description=__doc__).parse_args()
     failed = False
     with tempfile.TemporaryDirectory(prefix="kammerton-songs-") as made:
         songs(Path(made))
         files = ["--files", made]
         runs = [
-            ["benchmarks.redis_costs", "--jobs", "200"],
-            ["benchmarks.costs", *files, "--songs", "8"],
+            ["benchmarks.redis_costs", "--waiting", "10", "1000", "--jobs", "100"],
+            ["benchmarks.redis_memory", "200"],
+            ["benchmarks.costs", *files, "--songs", "4"],
+            [
+                "benchmarks.peers",
+                *files,
+                *("--rounds", "1", "--songs", "4"),
+                *("--systems", "kammerton-one-child,kammerton,first_minute"),
+            ],
         ]
-        if options.peers:
-            runs.append(["benchmarks.peers", *files, "--rounds", "1", "--songs", "8"])
         for run in runs:
             print(f"== {' '.join(run)}", flush=True)
             failed |= subprocess.run([sys.executable, "-m", *run], cwd=ROOT, check=False).returncode != 0

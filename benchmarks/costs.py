@@ -56,14 +56,18 @@ class Counts:
         for process in processes:
             line = " ".join(process.cmdline())
             role = next((role for words, role in _ROLES.items() if words in line), "rest")
-            cpu[role] += _cpu_seconds(process)
-        cpu["valkey"] = _cpu_seconds(psutil.Process(self._valkey.server.pid))
-        cpu["s3"] = _cpu_seconds(psutil.Process(self._s3.server.pid))
+            cpu[role] += cpu_seconds(process)
+        cpu["valkey"] = cpu_seconds(psutil.Process(self._valkey.server.pid))
+        cpu["s3"] = cpu_seconds(psutil.Process(self._s3.server.pid))
         return found | {f"cpu_s_{role}": seconds for role, seconds in cpu.items()}
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
+def cpu_seconds(process: psutil.Process) -> float:
+    """User and system time of a process and its ended children; 0 if it has ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
 
 

@@ -42,25 +42,10 @@ from shared.redis.jobs.updates import RedisJobUpdateLog
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from tests.support.api_harness import OPERATOR_PASSWORD, ApiHarness
+from tests.support.factories import NAME_WORDS
 from tests.support.servers import running_valkey
 
 FEW, MANY, ROUNDS = 100, 100_000, 40
-WORDS = [
-    "midnight",
-    "blue",
-    "pier",
-    "rain",
-    "autumn",
-    "demo",
-    "final",
-    "take",
-    "nocturne",
-    "choir",
-    "quartet",
-    "live",
-    "session",
-    "memo",
-]
 STATES = (JobState.SUCCEEDED, JobState.FAILED, JobState.DEAD, JobState.QUEUED)
 
 
@@ -163,7 +148,7 @@ def make_job(number: int, chance: random.Random, *, at: float) -> Job:
         keep_seconds=86_400,
         expires_at=None if state is JobState.QUEUED else at + 86_400,
         input=AudioInput(
-            filename=f"{chance.choice(WORDS)} {chance.choice(WORDS)} {chance.randrange(99)}.mp3",
+            filename=f"{chance.choice(NAME_WORDS)} {chance.choice(NAME_WORDS)} {chance.randrange(99)}.mp3",
             media_type="audio/mpeg",
             size_bytes=chance.randrange(10**8),
             sha256=chance.randbytes(32).hex(),

@@ -1,7 +1,7 @@
 """Decodes and analyses corrupted files of every format: each must end as a result or a problem.
 
 So must files of every layout of channels (`--format channels-aac-m4a`) and with sizes of 64 bits
-(`--format sizes-w64`).
+(`--format sizes-w64`). Of the `seek-` formats, a later window is analysed.
 
     python -m benchmarks.fuzz --count 200 --seed 1 [--format mp3-cbr …] [--only NUMBER]
 
@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from typing import BinaryIO
 
-from benchmarks.fuzz_files import FORMATS, fuzz_file, prepare
+from benchmarks.fuzz_files import FORMATS, SEEK_START_SECONDS, SEEKS, fuzz_file, prepare
 from shared.errors import TooComplex, Unanalysable
 from worker.jobs.analyze_audio import analyze_audio
 from worker.sandbox.limits import ChildLimits
@@ -90,13 +90,15 @@ def fuzz(kind: str, *, seed: int, count: int) -> tuple[Counter[str], list[str]]:
 def run(kind: str, *, seed: int, numbers: range, limits: ChildLimits) -> ChildOutcome:
     """Analyse some corrupt files in one child and return how each ended."""
 
+    start, window_seconds = (SEEK_START_SECONDS, 5.0) if kind in SEEKS else (None, 60.0)
+
     def task(_: BinaryIO) -> bytes:
         ends: Counter[str] = Counter()
         bugs = []
         for number in numbers:
             try:
                 audio = io.BytesIO(fuzz_file(kind, seed=seed, number=number))
-                report = analyze_audio(audio, start_seconds=None, window_seconds=60)
+                report = analyze_audio(audio, start_seconds=start, window_seconds=window_seconds)
                 ends[f"result ({report.tuning.verdict})"] += 1
             except MemoryError:
                 ends[TooComplex.code] += 1

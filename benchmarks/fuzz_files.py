@@ -1,4 +1,4 @@
-"""The files of `benchmarks.fuzz`: damaged ones, every layout of channels, and sizes of 64 bits.
+"""The files of `benchmarks.fuzz`: damaged ones, every layout of channels, sizes of 64 bits, and long ones.
 
 File *n* of a format depends only on the seed, the format and *n*.
 """
@@ -18,6 +18,7 @@ from tests.support.audio_files import (
 )
 from tests.support.format_files import FORMAT_FILES, format_file
 from tests.support.hostile_files import with_ogg_checksums
+from tests.support.long_kinds import LONG_KINDS
 
 BOUNDARIES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 LARGE_BOUNDARIES = (
@@ -62,7 +63,15 @@ _SIZED = {
 }
 _SIZED_BY_FFMPEG = ("m4a", "mp4-fragmented", "mka", "webm-opus", "wma", "avi")
 SIZES = (*_SIZED, *(f"sizes-{kind}" for kind in _SIZED_BY_FFMPEG))
-FORMATS = (*KINDS, *FORMAT_FILES, *CHANNELS, *SIZES)
+_LONG_KINDS = (
+    *("aac-adts", "ac3", "eac3", "flac", "flv-aac", "mp3-cbr", "mp3-cbr-no-index", "mp3-vbr-vbri"),
+    *("mp3-vbr-xing", "mp4-fragments", "mp4-fragments-sidx", "ogg-opus", "wavpack"),
+)
+SEEKS = tuple(f"seek-{kind}" for kind in _LONG_KINDS)
+SEEK_START_SECONDS = 150.0
+"""Where the window of `SEEKS` begins: too far behind for frames to be counted, in most of them."""
+_LONG_BYTES = 3 << 20
+FORMATS = (*KINDS, *FORMAT_FILES, *CHANNELS, *SIZES, *SEEKS)
 _RATE = 44_100
 _SECONDS = 0.3
 
@@ -76,6 +85,8 @@ def fuzz_file(kind: str, *, seed: int, number: int) -> bytes:
         return corrupt(kind, format_file(kind), rng)
     if kind in SIZES:
         return _with_large_sizes(_sized(kind), rng)
+    if kind in SEEKS:
+        return corrupt(kind, _long(kind), rng)
     file = rng.choice(_intact_files(kind))
     return file if rng.random() < 0.3 else corrupt(kind, file, rng)
 
@@ -88,8 +99,16 @@ def prepare(kind: str) -> None:
         format_file(kind)
     elif kind in SIZES:
         _sized(kind)
+    elif kind in SEEKS:
+        _long(kind)
     else:
         _intact_files(kind)
+
+
+@cache
+def _long(kind: str) -> bytes:
+    """The beginning of a file of two hours. What its header says of the rest is wrong, then."""
+    return LONG_KINDS[kind.removeprefix("seek-")]().content[:_LONG_BYTES]
 
 
 @cache

@@ -1,16 +1,14 @@
 """Kammerton next to the endpoints that it replaces: `python -m benchmarks.peers --files FOLDER [--rounds 3]`.
 
-All systems run in turn, A B A B, each in a control group of its own (version 1, so as root on Linux), with
-the same songs. Every upload has other bytes, so no report is reused. CPU is the group's own count, memory
-the sum of the proportional sizes (Pss) of its processes. README.md says how to read the numbers.
+All systems run in turn, A B A B, with the same songs. Every upload has other bytes, so no report is reused.
+CPU is user and system time of all processes of a system, memory the sum of their proportional sizes (Pss).
+README.md says how to read the numbers.
 """
 
 import argparse
-import contextlib
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -20,14 +18,20 @@ import sys
 import tempfile
 import threading
 import time
-import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from benchmarks.costs import cpu_seconds
+from tests.support.memory_cgroup import memory_cgroup
+
 ROOT = Path(__file__).parents[1]
-CGROUPS = Path("/sys/fs/cgroup")
+_COMPARED = ("songs_per_s", "cpu_s_per_song", "alone_s", "idle_mb", "peak_mb")
 FINAL = {"succeeded", "failed", "dead", "canceled"}
 
 
@@ -40,35 +44,24 @@ class Answer:
 
 
 class System:
-    """One system in its control group: Kammerton, or one function of benchmarks/peer_endpoints.py."""
+    """One system: Kammerton, or one function of benchmarks/peer_endpoints.py."""
 
-    def __init__(self, name: str, *, limit_bytes: int) -> None:
+    def __init__(self, name: str, *, limit_bytes: int = 0) -> None:
+        """Start it and wait until it serves."""
         self.name = name
-        self._group = f"bench-{uuid.uuid4().hex[:8]}"
-        for kind in ("cpuacct", "memory"):
-            (CGROUPS / kind / self._group).mkdir()
-        if limit_bytes:
-            (CGROUPS / "memory" / self._group / "memory.limit_in_bytes").write_text(str(limit_bytes))
+        self._opened = ExitStack()
+        group = self._opened.enter_context(memory_cgroup(limit_bytes)) if limit_bytes else None
+        self._group = group
         self._folder = Path(tempfile.mkdtemp(prefix="kammerton-bench-"))
-        if name.startswith("kammerton"):
-            small = ["--small"] if name.endswith("small") else ["--workers", "2"]
-            command = ["-m", "local", "--port", "0", "--data-dir", str(self._folder / "data"), *small]
-        else:
-            self.port = _free_port()
-            app = f"benchmarks.peer_endpoints:{name}"
-            command = ["-m", "uvicorn", app, "--port", str(self.port), "--log-level", "warning"]
-        join = "".join(
-            f"echo $$ > {CGROUPS}/{kind}/{self._group}/cgroup.procs; " for kind in ("cpuacct", "memory")
-        )
         self._process = subprocess.Popen(
-            ["sh", "-c", join + 'exec "$@"', "sh", sys.executable, *command],
+            [*(group.join if group else ()), sys.executable, *self._command()],
             cwd=ROOT,
             env=os.environ | {"KAMMERTON_REUSE_REPORTS": "false", "OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        if name.startswith("kammerton"):
+        if self._is_kammerton:
             assert self._process.stdout is not None
             line = self._process.stdout.readline()
             assert line.startswith("ready "), "it did not start"
@@ -76,19 +69,38 @@ class System:
         else:
             _wait_for(self.port)
 
+    @property
+    def _is_kammerton(self) -> bool:
+        return self.name.startswith("kammerton")
+
+    def _command(self) -> list[str]:
+        if self._is_kammerton:
+            children = "1" if self.name.endswith("one-child") else "2"
+            size = ["--small"] if self.name.endswith("small") else ["--workers", children]
+            return ["-m", "local", "--port", "0", "--data-dir", str(self._folder / "data"), *size]
+        self.port = _free_port()
+        app = f"benchmarks.peer_endpoints:{self.name}"
+        return ["-m", "uvicorn", app, "--port", str(self.port), "--log-level", "warning"]
+
+    def _processes(self) -> list[psutil.Process]:
+        launcher = psutil.Process(self._process.pid)
+        return [launcher, *launcher.children(recursive=True)]
+
     def cpu_seconds(self) -> float:
-        return int((CGROUPS / "cpuacct" / self._group / "cpuacct.usage").read_text()) / 1e9
+        """User and system time of all processes, with those that have ended."""
+        return sum(map(cpu_seconds, self._processes()))
 
     def pss_bytes(self) -> int:
+        """Memory of all processes; what they share counts once."""
         total = 0
-        for pid in (CGROUPS / "memory" / self._group / "cgroup.procs").read_text().split():
-            try:
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            except OSError:
-                continue  # it ended meanwhile
-            found = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
-            total += int(found.group(1)) * 1024 if found else 0
+        for process in self._processes():
+            with suppress(psutil.Error):  # it ended meanwhile
+                total += process.memory_full_info().pss
         return total
+
+    def killed(self) -> int:
+        """How many processes the kernel killed for want of memory."""
+        return self._group.killed() if self._group else 0
 
     def ask(self, song: Path) -> Answer:
         """Upload a song, with other bytes each time, and wait for its result."""
@@ -96,7 +108,7 @@ class System:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         started = time.monotonic()
         raw = {"Content-Type": "application/octet-stream"}
-        if self.name.startswith("kammerton"):
+        if self._is_kammerton:
             job = _exchange(connection, "POST", f"/v1/jobs?filename={song.name}", body, raw)
             while job["state"] not in FINAL:
                 job = _exchange(connection, "GET", f"/v1/jobs/{job['id']}?wait=30", b"", {})
@@ -105,15 +117,14 @@ class System:
         return Answer("dominant_hz" in found, time.monotonic() - started)
 
     def stop(self) -> None:
+        """Stop it and remove its data."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(30)
+        self._process.wait(60)
         shutil.rmtree(self._folder, ignore_errors=True)
-        for kind in ("cpuacct", "memory"):
-            with contextlib.suppress(OSError):
-                (CGROUPS / kind / self._group).rmdir()
+        self._opened.close()
 
 
-def measure(system: System, songs: list[Path], *, clients: int, count: int) -> dict[str, Any]:
+def measure(system: System, songs: Sequence[Path], *, clients: int, count: int) -> dict[str, Any]:
     for song in songs[:2]:
         system.ask(song)
     idle = system.pss_bytes()
@@ -141,32 +152,58 @@ def measure(system: System, songs: list[Path], *, clients: int, count: int) -> d
         "alone_s": round(alone, 3),
         "idle_mb": round(idle / 1e6),
         "peak_mb": round(peak[0] / 1e6),
-        "load": os.getloadavg()[0],
+        "killed": system.killed(),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
+def compare(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The medians of each kind of file and system, and their ratios to those of the last system."""
+    reference = results[-1]["system"]
+    medians: dict[tuple[str, str], dict[str, float]] = {}
+    for kind, system in dict.fromkeys((each["kind"], each["system"]) for each in results):
+        rounds = [each for each in results if (each["kind"], each["system"]) == (kind, system)]
+        medians[kind, system] = {name: statistics.median(each[name] for each in rounds) for name in _COMPARED}
+    return [
+        {
+            "kind": kind,
+            "system": system,
+            "median": found,
+            f"over_{reference}": {
+                name: round(found[name] / (medians[kind, reference][name] or 1), 2) for name in _COMPARED
+            },
+        }
+        for (kind, system), found in medians.items()
+    ]
+
+
 def main() -> None:
+    """Print one line of JSON for each run, then one for each kind of file and system."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--files", type=Path, required=True, help="folder of songs")
+    parser.add_argument("--files", type=Path, required=True, help="folder of songs: MP3 and WAV apart")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--songs", type=int, default=16, help="uploads in each round")
+    parser.add_argument("--songs", type=int, default=16, help="uploads of each kind in each round")
     parser.add_argument("--limit-mb", type=int, default=0, help="memory limit of each system; 0: none")
     parser.add_argument(
-        "--systems", default="kammerton,first_minute", help="also kammerton-small, whole_file"
+        "--systems",
+        default="kammerton,first_minute",
+        help="the last one is the reference; also kammerton-one-child, kammerton-small, whole_file",
     )
     options = parser.parse_args()
-    songs = sorted(path for path in options.files.iterdir() if path.suffix in {".mp3", ".wav"})
-    for _ in range(options.rounds):
-        for name in options.systems.split(","):
+    results = []
+    for suffix in (".mp3", ".wav"):
+        songs = sorted(options.files.rglob(f"*{suffix}"))
+        for name in options.rounds * options.systems.split(",") if songs else ():
             system = System(name, limit_bytes=options.limit_mb << 20)
             try:
-                print(
-                    json.dumps(measure(system, songs, clients=options.clients, count=options.songs)),
-                    flush=True,
-                )
+                found = measure(system, songs, clients=options.clients, count=options.songs)
             finally:
                 system.stop()
+            results.append({"kind": suffix[1:]} | found)
+            print(json.dumps(results[-1]), flush=True)
+    for line in compare(results):
+        print(json.dumps(line))
 
 
 def _exchange(

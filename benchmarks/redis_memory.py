@@ -28,7 +28,7 @@ from shared.redis.jobs.store import RedisJobStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import WebhookOutbox
-from tests.support.factories import make_report
+from tests.support.factories import NAME_WORDS, make_report
 from tests.support.servers import running_valkey
 from worker.webhooks.fan_out import fan_out_events
 
@@ -39,19 +39,7 @@ JOBS = 2000
 PREFIX = "kammerton:"
 _OWNER = "3f9a1c77d2e04b56"
 _WARM_UP_JOBS = 200
-_WORDS = (
-    "midnight",
-    "blue",
-    "pier",
-    "rain",
-    "autumn",
-    "demo",
-    "final",
-    "take",
-    "nocturne",
-    "choir",
-    "quartet",
-)
+_WORDS = NAME_WORDS[:11]  # more would change the measured bytes
 
 
 class JobRecorder:

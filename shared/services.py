@@ -42,6 +42,7 @@ from shared.redis.tus_uploads import RedisTusUploadStore
 from shared.redis.webhooks.deliveries import RedisDeliveryStore
 from shared.redis.webhooks.endpoints import RedisEndpointStore
 from shared.redis.webhooks.outbox import WebhookOutbox
+from shared.root_path import use_root_path
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.bucket import BucketSetup
 from shared.s3.client import S3Session, connect_s3, new_session
@@ -152,6 +153,7 @@ def connect(
         companions=[batches.change_for_job],
     )
     use_clock(RedisClock(client).now)
+    use_root_path(settings.root_path)
     return Services(
         installation=RedisInstallationStore(client, prefix=prefix),
         audio=audio,

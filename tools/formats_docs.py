@@ -10,7 +10,7 @@ from shared.domain.audio.formats import FORMATS, SNIFF_BYTES, AudioFormat, ident
 from shared.domain.audio.refused import DESCRIPTIONS
 from tests.support.audio_files import KINDS, MULTICHANNEL_CODECS, audio_file, multichannel_file
 from tests.support.format_files import FORMAT_FILES, format_file
-from tests.support.long_kinds import READS
+from tests.support.long_kinds import READS, STORAGE_EXTRA_MIB, STORED_KINDS
 from worker.decoding import decode as decoding
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.decoding.window import Recording
@@ -55,6 +55,9 @@ them at the start, after one hour, and 100 seconds before the end, and find the 
 - Without such an index, and in AAC (ADTS), all frames before the window are counted: nothing in these files
   says where a second is.
 - AC-3 and E-AC-3 have a constant bit rate nearly always. If they don't, their frames are counted as well.
+- A worker reads storage up to 2 MiB ahead. Tests count what it reads from a real S3 server: of
+  {stored} at most {storage_mib:g} MiB more than the window.
+  Measured on 2026-11-28: 0.6 to 2.1 MiB.
 - Formats that aren't in this table are not counted. FFmpeg reads AMR, DTS, GSM, RealMedia, TrueHD, and other
   formats without an index from their beginning to the window, and skips packets instead of decoding them.
 
@@ -77,7 +80,9 @@ class _Facts:
 
 def render() -> str:
     """Return the whole page."""
-    return "\n".join([_HEAD, *_tested(), _UNTESTED, *_untested(), _COSTS, *_costs(), _REFUSED + _refused()])
+    return "\n".join(
+        [_HEAD, *_tested(), _UNTESTED, *_untested(), _costs_head(), *_costs(), _REFUSED + _refused()]
+    )
 
 
 def _tested() -> Iterator[str]:
@@ -129,6 +134,12 @@ def _untested() -> Iterator[str]:
     for audio_format in FORMATS:
         if audio_format.name not in tested:
             yield f"| {audio_format.name} | {', '.join(f'.{end}' for end in audio_format.extensions)} |"
+
+
+def _costs_head() -> str:
+    *others, last = STORED_KINDS
+    stored = f"{', '.join(others)}, and {last}"
+    return _COSTS.format(stored=stored, storage_mib=STORAGE_EXTRA_MIB)
 
 
 def _costs() -> Iterator[str]:

@@ -112,6 +112,12 @@ PROBLEMS = {
         "undecodable",
         "The file can't be decoded. Upload it in another format, such as FLAC, WAV or MP3.",
     ),
+    "unreadable_index": _Problem(
+        TooComplex,
+        "too_complex",
+        "The file's index is damaged, or too long for the memory of a job. Convert it to FLAC or WAV, "
+        "then try again.",
+    ),
 }
 
 

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.authentication import client_address, identify, subject_of
 from api.http.problems import problem
+from api.http.root_path import route_path
 from shared.errors import Unauthenticated, Unavailable
 from shared.observability.logs import get_logger
 from shared.ports.access import Allowance, Quota, RateLimiter
@@ -44,7 +45,7 @@ class RequestLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or respond 429."""
-        if scope["type"] != "http" or scope["path"].startswith(_UNLIMITED):
+        if scope["type"] != "http" or route_path(scope).startswith(_UNLIMITED):
             return await self._app(scope, receive, send)
         try:
             subject = await self._subject(Request(scope))

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.problems import documented
 from api.http.schemas import ProblemView
+from shared.root_path import root_path
 
 _GUARDED = (401, 403, 429, 503)
 """Responses of every route that authenticates the caller."""
@@ -22,7 +23,6 @@ DESCRIPTION: dict[str, Any] = {
     "or another. Errors are `application/problem+json` (RFC 9457).",
     "contact": {"name": "Kammerton"},
     "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-    "servers": [{"url": "/", "description": "This server"}],
     "openapi_tags": [
         {"name": "jobs", "description": "Create a job from a recording, and get its report."},
         {"name": "uploads", "description": "Upload a file straight to storage with presigned requests."},
@@ -55,6 +55,7 @@ def complete_openapi(app: FastAPI, *, anonymous: bool, bodies: Sequence[type[Bas
 
     def openapi() -> dict[str, Any]:
         document = generate()
+        document["servers"] = [{"url": root_path() or "/", "description": "This server"}]
         schemas = document["components"]["schemas"]
         schemas["ProblemView"] = ProblemView.model_json_schema()
         _, models = models_json_schema(

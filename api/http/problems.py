@@ -12,6 +12,7 @@ from api.http.routes import allowed_methods, with_implied_methods
 from api.http.schemas import ProblemView
 from api.http.templating import page, wants_page
 from shared import errors
+from shared.root_path import public_path
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -101,7 +102,7 @@ def add_error_handlers(app: FastAPI) -> None:
         detail = (
             error.detail
             if error.detail != HTTPStatus(error.status_code).phrase
-            else _HINTS.get(code, error.detail)
+            else _HINTS.get(code, error.detail).replace("{docs}", public_path("/docs"))
         )
         headers = dict(error.headers or {})
         if error.status_code == 405:
@@ -139,6 +140,6 @@ _HEADLINES = {
     503: "The service is busy or unavailable",
 }
 _HINTS = {
-    "not_found": "This address does not exist. See /docs for the API.",
-    "method_not_allowed": "This address does not support that method. See /docs for the API.",
+    "not_found": "This address does not exist. See {docs} for the API.",
+    "method_not_allowed": "This address does not support that method. See {docs} for the API.",
 }

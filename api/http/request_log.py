@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import internal_error
+from api.http.root_path import route_path
 from shared.observability.logs import get_logger, log_context
 from shared.observability.metrics import BUGS, LATENCY, REQUESTS, increment, observe
 from shared.observability.recorder import MetricsBuffer
@@ -24,7 +25,7 @@ _UNLOGGED_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestLog:
-    """The outermost middleware. Puts `request_id` into the request's state and into every log line."""
+    """Puts `request_id` into the request's state and into every log line. Only RootPath is outside of it."""
 
     def __init__(self, app: ASGIApp, *, buffer: MetricsBuffer, traces: Traces) -> None:
         self._app = app
@@ -37,10 +38,10 @@ class RequestLog:
             return await self._app(scope, receive, send)
         request_id = request_id_of(Headers(scope=scope).get(HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        job_match = _JOB_PATH.match(scope["path"])
+        job_match = _JOB_PATH.match(route_path(scope))
         context = (
             self._trace_context(scope)
-            if self._traces.is_on and scope["path"] not in _UNLOGGED_PATHS
+            if self._traces.is_on and route_path(scope) not in _UNLOGGED_PATHS
             else None
         )
         with log_context(
@@ -119,9 +120,10 @@ class _Exchange:
         await self._send(message)
 
     def _write(self, seconds: float) -> None:
-        unlogged = self._scope["path"] in _UNLOGGED_PATHS and self._status is not None and self._status < 500
+        is_check = route_path(self._scope) in _UNLOGGED_PATHS
+        unlogged = is_check and self._status is not None and self._status < 500
         route, method = route_of(self._scope), self._scope["method"]
-        if self._scope["path"] not in _UNLOGGED_PATHS:
+        if not is_check:
             status = str(self._status or "none")
             self._buffer.add(increment(REQUESTS, method if method in _METHODS else "other", route, status))
             self._buffer.add(observe(LATENCY, seconds, route))

@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from api.config import HttpConfig
 from api.http.forwarded import UntrustedProxyWarning
 from api.http.problems import problem
+from api.http.root_path import route_path
 
 _EXPOSED_HEADERS = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 _TUS_REQUEST_HEADERS = (
@@ -125,7 +126,7 @@ class AllowedHosts:
         if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
             response = problem(400, "bad_http", "Send exactly one Host header.")
             return await response(scope, receive, send)
-        if not (self._exact or self._suffixes) or scope["path"] in _HEALTH_CHECKS:
+        if not (self._exact or self._suffixes) or route_path(scope) in _HEALTH_CHECKS:
             return await self._app(scope, receive, send)
         host = _host_name(hosts[0] if hosts else "")
         if host in self._exact or (self._suffixes and host.endswith(self._suffixes)):

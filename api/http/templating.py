@@ -16,6 +16,7 @@ from starlette.types import Scope
 
 from api.http.compression import accepts_gzip, compressed_file
 from shared.domain.audio.text import length_text, track_text
+from shared.root_path import root_path
 
 _HERE = Path(__file__).parent.parent
 STATIC = _HERE / "static"
@@ -68,7 +69,7 @@ def page(
     request: Request, template: str, context: Mapping[str, object], *, status: int = 200
 ) -> HTMLResponse:
     """A whole page or a part of one."""
-    text = _templates().get_template(template).render(request=request, **context)
+    text = _templates(root_path()).get_template(template).render(request=request, **context)
     return HTMLResponse(text, status, PAGE_HEADERS)
 
 
@@ -78,7 +79,7 @@ def wants_page(request: Request) -> bool:
 
 
 @cache
-def _templates() -> Environment:
+def _templates(root: str) -> Environment:
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -86,7 +87,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals["asset"] = _asset
+    templates.globals |= {"root": root, "asset": lambda name: root + _asset(name)}
     templates.filters.update(
         bytes=in_bytes,
         seconds=in_seconds,
@@ -103,7 +104,7 @@ def _templates() -> Environment:
 
 @cache
 def _asset(name: str) -> str:
-    """The URL of a static file, with the hash of its content."""
+    """The path of a static file, with the hash of its content."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
 
@@ -159,5 +160,5 @@ def _iso(timestamp: float | None) -> str:
 
 
 def origin(request: Request) -> str:
-    """Scheme and host as the client sees them."""
+    """Scheme, host and path prefix as the client sees them."""
     return str(request.base_url).rstrip("/")

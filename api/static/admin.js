@@ -1,4 +1,5 @@
 // Keeps a page of the dashboard up to date: the server announces changes and renders them.
+import { address } from "./address.js";
 import { localTimes } from "./format.js";
 import { enhanceTable } from "./jobs_table.js";
 
@@ -149,7 +150,7 @@ if (live) {
     source?.close();
     clearInterval(timer);
     if (document.hidden || paused) return;
-    source = new EventSource("/admin/api/events");
+    source = new EventSource(address("/admin/api/events"));
     source.addEventListener("changed", refresh);
     source.addEventListener("tick", refresh);
     source.onerror = () => {

@@ -1,4 +1,5 @@
 // Draws the history with uPlot, in the colours of the page, and keeps it fresh.
+import { address } from "./address.js";
 import { number } from "./format.js";
 
 const charts = document.querySelector("#charts");
@@ -132,7 +133,7 @@ function clock(at) {
 async function refresh() {
   if (document.hidden && plots.size) return;
   try {
-    const answer = await fetch(`/admin/api/history?span=${charts.dataset.span}`);
+    const answer = await fetch(address(`/admin/api/history?span=${charts.dataset.span}`));
     if (answer.ok) draw(await answer.json());
   } catch {
     /* the network is unavailable */

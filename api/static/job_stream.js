@@ -1,5 +1,6 @@
 // Watches all jobs of this page over one stream of Server-Sent Events, which is closed while the page is hidden.
 // If events don't get through, for example because of a proxy, it polls.
+import { address } from "./address.js";
 import { authorization, request } from "./credentials.js";
 import { stageSentence } from "./stages.js";
 
@@ -40,7 +41,8 @@ async function connect() {
   close();
   if (document.hidden || !watched.size) return;
   const ids = [...watched.keys()].slice(0, MAX_JOBS);
-  const url = `/v1/events?${ids.map((id) => `job=${encodeURIComponent(id)}`).join("&")}`;
+  const query = ids.map((id) => `job=${encodeURIComponent(id)}`).join("&");
+  const url = address(`/v1/events?${query}`);
   source = await newSource(url);
   const opened = source;
   const onProgress = (event) => {
@@ -86,7 +88,7 @@ function end(event, name) {
 async function poll() {
   for (const [id, handlers] of watched) {
     try {
-      const job = await (await request(`/v1/jobs/${id}`)).json();
+      const job = await (await request(address(`/v1/jobs/${id}`))).json();
       if (["succeeded", "failed", "dead", "canceled"].includes(job.state)) {
         forget(id);
         handlers.onEnd();

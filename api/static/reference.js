@@ -1,6 +1,6 @@
 // Starts Scalar's API reference on this page. It loads nothing from another host.
 Scalar.createApiReference("#reference", {
-  url: "/openapi.json",
+  url: `${document.documentElement.dataset.root}/openapi.json`,
   withDefaultFonts: false, // they would come from another host
   telemetry: false,
   hideClientButton: true,

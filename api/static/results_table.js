@@ -1,4 +1,5 @@
 // The compact table of many songs: one row each, which opens its card, and all of them as CSV or JSON.
+import { address } from "./address.js";
 import { request } from "./credentials.js";
 import { number } from "./format.js";
 
@@ -75,7 +76,7 @@ section.querySelector(".json").onclick = async () => {
   const jobs = [];
   for (const { id } of results()) {
     try {
-      jobs.push(await (await request(`/v1/jobs/${id}`)).json());
+      jobs.push(await (await request(address(`/v1/jobs/${id}`))).json());
     } catch {
       /* expired meanwhile */
     }

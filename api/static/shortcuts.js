@@ -1,4 +1,5 @@
 // Keyboard shortcuts of the dashboard. They can be turned off, as WCAG 2.1.4 asks for single keys.
+import { address } from "./address.js";
 
 const PAGES = {
   o: "/admin",
@@ -47,7 +48,7 @@ document.addEventListener("keydown", (event) => {
   }
   const page = performance.now() < goUntil ? PAGES[event.key] : null;
   goUntil = 0;
-  if (page) location.assign(page);
+  if (page) location.assign(address(page));
   else if (event.key === "g") goUntil = performance.now() + SEQUENCE_MS;
   else if (ACTIONS[event.key]) ACTIONS[event.key]();
   else return;

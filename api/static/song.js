@@ -1,4 +1,5 @@
 // The card of one song, from the moment that its job exists.
+import { address } from "./address.js";
 import { authorization, request } from "./credentials.js";
 import { localNumbers, localTimes } from "./format.js";
 import { watchJob } from "./job_stream.js";
@@ -19,7 +20,7 @@ export function follow(card, { heading = "h3", onEnd = () => {} } = {}) {
     cancel.disabled = true;
     status.textContent = "Canceling…";
     try {
-      await request(`/v1/jobs/${id}/cancel`, { method: "POST" });
+      await request(address(`/v1/jobs/${id}/cancel`), { method: "POST" });
     } catch (error) {
       status.textContent = error.message;
       cancel.disabled = false;
@@ -43,7 +44,7 @@ export function follow(card, { heading = "h3", onEnd = () => {} } = {}) {
 
 // Replace a card by the server's one. Resolves to the new card, or null if there is none.
 export async function show(card, id, heading = "h3") {
-  const response = await fetch(`/jobs/${id}/card?heading=${heading}`, { headers: authorization() });
+  const response = await fetch(address(`/jobs/${id}/card?heading=${heading}`), { headers: authorization() });
   if (!response.ok) return null;
   const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = document.adoptNode(parsed.querySelector(".song"));
@@ -72,7 +73,7 @@ document.addEventListener("click", async (event) => {
   )
     return;
   try {
-    await request(`/v1/jobs/${card.dataset.job}`, { method: "DELETE" });
+    await request(address(`/v1/jobs/${card.dataset.job}`), { method: "DELETE" });
     card.dispatchEvent(new CustomEvent("songdeleted", { bubbles: true }));
   } catch (error) {
     button.textContent = error.message;

@@ -1,4 +1,5 @@
 // The start page: drop or choose songs, watch the upload, read the result.
+import { address } from "./address.js";
 import { authorization, request, storedKey, storeKey } from "./credentials.js";
 import { bytes } from "./format.js";
 import { removeInterrupted, showInterrupted } from "./interrupted_uploads.js";
@@ -129,7 +130,7 @@ async function submitLink(url) {
   if (name) body.filename = name;
   if (song.startSeconds) body.start_seconds = Number(song.startSeconds);
   try {
-    const response = await request("/v1/jobs", {
+    const response = await request(address("/v1/jobs"), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body),

@@ -3,6 +3,8 @@
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.root_path import route_path
+
 VERSION = "1.0.0"
 PREFIX = "/v1/tus"
 _OVERRIDABLE = {"HEAD", "PATCH", "DELETE", "OPTIONS", "POST"}
@@ -18,7 +20,7 @@ class TusProtocol:
         """Serve one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = route_path(scope)
         if path != PREFIX and not path.startswith(PREFIX + "/"):
             return await self._app(scope, receive, send)
         # Changed in place: the request log and the metrics read the route from the same scope.

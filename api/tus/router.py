@@ -96,7 +96,7 @@ async def create_tus_upload(
 
     async def create(upload_id: str) -> Response:
         progress = await uploads.create(upload_id, new, caller, quota)
-        headers = {"Location": f"{request.url.path}/{upload_id}", **_expiry(progress)}
+        headers = {"Location": f"{PREFIX}/{upload_id}", **_expiry(progress)}
         if progress.callback_secret is not None:
             headers["Callback-Secret"] = progress.callback_secret
         return Response(status_code=201, headers=headers)

@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from shared.errors import NotFound
+from shared.root_path import root_path
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = {
@@ -41,9 +42,13 @@ class Guide:
     html: str
 
 
-@cache
 def read_guide(name: str) -> Guide:
     """Render a guide. Raises NotFound for other names than those of GUIDES."""
+    return _render(name, root_path())
+
+
+@cache
+def _render(name: str, root: str) -> Guide:
     file = DOCS / f"{name}.md"
     if name not in GUIDES or not file.is_file():
         raise NotFound("This guide does not exist.")
@@ -59,7 +64,7 @@ def read_guide(name: str) -> Guide:
                 title = heading
         for child in token.children or []:
             if child.type == "link_open":
-                child.attrSet("href", _target(str(child.attrGet("href") or "")))
+                child.attrSet("href", _target(str(child.attrGet("href") or ""), root))
     return Guide(title=title, html=markdown.renderer.render(tokens, markdown.options, {}))
 
 
@@ -72,12 +77,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
 
 
-def _target(link: str) -> str:
+def _target(link: str, root: str) -> str:
     """Links between guides stay on this site. Files that are not published lead to the list of guides."""
     path, _, anchor = link.partition("#")
     if not path or "://" in path or path.startswith(("mailto:", "/")):
         return link
     name = path.removesuffix(".md")
     if name in GUIDES:
-        return f"/docs/{name}" + (f"#{anchor}" if anchor else "")
-    return "/docs/quickstart"
+        return f"{root}/docs/{name}" + (f"#{anchor}" if anchor else "")
+    return f"{root}/docs/quickstart"

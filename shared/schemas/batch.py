@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import Field
 
 from shared.domain.batch import Batch, BatchState, ItemState
+from shared.root_path import public_path
 from shared.schemas.job import Hertz, View
 from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 
@@ -107,5 +108,5 @@ def _line(batch: Batch) -> dict[str, Any]:
         "total": total,
         "done": done,
         "progress": round(done / total, 3),
-        "links": BatchLinksView(self=f"/v1/batches/{batch.id}"),
+        "links": BatchLinksView(self=public_path(f"/v1/batches/{batch.id}")),
     }

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from shared.domain.job import Job
 from shared.domain.job_state import JobState, StateTransition
 from shared.domain.report import Report
+from shared.root_path import public_path
 from shared.schemas.timestamp import Timestamp, optional_timestamp, timestamp_of
 
 Hertz = Annotated[float, AfterValidator(lambda hertz: round(hertz, 3))]
@@ -259,7 +260,9 @@ class JobView(View):
             batch_id=job.batch_id if job.owner is not None else None,
             timeline=[EventView.of(event) for event in job.timeline],
             links=LinksView(
-                self=f"/v1/jobs/{job.id}", events=f"/v1/jobs/{job.id}/events", page=f"/jobs/{job.id}"
+                self=public_path(f"/v1/jobs/{job.id}"),
+                events=public_path(f"/v1/jobs/{job.id}/events"),
+                page=public_path(f"/jobs/{job.id}"),
             ),
         )
 

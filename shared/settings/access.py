@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from shared.settings.base import MIB, AccountList, HttpUrl, SettingsGroup, TextList
+from shared.settings.base import MIB, AccountList, HttpUrl, RootPath, SettingsGroup, TextList
 
 
 class AccessSettings(SettingsGroup):
@@ -32,6 +32,10 @@ class AccessSettings(SettingsGroup):
         (),
         description="Addresses or networks of proxies whose `X-Forwarded-*` headers are trusted, "
         "comma-separated. Empty: none.",
+    )
+    root_path: RootPath = Field(
+        "",
+        description="Path prefix of the whole service behind a proxy, e.g. `/kammerton`. Empty: none.",
     )
     keep_alive_seconds: int = Field(
         75, ge=1, description="How long an idle connection stays open. Longer than a proxy's own, often 60."

@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -79,5 +79,28 @@ def check_http_url(url: str | None) -> str | None:
         raise ValueError("it must not contain a user or a password")
     return check_url(url)
 
+
+OWN_PATHS = frozenset(
+    {"admin", "docs", "healthz", "jobs", "metrics", "openapi.json", "r", "readyz", "static", "v1"}
+)
+"""The first segments of the service's own paths."""
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+", re.ASCII)
+
+
+def check_root_path(path: str) -> str:
+    """Return the path prefix without a slash at its end. Raises ValueError."""
+    path = path.rstrip("/")
+    if not path:
+        return ""
+    segments = path.split("/")[1:]
+    if not _ROOT_PATH.fullmatch(path) or not {".", ".."}.isdisjoint(segments):
+        raise ValueError("it must look like /kammerton: letters, digits and . _ ~ - after each slash")
+    if segments[0] in OWN_PATHS:
+        raise ValueError(f"it must not begin with /{segments[0]}, which is a path of the service itself")
+    return path
+
+
+RootPath = Annotated[str, AfterValidator(check_root_path)]
+"""A path prefix."""
 
 HttpUrl = Annotated[str | None, BeforeValidator(check_http_url)]

@@ -1,4 +1,4 @@
-"""Real nginx and HAProxy in front of the API: with the files that we ship, and with their defaults."""
+"""Real nginx, HAProxy and Caddy in front of the API: with the files that we ship, and with their defaults."""
 
 import json
 import socket
@@ -14,13 +14,13 @@ import pytest
 import trustme
 
 from tests.support.api_process import Api, running_api
-from tests.support.proxies import ROOT, free_ports, running_haproxy, running_nginx
+from tests.support.proxies import ROOT, free_ports, running_caddy, running_haproxy, running_nginx
 from tests.support.servers import S3Server, ValkeyServer
 
 MIB = 1024 * 1024
 WAV = b"RIFF\xff\xff\xff\x7fWAVEfmt "
 NOT_AUDIO = b"%PDF-1.7"
-KINDS = ["nginx", "haproxy"]
+KINDS = ["nginx", "haproxy", "caddy"]
 SEND = ("-H", "Content-Type: audio/wav", "-H", "Expect:", "--data-binary", "@-")
 
 
@@ -74,17 +74,21 @@ def shipped(
             "/etc/ssl/kammerton.example.org.pem": f"{folder}/cert.pem",
             "/etc/ssl/kammerton.example.org.key": f"{folder}/key.pem",
             "/etc/ssl/kammerton.example.org.both.pem": f"{folder}/both.pem",
+            "kammerton.example.org {": (
+                f"{{\n\tadmin off\n\thttp_port {http}\n\thttps_port {https}\n}}\n"
+                f"kammerton.example.org {{\n\ttls {folder}/cert.pem {folder}/key.pem"
+            ),
             "kammerton.example.org": "localhost",
             "listen 443": f"listen {https}",
             "listen 80": f"listen {http}",
             "bind :443": f"bind :{https}",
             "bind :80": f"bind :{http}",
         }
-        name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[request.param]
+        name = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "caddy": "Caddyfile"}[request.param]
         text = (ROOT / "deploy/proxies" / name).read_text()
         for old, new in changes.items():
             text = text.replace(old, new)
-        start = {"nginx": running_nginx, "haproxy": running_haproxy}[request.param]
+        start = {"nginx": running_nginx, "haproxy": running_haproxy, "caddy": running_caddy}[request.param]
         stack.enter_context(start(folder, text, ports=[https, http]))
         yield Proxy(f"https://localhost:{https}", folder / "ca.pem")
 

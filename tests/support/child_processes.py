@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import BinaryIO
 
 import psutil
@@ -80,3 +81,18 @@ class CallbackAudio(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         self._callback()
         return super().read(size)
+
+
+def memory_of(pid: int) -> bytes:
+    """Return all readable memory of a process."""
+    memory = bytearray()
+    with Path(f"/proc/{pid}/mem").open("rb") as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
+            if found and "[v" not in line:
+                try:
+                    file.seek(int(found[1], 16))
+                    memory += file.read(int(found[2], 16) - int(found[1], 16))
+                except (OSError, ValueError, OverflowError):
+                    continue
+    return bytes(memory)

@@ -1,4 +1,4 @@
-"""Takes a resource of the machine away from running processes, and gives it back."""
+"""Takes a resource away from running processes or from Redis, and gives it back."""
 
 import os
 import resource
@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
+import redis
 
 Exhaust = Callable[[Sequence[psutil.Process]], AbstractContextManager[None]]
 """Raises OSError where this machine lets nobody limit it."""
@@ -50,6 +52,17 @@ def no_more_processes(processes: Sequence[psutil.Process]) -> Iterator[None]:
         for pid, limits in before.items():
             if psutil.pid_exists(pid):
                 resource.prlimit(pid, resource.RLIMIT_NPROC, limits)
+
+
+@contextmanager
+def full_redis(client: "redis.Redis") -> Iterator[None]:
+    """Redis refuses every write that needs memory: OOM."""
+    before: Any = client.config_get("maxmemory")
+    client.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", before["maxmemory"])
 
 
 @contextmanager

@@ -16,6 +16,11 @@ from shared.domain.report import (
     Verdict,
 )
 
+NAME_WORDS = (
+    *("midnight", "blue", "pier", "rain", "autumn", "demo", "final", "take", "nocturne", "choir", "quartet"),
+    *("live", "session", "memo"),
+)
+
 
 def make_job(job_id: str = "job-1", **changes: Any) -> Job:
     fields: dict[str, Any] = {

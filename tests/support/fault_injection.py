@@ -15,7 +15,7 @@ import psutil
 import redis
 
 from tests.support.audio_files import audio_file
-from tests.support.exhaustion import Exhaust, no_more_files, no_more_processes
+from tests.support.exhaustion import Exhaust, full_redis, no_more_files, no_more_processes
 from tests.support.hostile_files import KINDS as HOSTILE
 from tests.support.hostile_files import hostile_file
 from tests.support.system import System
@@ -107,6 +107,7 @@ class FaultInjector:
             "child stopped past its lease": self._outlast_a_lease,
             "worker killed": lambda: self._kill("worker run"),
             "valkey killed": lambda: self._kill("valkey-server"),
+            "valkey full": self._outlast_a_lease_without_memory,
             "s3 stopped": self._pause_s3,
             "s3 killed": lambda: self._kill("weed"),
             "api killed": lambda: self._kill("api serve"),
@@ -170,6 +171,19 @@ class FaultInjector:
         self._signal(child, signal.SIGSTOP)
         time.sleep(float(QUICK["KAMMERTON_LEASE_SECONDS"]) + 2)
         self._signal(child, signal.SIGCONT)
+
+    def _outlast_a_lease_without_memory(self) -> None:
+        deadline = time.monotonic() + 60
+        while not self._valkey_answers() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        with full_redis(self.broker):
+            time.sleep(float(QUICK["KAMMERTON_LEASE_SECONDS"]) + 2)
+
+    def _valkey_answers(self) -> bool:
+        try:
+            return bool(self.broker.ping())
+        except redis.RedisError:
+            return False
 
     def _exhaust_worker(self, exhausted: Exhaust) -> None:
         main = psutil.Process(self.system.pid_of("worker run"))

@@ -59,6 +59,10 @@ class Reads:
     """How far from the requested start the window begins at most."""
 
 
+STORED_KINDS = ("wav", "flac", "mp3-cbr", "m4a", "ogg-opus", "webm-opus")
+"""They are also read from a real storage server."""
+STORAGE_EXTRA_MIB = 4.0
+"""What the worker reads beyond the window in storage, at most: it reads ahead."""
 _INDEX_AT_END = Reads(extra_mib=(2.0, 2.0, 2.0))
 _BEFORE = Reads(extra_mib=(0.6, 2.0, 2.0))
 READS: dict[str, Reads] = dict.fromkeys(LONG_KINDS, _BEFORE) | {

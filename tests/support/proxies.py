@@ -48,7 +48,9 @@ def running_nginx(folder: Path, http: str, *, ports: list[int]) -> Iterator[None
     """nginx with this content of its `http` block. Listens on *ports*."""
     config = folder / "nginx.conf"
     config.write_text(_NGINX.format(folder=folder, http=http))
-    with _running([find_proxy("nginx"), "-p", str(folder), "-c", str(config), "-e", "stderr"], ports=ports):
+    with _running(
+        [find_proxy("nginx"), "-p", str(folder), "-c", str(config), "-e", "stderr"], folder, ports=ports
+    ):
         yield
 
 
@@ -57,7 +59,16 @@ def running_haproxy(folder: Path, config: str, *, ports: list[int]) -> Iterator[
     """HAProxy with this configuration. Listens on *ports*."""
     path = folder / "haproxy.cfg"
     path.write_text(config)
-    with _running([find_proxy("haproxy"), "-db", "-f", str(path)], ports=ports):
+    with _running([find_proxy("haproxy"), "-db", "-f", str(path)], folder, ports=ports):
+        yield
+
+
+@contextmanager
+def running_caddy(folder: Path, config: str, *, ports: list[int]) -> Iterator[None]:
+    """Caddy with this Caddyfile. Listens on *ports*."""
+    path = folder / "Caddyfile"
+    path.write_text(config)
+    with _running([find_proxy("caddy"), "run", "--config", str(path)], folder, ports=ports):
         yield
 
 
@@ -71,22 +82,25 @@ def free_ports(count: int) -> Iterator[list[int]]:
 
 
 @contextmanager
-def _running(command: list[str], *, ports: list[int]) -> Iterator[None]:
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as proxy:
+def _running(command: list[str], folder: Path, *, ports: list[int]) -> Iterator[None]:
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    with (
+        (folder / "proxy.log").open("wb") as log,
+        subprocess.Popen(command, stderr=log, stdout=log, env=os.environ | home) as proxy,
+    ):
         try:
             for port in ports:
-                _wait_for(port, proxy)
+                _wait_for(port, proxy, folder / "proxy.log")
             yield
         finally:
             proxy.terminate()
             try:
-                proxy.communicate(timeout=10)
+                proxy.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 proxy.kill()
-                proxy.communicate()
 
 
-def _wait_for(port: int, proxy: "subprocess.Popen[bytes]") -> None:
+def _wait_for(port: int, proxy: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -95,5 +109,5 @@ def _wait_for(port: int, proxy: "subprocess.Popen[bytes]") -> None:
         except OSError:
             if proxy.poll() is not None or time.monotonic() > deadline:
                 proxy.kill()
-                raise AssertionError((proxy.communicate()[1] or b"").decode()) from None
+                raise AssertionError(log.read_text()) from None
             time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.support.audio_files import audio_file
+from tests.support.exhaustion import full_redis
 from tests.support.fault_injection import QUICK, FaultInjector
 from tests.support.system import ROOT, running_system
 
@@ -19,6 +21,7 @@ FAULTS = [
     "child stopped past its lease",
     "worker killed",
     "valkey killed",
+    "valkey full",
     "s3 stopped",
     "s3 killed",
     "api killed",
@@ -69,10 +72,36 @@ def test_every_accepted_job_ends_once_through_kills_of_every_process(tmp_path: P
             else:
                 assert job["state"] in {"succeeded", "failed"}, (kind, job)
         print(f"\nseed {SEED}; faults {dict(fire.tally)}; ends {dict(counts)}")
-        for kind in ("valkey killed", "worker killed", "s3 stopped", "child killed for its job"):
+        for kind in (
+            "valkey killed",
+            "valkey full",
+            "worker killed",
+            "s3 stopped",
+            "child killed for its job",
+        ):
             assert fire.tally[kind], f"nothing was {kind}"
         kept = {found.key for found in system.stored()}
         assert kept <= {deadly.rpartition("/")[2]}, "audio that no retry needs stayed in storage"
+
+
+def test_jobs_that_run_while_redis_is_full_end_once_it_has_memory(tmp_path: Path) -> None:
+    patient = QUICK | {"KAMMERTON_JOB_TIMEOUT_SECONDS": "60", "KAMMERTON_JOB_ATTEMPTS": "20"}
+    with running_system(tmp_path / "data", **patient) as system:
+        fire = FaultInjector(system, seed=SEED)
+        worker = system.pid_of("worker run")
+        song = audio_file("flac", seconds=60.0)  # uploaded much faster than it is analysed
+        songs = [system.submit(song) for _ in range(12)]
+        while system.client.get(songs[0]).json()["state"] == "queued":
+            pass
+        with full_redis(fire.broker):
+            refused = system.client.post("/v1/jobs", content=fire.songs["flac"])
+            time.sleep(float(QUICK["KAMMERTON_LEASE_SECONDS"]) + 2)
+            assert any(system.client.get(song).json()["finished_at"] is None for song in songs)
+        jobs = [system.finished(song) for song in songs]
+        later = system.finished(system.submit(fire.songs["flac"]))
+        assert {job["state"] for job in [*jobs, later]} == {"succeeded"}, jobs
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert system.pid_of("worker run") == worker, "the consumer has ended"
 
 
 def test_host_names_that_are_never_resolved_hold_up_nobody_else(tmp_path: Path) -> None:

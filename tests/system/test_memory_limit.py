@@ -1,22 +1,17 @@
 """The worker in a control group of 512 MiB: no file makes the kernel kill it, honest or not."""
 
 import os
-import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from tests.support.audio_files import audio_file
 from tests.support.fault_injection import KINDS as SONGS
 from tests.support.hostile_files import KINDS as HOSTILE
 from tests.support.hostile_files import hostile_file
 from tests.support.long_m4a import long_m4a
+from tests.support.memory_cgroup import memory_cgroup
 from tests.support.servers import S3Server, ValkeyServer
 from tests.support.system import running_system
 from tests.support.worker_process import burnt_attempts, running_worker
@@ -104,56 +99,3 @@ def test_the_small_profile_fits_512_mib_while_eight_clients_upload_songs(
         print(f"\npeak {group.peak_bytes() >> 20} MiB with page cache, killed {group.killed()}")
         assert states == ["succeeded"] * 16
         assert group.killed() == 0, "the kernel had to kill"
-
-
-@dataclass(frozen=True)
-class Group:
-    """A memory control group, of version 1 or 2."""
-
-    folder: Path
-    is_v2: bool
-
-    @property
-    def join(self) -> list[str]:
-        """The beginning of a command that runs in the group."""
-        return ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.folder / "cgroup.procs")]
-
-    def processes(self) -> set[int]:
-        return {int(line) for line in (self.folder / "cgroup.procs").read_text().split()}
-
-    def peak_bytes(self) -> int:
-        return int((self.folder / ("memory.peak" if self.is_v2 else "memory.max_usage_in_bytes")).read_text())
-
-    def killed(self) -> int:
-        """How many processes the kernel killed in it for want of memory."""
-        lines = (self.folder / ("memory.events" if self.is_v2 else "memory.oom_control")).read_text()
-        return int(dict(line.split() for line in lines.splitlines())["oom_kill"])
-
-
-@contextmanager
-def memory_cgroup(limit_bytes: int) -> Iterator[Group]:
-    """One without swap; skips where this machine lets us make none."""
-    root = Path("/sys/fs/cgroup")
-    is_v2 = (root / "cgroup.controllers").exists()
-    group = Group((root if is_v2 else root / "memory") / f"kammerton-{uuid.uuid4().hex[:8]}", is_v2)
-    try:
-        group.folder.mkdir()
-    except OSError as refused:
-        pytest.skip(f"control groups can't be made here: {refused}")
-    try:
-        limit, swap = (
-            ("memory.max", "memory.swap.max")
-            if is_v2
-            else ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
-        )
-        try:
-            (group.folder / limit).write_text(str(limit_bytes))
-        except OSError as refused:
-            pytest.skip(f"memory can't be limited here: {refused}")
-        if (group.folder / swap).exists():
-            (group.folder / swap).write_text("0" if is_v2 else str(limit_bytes))
-        yield group
-    finally:
-        while group.processes():
-            time.sleep(0.05)
-        group.folder.rmdir()

@@ -89,7 +89,7 @@ def decode_with_ffmpeg(
 
     Raises:
         Undecodable: there is no audio track, or no sample in it.
-        TooComplex: a track has too many packets for its audio.
+        TooComplex: a track has too many packets for its audio, or an index that takes too much memory.
         av.FFmpegError, MemoryError: the file can't be opened.
     """
     silent: Recording | None = None
@@ -127,6 +127,8 @@ def _decode_track(
             other.discard = Discard.all
     stream.codec_context.thread_count = 1
     replace_custom_layout(stream.codec_context)
+    if _has_lost_index(container, stream):
+        raise file_problem("unreadable_index")
     reader, downmix, progress = FrameReader(), Downmix(), _Progress()
     can_seek = _seeks_exactly(container, stream)
     if can_seek:
@@ -172,6 +174,11 @@ def _no_samples(start_seconds: float, progress: _Progress, duration: float | Non
     if 0 < length <= start_seconds:
         return file_problem("start_past_end", int(length))
     return file_problem("no_samples")
+
+
+def _has_lost_index(container: InputContainer, stream: AudioStream) -> bool:
+    """Whether an MP4 declares samples, but FFmpeg has no index, as when it takes too much memory."""
+    return _container_name(container) == "mp4" and stream.frames > 0 and len(stream.index_entries) == 0
 
 
 def _seeks_exactly(container: InputContainer, stream: AudioStream) -> bool:

@@ -24,7 +24,14 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] #
 from shared.errors import Unanalysable
 from shared.seekable_file import SeekableFile
 from worker.file_problems import identify
-from worker.sandbox.limits import ChildLimits, apply_limits, die_with_parent, lower_priority, raise_oom_score
+from worker.sandbox.limits import (
+    ChildLimits,
+    apply_limits,
+    die_with_parent,
+    keep_freed_memory,
+    lower_priority,
+    raise_oom_score,
+)
 
 FRAME = struct.Struct("!cQQ")
 """Message of a child: its kind, then offset and size for READ, otherwise the payload's size and 0."""
@@ -82,6 +89,7 @@ def _detach_from_parent(connection: socket.socket, parent_pid: int) -> None:
     die_with_parent(parent_pid)
     raise_oom_score()
     lower_priority()
+    keep_freed_memory()
     # OpenBLAS would start its threads again here, and spins forever if it is not allowed to.
     blas_threads().limit(limits=1, user_api="blas")
     socket_copy = os.dup(connection.fileno())  # not one of the numbers that are replaced below

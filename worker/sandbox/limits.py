@@ -17,6 +17,8 @@ from worker.sandbox.seccomp import restrict_system_calls
 
 _PR_SET_PDEATHSIG = 1
 _STANDARD_FILES_AND_SOCKET = 4
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+_LARGEST_HEAP_BLOCK_BYTES = 32 << 20  # more is an error to glibc
 NICENESS = 10
 """Added to the niceness of the worker for its children, 0 to 19: the priority of batch work."""
 
@@ -60,6 +62,14 @@ def lower_priority() -> None:
     """Let processes that answer people go first: the API, the store, and the worker that feeds this child."""
     with suppress(OSError):
         os.nice(NICENESS)
+
+
+def keep_freed_memory() -> None:
+    """Let malloc use freed memory again: the kernel clears each page that it gives out (glibc)."""
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_BLOCK_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def oom_kills(*, vmstat: Path = Path("/proc/vmstat")) -> int:

@@ -15,6 +15,7 @@ from api.admin.auth.flash import HOME, safe_address
 from api.admin.auth.sessions import COOKIE, DEVICE_COOKIE, DEVICE_SECONDS, SESSION_SECONDS, Sessions
 from api.admin.auth.throttle import LoginClient
 from api.http.provided import provided
+from api.http.root_path import route_path
 from api.http.templating import page
 from shared.clock import store_time
 from shared.errors import LimitReached
@@ -138,7 +139,7 @@ def redirect_to_login(app: FastAPI) -> None:
         login = URL("/admin/login")
         if request.method == "GET":
             query = f"?{request.url.query}" if request.url.query else ""
-            login = login.include_query_params(next=request.url.path + query)
+            login = login.include_query_params(next=route_path(request.scope) + query)
         return RedirectResponse(str(login), status_code=303)
 
 

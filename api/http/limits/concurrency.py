@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.problems import problem
+from api.http.root_path import route_path
 from shared.observability.logs import get_logger
 
 _log = get_logger(__name__)
@@ -25,8 +26,8 @@ class ConcurrencyLimit:
         """Serve the request, or respond 503."""
         if (
             scope["type"] != "http"
-            or scope["path"].startswith(_UNLIMITED)
-            or scope["path"].endswith("/events")
+            or route_path(scope).startswith(_UNLIMITED)
+            or route_path(scope).endswith("/events")
         ):
             return await self._app(scope, receive, send)
         if self._active >= self._max_requests:

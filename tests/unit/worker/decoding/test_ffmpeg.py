@@ -15,12 +15,14 @@ import pytest
 from shared.errors import TooComplex, Undecodable
 from tests.support import hostile_files as hostile
 from tests.support.audio_files import audio_file
+from tests.support.long_m4a import long_m4a
 from worker.decoding.decode import decode
 from worker.decoding.ffmpeg import decode_with_ffmpeg
 from worker.sandbox.limits import ChildLimits
 from worker.sandbox.parent import run_sandboxed
 
 LIMITS = ChildLimits(memory_bytes=96 << 20, cpu_seconds=20, wall_seconds=40)
+LESS_THAN_AN_INDEX = ChildLimits(memory_bytes=66 << 20, cpu_seconds=60, wall_seconds=120)
 
 
 @pytest.fixture
@@ -131,3 +133,25 @@ def test_memory_claims_that_pass_the_header_check_are_a_problem_of_the_file(kind
     audio = io.BytesIO(hostile.hostile_file(kind))
     outcome = run_sandboxed(task, audio, limits=LIMITS, on_tick=lambda: None)
     assert isinstance(outcome.problem, TooComplex)
+
+
+def test_an_index_that_is_too_long_for_the_memory_is_not_told_as_a_file_without_audio() -> None:
+    def task(file: BinaryIO) -> bytes:
+        decode(file, start_seconds=0, window_seconds=60)
+        return b""
+
+    audio = io.BytesIO(long_m4a(hours=14.0))
+    outcome = run_sandboxed(task, audio, limits=LESS_THAN_AN_INDEX, on_tick=lambda: None)
+    assert isinstance(outcome.problem, TooComplex)
+    assert "index" in outcome.problem.message
+    roomy = ChildLimits(memory_bytes=256 << 20, cpu_seconds=60, wall_seconds=120)
+    assert run_sandboxed(task, audio, limits=roomy, on_tick=lambda: None).answer == b""
+
+
+def test_samples_without_chunks_are_a_damaged_index() -> None:
+    file = bytearray(audio_file("m4a"))
+    chunks = file.index(b"stco") + 8
+    file[chunks : chunks + 4] = bytes(4)
+    for start in (0.0, 0.5):
+        with pytest.raises(TooComplex, match="index is damaged"):
+            decode(io.BytesIO(file), start_seconds=start, window_seconds=60)

@@ -189,3 +189,17 @@ def test_a_child_is_nicer_than_its_parent() -> None:
 
     run(read_one_byte, CallbackAudio(look)).unwrap()
     assert seen == [min(19, os.nice(0) + NICENESS)]
+
+
+def _page_faults_of_blocks_that_come_and_go(_: BinaryIO) -> bytes:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _repeat in range(10):
+        blocks = [bytearray(20 * MIB) for _ in range(3)]
+        del blocks
+    return b"%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+
+@linux_only
+def test_a_child_uses_its_freed_memory_again() -> None:
+    faults = int(run(_page_faults_of_blocks_that_come_and_go).unwrap())
+    assert faults < 3 * 60 * MIB / resource.getpagesize()

@@ -2,20 +2,25 @@
 
 import io
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import psutil
 import pytest
 
 from shared.errors import Crashed, TooComplex, Unavailable, Undecodable
-from tests.support.child_processes import BYTES, CallbackAudio, hang_in_c, limits, read_one_byte
+from tests.support.child_processes import (
+    BYTES,
+    CallbackAudio,
+    hang_in_c,
+    limits,
+    memory_of,
+    read_one_byte,
+)
 from tests.support.exhaustion import no_more_files, no_more_processes
 from worker.sandbox.child import Task
 from worker.sandbox.fork_client import ForkServerClient
@@ -24,6 +29,14 @@ from worker.sandbox.limits import ChildLimits
 from worker.sandbox.outcome import ChildOutcome
 from worker.sandbox.parent import run_launched
 
+SECRET_VARIABLES = (
+    "AWS_SECRET_ACCESS_KEY",
+    "KAMMERTON_ADMIN_PASSWORD",
+    "KAMMERTON_OPERATORS",
+    "KAMMERTON_OUTBOUND_PROXY",
+    "KAMMERTON_REDIS_URL",
+    "KAMMERTON_VIEWER_PASSWORD",
+)
 TASKS: dict[str, Task] = {
     "read": read_one_byte,
     "hang": hang_in_c,
@@ -139,25 +152,10 @@ def test_a_server_and_its_children_end_with_their_client() -> None:
     client.stdout.close()
 
 
-def memory_of(pid: int) -> bytes:
-    """Return all readable memory of a process."""
-    memory = bytearray()
-    with Path(f"/proc/{pid}/mem").open("rb") as file:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            found = re.match(r"([0-9a-f]+)-([0-9a-f]+) r", line)
-            if found and "[v" not in line:
-                try:
-                    file.seek(int(found[1], 16))
-                    memory += file.read(int(found[2], 16) - int(found[1], 16))
-                except (OSError, ValueError, OverflowError):
-                    continue
-    return bytes(memory)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/PID/mem")
 def test_no_secret_of_the_worker_is_in_the_memory_of_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = os.urandom(16).hex()
-    for name in ("AWS_SECRET_ACCESS_KEY", "KAMMERTON_REDIS_URL", "KAMMERTON_ADMIN_PASSWORD"):
+    for name in SECRET_VARIABLES:
         monkeypatch.setenv(name, f"{secret}-{name}")
     held = [f"{secret}-{number}" for number in range(3)]  # as the settings of a worker are
     server = ForkServerClient("tests.unit.worker.sandbox.test_fork_server")

@@ -11,13 +11,14 @@ import http.client
 import json
 import os
 import random
+import resource
 import socket
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -192,6 +193,30 @@ def killed(api: Api, *, clients: int = 100, times: int = 20) -> None:
     assert len(accepted) >= said_yes
 
 
+def held_open(api: Api, *, clients: int = 1500, size: int = 33_000) -> None:
+    """Memory while many small uploads are open at once, and after they have ended."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    idle = memory(api.server.pid, "VmRSS")
+    head = (
+        f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: audio/flac\r\nContent-Length: {size + 1}\r\n\r\n"
+    )
+    found = []
+    for _ in range(2):
+        with ExitStack() as stack:
+            for _ in range(clients):
+                connection = stack.enter_context(
+                    socket.create_connection(("127.0.0.1", api.port), timeout=60)
+                )
+                with suppress(OSError):  # refused, with everything read
+                    connection.sendall(head.encode() + HEAD[:size])
+            time.sleep(3)
+            found.append(memory(api.server.pid, "VmRSS") - idle)
+        time.sleep(15)
+        found.append(memory(api.server.pid, "VmRSS") - idle)
+    sizes = ", ".join(f"{one / MIB:+.0f}" for one in found)
+    print(f"{clients} open uploads of {size:,} bytes, twice: {sizes} MiB (open, ended, open, ended)")
+
+
 def main(names: list[str]) -> None:
     with ExitStack() as stack:
         valkey = stack.enter_context(running_valkey())
@@ -210,6 +235,7 @@ def main(names: list[str]) -> None:
             "stalled": lambda: stalled(api),
             "throughput": lambda: throughput(api, s3),
             "killed": lambda: killed(api),
+            "held_open": lambda: held_open(api),
         }
         if unknown := set(names) - set(runs):
             sys.exit(f"No such measurement: {', '.join(sorted(unknown))}. There are {', '.join(runs)}.")

@@ -118,12 +118,13 @@ async def create_tus_upload(
     response_class=Response,
     responses=documented(404, 412, 422, 503),
 )
-def get_tus_upload(
+async def get_tus_upload(
     upload_id: UploadId, caller: CurrentCaller, uploads: Uploads, tus_resumable: TusResumable = None
 ) -> Response:
     """Continue at `Upload-Offset`."""
     require_version(tus_resumable)
-    progress = uploads.progress(upload_id, caller)
+    await uploads.wait_until_saved(upload_id)
+    progress = await run_in_threadpool(uploads.progress, upload_id, caller)
     headers = {
         "Upload-Offset": str(progress.offset),
         "Upload-Length": str(progress.length),

@@ -6,6 +6,7 @@ So memory and disk use stay flat, and any API process can continue where another
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from shared.ports.uploads import TusUpload, UploadInfo
 _log = get_logger(__name__)
 
 _EXTEND_SECONDS = 60.0
+_MAX_SAVING_SECONDS = 3.0
+_SAVING_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,14 @@ class TusService:
         except NotFound:
             self.storage.uploads.add(TusUpload(id=job.id, metadata=new.metadata, lock_owner=""))
         quota.count(job.id, new.length)
+
+    async def wait_until_saved(self, job_id: str) -> None:
+        """Wait while an earlier request of this upload ends, so that its bytes count. For a few seconds only:
+        it can hang, too.
+        """
+        ends_at = time.monotonic() + _MAX_SAVING_SECONDS
+        while self.active_uploads.is_active(job_id) and time.monotonic() < ends_at:
+            await asyncio.sleep(_SAVING_POLL_SECONDS)
 
     def progress(self, job_id: str, caller: Caller) -> Progress:
         """Return how far an upload is; a complete one stays at its end. Raises NotFound."""

@@ -20,6 +20,8 @@ from tests.support.audio_files import audio_file
 ROOT = Path(__file__).parents[2]
 KAMMERTON = str(ROOT / "cli" / "kammerton")
 SECONDS = 120
+NOT_IGNORING_INTERRUPTS = ("env", "--default-signal=INT")
+"""A shell that starts the tests in the background makes them ignore SIGINT, and what they start."""
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_a_closed_pipe_ends_it_quietly(songs: Path) -> None:
 
 def test_ctrl_c_ends_it_without_a_traceback(songs: Path) -> None:
     with subprocess.Popen(
-        [KAMMERTON, "analyze", "--json", *[str(songs)] * 50],
+        [*NOT_IGNORING_INTERRUPTS, KAMMERTON, "analyze", "--json", *[str(songs)] * 50],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -87,7 +89,7 @@ def test_ctrl_c_ends_it_without_a_traceback(songs: Path) -> None:
 
 def test_ctrl_c_ends_it_while_nobody_reads_the_output(songs: Path) -> None:
     with subprocess.Popen(
-        [KAMMERTON, "analyze", "--json", *[str(songs)] * 50],
+        [*NOT_IGNORING_INTERRUPTS, KAMMERTON, "analyze", "--json", *[str(songs)] * 50],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         pipesize=4096,

@@ -2,7 +2,10 @@
 
 import json
 import random
+import socket
+import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,3 +232,47 @@ def test_a_connection_cut_after_the_last_byte_loses_at_most_one_byte(api: Api, s
     assert offset_of(url) == len(song) - 1
     assert patch(url, len(song) - 1, song[-1:]) == 204
     arrived_whole(api, url, song)
+
+
+def half_sent(api: Api, url: str, offset: int, data: bytes) -> socket.socket:
+    """A connection on which a PATCH has begun that never ends."""
+    connection = api.socket()
+    head = "".join(f"{name}: {value}\r\n" for name, value in CHUNK.items())
+    connection.sendall(
+        f"PATCH {url.removeprefix(api.url)} HTTP/1.1\r\nHost: x\r\nUpload-Offset: {offset}\r\n"
+        f"Content-Length: {len(SHORT) - offset}\r\n{head}\r\n".encode()
+        + data
+    )
+    return connection
+
+
+def wait_until_received(api: Api, size: int) -> None:
+    deadline = time.monotonic() + 60
+    while max((upload.received_bytes for upload in api.uploads.list_alive()), default=0) < size:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_what_a_broken_connection_brought_counts_at_once(api: Api, turn: int) -> None:
+    url = begun(api, len(SHORT))
+    sent = 100_000 + turn
+    with half_sent(api, url, 0, SHORT[:sent]) as connection:
+        wait_until_received(api, sent)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+    assert offset_of(url) == sent
+    assert patch(url, sent, SHORT[sent:]) == 204
+    arrived_whole(api, url, SHORT)
+
+
+def test_a_request_that_takes_over_ends_well_after_the_one_that_it_replaces(api: Api) -> None:
+    url = begun(api, len(SHORT))
+    with half_sent(api, url, 0, SHORT[:1000]) as hanging:
+        wait_until_received(api, 1000)
+        with half_sent(api, url, 0, SHORT[:2000]) as second:
+            time.sleep(0.5)  # it takes over
+            hanging.close()
+            time.sleep(0.5)  # the first one ends before the second
+            second.sendall(SHORT[2000:])
+            assert second.recv(1000).startswith(b"HTTP/1.1 204")
+    arrived_whole(api, url, SHORT)

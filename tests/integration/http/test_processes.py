@@ -68,3 +68,24 @@ def test_events_reach_every_process(api: Api) -> None:
     for thread in threads:
         thread.join(30)
     assert len(received) == 8
+
+
+def test_a_tus_upload_continues_in_any_process(api: Api) -> None:
+    tus = {"Tus-Resumable": "1.0.0"}
+    created = httpx2.post(f"{api.url}/v1/tus", headers=tus | {"Upload-Length": str(len(WAV))})
+    url = f"{api.url}{created.headers['location']}"
+    for start in range(0, len(WAV), 100):
+        part = {"Upload-Offset": str(start), "Content-Type": "application/offset+octet-stream"}
+        answer = httpx2.patch(url, content=WAV[start : start + 100], headers=tus | part)
+        assert answer.status_code == 204, answer.text
+    job_id = created.headers["location"].rpartition("/")[2]
+    assert api.jobs.get(job_id).input.size_bytes == len(WAV)
+    assert api.audio.open(job_id).read() == WAV
+
+
+def test_requests_are_counted_in_all_processes_together(valkey: ValkeyServer, s3: S3Server) -> None:
+    limits = {"KAMMERTON_RATE_LIMITS_ENABLED": "true", "KAMMERTON_REQUESTS_PER_MINUTE": "10"}
+    with running_api(valkey, s3, KAMMERTON_API_PROCESSES="2", **limits) as api:
+        statuses = [httpx2.get(f"{api.url}/v1/jobs/none").status_code for _ in range(30)]
+    assert statuses.count(404) == 10
+    assert statuses.count(429) == 20

@@ -110,6 +110,8 @@ def test_a_key_is_revoked_only_after_a_question(operator: Page) -> None:
     operator.get_by_label("Name: who uses it, and for what").fill("a robot")
     operator.get_by_role("button", name="Create key").click()
     row = operator.locator("tbody tr", has_text="a robot")
+    expect(row).to_be_visible()
+    operator.wait_for_load_state("load")  # the script that asks has run
     operator.once("dialog", lambda dialog: dialog.dismiss())
     row.get_by_role("button", name="Revoke").click()
     expect(row.get_by_role("button", name="Revoke")).to_be_visible()

@@ -8,6 +8,8 @@ from worker.tuning.standards import standard_probabilities
 
 MIN_VERDICT_PROBABILITY = 0.5
 """The most probable of 432, 440 and `other` is the verdict if it has at least this probability."""
+MIN_OTHER_PROBABILITY = 0.4
+"""`other` is the verdict only if another tuning has at least this probability, given that there is one."""
 MAX_RIVAL = 0.5
 """Inconclusive if 432 and 440 both have more than this share of the probability of the verdict."""
 MIN_ODDS = 0.5
@@ -235,7 +237,7 @@ def name_verdict(deviation_cents: float, decision: Decision) -> NamedVerdict:
     sure = outcomes[verdict] >= max(MIN_VERDICT_PROBABILITY, rival / MAX_RIVAL)
     if verdict is Verdict.OTHER:  # doubt that there is a tuning is no evidence of another one
         tuned = decision.tuned_probability
-        sure = sure and (outcomes[verdict] - (1.0 - tuned)) / tuned >= MIN_VERDICT_PROBABILITY
+        sure = sure and (outcomes[verdict] - (1.0 - tuned)) / tuned >= MIN_OTHER_PROBABILITY
     return NamedVerdict(
         verdict=verdict if sure else Verdict.INCONCLUSIVE,
         probability=round(outcomes[verdict], 4) if sure else None,

@@ -137,8 +137,11 @@ def test_doubt_that_there_is_a_tuning_is_no_evidence_of_another_one(cents: float
     assert named.reason is Reason.AMBIGUOUS
 
 
-def test_another_tuning_is_named_even_if_it_is_not_certain_that_there_is_one() -> None:
-    assert name_verdict(16.0, decided(1.0, odds=0.6)).verdict is Verdict.OTHER
+@pytest.mark.parametrize(("cents", "odds"), [(16.0, 0.6), (10.6, 0.9)])
+def test_another_tuning_is_named_even_if_it_is_not_certain_that_there_is_one(
+    cents: float, odds: float
+) -> None:
+    assert name_verdict(cents, decided(1.5, odds=odds)).verdict is Verdict.OTHER
 
 
 def test_a_recording_without_a_tuning_has_no_probabilities() -> None:

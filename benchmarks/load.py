@@ -12,20 +12,21 @@ import json
 import os
 import random
 import statistics
-import struct
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import psutil
 
+from tests.support.audio_files import wav
 from tests.support.system import System, running_system
 
-RATE_HZ = 8_000
-SONG_SECONDS = 2
+SONG_SAMPLES = 16_000
 QUEUED_AT_MOST = 1_000_000
 
 
@@ -42,11 +43,8 @@ class Seen:
 
 def song(number: int) -> bytes:
     """A WAV that no other number has."""
-    samples = random.Random(number).randbytes(2 * RATE_HZ * SONG_SECONDS)
-    head = struct.pack("<4sIIHHIIHH", b"fmt ", 16, 65537, RATE_HZ, 0, 2 * RATE_HZ, 0, 2, 16)
-    head = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE_HZ, 2 * RATE_HZ, 2, 16)
-    body = b"WAVE" + head + b"data" + struct.pack("<I", len(samples)) + samples
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    noise = np.random.default_rng(number).uniform(-1.0, 1.0, (SONG_SAMPLES, 1))
+    return wav(noise.astype(np.float32), rate=8_000)
 
 
 async def run(
@@ -86,14 +84,16 @@ async def run(
             while time.monotonic() < ends_at:
                 await asyncio.sleep(1)
                 try:
-                    async with asyncio.timeout_at(asyncio.get_running_loop().time() + 20):
-                        async with client.stream("GET", f"/v1/events?job={jobs[-1]}") as response:
+                    with suppress(TimeoutError):
+                        async with (
+                            asyncio.timeout(20),
+                            client.stream("GET", f"/v1/events?job={jobs[-1]}") as response,
+                        ):
                             seen.statuses[f"events {response.status_code}"] += 1
                             async for _ in response.aiter_lines():
                                 pass
-                except (httpx2.HTTPError, TimeoutError) as error:
-                    if not isinstance(error, TimeoutError):
-                        seen.statuses[f"events {type(error).__name__}"] += 1
+                except httpx2.HTTPError as error:
+                    seen.statuses[f"events {type(error).__name__}"] += 1
 
         others = [asyncio.create_task(one()) for one in [poll] * options.pollers + [watch] * options.streams]
         uploads = set()
@@ -131,13 +131,12 @@ def show(name: str, seen: Seen) -> float:
     return median
 
 
-def drain(system: System, *, busy: bool) -> None:
-    """Let every worker start jobs, or none."""
+def command_workers(system: System, action: str) -> None:
+    """Drain all workers, or resume them."""
     password = {"password": "benchmark"}
     with httpx2.Client(base_url=system.client.base_url, headers={"Sec-Fetch-Site": "same-origin"}) as admin:
         admin.post("/admin/login", data=password)
         for worker in admin.get("/admin/api/now").json()["workers"]:
-            action = "resume" if busy else "drain"
             admin.post(f"/admin/api/workers/{worker['name']}/{action}").raise_for_status()
     time.sleep(10)
 
@@ -159,9 +158,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, running_system(Path(folder) / "data", **settings) as system:
         api = psutil.Process(system.pid_of("api serve"))
         url = str(system.client.base_url)
-        drain(system, busy=False)
+        command_workers(system, "drain")
         stopped = show("drained", asyncio.run(run(url, api, options=options, numbers=numbers)))
-        drain(system, busy=True)
+        command_workers(system, "resume")
         busy = show("busy", asyncio.run(run(url, api, options=options, numbers=numbers)))
     print(f"upload p50 with busy workers over drained ones: {busy / stopped:.2f}")
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from api.admin.audit import record
 from api.admin.auth.authentication import AdminUser, CurrentUser, ProvidedSessions
 from api.admin.auth.flash import redirect_with_flash
+from api.admin.auth.signed_cookie import SignedCookie
 from api.admin.rendering import CurrentRenderer
 from api.http.problems import documented
 from api.http.provided import provided
@@ -24,8 +25,7 @@ from shared.schemas.timestamp import Timestamp
 _DAY_SECONDS = 86_400
 _PROBLEMS = documented(400, 401, 403, 404, 422, 503)
 _PAGE = "/admin/keys"
-_TOKEN_COOKIE = "kammerton_new_key"  # noqa: S105  # a name
-_TOKEN_SECONDS = 60
+_TOKEN = SignedCookie(name="kammerton_new_key", purpose="kammerton_new_key", path=_PAGE, seconds=60)
 
 
 class KeyView(View):
@@ -137,12 +137,10 @@ def keys_page(
     render: CurrentRenderer,
 ) -> HTMLResponse:
     """The list of keys, and once the token of a key that was just created."""
-    cookie = render.request.cookies.get(_TOKEN_COOKIE, "")
-    token = sessions.verify(cookie, purpose=_TOKEN_COOKIE, max_age_seconds=_TOKEN_SECONDS)
-    context = {"keys": api_keys.list(), "scopes": list(Scope), "token": token}
-    response = render("keys", **context)
-    if cookie:
-        response.delete_cookie(_TOKEN_COOKIE, path=_PAGE, httponly=True, samesite="strict")
+    token = _TOKEN.read(render.request, sessions=sessions)
+    response = render("keys", keys=api_keys.list(), scopes=list(Scope), token=token)
+    if render.request.cookies.get(_TOKEN.name):
+        _TOKEN.delete(response)
     return response
 
 
@@ -159,14 +157,7 @@ def submit_new_key(
     options = KeyRequest(name=name, scopes=scopes, days=int(days) if days.strip("0") else None)
     _, token = api_keys.create(options, user=user)
     response = RedirectResponse(_PAGE, status_code=303)
-    response.set_cookie(
-        _TOKEN_COOKIE,
-        sessions.sign(token, purpose=_TOKEN_COOKIE),
-        max_age=_TOKEN_SECONDS,
-        path=_PAGE,
-        httponly=True,
-        samesite="strict",
-    )
+    _TOKEN.set(response, token, sessions=sessions)
     return response
 
 

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
 from api.admin.auth.authentication import AdminUser, CurrentUser, ProvidedSessions
-from api.admin.auth.flash import clear_flash, read_flash
+from api.admin.auth.flash import FLASH
 from api.admin.auth.sessions import Sessions
 from api.http.templating import page
 
@@ -22,10 +22,10 @@ class Renderer:
 
     def __call__(self, template: str, **context: Any) -> HTMLResponse:
         """A page, with the flash message that waits for it."""
-        flash = read_flash(self.sessions, self.request)
+        flash = FLASH.read(self.request, sessions=self.sessions)
         response = page(self.request, f"admin/{template}.html", {"user": self.user, "flash": flash} | context)
         if flash:
-            clear_flash(response)
+            FLASH.delete(response)
         return response
 
 

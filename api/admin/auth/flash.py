@@ -1,43 +1,21 @@
-"""Flash messages: one sentence for the next page, in a signed cookie, so that no link can make it up."""
+"""Flash messages: one sentence for the next page of the dashboard."""
 
 from urllib.parse import urlsplit
 
-from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from api.admin.auth.sessions import Sessions
+from api.admin.auth.signed_cookie import SignedCookie
 
-COOKIE = "kammerton_flash"
 HOME = "/admin"
-_PURPOSE = "kammerton.flash"
-_SECONDS = 60
+FLASH = SignedCookie(name="kammerton_flash", purpose="kammerton.flash", path=HOME, seconds=60)
 
 
 def redirect_with_flash(sessions: Sessions, address: str, sentence: str) -> Response:
     """Redirect to a page of the dashboard, which shows the sentence once."""
     response = RedirectResponse(safe_address(address), status_code=303)
-    response.set_cookie(
-        COOKIE,
-        sessions.sign(sentence, purpose=_PURPOSE),
-        max_age=_SECONDS,
-        path=HOME,
-        httponly=True,
-        samesite="strict",
-    )
+    FLASH.set(response, sentence, sessions=sessions)
     return response
-
-
-def read_flash(sessions: Sessions, request: Request) -> str:
-    """The sentence for this page; empty if there is none."""
-    cookie = request.cookies.get(COOKIE, "")
-    if not cookie:
-        return ""
-    return sessions.verify(cookie, purpose=_PURPOSE, max_age_seconds=_SECONDS) or ""
-
-
-def clear_flash(response: Response) -> None:
-    """Delete the cookie after its sentence was shown."""
-    response.delete_cookie(COOKIE, path=HOME, httponly=True, samesite="strict")
 
 
 def safe_address(address: str) -> str:

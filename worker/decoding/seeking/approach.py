@@ -8,13 +8,13 @@ from worker.decoding.seeking.ac3_frames import SYNC as AC3_SYNC
 from worker.decoding.seeking.flac_metadata import short_metadata
 from worker.decoding.seeking.flv_tags import FlvTags
 from worker.decoding.seeking.frame_stream import FrameStream
+from worker.decoding.seeking.mp4_boxes import begins_with_index_box
 from worker.decoding.seeking.mp4_fragments import FragmentedMp4
 from worker.decoding.seeking.wavpack_blocks import find_wavpack_block
 from worker.file_problems import file_problem
 
 _MIN_HIDDEN_SECONDS = 1.0
 """A decoder reads so much in no time."""
-_MP4_FIRST_BOXES = (b"ftyp", b"styp", b"moov")
 _END_BYTES = 1 << 19
 """Where the last fragment of an MP4 is looked for: it usually lasts a few seconds."""
 
@@ -50,7 +50,7 @@ def approach(source: ByteSource, *, tags_end: int, start_seconds: float, window_
         Undecodable: the recording ends before *start_seconds*.
     """
     head = source.read_range(tags_end, 8)
-    if head[4:8] in _MP4_FIRST_BOXES and tags_end == 0:
+    if begins_with_index_box(head) and tags_end == 0:
         return _approach_fragments(source, start_seconds)
     if head[:4] == b"fLaC":
         metadata = short_metadata(source.read_range, start=tags_end)

@@ -10,12 +10,14 @@ from worker.decoding.seeking.flv_tags import FlvTags
 from worker.decoding.seeking.frame_stream import FrameStream
 from worker.decoding.seeking.mp4_boxes import begins_with_index_box
 from worker.decoding.seeking.mp4_fragments import FragmentedMp4
+from worker.decoding.seeking.speech_frames import SpeechFrames, can_begin_speech_frames
 
 
 def measured_duration(audio: BinaryIO) -> float | None:
     """Return the seconds up to the last audio in *audio*, estimated for a varying bit rate.
 
-    Looks at MP3, ADTS, AC-3, FLAC, FLV and MP4 of fragments. Returns None for others: headers count samples.
+    Looks at MP3, ADTS, AC-3, DTS, AMR, GSM, FLAC, FLV and MP4 of fragments. Returns None for others, whose
+    headers count samples, and for AMR of several bit rates.
     """
     source = ByteSource(audio)
     try:
@@ -30,6 +32,8 @@ def measured_duration(audio: BinaryIO) -> float | None:
             return FragmentedMp4(source.read_range, size=source.size_bytes).duration_seconds
         if head.startswith(b"FLV\1") and start == 0:
             return FlvTags(source.read_range, size=source.size_bytes).duration_seconds
+        if can_begin_speech_frames(head) and start == 0:
+            return SpeechFrames(source.read_range, size=source.size_bytes).duration_seconds
         return FrameStream(source.read_range, start=start, end=source.size_bytes).duration_seconds
     except ValueError:
         return None

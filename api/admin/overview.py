@@ -211,6 +211,7 @@ def _worker_view(worker: WorkerInfo, commands: Mapping[str, WorkerCommand], now:
         memory_bytes=worker.memory_bytes,
         memory_limit_bytes=worker.memory_limit_bytes,
         current_jobs=list(worker.current_jobs),
+        clock_skew_seconds=worker.clock_skew_seconds,
         draining=worker.draining,
         command=command,
         order=command,

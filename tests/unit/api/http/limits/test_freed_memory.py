@@ -8,7 +8,7 @@ from api.http.limits.freed_memory import FreedMemory, trim_heap
 
 
 def test_the_heap_is_trimmed_once_after_a_peak() -> None:
-    trims = []
+    trims: list[None] = []
     memory = FreedMemory(trim=lambda: trims.append(None))
 
     def step(started: int, ended: int) -> int:

@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import redis
 
+from benchmarks.peers.songs import by_kind
 from tests.support.s3_proxy import s3_relay
 from tests.support.servers import S3Server, ValkeyServer, running_s3, running_valkey
 from tests.support.system import System, running_system
@@ -39,6 +40,7 @@ class Counts:
 
     def __init__(self, system: System, valkey: ValkeyServer, s3: S3Server, requests: Counter[str]) -> None:
         self._system, self._valkey, self._s3, self._requests = system, valkey, s3, requests
+        self.redis_url = valkey.url
         self.redis = redis.Redis.from_url(valkey.url)
 
     def read(self) -> dict[str, float]:
@@ -72,8 +74,8 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 @contextmanager
-def counted_system() -> Iterator[tuple[System, Counts]]:
-    """Kammerton and its servers, and what they count."""
+def counted_system(*, workers: int = 2) -> Iterator[tuple[System, Counts]]:
+    """Kammerton with as many jobs at once, its servers, and what they count."""
     requests: Counter[str] = Counter()
 
     def count(asked: bytes, *_: Any) -> bool:
@@ -91,7 +93,7 @@ def counted_system() -> Iterator[tuple[System, Counts]]:
         }
         with (
             tempfile.TemporaryDirectory(prefix="kammerton-bench-") as folder,
-            running_system(Path(folder) / "data", None, **environment) as system,
+            running_system(Path(folder) / "data", None, "--workers", str(workers), **environment) as system,
         ):
             yield system, Counts(system, valkey, s3, requests)
 
@@ -133,10 +135,8 @@ def main() -> None:
     parser.add_argument("--files", type=Path, required=True, help="folder of songs")
     parser.add_argument("--songs", type=int, default=16, help="uploads of each kind")
     options = parser.parse_args()
-    for suffix in (".mp3", ".wav"):
-        songs = sorted(options.files.rglob(f"*{suffix}"))
-        if songs:
-            print(json.dumps({"kind": suffix[1:]} | measure(songs, count=options.songs)), flush=True)
+    for kind, songs in by_kind(options.files).items():
+        print(json.dumps({"kind": kind} | measure(songs, count=options.songs)), flush=True)
 
 
 if __name__ == "__main__":

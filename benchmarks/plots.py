@@ -1,87 +1,121 @@
-"""Draws results: `python -m benchmarks.plots RESULTS.jsonl... --out FILE.png`.
-
-RESULTS are lines of `benchmarks.peers` and `benchmarks.redis_costs`, in any order and any number of files.
-"""
+"""Draws what `python -m benchmarks --full` kept: `python -m benchmarks.plots [--out FILE.png]`."""
 
 import argparse
+import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-KAMMERTON, OTHER = "#2a6f97", "#b7b7b7"
-_LABELS = {
-    "kammerton": "Kammerton",
-    "kammerton-one-child": "Kammerton, one job at once",
-    "kammerton-small": "Kammerton, small",
-    "first_minute": "endpoint: first minute",
-    "whole_file": "endpoint: whole file",
+from PIL import Image
+
+RESULTS = Path(__file__).parent / "results"
+PICTURE = RESULTS / "benchmarks.png"
+
+_SYSTEMS = {
+    "kammerton": ("Kammerton", "#2a6f97"),
+    "kammerton-one-child": ("Kammerton, one job at once", "#89c2d9"),
+    "kammerton-small": ("Kammerton, small profile", "#89c2d9"),
+    "first_minute": ("endpoint: first minute", "#8d8d8d"),
+    "whole_file": ("endpoint: whole file", "#cfcfcf"),
 }
-_PANELS = {
-    "songs_per_s": "Songs per second, 8 clients",
-    "cpu_s_per_song": "CPU seconds per song",
-    "peak_mb": "Peak memory of all processes, MB",
-}
+_CLIENTS = 8
+_COLORS = 48
+"""Of the picture. Fewer make it smaller."""
 
 
-def read(files: list[Path]) -> list[dict[str, Any]]:
+def read(files: Sequence[Path]) -> list[dict[str, Any]]:
     """Every line that is a JSON object."""
     lines = [line for file in files for line in file.read_text().splitlines()]
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def draw(results: list[dict[str, Any]], file: Path) -> None:
-    """A panel for each number of the systems, and one for what a job costs Redis at each depth."""
+def draw(results: list[dict[str, Any]]) -> bytes:
+    """A PNG: speed at each number of clients, memory for each kind of file, and Redis at each depth.
+
+    A system that gave no answer has a cross instead of a bar.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    systems = [line for line in results if "median" in line]
-    depths = sorted((line["waiting"], line["cpu_ms"]) for line in results if "waiting" in line)
-    panels = (list(_PANELS) if systems else []) + (["depths"] if depths else [])
-    if not panels:
-        raise SystemExit("These files have no results of benchmarks.peers or benchmarks.redis_costs.")
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=(3.6 * len(panels), 3.4), layout="constrained", squeeze=False
+    free = [line for line in results if "median" in line and line["limit_mb"] != 512]
+    depths = sorted(
+        (line["waiting"], line["cpu_ms"])
+        for line in results
+        if line.get("clients") == 1 and "waiting" in line
     )
-    for axis, name in zip(axes[0], panels, strict=True):
-        if name == "depths":
-            axis.bar([f"{waiting:,}" for waiting, _ in depths], [ms for _, ms in depths], color=KAMMERTON)
-            axis.set(title="CPU of Redis per job, ms", xlabel="jobs that wait")
-        else:
-            _bars(axis, systems, name)
-    figure.savefig(file, dpi=110)
+    songs = [kind for kind in dict.fromkeys(line["kind"] for line in free) if kind.startswith("21 MB")]
+    if not free or not depths:
+        raise SystemExit("Results are missing. Run `python -m benchmarks --full`.")
+    figure, axes = plt.subplots(1, len(songs) + 2, figsize=(4 * (len(songs) + 2), 3.2), layout="constrained")
+    for axis, kind in zip(axes, songs, strict=False):
+        lines = [line | {"group": f"{line['clients']}"} for line in free if line["kind"] == kind]
+        _bars(axis, lines, "songs_per_s")
+        axis.set(title=f"Songs per second, {kind}", xlabel="clients at once")
+    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    peaks = [line | {"group": line["kind"]} for line in free if line["clients"] == _most_clients(free, line)]
+    _bars(axes[-2], peaks, "peak_mb")
+    axes[-2].set(title="Peak memory, MB", yscale="log", ylim=(100, 30_000))
+    axes[-2].tick_params("x", labelsize=8)
+    axes[-1].bar([f"{waiting:,}" for waiting, _ in depths], [ms for _, ms in depths], color="#2a6f97")
+    axes[-1].set(title="CPU of Redis per job, ms", xlabel="jobs that wait")
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=80, format="png")
+    plt.close(figure)
+    return _small(drawn.getvalue())
 
 
-def _bars(axis: Any, systems: list[dict[str, Any]], name: str) -> None:
-    kinds = list(dict.fromkeys(line["kind"] for line in systems))
-    names = list(dict.fromkeys(line["system"] for line in systems))
-    width = 0.8 / len(names)
-    for place, system in enumerate(names):
-        heights = [
-            line["median"][name] for kind in kinds for line in systems if _is(line, kind=kind, system=system)
-        ]
-        at = [number + (place - (len(names) - 1) / 2) * width for number in range(len(heights))]
-        color = KAMMERTON if system.startswith("kammerton") else OTHER
-        bars = axis.bar(at, heights, width, color=color, edgecolor="white", label=_LABELS.get(system, system))
-        axis.bar_label(bars, fontsize=8)
-    axis.set_xticks(range(len(kinds)), [f"21 MB {kind.upper()}" for kind in kinds])
-    axis.set(title=_PANELS[name])
+def _most_clients(results: list[dict[str, Any]], line: dict[str, Any]) -> int:
+    """Eight, or fewer for files that were sent by fewer."""
+    tried = {other["clients"] for other in results if other["kind"] == line["kind"]}
+    return _CLIENTS if _CLIENTS in tried else int(max(tried))
+
+
+def _bars(axis: Any, lines: list[dict[str, Any]], name: str) -> None:
+    groups = list(dict.fromkeys(line["group"] for line in lines))
+    systems = [system for system in _SYSTEMS if any(line["system"] == system for line in lines)]
+    width = 0.84 / len(systems)
+    for place, system in enumerate(systems):
+        heights = {line["group"]: line["median"][name] for line in lines if line["system"] == system}
+        label, color = _SYSTEMS[system]
+        at = [number + (place - (len(systems) - 1) / 2) * width for number in range(len(groups))]
+        bars = axis.bar(
+            at,
+            [heights.get(group) or 0 for group in groups],
+            width,
+            color=color,
+            edgecolor="white",
+            label=label,
+        )
+        axis.bar_label(bars, [_number(heights.get(group)) for group in groups], fontsize=7)
+    axis.set_xticks(range(len(groups)), groups)
     axis.margins(y=0.3)
-    axis.legend(fontsize=8, frameon=False)
 
 
-def _is(line: dict[str, Any], *, kind: str, system: str) -> bool:
-    return bool(line["kind"] == kind and line["system"] == system)
+def _number(number: float | None) -> str:
+    return "×" if not number else f"{number:.0f}" if number >= 10 else f"{number:.1f}"
+
+
+def _small(png: bytes) -> bytes:
+    """The same picture with few colors."""
+    made = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(_COLORS).save(made, "PNG", optimize=True)
+    return made.getvalue()
 
 
 def main() -> None:
-    """Draw the results of some files."""
+    """Draw the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plots", description=__doc__)
-    parser.add_argument("results", type=Path, nargs="+", help="lines of JSON")
-    parser.add_argument("--out", type=Path, required=True, help="the picture, PNG or SVG")
+    parser.add_argument("results", type=Path, nargs="*", help="files of lines (default: benchmarks/results)")
+    parser.add_argument("--out", type=Path, default=PICTURE, help="the picture (default: %(default)s)")
     options = parser.parse_args()
-    draw(read(options.results), options.out)
+    options.out.write_bytes(draw(read(options.results or sorted(RESULTS.glob("*.jsonl")))))
+    print(f"wrote {options.out}")
 
 
 if __name__ == "__main__":

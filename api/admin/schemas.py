@@ -37,6 +37,7 @@ class WorkerView(View):
     memory_bytes: int = Field(description="The worker and all its children; shared pages count once.")
     memory_limit_bytes: int | None
     current_jobs: list[str]
+    clock_skew_seconds: float = Field(description="How far its clock is ahead of the clock of Redis.")
     draining: bool
     command: str | None = Field(description="`drain` or `restart`, from the request until it is done.")
     order: str | None = Field(description="The old name of `command`.", json_schema_extra=DEPRECATED)

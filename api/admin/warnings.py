@@ -6,6 +6,7 @@ from api.admin.schemas import DependencyView, QueueView, WorkerView
 from api.http.templating import in_seconds
 
 _MEMORY_SHARE = 0.9
+_CLOCK_SKEW_SECONDS = 2.0
 
 
 def warnings_of(
@@ -29,6 +30,11 @@ def warnings_of(
     for worker in workers:
         if worker.memory_limit_bytes and worker.memory_bytes > _MEMORY_SHARE * worker.memory_limit_bytes:
             warnings.append(f"The worker {worker.name} uses more than 90 % of its memory.")
+        if abs(worker.clock_skew_seconds) > _CLOCK_SKEW_SECONDS:
+            skew = f"{worker.clock_skew_seconds:+.0f} s"
+            warnings.append(
+                f"The clock of the worker {worker.name} is off by {skew}. Synchronize it with NTP."
+            )
     if dead_jobs:
         warnings.append("1 job is dead." if dead_jobs == 1 else f"{dead_jobs:,} jobs are dead.")
     return warnings

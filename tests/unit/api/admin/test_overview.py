@@ -1,6 +1,7 @@
 """The overview page."""
 
 import time
+from dataclasses import replace
 
 from shared.outbound.address_rules import HttpResponse
 from shared.ports.uploads import UploadInfo
@@ -20,6 +21,19 @@ def test_the_overview_lists_warnings_the_worst_first(api: ApiHarness) -> None:
     assert "The queue batch is paused." in page
     assert "A job in the queue interactive has been waiting for 1 min 4" in page
     assert "1 job is dead." in page
+
+
+def test_the_overview_warns_of_a_worker_whose_clock_is_wrong(api: ApiHarness) -> None:
+    api.workers.heartbeat(replace(make_worker(), clock_skew_seconds=-300.2))
+    client = log_in(api)
+    assert (
+        "The clock of the worker host:7 is off by -300 s. Synchronize it with NTP."
+        in client.get("/admin").text
+    )
+    worker = client.get("/admin/api/now").json()["workers"][0]
+    assert worker["clock_skew_seconds"] == -300.2
+    api.workers.heartbeat(replace(make_worker(), clock_skew_seconds=0.004))
+    assert "The clock of the worker" not in client.get("/admin").text
 
 
 def test_the_overview_shows_workers_and_their_memory(api: ApiHarness) -> None:

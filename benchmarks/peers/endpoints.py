@@ -1,4 +1,4 @@
-"""The two endpoints that Kammerton replaces, as small as they were. Needs librosa: requirements/peers.in.
+"""The two endpoints that Kammerton replaces, as small as they were.
 
 `whole_file` decodes the whole song in the web process, `first_minute` a minute of it.
 """

@@ -64,8 +64,9 @@ _SIZED = {
 _SIZED_BY_FFMPEG = ("m4a", "mp4-fragmented", "mka", "webm-opus", "wma", "avi")
 SIZES = (*_SIZED, *(f"sizes-{kind}" for kind in _SIZED_BY_FFMPEG))
 _LONG_KINDS = (
-    *("aac-adts", "ac3", "eac3", "flac", "flv-aac", "mp3-cbr", "mp3-cbr-no-index", "mp3-vbr-vbri"),
-    *("mp3-vbr-xing", "mp4-fragments", "mp4-fragments-sidx", "ogg-opus", "wavpack"),
+    *("aac-adts", "ac3", "amr", "amr-several-rates", "dts", "eac3", "flac", "flv-aac", "gsm", "mp3-cbr"),
+    *("mp3-cbr-no-index", "mp3-vbr-vbri", "mp3-vbr-xing", "mp4-fragments", "mp4-fragments-sidx", "ogg-opus"),
+    "wavpack",
 )
 SEEKS = tuple(f"seek-{kind}" for kind in _LONG_KINDS)
 SEEK_START_SECONDS = 150.0

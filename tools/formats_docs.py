@@ -51,15 +51,20 @@ them at the start, after one hour, and 100 seconds before the end, and find the 
 
 - MP3 of a varying bit rate says where its parts are in steps of 1/256, so that the start can be up to 40 s
   off in the middle of two hours. The report then has the remark `start_estimated`. Frames are counted within
-  1 MiB of the start and of the end.
+  1 MiB of the start and of the end. Nothing else in the file says how many frames lie before a byte, so a
+  better place would take reading all of them: 55 MiB in the middle of this file.
 - Without such an index, and in AAC (ADTS), all frames before the window are counted: nothing in these files
   says where a second is.
-- AC-3 and E-AC-3 have a constant bit rate nearly always. If they don't, their frames are counted as well.
+- AC-3, E-AC-3, and DTS have a constant bit rate nearly always. If they don't, their frames are counted as
+  well. So are those of DTS-HD.
+- AMR and GSM have frames of 20 ms without a mark. If four parts of the file, of 192 KiB each, have frames of
+  one size and fit together, the place is computed. Otherwise all frames before it are read. So a single
+  pause that takes exactly as many bytes as whole frames, 1 in 32 pauses, would not be noticed.
 - A worker reads storage up to 2 MiB ahead. Tests count what it reads from a real S3 server: of
   {stored} at most {storage_mib:g} MiB more than the window.
   Measured on 2026-11-28: 0.6 to 2.1 MiB.
-- Formats that aren't in this table are not counted. FFmpeg reads AMR, DTS, GSM, RealMedia, TrueHD, and other
-  formats without an index from their beginning to the window, and skips packets instead of decoding them.
+- Formats that aren't in this table are not counted. FFmpeg reads RealMedia, TrueHD, and other formats
+  without an index from their beginning to the window, and skips packets instead of decoding them.
 
 | File | At the start | After an hour | Near the end | Start |
 |---|---|---|---|---|"""

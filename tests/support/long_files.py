@@ -23,6 +23,7 @@ RATE = 2_000
 """Hz, of the sound that windows are compared with."""
 _SECTION_SECONDS = 2.0
 _SECTIONS = 24
+GSM_FRAME_BYTES, _DTS_FRAME_BYTES = 33, 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +129,34 @@ def unit(encoder: str, muxer: str, *, rate: int, kbits: int, option: str = "") -
         return Unit([bytes(packet) for packet in packets], typical.duration * typical.time_base, content)
 
 
-def order_of_sections(count: int) -> NDArray[np.int64]:
+def gsm_unit() -> Unit:
+    """Return `unit_sound` as raw GSM, encoded by libsndfile."""
+    file = io.BytesIO()
+    soundfile.write(file, _stored_sound(8_000), 8_000, format="RAW", subtype="GSM610")
+    frames = file.getvalue()
+    packets = [frames[at : at + GSM_FRAME_BYTES] for at in range(0, len(frames), GSM_FRAME_BYTES)]
+    return Unit(packets, Fraction(20, 1000), frames)
+
+
+def dts_unit() -> Unit:
+    """Return the beginning of `unit_sound` in DTS, encoded by FFmpeg 5.1: no wheel has the encoder."""
+    content = (Path(__file__).parent / "data" / "audio" / "noise.dts").read_bytes()
+    packets = [content[at : at + _DTS_FRAME_BYTES] for at in range(0, len(content), _DTS_FRAME_BYTES)]
+    return Unit(packets, Fraction(512, 8_000), content)
+
+
+def order_of_sections(count: int, sections: int = _SECTIONS) -> NDArray[np.int64]:
     """Return *count* numbers of sections."""
-    return np.random.default_rng(7).integers(0, _SECTIONS, count)
+    return np.random.default_rng(7).integers(0, sections, count)
 
 
 def joined(
     of: Unit, *, seconds: int = SECONDS, head: Callable[[int, int], bytes] = lambda frames, size: b""
 ) -> LongFile:
     """Return packets that need no container, after what *head* makes of their count and total size."""
-    sections = [b"".join(of.section(number)) for number in range(_SECTIONS)]
-    order = order_of_sections(round(seconds / of.section_seconds))
+    count = min(_SECTIONS, len(of.packets) // of.per_section)
+    sections = [b"".join(of.section(number)) for number in range(count)]
+    order = order_of_sections(round(seconds / of.section_seconds), count)
     body = b"".join(sections[number] for number in order)
     start = head(len(order) * of.per_section, len(body))
     return LongFile(content=start + body, section_seconds=of.section_seconds, order=order)

@@ -2,11 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 from tests.support import long_mp3, long_wavpack
-from tests.support.long_files import LongFile, Unit, joined, muxed, stored, unit
+from tests.support.long_files import (
+    SECONDS,
+    LongFile,
+    Unit,
+    dts_unit,
+    gsm_unit,
+    joined,
+    muxed,
+    order_of_sections,
+    stored,
+    unit,
+)
 
 ENCODER_DELAY_SECONDS = 0.07
+AMR_HEAD, AMR_WIDE_HEAD = b"#!AMR\n", b"#!AMR-WB\n"
 
 
 def _aac(muxer: str = "ipod", rate: int = 16_000) -> Unit:
@@ -20,6 +33,16 @@ def _opus() -> Unit:
 def fragmented(flags: str) -> LongFile:
     """Return an MP4 of fragments of two seconds, without an index but with what *flags* add."""
     return muxed(_aac(), "mp4", movflags=flags, frag_duration="2000000")
+
+
+def amr(kbits: tuple[int, ...] = (12,)) -> LongFile:
+    """Return narrow-band AMR. Each section has one of *kbits*, in turn."""
+    units = [unit("libopencore_amrnb", "amr", rate=8_000, kbits=each) for each in kbits]
+    first = units[0]
+    order = order_of_sections(round(SECONDS / first.section_seconds))
+    packets = (units[at % len(units)].section(int(number)) for at, number in enumerate(order))
+    content = AMR_HEAD + b"".join(chain.from_iterable(packets))
+    return LongFile(content=content, section_seconds=first.section_seconds, order=order)
 
 
 LONG_KINDS: dict[str, Callable[[], LongFile]] = {
@@ -46,6 +69,10 @@ LONG_KINDS: dict[str, Callable[[], LongFile]] = {
     "flv-aac": lambda: muxed(_aac("flv"), "flv"),
     "ac3": lambda: joined(unit("ac3", "ac3", rate=48_000, kbits=64)),
     "eac3": lambda: joined(unit("eac3", "eac3", rate=48_000, kbits=64)),
+    "dts": lambda: joined(dts_unit()),
+    "gsm": lambda: joined(gsm_unit()),
+    "amr": amr,
+    "amr-several-rates": lambda: amr(kbits=(12, 7, 5)),
 }
 
 
@@ -72,4 +99,5 @@ READS: dict[str, Reads] = dict.fromkeys(LONG_KINDS, _BEFORE) | {
     "aac-adts": Reads(extra_mib=(0.5, 30.0, 58.0)),
     "m4a": _INDEX_AT_END,
     "m4a-faststart": _INDEX_AT_END,
+    "amr-several-rates": Reads(extra_mib=(0.6, 5.0, 9.0)),
 }

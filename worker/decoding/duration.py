@@ -1,12 +1,12 @@
 """Tells how far the duration of a recording can be trusted, and corrects it if its end was reached."""
 
-import os
 from dataclasses import replace
+from typing import BinaryIO, cast
 
 from shared.domain.audio.mpeg_frames import HEADER_BYTES, parse_frame
 from shared.domain.report import DurationAccuracy
 from worker.decoding.byte_source import ByteSource
-from worker.decoding.header_limits import syncsafe
+from worker.decoding.header_limits import leading_tags_end
 from worker.decoding.seeking.xing_header import parse_xing_header
 from worker.decoding.window import Recording
 
@@ -35,13 +35,9 @@ def with_checked_duration(recording: Recording, source: ByteSource, *, window_se
 
 def _counts_frames(source: ByteSource) -> bool:
     """Whether the first frame of an MP3 has an index that says how many there are."""
-    size = source.seek(0, os.SEEK_END)
-    source.seek(0)
-    tag = source.read(10)
-    start = 10 + syncsafe(tag[6:]) if tag.startswith(b"ID3") else 0
-    source.seek(start)
-    head = source.read(_FIRST_FRAME_BYTES)
+    start = leading_tags_end(cast(BinaryIO, source))
+    head = source.read_range(start, _FIRST_FRAME_BYTES)
     content = head.lstrip(b"\0")
-    stored_bytes = size - start - (len(head) - len(content))
+    stored_bytes = source.size_bytes - start - (len(head) - len(content))
     frame = parse_frame(content[:HEADER_BYTES])
     return frame is not None and parse_xing_header(content, frame, stored_bytes=stored_bytes) is not None

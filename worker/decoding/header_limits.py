@@ -52,11 +52,10 @@ def check_header_limits(audio: BinaryIO, *, on_pictures: Callable[[int], None] =
     """
     size = audio.seek(0, os.SEEK_END)
     offset = 0
-    for _ in range(MAX_TAGS):
-        start = _read(audio, offset, 12)
-        if not start.startswith(b"ID3"):
-            break
-        offset += _check_id3(audio, offset)
+    for tag, length in _leading_id3(audio):
+        _check_id3(audio, tag, length)
+        offset = tag + length
+    start = _read(audio, offset, 12)
     if start.startswith(b"fLaC"):
         _check_flac(audio, offset + 4)
     elif start.startswith(b"OggS"):
@@ -74,11 +73,26 @@ def check_header_limits(audio: BinaryIO, *, on_pictures: Callable[[int], None] =
     return offset
 
 
-def _check_id3(audio: BinaryIO, offset: int) -> int:
-    """Check the ID3v2 tag at *offset* and return its length in bytes."""
-    head = _read(audio, offset, 10).ljust(10, b"\0")
-    version = head[3]
-    length = 10 + syncsafe(head[6:10])
+def leading_tags_end(audio: BinaryIO) -> int:
+    """Return the offset in bytes of what follows the leading ID3v2 tags."""
+    return max((offset + length for offset, length in _leading_id3(audio)), default=0)
+
+
+def _leading_id3(audio: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield the offset and the length in bytes of each ID3v2 tag before the sound."""
+    offset = 0
+    for _ in range(MAX_TAGS):
+        head = _read(audio, offset, 10)
+        if not head.startswith(b"ID3"):
+            return
+        length = 10 + syncsafe(head[6:])
+        yield offset, length
+        offset += length
+
+
+def _check_id3(audio: BinaryIO, offset: int, length: int) -> None:
+    """Check the ID3v2 tag at *offset*, of *length* bytes."""
+    version = _read(audio, offset, 4).ljust(4, b"\0")[3]
     if length > MAX_METADATA_BYTES:
         raise file_problem("too_much_metadata")
     id_bytes, size_bytes, header_bytes = (3, 3, 6) if version == 2 else (4, 4, 10)
@@ -95,7 +109,6 @@ def _check_id3(audio: BinaryIO, offset: int) -> int:
         _check_tags(tags)
         if decompressed_bytes > MAX_METADATA_BYTES:
             raise file_problem("too_much_metadata")
-    return length
 
 
 def _check_flac(audio: BinaryIO, offset: int) -> None:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from shared.domain.report import DurationAccuracy
 from worker.decoding.byte_source import ByteSource
 from worker.decoding.seeking.ac3_frames import SYNC as AC3_SYNC
+from worker.decoding.seeking.dts_frames import SYNCS as DTS_SYNCS
 from worker.decoding.seeking.flac_metadata import short_metadata
 from worker.decoding.seeking.flv_tags import FlvTags
 from worker.decoding.seeking.frame_stream import FrameStream
+from worker.decoding.seeking.mp4_boxes import begins_with_index_box
 from worker.decoding.seeking.mp4_fragments import FragmentedMp4
+from worker.decoding.seeking.place import Place
+from worker.decoding.seeking.speech_frames import SpeechFrames, can_begin_speech_frames
 from worker.decoding.seeking.wavpack_blocks import find_wavpack_block
 from worker.file_problems import file_problem
 
 _MIN_HIDDEN_SECONDS = 1.0
 """A decoder reads so much in no time."""
-_MP4_FIRST_BOXES = (b"ftyp", b"styp", b"moov")
 _END_BYTES = 1 << 19
 """Where the last fragment of an MP4 is looked for: it usually lasts a few seconds."""
 
@@ -50,7 +53,7 @@ def approach(source: ByteSource, *, tags_end: int, start_seconds: float, window_
         Undecodable: the recording ends before *start_seconds*.
     """
     head = source.read_range(tags_end, 8)
-    if head[4:8] in _MP4_FIRST_BOXES and tags_end == 0:
+    if begins_with_index_box(head) and tags_end == 0:
         return _approach_fragments(source, start_seconds)
     if head[:4] == b"fLaC":
         metadata = short_metadata(source.read_range, start=tags_end)
@@ -62,9 +65,11 @@ def approach(source: ByteSource, *, tags_end: int, start_seconds: float, window_
         return Approach(tags_end=tags_end)
     if head[:4] == b"wvpk" and tags_end == 0:
         return _approach_wavpack(source, start_seconds)
+    if can_begin_speech_frames(head) and tags_end == 0:
+        return _approach_speech(source, start_seconds)
     if head[:4] == b"FLV\1" and tags_end == 0:
         return _approach_flv(source, start_seconds)
-    if head.lstrip(b"\0")[:1] in (b"", b"\xff") or head[:2] == AC3_SYNC:
+    if head.lstrip(b"\0")[:1] in (b"", b"\xff") or head.startswith((AC3_SYNC, *DTS_SYNCS)):
         return _approach_frames(source, tags_end, start_seconds, window_seconds)
     return Approach(tags_end=tags_end)
 
@@ -84,13 +89,18 @@ def _approach_flv(source: ByteSource, start_seconds: float) -> Approach:
     except ValueError:
         return Approach()
     place = tags.place_before(start_seconds)
-    if place is None:
-        raise file_problem("start_past_end", int(tags.duration_seconds))
-    source.skip_first_bytes(place.offset, instead=place.head)
-    return Approach(
-        hidden_seconds=place.seconds,
-        duration=Duration(seconds=tags.duration_seconds, accuracy=DurationAccuracy.ESTIMATED),
-    )
+    return _begin_at(source, place, tags.duration_seconds, DurationAccuracy.ESTIMATED)
+
+
+def _approach_speech(source: ByteSource, start_seconds: float) -> Approach:
+    try:
+        frames = SpeechFrames(source.read_range, size=source.size_bytes)
+        place = frames.place_before(start_seconds)
+        duration_seconds = frames.duration_seconds
+    except ValueError:
+        return Approach()
+    accuracy = DurationAccuracy.EXACT if frames.is_duration_exact else DurationAccuracy.ESTIMATED
+    return _begin_at(source, place, duration_seconds, accuracy)
 
 
 def _approach_frames(
@@ -101,14 +111,21 @@ def _approach_frames(
     except ValueError:
         return Approach(tags_end=tags_end)
     place = stream.place_before(start_seconds, window_seconds=window_seconds)
-    if place is None:
-        raise file_problem("start_past_end", int(stream.duration_seconds))
-    source.skip_first_bytes(place.offset, instead=place.index_frame)
     accuracy = DurationAccuracy.EXACT if stream.is_duration_exact else DurationAccuracy.ESTIMATED
+    return _begin_at(source, place, stream.duration_seconds, accuracy)
+
+
+def _begin_at(
+    source: ByteSource, place: Place | None, duration_seconds: float, accuracy: DurationAccuracy
+) -> Approach:
+    """Hide what lies before *place*. Raises Undecodable without one: the recording ends before the start."""
+    if place is None:
+        raise file_problem("start_past_end", int(duration_seconds))
+    source.skip_first_bytes(place.offset, instead=place.head)
     return Approach(
         hidden_seconds=place.seconds,
         is_start_estimated=place.is_estimated,
-        duration=Duration(seconds=stream.duration_seconds, accuracy=accuracy),
+        duration=Duration(seconds=duration_seconds, accuracy=accuracy),
     )
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from worker.decoding.seeking.bisection import Mark, find_mark_before
 from worker.decoding.seeking.mp4_boxes import ReadRange
+from worker.decoding.seeking.place import Place
 
 _HEADER_BYTES = 9
 _TAG_BYTES = 11
@@ -22,17 +23,6 @@ _MAX_TAG_BYTES = 1 << 15
 _MAX_FIRST_TAGS = 500
 _END_BYTES = 1 << 18
 _PREROLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlvPlace:
-    """A tag of audio where decoding can begin."""
-
-    offset: int
-    seconds: float
-    """From the first tag of audio."""
-    head: bytes
-    """What decoders are given before the tag: the header of the file, and how to decode the codec."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +79,11 @@ class FlvTags:
         tags = self._audio_in(data, base=start, end=len(data))
         return max((tag.seconds for tag in tags), default=self._first.seconds) - self._first.seconds
 
-    def place_before(self, seconds: float) -> FlvPlace | None:
-        """Return a place shortly before *seconds*, None if the recording ends before."""
+    def place_before(self, seconds: float) -> Place | None:
+        """Return a place shortly before *seconds*, None if the recording ends before.
+
+        Seconds count from the first tag of audio.
+        """
         second = self._find(self._first.end, self._size)
         if second is None or seconds >= self.duration_seconds:
             return None
@@ -102,7 +95,7 @@ class FlvTags:
             end=self._size,
             target=first.seconds + seconds - _PREROLL_SECONDS,
         )
-        return FlvPlace(offset=mark.offset, seconds=mark.seconds - first.seconds, head=self._head)
+        return Place(offset=mark.offset, seconds=mark.seconds - first.seconds, head=self._head)
 
     def _find(self, offset: int, end: int) -> Mark | None:
         tag = self._find_tag(offset, end)

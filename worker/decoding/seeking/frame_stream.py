@@ -1,10 +1,10 @@
-"""Finds places in recordings that are nothing but frames: MP3, AAC in ADTS, AC-3 and E-AC-3.
+"""Finds places in recordings that are nothing but frames: MP3, AAC in ADTS, AC-3, E-AC-3 and DTS.
 
 They have no timestamps. A place is computed if all frames have one bit rate, and counted from the nearer end
 if few bytes lie between. Elsewhere an index gives an estimate; without one, all frames before are counted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from shared.domain.audio.mpeg_frames import HEADER_BYTES, MpegFrame, parse_frame
 from worker.decoding.seeking.ac3_frames import SYNC as AC3_SYNC
 from worker.decoding.seeking.ac3_frames import parse_ac3_frame
+from worker.decoding.seeking.dts_frames import SYNCS as DTS_SYNCS
+from worker.decoding.seeking.dts_frames import parse_dts_frame
+from worker.decoding.seeking.place import Place
 from worker.decoding.seeking.xing_header import (
     DECODER_DELAY,
     is_index_frame,
@@ -31,6 +34,7 @@ _MAX_KEPT_BYTES = 4 << 20
 _PROBES = 4
 _CONFIRMING_FRAMES = 2
 _MAX_FRAME_BYTES = 8_192
+_MAX_HEADER_BYTES = 12
 _MIN_FRAME_BYTES = 24
 # A frame of MP3 uses bits of up to nine frames before it, and the decoder wakes up slowly.
 _PREROLL_SECONDS = 0.5
@@ -39,24 +43,16 @@ _MAX_UNEVEN_BYTES = 16
 """Padding evens out the size of frames after so many."""
 
 
+Parser = Callable[[bytes], MpegFrame | None]
+"""Reads the first bytes of a frame."""
+
+
 class RangeReader(Protocol):
     """What `ByteSource.read_range` does."""
 
     def __call__(self, offset: int, size: int, *, keep: bool = False) -> bytes:
         """Return the bytes at *offset*."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A point of a recording where decoding can begin."""
-
-    offset: int
-    seconds: float
-    index_frame: bytes = b""
-    """What decoders are given before the frame, so that they do not guess how many there are."""
-    is_estimated: bool = False
-    """Whether *seconds* come from an index that has a hundred entries or so for the whole recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +77,7 @@ class FrameStream:
         self._kind: tuple[int, int, int] | None = None
         self._counted_seconds: float | None = None
         self._probed: dict[int, _Probe] = {}
-        is_ac3 = read(start, len(AC3_SYNC)) == AC3_SYNC
-        self._parse, self._sync = (parse_ac3_frame, AC3_SYNC) if is_ac3 else (parse_frame, b"\xff")
+        self._parse, self._sync = _parser_of(read(start, len(DTS_SYNCS[0])))
         first = next(self._frames(start, start + _PROBE_BYTES), None)
         if first is None or read(start, first[0] - start).strip(b"\0"):
             raise ValueError("no frame")
@@ -91,7 +86,7 @@ class FrameStream:
         self._sample_rate, self._frame_samples = frame.sample_rate, frame.samples
         content = read(offset, frame.size_bytes)
         self._header, self._frame = content[:HEADER_BYTES], frame
-        has_index = not is_ac3 and is_index_frame(content, frame)
+        has_index = self._parse is parse_frame and is_index_frame(content, frame)
         self._index = parse_xing_header(content, frame, stored_bytes=end - offset) if has_index else None
         self._index_offset = offset
         self._first = offset + frame.size_bytes if has_index else offset
@@ -146,7 +141,7 @@ class FrameStream:
         return Place(
             offset=offset,
             seconds=seconds - self._delay_seconds,
-            index_frame=make_index_frame(
+            head=make_index_frame(
                 self._header, self._frame, frames=(self._end - offset) // _MIN_FRAME_BYTES + 1
             ),
         )
@@ -185,7 +180,8 @@ class FrameStream:
             return None
         mean = self._frame_samples * next(iter(rates)) / 8 / self._sample_rate
         size = sum(frame.size_bytes for frame in frames)
-        if abs(size - mean * len(frames)) > _MAX_UNEVEN_BYTES:
+        has_one_size = len({frame.size_bytes for frame in frames}) == 1
+        if has_one_size or abs(size - mean * len(frames)) > _MAX_UNEVEN_BYTES:
             mean = size / len(frames)  # the encoder pads no frame, or all
         if self._index is not None:
             claimed = self._index.size_bytes / self._index.frames
@@ -254,7 +250,7 @@ class FrameStream:
                 at = base + (found if found >= 0 else len(data))
 
     def _frame_at(self, data: bytes, at: int) -> MpegFrame | None:
-        frame = self._parse(data[at : at + HEADER_BYTES])
+        frame = self._parse(data[at : at + _MAX_HEADER_BYTES])
         return frame if frame is not None and self._kind in (None, frame.kind) else None
 
     def _is_confirmed(self, data: bytes, at: int, frame: MpegFrame) -> bool:
@@ -268,3 +264,10 @@ class FrameStream:
                 return False
             frame = following
         return True
+
+
+def _parser_of(head: bytes) -> tuple[Parser, bytes]:
+    """Return who reads the frames of a file that begins with *head*, and what each frame begins with."""
+    if head.startswith(AC3_SYNC):
+        return parse_ac3_frame, AC3_SYNC
+    return (parse_dts_frame, head) if head in DTS_SYNCS else (parse_frame, b"\xff")

@@ -5,6 +5,12 @@ from collections.abc import Callable, Iterator
 
 ReadRange = Callable[[int, int], bytes]
 """Returns the bytes at an offset, at most so many."""
+_FIRST_BOXES = (b"ftyp", b"styp", b"moov")
+
+
+def begins_with_index_box(head: bytes) -> bool:
+    """Whether the first 8 bytes of a file are those of an MP4 with an index or with fragments."""
+    return head[4:8] in _FIRST_BOXES
 
 
 def boxes(read: ReadRange, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

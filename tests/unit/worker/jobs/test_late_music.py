@@ -1,6 +1,7 @@
 """The second window is where audio really is, whatever a header says or a bit rate makes one guess."""
 
 import io
+import struct
 from collections.abc import Callable
 
 import numpy as np
@@ -41,11 +42,18 @@ def flac_of_declared_length() -> bytes:
     return bytes(content)
 
 
+def flv_of_declared_length() -> bytes:
+    content = encoded("flv-nellymoser", late_music(), rate=RATE)
+    at = content.index(b"duration") + len(b"duration") + 1
+    return content[:at] + struct.pack(">d", DECLARED_SECONDS) + content[at + 8 :]
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "mp3-vbr-no-index": mp3_without_index,
     "flac-false-total": flac_of_declared_length,
     "aac-adts": lambda: encoded("aac", late_music(), rate=RATE),
     "mp4-fragmented": lambda: encoded("mp4-fragmented", late_music(), rate=RATE),
+    "flv-false-total": flv_of_declared_length,
     "m4a": lambda: encoded("m4a", late_music(), rate=RATE),
 }
 
@@ -58,7 +66,7 @@ def test_music_after_silence_is_found(kind: str) -> None:
     assert 10 <= report.audio.start_seconds <= SECONDS - 10
 
 
-@pytest.mark.parametrize("kind", ["mp3-vbr-no-index", "flac-false-total", "aac-adts"])
+@pytest.mark.parametrize("kind", ["mp3-vbr-no-index", "flac-false-total", "aac-adts", "flv-false-total"])
 def test_the_length_is_that_of_the_frames(kind: str) -> None:
     assert measured_duration(io.BytesIO(FILES[kind]())) == pytest.approx(SECONDS, abs=2)
 

@@ -1,4 +1,4 @@
-"""A Redis that has become a replica, whose primary is away: it answers everything with MASTERDOWN."""
+"""A Redis that has become a replica, whose primary is gone: it answers everything with MASTERDOWN."""
 
 import subprocess
 import sys

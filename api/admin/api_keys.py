@@ -17,6 +17,7 @@ from api.http.problems import documented
 from api.http.provided import provided
 from shared.clock import store_time
 from shared.domain.api_key import ApiKey, Scope, issue_key
+from shared.errors import NotFound
 from shared.ports.access import ApiKeyStore
 from shared.ports.admin import AuditLog
 from shared.schemas.job import View
@@ -94,6 +95,13 @@ class ApiKeys:
         record(self.audit, user, "revoke key", f"key {key.id} ({key.name})")
         return key
 
+    def find(self, key_id: str) -> ApiKey:
+        """One key. Raises NotFound, Unavailable."""
+        key = self.keys.find(key_id)
+        if key is None:
+            raise NotFound("The API key does not exist.")
+        return key
+
     def list(self) -> list[KeyView]:
         """All keys, newest first."""
         return [KeyView.of(key) for key in self.keys.list_all()]
@@ -159,6 +167,26 @@ def submit_new_key(
     response = RedirectResponse(_PAGE, status_code=303)
     _TOKEN.set(response, token, sessions=sessions)
     return response
+
+
+@page_router.get("/{key_id}/revoke")
+def ask_to_revoke(
+    api_keys: ProvidedApiKeys,
+    render: CurrentRenderer,
+    user: CurrentUser,
+    key_id: Annotated[str, Path(max_length=64)],
+) -> HTMLResponse:
+    """Ask before a key is revoked."""
+    user.require_write()
+    return render(
+        "question",
+        question=f"Revoke the key “{api_keys.find(key_id).name}”?",
+        consequence="Its callers lose access at once. You can’t undo this.",
+        address=f"{_PAGE}/{key_id}/revoke",
+        action="revoke",
+        label="Yes, revoke the key",
+        back=_PAGE,
+    )
 
 
 @page_router.post("/{key_id}/revoke")

@@ -1,6 +1,7 @@
 """The forms of the dashboard: each changes something, then redirects to a page that says what happened."""
 
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Path, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,6 +17,11 @@ from shared.clock import store_time
 from shared.ports.workers import WorkerCommand
 
 _DONE = {BulkAction.RETRY: "queued again", BulkAction.CANCEL: "canceled", BulkAction.DELETE: "deleted"}
+
+_CONSEQUENCES = {
+    "drain": "It finishes its jobs and starts no others, until you resume it.",
+    "restart": "It finishes its jobs first. Other workers go on.",
+}
 
 
 job_router = APIRouter(prefix="/admin", include_in_schema=False)
@@ -108,6 +114,26 @@ def change_queue(
         return redirect_with_flash(sessions, HOME, f"The queue {queue} is paused.")
     operations.resume(queue, user=user)
     return redirect_with_flash(sessions, HOME, f"The queue {queue} is running again.")
+
+
+@operations_router.get("/workers/{worker}/{command}")
+def ask_to_command_worker(
+    render: CurrentRenderer,
+    user: CurrentUser,
+    worker: Annotated[str, Path(max_length=200)],
+    command: Literal["drain", "restart"],
+) -> HTMLResponse:
+    """Ask before a worker is drained or restarted."""
+    user.require_write()
+    return render(
+        "question",
+        question=f"{command.capitalize()} {worker}?",
+        consequence=_CONSEQUENCES[command],
+        address=f"/admin/workers/{quote(worker, safe='')}",
+        action=command,
+        label=f"Yes, {command} it",
+        back=HOME,
+    )
 
 
 @operations_router.post("/workers/{worker}")

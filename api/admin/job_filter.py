@@ -1,17 +1,21 @@
-"""The job filter of the dashboard: from query parameters to a JobQuery, and back to a link."""
+"""The filter and the order of the dashboard's lists of jobs, as query parameters and in links."""
 
 import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from operator import itemgetter
+from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
 from api.http.schemas import Moment
 from shared.clock import store_time
+from shared.domain.job import Job
 from shared.domain.job_state import JobState
-from shared.domain.report import Verdict
+from shared.domain.report import TuningReport, Verdict
 from shared.errors import BadRequest
 from shared.ports.jobs import JobQuery
 
@@ -130,27 +134,124 @@ def job_filter(
     )
 
 
+NATURAL_ORDERS = (
+    "newest",
+    "file",
+    "state",
+    "-result",
+    "-size",
+    "-duration",
+    "queue",
+    "worker",
+    "key",
+    "-attempts",
+    "reason",
+)
+"""The order that a first click on each column of a list of jobs gives. A minus: descending."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """The column by which a list of jobs is sorted."""
+
+    column: str
+    is_descending: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `newest`, `oldest`, `starts`, or a column such as `size` or `-size`. Raises BadRequest."""
+        if text in {"newest", "oldest"}:
+            return cls("submitted", text == "newest")
+        column = text.removeprefix("-")
+        columns = ["starts", *(order.removeprefix("-") for order in NATURAL_ORDERS[1:])]
+        if column not in columns:
+            raise BadRequest(f"Unknown `sort`. Valid values: newest, oldest, {', '.join(columns)}.")
+        return cls(column, text.startswith("-"))
+
+    @property
+    def reversed(self) -> Self:
+        """The same column, the other way round."""
+        return replace(self, is_descending=not self.is_descending)
+
+    def apply(self, jobs: Iterable[Job], results: Mapping[str, TuningReport]) -> list[Job]:
+        """The jobs in this order; jobs without a value come last, and equal ones stay as they are."""
+        pairs = [(_value(job, self.column, results.get(job.id)), job) for job in jobs]
+        known = [(value, job) for value, job in pairs if value is not None]
+        known.sort(key=itemgetter(0), reverse=self.is_descending)
+        return [job for _, job in known] + [job for value, job in pairs if value is None]
+
+    def __str__(self) -> str:
+        if self.column == "submitted":
+            return "newest" if self.is_descending else "oldest"
+        return f"-{self.column}" if self.is_descending else self.column
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPosition:
     """Which page of a list of jobs to show, and in which order."""
 
     cursor: str | None = None
+    """Where a page begins; in an order by another column than time: how many jobs are before it."""
     before: bool = False
     """Whether the page ends at the cursor, instead of beginning there."""
-    oldest_first: bool = False
+    order: JobOrder | None = None
+    """None: the order of this list that needs no choice."""
 
     def applied_to(self, query: JobQuery) -> JobQuery:
-        """The query for this page."""
-        return replace(query, cursor=self.cursor, before=self.before, oldest_first=self.oldest_first)
+        """The query for this page of a list that is sorted by time."""
+        oldest_first = self.order is not None and not self.order.is_descending
+        return replace(query, cursor=self.cursor, before=self.before, oldest_first=oldest_first)
+
+    @property
+    def offset(self) -> int:
+        """How many jobs are before this page of a list that is sorted by a column. Raises BadRequest."""
+        text = self.cursor or "0"
+        if not (text.isascii() and text.isdigit() and len(text) < 7):
+            raise BadRequest("The cursor is invalid. Start again without a cursor.")
+        return int(text)
 
 
 def list_position(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     before: bool = False,
-    sort: Literal["newest", "oldest"] = "newest",
+    sort: Annotated[str | None, Query(max_length=20)] = None,
 ) -> ListPosition:
     """Read the position from the query string."""
-    return ListPosition(cursor=cursor, before=before, oldest_first=sort == "oldest")
+    return ListPosition(cursor=cursor, before=before, order=JobOrder.parse(sort) if sort else None)
+
+
+def _value(job: Job, column: str, result: TuningReport | None) -> Any:
+    """What a list is sorted by; None: the job has no such value."""
+    match column:
+        case "file":
+            return _natural(job.input.filename) if job.input.filename else None
+        case "result":
+            return result.a4_hz if result and result.verdict is not Verdict.INCONCLUSIVE else None
+        case "size":
+            return job.input.size_bytes
+        case "duration":
+            return job.run_seconds
+        case "worker":
+            return job.timeline[-1].worker if job.timeline else None
+        case "key":
+            return job.owner
+        case "reason":
+            return job.problem.code if job.problem else None
+        case "starts":
+            return job.due_at
+        case "submitted":
+            return job.created_at
+        case _:
+            return getattr(job, column)
+
+
+def _natural(name: str) -> list[tuple[float, str]]:
+    """A key that puts `take 9` before `take 10`, digits before letters, without regard to case."""
+    pairs = re.findall(r"([0-9]+)|([^0-9]+)", name.casefold())
+    return [
+        (len(digits.lstrip("0")), digits.lstrip("0")) if digits else (math.inf, text)
+        for digits, text in pairs
+    ]
 
 
 def _seconds(text: str) -> float:

@@ -1,14 +1,16 @@
 """Reads what the dashboard shows, for its pages and its JSON alike. Blocking.
 
-Every answer comes from counters and indexes, so none takes longer because there are more jobs.
+Every answer comes from counters, indexes and bounded reads, so none takes longer because there are more jobs.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import Annotated
 
+from api.admin.job_filter import JobOrder
 from api.admin.schemas import (
     BucketView,
     DependencyView,
@@ -38,9 +40,24 @@ from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, Worke
 
 MAX_FOUND = 50
 DEAD_JOBS = "dead jobs"
+MAX_SORTED = 10_000
+MAX_SORTED_RESULTS = 1000
+"""Results are sorted among fewer jobs: each is another read."""
+_SORTED_PER_READ = 2500
 _MAX_LATENCY_SECONDS = 60.0
 _MAX_UPLOADS = 50
 _FINISHED = ("succeeded", "failed", "dead", "canceled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortedJobs:
+    """One page of jobs that are sorted by a column."""
+
+    page: JobPage
+    count: int
+    """How many jobs were sorted."""
+    is_complete: bool
+    """Whether these are all that match; else only the newest of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +79,8 @@ class Overview:
     queues: tuple[str, ...]
     max_latency_seconds: Mapping[str, float] = field(default_factory=dict)
     """By queue: a longer latency is a warning."""
+    _sorting: Lock = field(default_factory=Lock)
+    """One list is sorted at a time: each holds up to `MAX_SORTED` records."""
 
     def now(self) -> OverviewView:
         """The service at a glance. Raises Unavailable if the job store is."""
@@ -110,6 +129,28 @@ class Overview:
             with suppress(NotFound):  # the batch may be deleted before its jobs
                 return self._matching(query, self._jobs_of_batch(query.batch_id))
         return self.jobs.page(query)
+
+    def sorted_list(self, query: JobQuery, order: JobOrder, *, text: str | None, offset: int) -> SortedJobs:
+        """A page of all jobs that match, or of the newest of them, in the order of a column."""
+        by_result = order.column == "result"
+        limit = MAX_SORTED_RESULTS if by_result else _SORTED_PER_READ
+        jobs: list[Job] = []
+        cursor: str | None = None
+        with self._sorting:
+            for _ in range(1 if by_result else MAX_SORTED // limit):
+                found = self.list(replace(query, cursor=cursor, limit=limit), text=text)
+                jobs += found.jobs
+                cursor = found.cursor
+                if cursor is None:
+                    break
+            ordered = order.apply(jobs, self.results(jobs) if by_result else {})
+        end = offset + query.limit
+        page = JobPage(
+            jobs=tuple(ordered[offset:end]),
+            cursor=str(end) if end < len(ordered) else None,
+            previous_cursor=str(max(0, offset - query.limit)) if offset else None,
+        )
+        return SortedJobs(page=page, count=len(ordered), is_complete=cursor is None)
 
     def _matching(self, query: JobQuery, found: Iterable[Job]) -> JobPage:
         """One page of those jobs that match a query, in its order."""

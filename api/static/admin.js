@@ -1,7 +1,7 @@
 // Keeps a page of the dashboard up to date: the server announces changes and renders them.
 import { address } from "./address.js";
 import { localTimes } from "./format.js";
-import { enhanceTable } from "./jobs_table.js";
+import "./jobs_table.js";
 
 const live = document.querySelector("[data-live]");
 const stale = document.querySelector("#stale");
@@ -29,12 +29,6 @@ timeButton.onclick = () => {
 };
 setInterval(showTimes, REDRAW_TIMES_MS, document);
 showTimes();
-enhanceTable();
-
-document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !confirm(question)) event.preventDefault();
-});
 
 document.addEventListener("change", (event) => {
   const box = event.target;
@@ -78,7 +72,6 @@ function replaceContent(target, fresh) {
   const focused = target.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   target.replaceChildren(...fresh.childNodes);
   showTimes(target);
-  enhanceTable();
   showSelection();
   if (focused) {
     const candidates = [...target.querySelectorAll("a, button, input")];

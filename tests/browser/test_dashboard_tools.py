@@ -50,20 +50,34 @@ def test_columns_are_chosen_and_stay_chosen(operator: Page, system: System) -> N
     expect(operator.get_by_role("columnheader", name="Result")).to_be_hidden()
 
 
-def test_the_page_is_sorted_and_stays_sorted_after_a_redraw(operator: Page, seed: Seed) -> None:
+def test_all_jobs_are_sorted_by_a_column_and_stay_sorted_after_a_redraw(operator: Page, seed: Seed) -> None:
     seed("sort-b", "sort-c", "sort-a")
     operator.goto("/admin/jobs?state=dead&q=sort")
     heading = operator.get_by_role("columnheader", name="File")
-    heading.get_by_role("button").click()
+    heading.get_by_role("link").click()
     expect(heading).to_have_attribute("aria-sort", "ascending")
     assert names(operator) == ["sort-a.m4a", "sort-b.m4a", "sort-c.m4a"]
-    heading.get_by_role("button").click()
+    heading.get_by_role("link").click()
     expect(heading).to_have_attribute("aria-sort", "descending")
     assert names(operator) == ["sort-c.m4a", "sort-b.m4a", "sort-a.m4a"]
     seed("sort-d")
     operator.locator("#new-jobs").click()
     expect(operator.locator(".jobs tbody tr")).to_have_count(4)
     assert names(operator) == ["sort-d.m4a", "sort-c.m4a", "sort-b.m4a", "sort-a.m4a"]
+
+
+def test_jobs_are_sorted_on_a_phone(operator: Page, seed: Seed) -> None:
+    seed("phone-b", "phone-c", "phone-a")
+    operator.set_viewport_size({"width": 390, "height": 844})
+    operator.goto("/admin/jobs?state=dead&q=phone")
+    operator.get_by_label("Sort by").select_option(label="File")
+    operator.get_by_role("button", name="Sort", exact=True).click()
+    expect(operator.get_by_text("sorted by file")).to_be_visible()
+    assert names(operator) == ["phone-a.m4a", "phone-b.m4a", "phone-c.m4a"]
+    operator.get_by_role("link", name="Descending").click()
+    expect(operator.get_by_role("link", name="Ascending")).to_be_visible()
+    assert names(operator) == ["phone-c.m4a", "phone-b.m4a", "phone-a.m4a"]
+    expect(operator.get_by_label("Sort by")).to_have_value("-file")
 
 
 def test_all_jobs_are_sorted_by_a_click_on_submitted(operator: Page, system: System, seed: Seed) -> None:
@@ -84,15 +98,16 @@ def test_all_jobs_are_sorted_by_a_click_on_submitted(operator: Page, system: Sys
     assert not set(oldest) & set(names(operator))
 
 
-def test_a_page_that_is_sorted_alone_says_so(operator: Page, seed: Seed) -> None:
+def test_an_order_by_a_column_covers_all_pages(operator: Page, seed: Seed) -> None:
     seed(*(f"part-{number:02}" for number in range(30)))
-    operator.goto("/admin/jobs?state=dead")
-    expect(operator.locator(".order")).to_have_text("newest first")
-    operator.get_by_role("columnheader", name="File").get_by_role("button").click()
-    expect(operator.locator(".order")).to_have_text("this page is sorted by file")
-    operator.goto("/admin/jobs?state=dead&q=part-07")
-    operator.get_by_role("columnheader", name="File").get_by_role("button").click()
-    expect(operator.locator(".order")).to_have_text("sorted by file")
+    operator.goto("/admin/dead")
+    operator.get_by_role("columnheader", name="File").get_by_role("link").click()
+    expect(operator.get_by_text("sorted by file")).to_be_visible()
+    first = names(operator)
+    operator.get_by_role("link", name="Next jobs").click()
+    expect(operator.get_by_role("link", name="Previous jobs")).to_be_visible()
+    both = [*first, *names(operator)]
+    assert both == sorted(both)
 
 
 def test_the_jobs_of_a_batch_are_canceled_and_deleted_after_a_question(

@@ -111,13 +111,37 @@ def test_a_key_is_revoked_only_after_a_question(operator: Page) -> None:
     operator.get_by_role("button", name="Create key").click()
     row = operator.locator("tbody tr", has_text="a robot")
     expect(row).to_be_visible()
-    operator.wait_for_load_state("load")  # the script that asks has run
-    operator.once("dialog", lambda dialog: dialog.dismiss())
-    row.get_by_role("button", name="Revoke").click()
-    expect(row.get_by_role("button", name="Revoke")).to_be_visible()
-    operator.once("dialog", lambda dialog: dialog.accept())
-    row.get_by_role("button", name="Revoke").click()
+    row.get_by_role("link", name="Revoke").click()
+    expect(operator.locator("h1")).to_have_text("Revoke the key “a robot”?")
+    operator.get_by_role("link", name="No, go back").click()
+    row.get_by_role("link", name="Revoke").click()
+    operator.get_by_role("button", name="Yes, revoke the key").click()
+    expect(operator.locator(".flash")).to_have_text("The key “a robot” is revoked.")
     expect(row).to_contain_text("revoked")
+
+
+def test_every_question_is_asked_before_the_script_has_loaded(operator: Page, system: System) -> None:
+    seed_dead_jobs(system, "early-1")
+    operator.route("**/static/**/admin.js*", lambda route: route.abort())
+    operator.goto("/admin/keys")
+    operator.get_by_label("Name: who uses it, and for what").fill("a clock")
+    operator.get_by_role("button", name="Create key").click()
+    key = operator.locator("tbody tr", has_text="a clock")
+    key.get_by_role("link", name="Revoke").click()
+    expect(operator.locator("h1")).to_have_text("Revoke the key “a clock”?")
+    operator.goto("/admin")
+    worker = operator.locator("tbody tr", has=operator.get_by_role("link", name="Restart"))
+    worker.get_by_role("link", name="Restart").click()
+    expect(operator.locator("h1")).to_contain_text("Restart ")
+    operator.get_by_role("link", name="No, go back").click()
+    worker.get_by_role("link", name="Drain").click()
+    expect(operator.locator("h1")).to_contain_text("Drain ")
+    operator.goto("/admin/jobs/early-1")
+    operator.get_by_role("button", name="Delete", exact=True).click()
+    expect(operator.locator("h1")).to_have_text("Delete 1 job?")
+    operator.get_by_role("link", name="No, go back").click()
+    expect(operator.locator(".flash")).to_have_count(0)
+    assert system.client.get("/readyz").json()["workers"] == 1
 
 
 def test_many_jobs_are_retried_in_the_background_with_progress(operator: Page, system: System) -> None:

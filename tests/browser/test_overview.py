@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_pages import (
     OPERATOR,
@@ -12,18 +12,6 @@ from tests.support.browser_pages import (
 )
 from tests.support.music import make_song
 from tests.support.system import System, running_system
-
-
-def answer_yes(page: Page) -> list[str]:
-    """Answers every question of the page with yes. The list gets the questions."""
-    questions: list[str] = []
-
-    def accept(dialog: Dialog) -> None:
-        questions.append(dialog.message)
-        dialog.accept()
-
-    page.on("dialog", accept)
-    return questions
 
 
 def test_a_queue_is_paused_and_resumed(operator: Page) -> None:
@@ -47,9 +35,10 @@ def test_a_drained_worker_starts_no_job_until_it_is_resumed(operator: Page, syst
     operator.goto("/admin")
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
     name = workers.locator("tbody th a").inner_text()
-    questions = answer_yes(operator)
-    workers.get_by_role("button", name="Drain").click()
-    assert questions == [f"Drain {name}? It finishes its jobs and starts no others."]
+    workers.get_by_role("link", name="Drain").click()
+    expect(operator.locator("h1")).to_have_text(f"Drain {name}?")
+    expect(operator.get_by_text("It finishes its jobs and starts no others")).to_be_visible()
+    operator.get_by_role("button", name="Yes, drain it").click()
     expect(operator.locator(".verdict")).to_contain_text("Every worker is draining")
     location = system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert system.client.get(location, params={"wait": 5}).json()["state"] == "queued"
@@ -61,9 +50,10 @@ def test_a_restarted_worker_comes_back_under_another_name(operator: Page, system
     operator.goto("/admin")
     workers = operator.locator("section", has=operator.get_by_role("heading", name="Workers"))
     name = workers.locator("tbody th a").inner_text()
-    questions = answer_yes(operator)
-    workers.get_by_role("button", name="Restart").click()
-    assert questions == [f"Restart {name}? It finishes its jobs first."]
+    workers.get_by_role("link", name="Restart").click()
+    expect(operator.locator("h1")).to_have_text(f"Restart {name}?")
+    expect(operator.get_by_text("It finishes its jobs first.")).to_be_visible()
+    operator.get_by_role("button", name="Yes, restart it").click()
     expect(workers.locator("tbody th a")).not_to_have_text(name)
     location = system.submit(make_song(440.0, seconds=3), **{"Content-Type": "audio/wav"})
     assert system.finished(location)["state"] == "succeeded"

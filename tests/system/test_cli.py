@@ -60,6 +60,42 @@ def test_standard_input_is_analyzed(songs: Path) -> None:
     assert [row["file"] for row in csv.DictReader(io.StringIO(found.stdout.decode()))] == ["-"]
 
 
+def test_a_plot_is_written_beside_the_result(songs: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "one.png"
+    found = kammerton("analyze", "--json", "--plot", str(picture), str(songs / "one.flac"))
+    assert (found.returncode, found.stderr) == (0, b"")
+    assert "verdict" in json.loads(found.stdout)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_that_cannot_be_written_is_one_sentence(songs: Path, tmp_path: Path) -> None:
+    found = kammerton("analyze", "--plot", str(tmp_path / "no folder" / "one.png"), str(songs / "one.flac"))
+    assert found.returncode == 1
+    assert b"Error: The plot can't be written to" in found.stderr
+    assert b"Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["analyze"], ["run"], ["keys"], ["keys", "create"]])
+def test_the_linked_command_helps_from_any_folder(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "kammerton").symlink_to(KAMMERTON)
+    shown = subprocess.run(
+        ["./kammerton", *command, "--help"], capture_output=True, timeout=SECONDS, check=False, cwd=tmp_path
+    )
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert shown.stdout.lower().startswith(b"usage: kammerton")
+
+
+def test_a_table_that_nobody_reads_ends_it_quietly(songs: Path) -> None:
+    with subprocess.Popen(
+        [KAMMERTON, "analyze", str(songs / "one.flac")], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.wait(SECONDS) == 141
+        assert process.stderr.read() == b""
+
+
 def test_a_closed_pipe_ends_it_quietly(songs: Path) -> None:
     with subprocess.Popen(
         [KAMMERTON, "analyze", "--json", str(songs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -143,14 +179,27 @@ def test_a_terminal_shows_a_table_and_progress(songs: Path) -> None:
     assert "Traceback" not in text
 
 
-def test_keys_reach_a_running_instance(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    with subprocess.Popen(
-        [KAMMERTON, "run", "--port", "0", "--data-dir", str(data), "--workers", "1"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=tmp_path,
-    ) as process:
+def test_keys_reach_a_running_instance_until_ctrl_c(tmp_path: Path) -> None:
+    data, log = tmp_path / "data", tmp_path / "log"
+    with (
+        log.open("wb") as stderr,
+        subprocess.Popen(
+            [
+                *NOT_IGNORING_INTERRUPTS,
+                KAMMERTON,
+                "run",
+                "--port",
+                "0",
+                "--data-dir",
+                str(data),
+                "--workers",
+                "1",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=tmp_path,
+        ) as process,
+    ):
         try:
             assert process.stdout is not None
             assert process.stdout.readline().startswith(b"ready http://127.0.0.1:")
@@ -159,9 +208,13 @@ def test_keys_reach_a_running_instance(tmp_path: Path) -> None:
             assert made.stdout.startswith(b"kam_")
             listed = kammerton("keys", "--data-dir", str(data), "list")
             assert b"my phone" in listed.stdout
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SECONDS) == 0
         finally:
             process.terminate()
             process.wait(SECONDS)
+    assert "Dashboard" in log.read_text()
+    assert "Traceback" not in log.read_text()
     deadline = time.monotonic() + SECONDS
     while (data / "connection.json").exists():
         assert time.monotonic() < deadline

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,16 +86,12 @@ def test_all_jobs_are_sorted_by_the_server(api: ApiHarness, address: str) -> Non
     for number in range(30):
         api.jobs.add(make_dead_job(f"job-{number:02}", queue="batch", created_at=float(number)))
     client = log_in(api, VIEWER_PASSWORD)
-    heading = re.search(r'<a class="sort" href="([^"]+)"', client.get(address).text)
-    assert heading is not None
-    oldest = client.get(heading[1].replace("&amp;", "&")).text
+    oldest = client.get(heading("Submitted", client.get(address).text)).text
     assert ids(oldest) == [f"job-{number:02}" for number in range(25)]
     rest = client.get(link_to("next", oldest)).text
     assert ids(rest) == [f"job-{number:02}" for number in range(25, 30)]
     assert ids(client.get(link_to("prev", rest)).text) == ids(oldest)
-    back = re.search(r'<a class="sort" href="([^"]+)"', oldest)
-    assert back is not None
-    assert ids(client.get(back[1].replace("&amp;", "&")).text)[0] == "job-29"
+    assert ids(client.get(heading("Submitted", oldest)).text)[0] == "job-29"
 
 
 def test_found_jobs_are_sorted_too(api: ApiHarness) -> None:
@@ -106,8 +103,77 @@ def test_found_jobs_are_sorted_too(api: ApiHarness) -> None:
     assert ids(client.get("/admin/jobs?q=mid&sort=oldest").text) == ["job-1", "job-2", "job-3"]
 
 
-def test_an_unknown_order_is_refused(api: ApiHarness) -> None:
-    assert log_in(api).get("/admin/jobs?sort=size", headers=HTML).status_code in {400, 422}
+@pytest.mark.parametrize("query", ["sort=nonsense", "sort=--size", "sort=id", "sort=size&cursor=x"])
+def test_an_unknown_order_is_refused(api: ApiHarness, query: str) -> None:
+    assert log_in(api).get(f"/admin/jobs?{query}", headers=HTML).status_code == 400
+
+
+def test_all_jobs_that_match_are_sorted_by_any_column(api: ApiHarness) -> None:
+    for number in range(30):
+        audio = AudioInput(filename=f"Take {number}.wav", size_bytes=1000 - number if number else None)
+        api.jobs.add(make_job(f"job-{number:02}", created_at=float(number % 7), input=audio))
+    api.jobs.add(make_job("job-99", queue="batch", input=AudioInput(filename="take 9.wav")))
+    client = log_in(api, VIEWER_PASSWORD)
+    page = client.get("/admin/jobs?queue=interactive").text
+    by_name = client.get(heading("File", page)).text
+    assert ids(by_name) == [f"job-{number:02}" for number in range(25)]
+    assert "30 jobs, sorted by file" in " ".join(by_name.split())
+    rest = client.get(link_to("next", by_name)).text
+    assert ids(rest) == [f"job-{number:02}" for number in range(25, 30)]
+    assert ids(client.get(link_to("prev", rest)).text) == ids(by_name)
+    backwards = client.get(heading("File", rest)).text
+    assert ids(backwards)[0] == "job-29"
+    largest = client.get(heading("Size", page)).text
+    smallest = client.get(heading("Size", largest)).text
+    assert ids(largest)[0] == "job-01"
+    assert ids(smallest)[0] == "job-29"
+    assert ids(client.get(link_to("next", smallest)).text)[-1] == "job-00"  # its size is not known
+
+
+def test_jobs_are_sorted_by_their_result(api: ApiHarness) -> None:
+    for number, hz in ((1, 440.0), (2, 432.0), (3, 445.0)):
+        job = finished(f"job-{number}", seconds=1.0)
+        api.jobs.add(replace(job, report=make_report(a4_hz=hz)))
+    api.jobs.add(finished("job-4", seconds=1.0, verdict=Verdict.INCONCLUSIVE))
+    client = log_in(api, VIEWER_PASSWORD)
+    assert ids(client.get("/admin/jobs?sort=result").text) == ["job-2", "job-1", "job-3", "job-4"]
+    assert ids(client.get("/admin/jobs?sort=-result").text) == ["job-3", "job-1", "job-2", "job-4"]
+
+
+def test_a_page_says_that_only_the_newest_jobs_are_sorted(
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.admin.overview.MAX_SORTED", 20)
+    monkeypatch.setattr("api.admin.overview._SORTED_PER_READ", 10)
+    for number in range(20):
+        api.jobs.add(make_job(f"job-{number:02}", created_at=float(number)))
+    client = log_in(api, VIEWER_PASSWORD)
+    assert "Only the newest" not in client.get("/admin/jobs?sort=file").text
+    api.jobs.add(make_job("job-20", created_at=20.0))
+    page = client.get("/admin/jobs?sort=-attempts").text
+    assert "Only the newest jobs are sorted: 20 of them match." in page
+    assert ids(page)[0] == "job-20"
+    assert "job-00" not in ids(page)
+
+
+def test_a_long_list_in_the_order_of_a_column_is_not_live(
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.admin.job_pages._MAX_LIVE_SORTED", 2)
+    for number in range(3):
+        api.jobs.add(make_job(f"job-{number}", queue="batch" if number else "interactive"))
+    client = log_in(api, VIEWER_PASSWORD)
+    assert "data-live" in client.get("/admin/jobs").text
+    assert "data-live" in client.get("/admin/jobs?sort=file&queue=batch").text
+    long = client.get("/admin/jobs?sort=file").text
+    assert "data-live" not in long
+    assert "This order is not updated live." in long
+
+
+def heading(label: str, page: str) -> str:
+    link = re.search(rf'<a class="sort" href="([^"]+)"[^>]*>{label}</a>', page)
+    assert link is not None
+    return link[1].replace("&amp;", "&")
 
 
 def link_to(rel: str, page: str) -> str:
@@ -131,9 +197,12 @@ def test_scheduled_jobs_are_listed_with_their_start_and_reason(api: ApiHarness) 
     crashed = StateTransition(at=now, state=JobState.QUEUED, attempt=1, worker="host:7", why="signal 9")
     api.jobs.add(make_job("job-1", due_at=now + 300, timeline=(crashed,)))
     api.jobs.add(make_job("job-2", due_at=now - 300))
-    page = log_in(api).get("/admin/scheduled").text
-    assert ids(page) == ["job-1"]
+    api.jobs.add(make_job("job-3", due_at=now + 600))
+    client = log_in(api)
+    page = client.get("/admin/scheduled").text
+    assert ids(page) == ["job-1", "job-3"]
     assert "signal 9" in page
+    assert ids(client.get(heading("Starts", page)).text) == ["job-3", "job-1"]
     assert ":all" not in page  # "all" would mean all queued jobs
 
 

@@ -221,7 +221,7 @@ def _frames(
     last_stamp: float | None = None
     for count, packet in enumerate(packets, start=1):
         try:
-            frames = reader.keep_layouts(packet.decode())
+            frames = reader.decode(packet)
         except MemoryError:  # PyAV's is an FFmpegError too
             raise
         except av.FFmpegError:

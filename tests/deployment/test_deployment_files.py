@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from local.__main__ import commands
-from local.launch import Options
+from local.launch import API_ONLY, Options
 from shared.settings import Settings
 from worker.health.cgroups import SLOT_BYTES
 
@@ -95,12 +95,18 @@ def test_only_the_api_is_published_and_by_default_on_localhost() -> None:
 
 
 def test_every_setting_can_be_set_in_the_env_file() -> None:
-    names = {f"KAMMERTON_{name.upper()}" for name in Settings.model_fields}
+    settings = {f"KAMMERTON_{name.upper()}" for name in Settings.model_fields}
     for service in OURS:
         environment = SERVICES[service]["environment"]
+        names = settings if service == "api" else settings - API_ONLY
         assert names <= set(environment), "add new settings to x-settings in docker-compose.yml"
         fixed = {name for name in names if environment[name] is not None and "${" not in environment[name]}
         assert fixed == {"KAMMERTON_S3_ENDPOINT_URL"}
+
+
+def test_only_the_api_gets_the_passwords_of_the_dashboard() -> None:
+    holders = {name for name in OURS if API_ONLY & set(SERVICES[name]["environment"])}
+    assert holders == {"api"}
 
 
 def test_a_scaled_api_publishes_no_port_and_the_proxy_publishes_it() -> None:

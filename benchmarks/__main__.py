@@ -5,11 +5,14 @@ what each prints in benchmarks/results, and then draws the plots and writes docs
 """
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.peers.songs import LARGE, LONG, SONGS, make_songs
@@ -110,6 +113,11 @@ def main() -> int:
             f"No benchmark is called {', '.join(sorted(unknown))}. There are: all, {', '.join(names)}."
         )
     chosen = [each for each in RUNS if not options.names or {"all", each.name} & {*options.names}]
+    machine = {
+        "measured_on": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+    }
     failed = []
     with tempfile.TemporaryDirectory(prefix="kammerton-songs-") as made:
         folders = {"all": Path(made), "songs": Path(made) / "songs", "large": Path(made) / "large"}
@@ -119,6 +127,7 @@ def main() -> int:
             if not run(each, folders, is_full=options.full):
                 failed.append(each.name)
     if options.full:
+        (RESULTS / "machine.jsonl").write_text(json.dumps(machine) + "\n")
         for module in ("benchmarks.plots", "tools.capacity_docs"):
             subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
     if failed:

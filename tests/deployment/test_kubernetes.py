@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from local.launch import API_ONLY
 from shared.celery_queue import QUEUES
 from shared.settings import Settings
 
@@ -64,6 +65,14 @@ def test_a_pod_gets_the_time_to_release_its_jobs(name: str) -> None:
     settings = next(found for found in BASE if found["kind"] == "ConfigMap")["data"]
     if name == "kammerton-worker":
         assert PODS[name]["terminationGracePeriodSeconds"] > int(settings["KAMMERTON_SHUTDOWN_GRACE_SECONDS"])
+
+
+@each_pod
+def test_only_the_api_gets_the_passwords_of_the_dashboard(name: str) -> None:
+    [container] = PODS[name]["containers"]
+    emptied = {entry["name"] for entry in container.get("env", []) if entry.get("value") == ""}
+    passwords = {password for password in API_ONLY if not password.endswith("_FILE")}
+    assert emptied & passwords == (set() if name == "kammerton-api" else passwords)
 
 
 def test_the_settings_exist() -> None:

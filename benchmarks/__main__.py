@@ -67,7 +67,7 @@ RUNS = [
     Run(
         "peers-large",
         short=peers("{large}", "1", "--rounds", "1", "--songs", "1", *SAFE_LIMIT),
-        full=peers("{large}", "1 8", "--rounds", "1", "--songs", "8", *SAFE_LIMIT),
+        full=peers("{large}", "1 8", "--rounds", "1", "--songs", "1", *SAFE_LIMIT),
     ),
     Run(
         "peers-512-mb",
@@ -75,10 +75,19 @@ RUNS = [
             "{songs}", "8", "--rounds", "1", "--songs", "8", "--limit-mb", "512", systems="kammerton-small"
         ),
         full=peers(
-            "{all}",
+            "{songs}",
             "1 8 32",
             *("--rounds", "1", "--songs", "16", "--limit-mb", "512"),
             systems="kammerton,kammerton-small",
+        ),
+    ),
+    Run(
+        "peers-large-512-mb",
+        short=peers(
+            "{large}", "1", "--rounds", "1", "--songs", "1", "--limit-mb", "512", systems="kammerton-small"
+        ),
+        full=peers(
+            "{large}", "1 8", "--rounds", "1", "--songs", "1", "--limit-mb", "512", systems="kammerton-small"
         ),
     ),
 ]
@@ -120,7 +129,7 @@ def main() -> int:
     }
     failed = []
     with tempfile.TemporaryDirectory(prefix="kammerton-songs-") as made:
-        folders = {"all": Path(made), "songs": Path(made) / "songs", "large": Path(made) / "large"}
+        folders = {"songs": Path(made) / "songs", "large": Path(made) / "large"}
         make_songs(folders["songs"], SONGS)
         make_songs(folders["large"], LARGE if options.full else LONG)
         for each in chosen:

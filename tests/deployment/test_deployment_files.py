@@ -224,3 +224,12 @@ def test_bake_builds_every_image_under_the_name_that_compose_uses() -> None:
     for service in SERVICES.values():
         image = str(service["image"]).partition(":")[0]
         assert targets[service["build"]["target"]]["tags"] == [f"${{REGISTRY}}{image}:${{KAMMERTON_VERSION}}"]
+
+
+def test_every_image_of_others_has_a_tag_of_a_version() -> None:
+    bases = re.findall(r"(?m)^FROM (\S+)", DOCKERFILE)
+    others = [base for base in bases if base not in stages()]
+    others += re.findall(r"(?m)^ +image: ([a-z]\S*)$", (ROOT / "deploy/compose.scale.yml").read_text())
+    assert len(others) >= 4
+    for image in others:
+        assert re.fullmatch(r"[a-z0-9./-]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image

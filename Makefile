@@ -59,7 +59,8 @@ format: $(VENV)/.test-stamp ## Format the source
 
 faults: $(VENV)/.test-stamp ## Run 500 jobs while processes are killed at random; run 200 in a worker limited to 512 MiB
 	KAMMERTON_FAULTS_JOBS=500 $(BIN)/python -m pytest -s tests/system/test_faults.py \
-		tests/system/test_lying_storage.py tests/system/test_memory_limit.py $(ARGS)
+		tests/system/test_lying_storage.py tests/system/test_memory_limit.py \
+		tests/system/test_worker_troubles.py $(ARGS)
 
 fuzz: $(VENV)/.test-stamp ## Analyze damaged files of every format; ARGS="--count 20000 --seed 2"
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)

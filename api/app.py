@@ -26,6 +26,7 @@ from api.http.background import BackgroundTasks, retry_until_ready
 from api.http.compression import Compression
 from api.http.limits.body_limit import BodyLimitProblem
 from api.http.limits.concurrency import ConcurrencyLimit
+from api.http.limits.freed_memory import CountOpenRequests, FreedMemory
 from api.http.limits.slow_clients import BodyTimeout
 from api.http.openapi import DESCRIPTION, complete_openapi, operation_id
 from api.http.problems import add_error_handlers
@@ -88,7 +89,8 @@ def create_app(
 ) -> FastAPI:
     """The API over any stores."""
     services = ApiServices.build(stores, config=config, url_checks=url_checks)
-    app = _new_app(services, sessions=sessions, background=background)
+    freed_memory = FreedMemory()
+    app = _new_app(services, freed_memory, sessions=sessions, background=background)
     app.state.services = services
     app.state.authenticator = Authenticator(stores.api_keys, anonymous=config.allow_anonymous)
     app.state.upload_quota = UploadQuota(
@@ -113,15 +115,19 @@ def create_app(
     app.mount("/static", assets())
     complete_openapi(app, anonymous=config.allow_anonymous, bodies=_JSON_BODIES)
     _add_middleware(app, stores, config=config, sessions=sessions, background=background)
+    app.add_middleware(CountOpenRequests, freed_memory=freed_memory)
     return app
 
 
-def _new_app(services: ApiServices, *, sessions: Sessions, background: BackgroundTasks) -> FastAPI:
+def _new_app(
+    services: ApiServices, freed_memory: FreedMemory, *, sessions: Sessions, background: BackgroundTasks
+) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = (
             services.updates.run(),
             services.active_uploads.send_heartbeats(),
+            freed_memory.trim_after_peaks(),
             retry_until_ready(sessions.prepare),
         )
         async with background.running(*tasks):

@@ -5,11 +5,14 @@ what each prints in benchmarks/results, and then draws the plots and writes docs
 """
 
 import argparse
+import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.peers.songs import LARGE, LONG, SONGS, make_songs
@@ -64,7 +67,7 @@ RUNS = [
     Run(
         "peers-large",
         short=peers("{large}", "1", "--rounds", "1", "--songs", "1", *SAFE_LIMIT),
-        full=peers("{large}", "1 8", "--rounds", "1", "--songs", "8", *SAFE_LIMIT),
+        full=peers("{large}", "1 8", "--rounds", "1", "--songs", "1", *SAFE_LIMIT),
     ),
     Run(
         "peers-512-mb",
@@ -72,10 +75,19 @@ RUNS = [
             "{songs}", "8", "--rounds", "1", "--songs", "8", "--limit-mb", "512", systems="kammerton-small"
         ),
         full=peers(
-            "{all}",
+            "{songs}",
             "1 8 32",
             *("--rounds", "1", "--songs", "16", "--limit-mb", "512"),
             systems="kammerton,kammerton-small",
+        ),
+    ),
+    Run(
+        "peers-large-512-mb",
+        short=peers(
+            "{large}", "1", "--rounds", "1", "--songs", "1", "--limit-mb", "512", systems="kammerton-small"
+        ),
+        full=peers(
+            "{large}", "1 8", "--rounds", "1", "--songs", "1", "--limit-mb", "512", systems="kammerton-small"
         ),
     ),
 ]
@@ -110,15 +122,21 @@ def main() -> int:
             f"No benchmark is called {', '.join(sorted(unknown))}. There are: all, {', '.join(names)}."
         )
     chosen = [each for each in RUNS if not options.names or {"all", each.name} & {*options.names}]
+    machine = {
+        "measured_on": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+    }
     failed = []
     with tempfile.TemporaryDirectory(prefix="kammerton-songs-") as made:
-        folders = {"all": Path(made), "songs": Path(made) / "songs", "large": Path(made) / "large"}
+        folders = {"songs": Path(made) / "songs", "large": Path(made) / "large"}
         make_songs(folders["songs"], SONGS)
         make_songs(folders["large"], LARGE if options.full else LONG)
         for each in chosen:
             if not run(each, folders, is_full=options.full):
                 failed.append(each.name)
     if options.full:
+        (RESULTS / "machine.jsonl").write_text(json.dumps(machine) + "\n")
         for module in ("benchmarks.plots", "tools.capacity_docs"):
             subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
     if failed:

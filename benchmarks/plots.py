@@ -14,8 +14,6 @@ PICTURE = RESULTS / "benchmarks.png"
 
 _SYSTEMS = {
     "kammerton": ("Kammerton", "#2a6f97"),
-    "kammerton-one-child": ("Kammerton, one job at once", "#89c2d9"),
-    "kammerton-small": ("Kammerton, small profile", "#89c2d9"),
     "first_minute": ("endpoint: first minute", "#8d8d8d"),
     "whole_file": ("endpoint: whole file", "#cfcfcf"),
 }
@@ -54,7 +52,7 @@ def draw(results: list[dict[str, Any]]) -> bytes:
         lines = [line | {"group": f"{line['clients']}"} for line in free if line["kind"] == kind]
         _bars(axis, lines, "songs_per_s")
         axis.set(title=f"Songs per second, {kind}", xlabel="clients at once")
-    axes[0].legend(fontsize=8, frameon=False, loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=3, frameon=False)
     peaks = [line | {"group": line["kind"]} for line in free if line["clients"] == _most_clients(free, line)]
     _bars(axes[-2], peaks, "peak_mb")
     axes[-2].set(title="Peak memory, MB", yscale="log", ylim=(100, 30_000))
@@ -80,24 +78,26 @@ def _bars(axis: Any, lines: list[dict[str, Any]], name: str) -> None:
     systems = [system for system in _SYSTEMS if any(line["system"] == system for line in lines)]
     width = 0.84 / len(systems)
     for place, system in enumerate(systems):
-        heights = {line["group"]: line["median"][name] for line in lines if line["system"] == system}
+        # a system that gave no answer has no number that means something
+        heights = {
+            line["group"]: line["median"][name] or 0 if line["median"]["songs_per_s"] else 0
+            for line in lines
+            if line["system"] == system
+        }
         label, color = _SYSTEMS[system]
         at = [number + (place - (len(systems) - 1) / 2) * width for number in range(len(groups))]
-        bars = axis.bar(
-            at,
-            [heights.get(group) or 0 for group in groups],
-            width,
-            color=color,
-            edgecolor="white",
-            label=label,
-        )
-        axis.bar_label(bars, [_number(heights.get(group)) for group in groups], fontsize=7)
+        known = [heights.get(group, 0) for group in groups]
+        bars = axis.bar(at, known, width, color=color, edgecolor="white", label=label)
+        axis.bar_label(bars, [_number(height) if height else "" for height in known], fontsize=7)
+        for x, height in zip(at, known, strict=True):
+            if not height:
+                axis.text(x, 0.02, "×", ha="center", transform=axis.get_xaxis_transform())
     axis.set_xticks(range(len(groups)), groups)
-    axis.margins(y=0.3)
+    axis.margins(y=0.15)
 
 
-def _number(number: float | None) -> str:
-    return "×" if not number else f"{number:.0f}" if number >= 10 else f"{number:.1f}"
+def _number(number: float) -> str:
+    return f"{number:.0f}" if number >= 10 else f"{number:.1f}"
 
 
 def _small(png: bytes) -> bytes:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from shared.errors import Unavailable
 from shared.observability.logs import context_field
 from shared.redis.client import KEEPALIVE_OPTIONS
-from shared.redis.sentinel import parse_sentinel_url
+from shared.redis.sentinel import SentinelUrl, parse_sentinel_url, tls_options
 
 ANALYZE = "audio.analyze"
 INTERACTIVE = "interactive"
@@ -51,6 +51,7 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
         broker_channel_error_retry=True,  # Redis is full, read-only or short of replicas: wait, do not end
         broker_connection_timeout=4,
         broker_pool_limit=10,
+        broker_use_ssl=tls_options(redis_url) or None,  # kombu's own default checks no certificate
         broker_transport_options={
             "global_keyprefix": prefix,
             "visibility_timeout": 600,
@@ -60,10 +61,15 @@ def connect_celery(redis_url: str, *, prefix: str, socket_timeout_seconds: float
             "socket_keepalive_options": KEEPALIVE_OPTIONS,
             "health_check_interval": 10,
             "queue_order_strategy": "priority",  # interactive jobs go first
-            **({"master_name": sentinel.master} if sentinel else {}),
+            **(_sentinel_options(sentinel, socket_timeout_seconds) if sentinel else {}),
         },
     )
     return app
+
+
+def _sentinel_options(sentinel: SentinelUrl, socket_timeout_seconds: float) -> dict[str, Any]:
+    how = {"socket_timeout": socket_timeout_seconds, "socket_connect_timeout": 4}
+    return {"master_name": sentinel.master, "sentinel_kwargs": how | sentinel.sentinel_options}
 
 
 class CeleryJobQueue:

@@ -199,6 +199,7 @@ class QueueFull(Unavailable):
     """Raised when too many jobs are queued."""
 
     code = "queue_full"
+    retry_after_seconds = 60
 
 
 class NotConfigured(KammertonError):

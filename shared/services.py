@@ -117,7 +117,10 @@ def connect(
 
     prefix = settings.redis_prefix
     client = connect_redis(settings.redis_url, on_error=partial(failed, "redis"))
-    celery = connect_celery(settings.redis_url, prefix=prefix)
+    broker = client
+    if settings.broker_url:
+        broker = connect_redis(settings.broker_url, on_error=partial(failed, "redis"))
+    celery = connect_celery(settings.broker_url or settings.redis_url, prefix=prefix)
     s3_session = s3_session or new_session()
     s3 = connect_s3(
         endpoint_url=settings.s3_endpoint_url,
@@ -157,7 +160,7 @@ def connect(
     return Services(
         installation=RedisInstallationStore(client, prefix=prefix),
         audio=audio,
-        check_supported=partial(check_supported, client),
+        check_supported=partial(check_supported, *{client, broker}),
         check_durability=partial(check_durability, client),
         job_search=RedisJobSearch(client, prefix=prefix),
         history=RedisHistory(client, prefix=prefix),
@@ -180,7 +183,7 @@ def connect(
             client, prefix=prefix, retention_seconds=settings.webhook_retention_seconds
         ),
         endpoints=RedisEndpointStore(client, prefix=prefix),
-        queue=CeleryJobQueue(celery, client, prefix=prefix),
+        queue=CeleryJobQueue(celery, broker, prefix=prefix),
         job_updates=RedisJobUpdateLog(client, prefix=prefix),
         workers=RedisWorkerRegistry(client, prefix=prefix),
         api_keys=RedisApiKeyStore(client, prefix=prefix),

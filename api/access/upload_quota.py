@@ -45,10 +45,10 @@ class UploadQuota:
     def check_backlog(self, *, jobs: int = 1) -> None:
         """Raise QueueFull if the queues, or Redis, have no room for this many new jobs."""
         if self._jobs.memory().share >= self._limits.max_memory_share:
-            raise QueueFull("The job store is almost full. Try again in a few minutes.")
+            raise QueueFull("The job store is almost full. Try again in a minute.")
         queued = sum(self._jobs.backlog(queue).waiting for queue in self._limits.queues)
         if queued + jobs > self._limits.max_queued_jobs:
-            raise QueueFull("The queue is full. Try again in a few minutes.")
+            raise QueueFull("The queue is full. Try again in a minute.")
 
     def check_jobs(self, subject: str, *, jobs: int = 1) -> None:
         """Raise LimitReached if the subject would have too many queued jobs with this many new ones."""

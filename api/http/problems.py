@@ -83,7 +83,7 @@ def add_error_handlers(app: FastAPI) -> None:
         extensions = {name: getattr(error, name, None) for name in ("limit_bytes", "item")}
         headers = (
             {"Retry-After": str(error.retry_after_seconds)}
-            if isinstance(error, errors.LimitReached)
+            if isinstance(error, errors.LimitReached | errors.QueueFull)
             else None
         )
         response = problem(status, error.code, error.message, headers, **extensions)

@@ -6,7 +6,6 @@ from typing import Protocol, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
 
 from api.http.limits.slow_clients import MinRateTimeout
 from shared.errors import BadRequest, TooLarge, UploadAborted
@@ -23,20 +22,19 @@ async def stream_body(
     request: Request, timeout: MinRateTimeout, digest: Hasher | None = None
 ) -> AsyncIterator[bytes]:
     """Yield the body's chunks as they arrive. Raises UploadAborted, UploadStalled."""
-    stream = request.stream()
-    while True:
-        try:
-            async with timeout.waiting():
-                chunk = await anext(stream, None)
-        except ClientDisconnect:
-            raise UploadAborted("The connection was closed before the end of the upload.") from None
-        if chunk is None:
-            return
+    more = True
+    while more:
+        async with timeout.waiting():
+            message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise UploadAborted("The connection was closed before the end of the upload.")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         timeout.received(len(chunk))
         if digest is not None:
             digest.update(chunk)
         if chunk:
             yield chunk
+        del message, chunk  # so that an upload that waits for its client does not keep it
 
 
 JSON = "application/json"

@@ -14,7 +14,15 @@ from api.http.forwarded import UntrustedProxyWarning
 from api.http.problems import problem
 from api.http.root_path import route_path
 
-_EXPOSED_HEADERS = ("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
+_EXPOSED_HEADERS = (
+    "ETag",
+    "Location",
+    "Preference-Applied",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+)
 _TUS_REQUEST_HEADERS = (
     "Upload-Checksum",
     "Upload-Concat",
@@ -50,6 +58,7 @@ def add_http_middleware(app: FastAPI, config: HttpConfig) -> None:
             allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
             allow_headers=(
                 "Authorization",
+                "Cache-Control",
                 "Content-Digest",
                 "Content-Type",
                 "Idempotency-Key",

@@ -2,7 +2,7 @@
 
 redis://[:PASSWORD@]HOST:PORT/DB   one server
 rediss://…                         the same over TLS
-sentinel://…                       the master that the Sentinels name: shared/redis/sentinel.py
+sentinel://…, sentinels://…        the master that the Sentinels name: shared/redis/sentinel.py
 """
 
 import re
@@ -65,9 +65,11 @@ def connect_redis(url: str, *, timeout_seconds: float = 5, on_error: OnError = l
     else:
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             list(address.sentinels),
-            sentinel_kwargs={"socket_timeout": timeout_seconds},
+            sentinel_kwargs={"socket_timeout": timeout_seconds, **address.sentinel_options},
             db=address.db,
+            username=address.username,
             password=address.password,
+            **({"ssl": True, **address.tls} if address.tls else {}),
             **options,
         )
         client = sentinel.master_for(address.master, redis_class=_Client)  # type: ignore[no-untyped-call]
@@ -88,20 +90,21 @@ def translate_redis_errors(message: str) -> Iterator[None]:
         raise Unavailable(message) from error
 
 
-def check_supported(client: "redis.Redis") -> None:
-    """Raise UnsupportedServer if the server is a Redis Cluster: scripts and the broker need one key space.
+def check_supported(*clients: "redis.Redis") -> None:
+    """Raise UnsupportedServer if a server is a Redis Cluster: scripts and the broker need one key space.
 
     Raises Unavailable.
     """
-    try:
-        with translate_redis_errors("Redis is unavailable. Try again in a few seconds."):
-            found: Any = client.info("cluster")
-    except redis.ResponseError:
-        return  # a server that keeps this to itself
-    if int(found.get("cluster_enabled", 0)):
-        raise UnsupportedServer(
-            "Redis Cluster is not supported. Use a single server, or Sentinel for failover."
-        )
+    for client in clients:
+        try:
+            with translate_redis_errors("Redis is unavailable. Try again in a few seconds."):
+                found: Any = client.info("cluster")
+        except redis.ResponseError:
+            continue  # a server that keeps this to itself
+        if int(found.get("cluster_enabled", 0)):
+            raise UnsupportedServer(
+                "Redis Cluster is not supported. Use a single server, or Sentinel for failover."
+            )
 
 
 def is_unavailable(error: redis.ResponseError) -> bool:

@@ -21,6 +21,9 @@ _log = get_logger(__name__)
 BucketRules = Literal["created", "always", "never"]
 """Where to set rules: in a bucket that Kammerton created, in any bucket, nowhere."""
 
+_AMAZON = ".amazonaws.com"
+_AMAZON_DEFAULT_REGION = "us-east-1"
+
 _REFUSALS = (400, 401, 403, 405, 501)
 """Of a server that does not know a call, or of a key that may not use it. Trying again does not help."""
 _PERMISSIONS = {
@@ -28,6 +31,7 @@ _PERMISSIONS = {
     "CreateBucket": "s3:CreateBucket",
     "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
     "PutBucketLifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
     "GetBucketCors": "s3:GetBucketCORS",
     "PutBucketCors": "s3:PutBucketCORS",
 }
@@ -59,6 +63,7 @@ class BucketSetup:
     """Empty: no CORS rule is set."""
     orphan_days: int = 1
     _created: bool = False
+    _told_versioned: bool = False
     _refused: set[str] = field(default_factory=set)
 
     def prepare(self) -> None:
@@ -68,14 +73,21 @@ class BucketSetup:
         """
         with translate_s3_errors():
             self._create_if_missing()
+            is_versioned = self._is_versioned()
             if self.rules == "never":
+                self._warn_of_versions(is_versioned)
                 return
-            kinds = [self._lifecycle(), *([self._cors()] if self.cors_origins else [])]
+            kinds = [
+                self._lifecycle(is_versioned=is_versioned),
+                *([self._cors()] if self.cors_origins else []),
+            ]
             found = [(kind, self._read(kind)) for kind in kinds]
             is_ours = self._created or any(_index(kind.rule, rules) is not None for kind, rules in found)
             if self.rules == "always" or is_ours:
                 for kind, rules in found:
                     self._merge(kind, rules)
+            else:
+                self._warn_of_versions(is_versioned)
 
     def _create_if_missing(self) -> None:
         try:
@@ -84,8 +96,33 @@ class BucketSetup:
             if status_of(error) != 404:
                 self._log_refusal("HeadBucket", error)
             else:
-                created = self._try("CreateBucket", lambda: self.client.create_bucket(Bucket=self.bucket))
+                created = self._try(
+                    "CreateBucket", lambda: self.client.create_bucket(Bucket=self.bucket, **self._location())
+                )
                 self._created = created is not None
+
+    def _location(self) -> Any:
+        """Amazon creates a bucket in another region than its default only if the request names it."""
+        region = self.client.meta.region_name
+        if region == _AMAZON_DEFAULT_REGION or _AMAZON not in self.client.meta.endpoint_url:
+            return {}
+        return {"CreateBucketConfiguration": {"LocationConstraint": region}}
+
+    def _is_versioned(self) -> bool:
+        """Whether deleted objects stay as old versions. False if the server does not say."""
+        found = self._try(
+            "GetBucketVersioning", lambda: self.client.get_bucket_versioning(Bucket=self.bucket)
+        )
+        return found is not None and found.get("Status") == "Enabled"
+
+    def _warn_of_versions(self, is_versioned: bool) -> None:
+        if is_versioned and not self._told_versioned:
+            self._told_versioned = True
+            _log.warning(
+                "bucket_keeps_deleted_audio",
+                bucket=self.bucket,
+                advice="Expire old versions below the prefix, or set KAMMERTON_S3_BUCKET_RULES=always.",
+            )
 
     def _read(self, kind: _RuleKind) -> Sequence[_Rule] | None:
         """The bucket's rules. None: unknown, so they must not be replaced."""
@@ -128,7 +165,7 @@ class BucketSetup:
                 code=error.response.get("Error", {}).get("Code"),
             )
 
-    def _lifecycle(self) -> _RuleKind:
+    def _lifecycle(self, *, is_versioned: bool) -> _RuleKind:
         def read() -> Sequence[_Rule]:
             return self.client.get_bucket_lifecycle_configuration(Bucket=self.bucket).get("Rules", [])
 
@@ -137,12 +174,15 @@ class BucketSetup:
                 Bucket=self.bucket, LifecycleConfiguration={"Rules": rules}
             )
 
-        rule = {
+        rule: dict[str, Any] = {
             "ID": f"kammerton-abort-unfinished-uploads:{self.prefix}",
             "Status": "Enabled",
             "Filter": {"Prefix": self.prefix},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": self.orphan_days},
         }
+        if is_versioned:
+            rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": self.orphan_days}
+            rule["Expiration"] = {"ExpiredObjectDeleteMarker": True}
         return _RuleKind(
             rule=rule,
             read_call="GetBucketLifecycleConfiguration",

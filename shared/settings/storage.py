@@ -13,7 +13,12 @@ class StorageSettings(SettingsGroup):
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,
-        description="`redis://`, `rediss://` or `sentinel://HOST,HOST/0?master=NAME`.",
+        description="`redis://` or `sentinel://HOST,HOST/0?master=NAME`. Over TLS: `rediss://`, `sentinels://`.",
+    )
+    broker_url: str = Field(
+        "",
+        repr=False,
+        description="URL of another Redis for the messages that wake workers. Empty: the same Redis.",
     )
     redis_max_memory_share: float = Field(
         0.85, gt=0, le=1, description="Share of Redis's `maxmemory` from which on no job is accepted (503)."
@@ -44,11 +49,14 @@ class StorageSettings(SettingsGroup):
         "`created`, in any (`always`), or in none (`never`). Other rules are kept.",
     )
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "broker_url")
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
-        if url.partition("://")[0] not in {"redis", "rediss", "sentinel"}:
-            raise ValueError("a Redis URL must begin with redis://, rediss:// or sentinel://")
-        if url.startswith("sentinel://") and "master=" not in url:
-            raise ValueError("a sentinel:// URL must end with ?master=NAME")
+        if not url:
+            return url
+        scheme = url.partition("://")[0]
+        if scheme not in {"redis", "rediss", "sentinel", "sentinels"}:
+            raise ValueError("a Redis URL must begin with redis://, rediss://, sentinel:// or sentinels://")
+        if scheme.startswith("sentinel") and "master=" not in url:
+            raise ValueError(f"a {scheme}:// URL must end with ?master=NAME")
         return check_url(url)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from local.__main__ import commands
-from local.launch import Options
+from local.launch import API_ONLY, Options
 from shared.settings import Settings
 from worker.health.cgroups import SLOT_BYTES
 
@@ -95,12 +95,18 @@ def test_only_the_api_is_published_and_by_default_on_localhost() -> None:
 
 
 def test_every_setting_can_be_set_in_the_env_file() -> None:
-    names = {f"KAMMERTON_{name.upper()}" for name in Settings.model_fields}
+    settings = {f"KAMMERTON_{name.upper()}" for name in Settings.model_fields}
     for service in OURS:
         environment = SERVICES[service]["environment"]
+        names = settings if service == "api" else settings - API_ONLY
         assert names <= set(environment), "add new settings to x-settings in docker-compose.yml"
         fixed = {name for name in names if environment[name] is not None and "${" not in environment[name]}
         assert fixed == {"KAMMERTON_S3_ENDPOINT_URL"}
+
+
+def test_only_the_api_gets_the_passwords_of_the_dashboard() -> None:
+    holders = {name for name in OURS if API_ONLY & set(SERVICES[name]["environment"])}
+    assert holders == {"api"}
 
 
 def test_a_scaled_api_publishes_no_port_and_the_proxy_publishes_it() -> None:
@@ -218,3 +224,12 @@ def test_bake_builds_every_image_under_the_name_that_compose_uses() -> None:
     for service in SERVICES.values():
         image = str(service["image"]).partition(":")[0]
         assert targets[service["build"]["target"]]["tags"] == [f"${{REGISTRY}}{image}:${{KAMMERTON_VERSION}}"]
+
+
+def test_every_image_of_others_has_a_tag_of_a_version() -> None:
+    bases = re.findall(r"(?m)^FROM (\S+)", DOCKERFILE)
+    others = [base for base in bases if base not in stages()]
+    others += re.findall(r"(?m)^ +image: ([a-z]\S*)$", (ROOT / "deploy/compose.scale.yml").read_text())
+    assert len(others) >= 4
+    for image in others:
+        assert re.fullmatch(r"[a-z0-9./-]+:\d[\w.-]*(@sha256:[0-9a-f]{64})?", image), image

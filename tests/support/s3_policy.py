@@ -17,6 +17,7 @@ _REQUEST = re.compile(rb"(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1\r\n")
 _OF_BUCKET = {
     ("GET", "lifecycle"): "s3:GetLifecycleConfiguration",
     ("PUT", "lifecycle"): "s3:PutLifecycleConfiguration",
+    ("GET", "versioning"): "s3:GetBucketVersioning",
     ("GET", "cors"): "s3:GetBucketCORS",
     ("PUT", "cors"): "s3:PutBucketCORS",
     ("GET", "uploads"): "s3:ListBucketMultipartUploads",

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx2
 import psutil
@@ -16,6 +17,7 @@ from tests.support.api_process import Api, running_api
 from tests.support.servers import S3Server, ValkeyServer, running_valkey
 
 PREFIX = "w:"
+SONG = b"RIFF" + bytes(100)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,24 @@ def test_readyz_and_metrics_tell_it(own_valkey: ValkeyServer, api: Api, state: s
             for command in RESTORE:
                 client.execute_command(*command)
         assert eventually(lambda: httpx2.get(f"{api.url}/readyz").status_code == 200)
+
+
+def test_no_job_is_accepted_before_redis_is_full(own_valkey: ValkeyServer, api: Api) -> None:
+    def submit() -> tuple[int, str | None]:
+        answer = httpx2.post(f"{api.url}/v1/jobs", content=SONG, timeout=60)
+        return answer.status_code, answer.json().get("code")
+
+    with connect_redis(own_valkey.url) as client:
+        assert submit() == (202, None)
+        used: Any = client.info("memory")
+        client.config_set("maxmemory", str(int(used["used_memory"]) * 100 // 90))
+        try:
+            assert eventually(lambda: submit() == (503, "queue_full"))
+            client.set("x", "Redis itself still takes a write")
+        finally:
+            client.config_set("maxmemory", "0")
+            client.delete("x")
+        assert eventually(lambda: submit() == (202, None))
 
 
 def test_a_worker_waits_and_says_why(own_valkey: ValkeyServer, api: Api) -> None:

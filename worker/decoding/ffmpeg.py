@@ -16,7 +16,7 @@ from av.stream import Discard
 
 from shared.domain.audio.formats import FORMATS
 from shared.errors import KammertonError
-from worker.decoding.downmix import Downmix
+from worker.decoding.block_mixer import BlockMixer
 from worker.decoding.pyav_frames import FrameReader, replace_custom_layout
 from worker.decoding.silence import is_silent
 from worker.decoding.tracks import describe_track, order_tracks
@@ -129,7 +129,7 @@ def _decode_track(
     replace_custom_layout(stream.codec_context)
     if _has_lost_index(container, stream):
         raise file_problem("unreadable_index")
-    reader, downmix, progress = FrameReader(), Downmix(), _Progress()
+    reader, mixer, progress = FrameReader(), BlockMixer(window), _Progress()
     can_seek = _seeks_exactly(container, stream)
     if can_seek:
         _seek(container, stream, start_seconds)
@@ -147,11 +147,11 @@ def _decode_track(
                 continue
             first, started = frame, position + skip / frame.sample_rate
         for block in reader.samples(frame):
-            mono = downmix.mix(block, sample_rate=frame.sample_rate)
-            window.add(mono[skip:], sample_rate=frame.sample_rate)
-            skip = max(0, skip - len(mono))
+            mixer.add(block[..., skip:], sample_rate=frame.sample_rate)
+            skip = max(0, skip - block.shape[-1])
         if window.is_full:
             break
+    mixer.flush()
     duration = _duration_seconds(container, stream)
     if first is None:
         raise _no_samples(start_seconds, progress, duration)
@@ -221,7 +221,7 @@ def _frames(
     last_stamp: float | None = None
     for count, packet in enumerate(packets, start=1):
         try:
-            frames = reader.keep_layouts(packet.decode())
+            frames = reader.decode(packet)
         except MemoryError:  # PyAV's is an FFmpegError too
             raise
         except av.FFmpegError:

@@ -1,9 +1,11 @@
-"""Reads samples from PyAV frames around two memory errors of PyAV 18.1.
+"""Decodes packets and reads samples around errors of PyAV 18.1 and FFmpeg 8.1.
 
 - `AudioFrame.planes`, and so `to_ndarray`, reads past the end of FFmpeg's array of pointers for planar
   frames of eight and more channels. Those are converted to packed samples by FFmpeg first.
 - `AudioLayout` shares the channel map of a custom layout with FFmpeg and frees it too (a double free).
   Custom layouts of a container are replaced before decoding; those of a decoder are never freed.
+- FFmpeg's AMR decoders fail on pauses, which become silence here. Its GSM decoder makes noise of what is no
+  GSM.
 """
 
 from collections.abc import Iterator
@@ -14,9 +16,16 @@ import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
+from av.audio.stream import AudioStream
+from av.packet import Packet
 from numpy.typing import NDArray
 
+from worker.decoding.seeking.speech_frames import FRAME_SECONDS as AMR_FRAME_SECONDS
+from worker.decoding.seeking.speech_frames import GSM_SIGNATURE
+
 _MAX_PLANES = 7
+_AMR, _MAX_PAUSE_BYTES = ("amr_nb", "amr_wb"), 6
+_GSM = ("gsm",)
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 _NATIVE_LAYOUTS = {
     "mono", "stereo", "2.1", "3.0", "3.0(back)", "3.1", "4.0", "4.1", "quad", "quad(side)",
@@ -41,6 +50,22 @@ class FrameReader:
         self._resampler: av.AudioResampler | None = None
         self._input: tuple[str, int, str] | None = None
 
+    def decode(self, packet: "Packet[AudioStream]") -> list[AudioFrame]:
+        """Return the frames of *packet*.
+
+        Raises:
+            av.FFmpegError: the packet can't be decoded.
+        """
+        codec = packet.stream.codec_context.codec.canonical_name
+        if codec in _GSM and packet.size and bytes(packet)[0] >> 4 != GSM_SIGNATURE:
+            raise av.InvalidDataError(0, "no GSM frame")
+        try:
+            return self.keep_layouts(packet.decode())
+        except av.FFmpegError:
+            if codec in _AMR and 0 < packet.size <= _MAX_PAUSE_BYTES:
+                return [_silence(packet, sample_rate=packet.stream.codec_context.sample_rate)]
+            raise
+
     def keep_layouts(self, frames: list[Any]) -> list[AudioFrame]:
         """Return *frames* after keeping their custom layouts from being freed."""
         for frame in frames:
@@ -58,6 +83,13 @@ class FrameReader:
             self._resampler = av.AudioResampler(format="flt")
         for packed in self.keep_layouts(self._resampler.resample(frame)):
             yield _to_array(packed)
+
+
+def _silence(packet: "Packet[AudioStream]", *, sample_rate: int) -> AudioFrame:
+    samples = np.zeros((1, round(AMR_FRAME_SECONDS * sample_rate)), np.float32)
+    frame = AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = sample_rate, packet.pts, packet.time_base
+    return frame
 
 
 def _format_of(frame: AudioFrame) -> tuple[str, int, str]:

@@ -139,6 +139,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._in_request and self._is_idle:
+            self.cycle.body.clear()  # of what is refused, nothing is kept
             self._start_header_timer()  # for the rest of a refused body
 
     def shutdown(self) -> None:

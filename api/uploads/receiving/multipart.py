@@ -4,6 +4,7 @@ Refuses two files, a missing file, long fields, and bytes that are not a form.
 """
 
 import re
+from collections import deque
 from collections.abc import AsyncIterator
 from urllib.parse import unquote_to_bytes
 
@@ -35,7 +36,7 @@ class FormReader:
         self._file_found = False
         self._complete = False
         self._parts = 0
-        self._file_data: list[bytes] = []
+        self._file_data: deque[bytes] = deque()
         self._header_field = b""
         self._header_value = b""
         self._headers: dict[bytes, bytes] = {}
@@ -69,10 +70,9 @@ class FormReader:
     async def file_chunks(self) -> AsyncIterator[bytes]:
         """Yield the bytes of the file, then read the fields after it. Raises BadRequest."""
         while True:
-            pending, self._file_data = self._file_data, []
-            for data in pending:
-                yield data
-            if not pending and not await self._read():
+            while self._file_data:
+                yield self._file_data.popleft()
+            if not await self._read():
                 return
 
     async def _read(self) -> bool:

@@ -183,7 +183,7 @@ class UploadReceiver:
             self.size_bytes += len(chunk)
             if self.size_bytes > (self._limit.limit_bytes or 0):
                 raise self._limit
-            view = memoryview(chunk)
+            view = fits = memoryview(chunk)
             while view:
                 if len(self.rest) >= self._pool.part_bytes:
                     part, reservation = self.rest, self._reservation
@@ -196,7 +196,9 @@ class UploadReceiver:
                 view = view[len(fits) :]
                 if not self._sniffed and len(self.rest) >= SNIFF_BYTES:
                     self._sniff()
-            await on_chunk(len(chunk))
+            size_bytes = len(chunk)
+            del chunk, view, fits  # an upload that waits for its client does not keep it
+            await on_chunk(size_bytes)
 
     def _require_content(self) -> None:
         if self.size_bytes == 0:

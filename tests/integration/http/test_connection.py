@@ -44,10 +44,18 @@ async def large(_: Request) -> Response:
 
 
 @contextmanager
-def running_server(protocol: type[Connection]) -> Iterator[uvicorn.Server]:
+def running_server(protocol: type[Connection], *, keep_alive_seconds: int = 5) -> Iterator[uvicorn.Server]:
     routes = [Route("/length", length, methods=["GET", "POST"]), Route("/large", large)]
     app = Starlette(routes=[*routes, Route("/refuse", refuse, methods=["POST"])])
-    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=keep_alive_seconds,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -130,6 +138,16 @@ def test_an_idle_connection_is_closed(hasty: uvicorn.Server, begin: bytes, byte:
         connected.sendall(begin)
         answer = drip(connected, byte) if byte else everything(connected)
     assert answer.count(b"HTTP/1.1 ") == bool(begin)
+
+
+def test_a_connection_stays_open_between_requests_as_long_as_is_set() -> None:
+    with running_server(Hasty, keep_alive_seconds=75) as server, to(server) as kept:
+        for _ in range(2):
+            kept.sendall(GET + b"\r\n")
+            while not (answer := kept.recv(65536)).endswith(b"0"):
+                assert answer, "the connection was closed"
+            with to(server) as younger:
+                assert everything(younger) == b"", "closed by the timeout for headers"
 
 
 def test_the_rest_of_a_refused_body_is_not_awaited(hasty: uvicorn.Server) -> None:

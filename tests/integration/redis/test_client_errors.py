@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from local.ports import Ports
+from shared.celery_queue import connect_celery
 from shared.errors import Unavailable, UnsupportedServer
 from shared.ports.workers import WorkerInfo
 from shared.redis.client import check_supported, connect_redis, translate_redis_errors
@@ -154,6 +155,28 @@ def test_a_half_open_connection_is_noticed_within_fifteen_seconds(valkey: Valkey
         )
         assert idle + probes <= 15
         client.connection_pool.release(connection)
+
+
+def test_the_broker_notices_a_half_open_connection_within_fifteen_seconds(valkey: ValkeyServer) -> None:
+    app = connect_celery(valkey.url, prefix="x:")
+    with app.connection() as connection:
+        client = connection.default_channel.client
+        client.ping()
+        opened = client.connection_pool.get_connection()
+        idle, interval, count, unacknowledged_ms = (
+            opened._sock.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (
+                socket.TCP_KEEPIDLE,
+                socket.TCP_KEEPINTVL,
+                socket.TCP_KEEPCNT,
+                socket.TCP_USER_TIMEOUT,
+            )
+        )
+        client.connection_pool.release(opened)
+    app.close()
+    assert opened.socket_keepalive
+    assert idle + interval * count <= 15
+    assert unacknowledged_ms <= 15_000
 
 
 def test_a_replica_without_its_master_is_unavailable(own_valkey: str, closed_port: int) -> None:

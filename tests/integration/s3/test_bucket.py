@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.stub import Stubber
 from structlog.testing import capture_logs
 
 from shared.errors import Unavailable
@@ -157,3 +158,61 @@ def test_rules_that_may_not_be_read_are_not_replaced(bucket: Bucket) -> None:
     bucket.writes()
     bucket.setup(rules="always").prepare()
     assert bucket.writes() == []
+
+
+def version_rules(bucket: Bucket) -> list[Any]:
+    found = bucket.client.get_bucket_lifecycle_configuration(Bucket=bucket.name)["Rules"]
+    return [rule.get("NoncurrentVersionExpiration") for rule in found]
+
+
+def enable_versions(bucket: Bucket) -> None:
+    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+
+
+def test_old_versions_of_deleted_audio_expire(bucket: Bucket) -> None:
+    bucket.setup().prepare()
+    assert version_rules(bucket) == [None]
+    enable_versions(bucket)
+    with capture_logs() as lines:
+        bucket.setup().prepare()
+    assert version_rules(bucket) == [{"NoncurrentDays": 1}]
+    assert lines == []
+    bucket.writes()
+    bucket.setup().prepare()
+    assert bucket.writes() == []
+
+
+def test_a_versioned_bucket_of_others_gets_no_rule_but_a_warning(bucket: Bucket) -> None:
+    bucket.make_shared()
+    enable_versions(bucket)
+    setup = bucket.setup()
+    with capture_logs() as lines:
+        setup.prepare()
+        setup.prepare()
+    assert [(line["event"], line["bucket"]) for line in lines] == [
+        ("bucket_keeps_deleted_audio", bucket.name)
+    ]
+    assert version_rules(bucket) == [None]
+    bucket.setup(rules="always").prepare()
+    assert version_rules(bucket) == [None, {"NoncurrentDays": 1}]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region", "location"),
+    [
+        (None, "eu-central-1", {"CreateBucketConfiguration": {"LocationConstraint": "eu-central-1"}}),
+        (None, "us-east-1", {}),
+        ("https://s3.example", "eu-central-1", {}),
+    ],
+)
+def test_a_bucket_is_created_in_its_region(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str | None, region: str, location: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with closing(connect_s3(endpoint_url=endpoint, region=region)) as client, Stubber(client) as server:
+        server.add_client_error("head_bucket", http_status_code=404)
+        server.add_response("create_bucket", {}, {"Bucket": "songs", **location})
+        server.add_response("get_bucket_versioning", {})
+        BucketSetup(client=client, bucket="songs", prefix="audio/", rules="never").prepare()
+        server.assert_no_pending_responses()

@@ -10,6 +10,7 @@ from shared.errors import Unavailable
 from shared.observability.job_metrics import metrics_of_change
 from shared.observability.metrics import ERRORS, WEBHOOKS, increment
 from shared.observability.recorder import MetricsBuffer, MetricsRecorder
+from shared.ports.jobs import StoreMemory
 from shared.ports.workers import WorkerInfo
 from tests.support.api_harness import ApiHarness
 from tests.support.factories import make_job, make_report
@@ -101,6 +102,24 @@ def test_workers_are_exported_as_totals(metrics_api: ApiHarness) -> None:
     assert numbers == {"s": 2, "_places": 4, "_busy": 2}
     assert found["kammerton_worker_memory_bytes", ()] == 130
     assert found["kammerton_worker_memory_ratio", ()] == 0.8
+
+
+def test_the_worst_clock_of_a_worker_is_exported(metrics_api: ApiHarness) -> None:
+    for number, skew in ((1, 0.2), (2, -300.0)):
+        metrics_api.workers.heartbeat(
+            WorkerInfo(
+                name=f"h:{number}", host="h", pid=number, started_at=1, seen_at=1, clock_skew_seconds=skew
+            )
+        )
+    assert read(metrics_api)["kammerton_worker_clock_skew_seconds", ()] == 300
+
+
+def test_the_memory_of_redis_is_exported(metrics_api: ApiHarness) -> None:
+    metrics_api.jobs.used_memory = StoreMemory(used_bytes=80, limit_bytes=100)
+    found = read(metrics_api)
+    assert (found["kammerton_redis_memory_bytes", ()], found["kammerton_redis_memory_ratio", ()]) == (80, 0.8)
+    metrics_api.jobs.used_memory = StoreMemory(used_bytes=80, limit_bytes=None)
+    assert read(metrics_api)["kammerton_redis_memory_ratio", ()] == 0
 
 
 def test_requests_are_counted_by_route_not_by_path(metrics_api: ApiHarness) -> None:

@@ -14,15 +14,15 @@ from shared.domain.audio.frames import has_gsm_frames
 from worker.decoding.seeking.mp4_boxes import ReadRange
 from worker.decoding.seeking.place import Place
 
-_FRAME_SECONDS = 0.02
+FRAME_SECONDS = 0.02
 _AMR, _AMR_WB = b"#!AMR\n", b"#!AMR-WB\n"
 _NARROW = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
 _WIDE = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)
-_GSM_BYTES, _GSM_SIGNATURE = 33, 0xD
+_GSM_BYTES, GSM_SIGNATURE = 33, 0xD
 _SIZES = {
     _AMR: {mode << 3 | quality: size for mode, size in enumerate(_NARROW) for quality in (0, 4)},
     _AMR_WB: {mode << 3 | quality: size for mode, size in enumerate(_WIDE) for quality in (0, 4)},
-    b"": {_GSM_SIGNATURE << 4 | low: _GSM_BYTES for low in range(16)},
+    b"": {GSM_SIGNATURE << 4 | low: _GSM_BYTES for low in range(16)},
 }
 """For each beginning of a file: the bytes that frames begin with, and the size of such a frame."""
 _COUNTED_BYTES = 1 << 20
@@ -71,8 +71,8 @@ class SpeechFrames:
             ValueError: they have several sizes, and are too many to count.
         """
         if self.is_duration_exact:
-            return len(self._counted) * _FRAME_SECONDS
-        return (self._end - self._first) // self._constant_size * _FRAME_SECONDS
+            return len(self._counted) * FRAME_SECONDS
+        return (self._end - self._first) // self._constant_size * FRAME_SECONDS
 
     def place_before(self, seconds: float) -> Place | None:
         """Return a place shortly before *seconds*, None if the recording ends before.
@@ -80,7 +80,7 @@ class SpeechFrames:
         Raises:
             ValueError: the frames have several sizes, and are too many to count.
         """
-        number = max(0, int((seconds - _PREROLL_SECONDS) / _FRAME_SECONDS))
+        number = max(0, int((seconds - _PREROLL_SECONDS) / FRAME_SECONDS))
         if self.is_duration_exact or number * self._first_size <= _COUNTED_BYTES // 2:
             if self.is_duration_exact and seconds >= self.duration_seconds:
                 return None
@@ -91,7 +91,7 @@ class SpeechFrames:
         return self._place(self._first + number * self._constant_size, number)
 
     def _place(self, offset: int, number: int) -> Place:
-        return Place(offset=offset, seconds=number * _FRAME_SECONDS, head=self._head)
+        return Place(offset=offset, seconds=number * FRAME_SECONDS, head=self._head)
 
     @cached_property
     def _counted(self) -> list[int]:

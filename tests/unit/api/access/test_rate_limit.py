@@ -145,8 +145,9 @@ def test_a_full_queue_accepts_no_job(limiter: MemoryRateLimiter) -> None:
     assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (
         503,
         "queue_full",
-        "5",
+        "60",
     )
+    assert "in a minute" in answer.json()["detail"]
     assert len(api.audio.objects) == 1
 
 

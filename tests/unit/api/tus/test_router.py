@@ -57,6 +57,14 @@ def test_options_needs_no_api_key(private_api: ApiHarness) -> None:
     assert answer.headers["tus-max-size"] == str(MAX_BYTES)
 
 
+@pytest.mark.parametrize("media_type", ["audio/w\nav", "audio/\x00wav", "audio/wav\r\nx-amz-acl: public"])
+def test_a_media_type_that_is_no_header_is_not_sent_to_storage(api: ApiHarness, media_type: str) -> None:
+    created = begin(api, len(SONG), metadata(filename="song.flac", filetype=media_type))
+    assert created.status_code == 201
+    job = api.jobs.jobs[created.headers["location"].rpartition("/")[2]]
+    assert job.input.media_type == "application/octet-stream"
+
+
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("chunk", [10**9, 3_000_000, PART, PART + 1])
 def test_a_file_in_chunks_of_any_size_becomes_a_job(api: ApiHarness, song: bytes, chunk: int) -> None:

@@ -34,6 +34,15 @@ def submit(api: ApiHarness, presigned: Any, **more: Any) -> Any:
     return api.client.post("/v1/jobs", json={"upload_id": presigned["upload_id"]}, **more)
 
 
+@pytest.mark.parametrize(
+    "media_type", ["audio/w\nav", "audio/\x00wav", "audio/wav\r\nx-amz-acl: public", "ä/ö"]
+)
+def test_a_media_type_that_is_no_header_is_not_sent_to_storage(api: ApiHarness, media_type: str) -> None:
+    answer = ask(api, options={"media_type": media_type})
+    assert answer.status_code == 201
+    assert api.jobs.jobs[answer.json()["upload_id"]].input.media_type == "application/octet-stream"
+
+
 @pytest.mark.parametrize("song", [SONG, LONG], ids=["one piece", "parts"])
 def test_a_presigned_upload_becomes_a_job(api: ApiHarness, song: bytes) -> None:
     answer = ask(api, song, options={"start_seconds": 3})

@@ -266,11 +266,27 @@ def test_a_pause_that_a_decoder_cannot_read_does_not_end_the_audio() -> None:
     assert recording.seconds > 5.5
 
 
-@pytest.mark.parametrize("kind", ["amr", "flv-nellymoser", "ogg-opus", "mp3-cbr", "wav"])
+@pytest.mark.parametrize("kind", ["amr", "flv-nellymoser", "ogg-opus", "mp3-cbr", "wav", "wav-g722"])
 def test_silence_stays_silence_through_every_codec(kind: str) -> None:
-    rate = {"amr": 8_000, "ogg-opus": 48_000, "flv-nellymoser": 22_050}.get(kind, 44_100)
+    rate = {"amr": 8_000, "ogg-opus": 48_000, "flv-nellymoser": 22_050, "wav-g722": 16_000}.get(kind, 44_100)
     recording = decode_bytes(encoded(kind, np.zeros((2 * rate, 1), np.float32), rate=rate))
     assert not recording.samples.any()
+
+
+@pytest.mark.parametrize(
+    ("codec", "offset"), [("GSM610", 0.0), ("ALAW", 0.0), ("ULAW", 0.3), ("PCM_U8", 0.3), ("PCM_16", -0.9)]
+)
+def test_silence_with_an_offset_is_silence(codec: str, offset: float) -> None:
+    silence = np.full((8_000, 1), offset, np.float32)
+    recording = decode_bytes(soundfile_bytes(silence, rate=8_000, container="WAV", codec=codec))
+    assert not recording.samples.any()
+
+
+def test_silence_stays_silence_through_opus_for_speech() -> None:
+    file = soundfile_bytes(
+        np.zeros((16_000, 1), np.float32), rate=8_000, container="OGG", codec="OPUS", compression_level=1.0
+    )
+    assert not decode_bytes(file).samples.any()
 
 
 def test_a_start_past_the_end_says_how_long_the_file_is() -> None:
@@ -412,13 +428,18 @@ def test_samples_above_full_scale_are_scaled_down() -> None:
         ("wav-4-ghz", "undecodable"),
         ("opus-255-channels", "channels"),
         ("adts-noise", "no_audio"),
-        ("amr-no-data", "too_complex"),
     ],
 )
 def test_files_without_audio_get_a_problem_with_a_code(kind: str, code: str) -> None:
     with pytest.raises(Unanalysable) as problem:
         decode_bytes(hostile.hostile_file(kind))
     assert problem.value.code == code
+
+
+def test_amr_without_any_data_is_a_window_of_silence() -> None:
+    recording = decode_bytes(hostile.hostile_file("amr-no-data"))
+    assert recording.seconds == pytest.approx(60)
+    assert not recording.samples.any()
 
 
 @pytest.mark.parametrize("kind", hostile.KINDS)

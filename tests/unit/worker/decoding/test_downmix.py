@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from worker.decoding.block_mixer import BlockMixer
 from worker.decoding.downmix import Downmix
+from worker.decoding.window import Window
 
 RATE = 44_100
 
@@ -60,3 +62,27 @@ def test_frames_without_a_valid_sample_are_nan() -> None:
     left, right = noise(1), noise(2)
     left[5], right[5] = np.inf, np.nan
     assert np.flatnonzero(np.isnan(mix([left, right]))).tolist() == [5]
+
+
+def test_short_blocks_are_mixed_like_long_ones() -> None:
+    sound = np.stack([noise(1), noise(2)])
+    window = Window(seconds=60)
+    mixer = BlockMixer(window)
+    for at in range(0, sound.shape[1], 441):
+        mixer.add(sound[:, at : at + 441], sample_rate=RATE)
+    mixer.flush()
+    mono = sound.mean(axis=0)
+    samples, _ = window.finish()
+    np.testing.assert_allclose(samples, mono / np.abs(mono).max(), atol=0.2)
+    assert np.corrcoef(samples, mono)[0, 1] > 0.9999
+
+
+def test_what_was_before_a_change_of_channels_is_kept() -> None:
+    window = Window(seconds=60)
+    mixer = BlockMixer(window)
+    mixer.add(0.1 * np.stack([noise(1, 100), noise(1, 100)]), sample_rate=RATE)
+    mixer.add(0.1 * noise(2, 300), sample_rate=RATE)
+    mixer.add(np.zeros(0, np.float32), sample_rate=RATE)
+    mixer.flush()
+    samples, _ = window.finish()
+    np.testing.assert_allclose(samples, 0.1 * np.concatenate([noise(1, 100), noise(2, 300)]), atol=1e-6)

@@ -64,6 +64,36 @@ def test_small_files_with_pauses_are_counted() -> None:
     assert place.offset == len(recording) + len(PAUSE) + 475 * NARROW_BYTES
 
 
+@pytest.mark.parametrize("start", [0.0, 30.0, 90.0 + PAUSE_SECONDS])
+def test_pauses_that_ffmpeg_does_not_decode_are_silence(start: float) -> None:
+    content = LONG_KINDS["amr"]().content
+    half = 3_000 * NARROW_BYTES
+    recording = decode(
+        io.BytesIO(content[: 6 + half] + PAUSE + content[6 : 6 + half]),
+        start_seconds=start,
+        window_seconds=200,
+    )
+    assert recording.duration_seconds == pytest.approx(120 + PAUSE_SECONDS, abs=0.1)
+    assert recording.seconds == pytest.approx(120 + PAUSE_SECONDS - start, abs=0.1)
+    assert not recording.is_damaged
+
+
+def test_nothing_but_pauses_is_silence() -> None:
+    recording = decode(io.BytesIO(AMR_HEAD + PAUSE), start_seconds=0, window_seconds=60)
+    assert recording.seconds == pytest.approx(PAUSE_SECONDS, abs=0.1)
+    assert not recording.samples.any()
+    assert not recording.is_damaged
+
+
+@pytest.mark.parametrize("rest", [bytes(33_000), b"\x5a" * 33_000])
+def test_what_is_no_gsm_does_not_become_noise(rest: bytes) -> None:
+    recording = decode(
+        io.BytesIO(LONG_KINDS["gsm"]().content[:33_000] + rest), start_seconds=0, window_seconds=60
+    )
+    assert recording.seconds == pytest.approx(20, abs=0.1)
+    assert recording.is_damaged
+
+
 @pytest.mark.parametrize(("kind", "seconds"), [("amr", 7_200), ("gsm", 7_200), ("dts", 7_200)])
 def test_the_length_is_that_of_the_frames(kind: str, seconds: int) -> None:
     content = LONG_KINDS[kind]().content

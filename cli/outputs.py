@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 from rich import box
 from rich.console import Console
@@ -100,6 +100,14 @@ class CsvOutput:
         sys.stdout.flush()
 
 
+class _TableConsole(Console):
+    """Rich ends the process with status 1 if nobody reads its output; `cli.main` knows the right one."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Pass the error on."""
+        raise BrokenPipeError
+
+
 class TableOutput:
     """A table at the end, because its columns depend on all rows, and what is wrong with files on stderr."""
 
@@ -118,7 +126,7 @@ class TableOutput:
     def __exit__(self, *_: object) -> None:
         if self._table.row_count:
             width = None if sys.stdout.isatty() else PIPE_WIDTH
-            Console(file=sys.stdout, width=width, highlight=False).print(self._table)
+            _TableConsole(file=sys.stdout, width=width, highlight=False).print(self._table)
             sys.stdout.flush()
         for result in self._problems:
             if result.problem is not None:

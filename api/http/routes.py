@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fastapi.routing import iter_route_contexts
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -26,6 +26,11 @@ def allowed_methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     return set[str]().union(*methods)
 
 
+def _is_static_file(routes: Sequence[BaseRoute], scope: Scope) -> bool:
+    """Whether the path belongs to a mounted app: ours are folders of static files."""
+    return any(isinstance(route, Mount) and route.matches(scope)[0] is not Match.NONE for route in routes)
+
+
 def with_implied_methods(methods: set[str]) -> set[str]:
     """The methods with those that `HeadAndOptions` adds."""
     return methods | ({"HEAD"} if "GET" in methods else set()) | {"OPTIONS"}
@@ -40,7 +45,10 @@ class HeadAndOptions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request."""
         if scope["type"] == "http" and scope["method"] in {"HEAD", "OPTIONS"}:
-            methods = allowed_methods(scope["app"].routes, scope)
+            routes = scope["app"].routes
+            methods = allowed_methods(routes, scope)
+            if not methods and scope["method"] == "OPTIONS" and _is_static_file(routes, scope):
+                methods = {"GET"}
             if methods and scope["method"] not in methods:
                 if scope["method"] == "OPTIONS":
                     allow = ", ".join(sorted(with_implied_methods(methods)))

@@ -31,7 +31,9 @@ def make_songs(folder: Path, songs: Iterable[tuple[str, int]]) -> None:
 def kind_of(song: Path) -> str:
     """Size and format, such as "21 MB WAV"."""
     size = song.stat().st_size
-    amount = f"{size // 10**9} GB" if size >= 10**9 else f"{size // 10**6} MB"
+    amount = f"{size / 1e9:.0f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    if size < 10**8:  # songs of 21.2 and 21.6 MB are of one size
+        amount = f"{size // 10**6} MB"
     return f"{amount} {song.suffix[1:].upper()}"
 
 

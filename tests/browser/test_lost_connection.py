@@ -109,19 +109,6 @@ def test_an_upload_continues_after_a_reload(page: Page, song: Path) -> None:
     assert offsets[-1] > 0
 
 
-def test_leaving_the_page_in_mid_upload_asks_first(page: Page, song: Path) -> None:
-    network = upload_slowly(page, song)
-    page.locator("h1").click()  # browsers ask only on pages that somebody touched
-    with page.expect_event("dialog") as question:
-        page.close(run_before_unload=True)
-    assert question.value.type == "beforeunload"
-    question.value.dismiss()
-    network.send("Network.emulateNetworkConditions", FAST)
-    expect(page.locator(".answer .pitch .value")).to_have_text(PITCH)
-    with page.expect_event("close"):  # after the upload, nothing asks
-        page.close(run_before_unload=True)
-
-
 def test_another_tab_leaves_a_running_upload_alone(page: Page, song: Path) -> None:
     network = upload_slowly(page, song)
     other = page.context.new_page()

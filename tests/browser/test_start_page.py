@@ -103,6 +103,19 @@ def test_a_job_in_a_paused_queue_says_so_until_its_result(
     expect(page.locator("#results tbody tr")).to_have_count(2)
 
 
+def test_more_songs_than_a_browser_has_connections_are_uploaded_and_awaited(
+    page: Page, operator: Page, paused_queue: None
+) -> None:
+    page.goto("/")
+    songs = [wav_file(f"{number}.wav", make_song(440.0, seconds=3, seed=number)) for number in range(9)]
+    page.set_input_files("input[type=file]", songs)
+    expect(page.locator(".in-progress .status")).to_have_text([PAUSED] * 9)  # over HTTP/1.1: six connections
+    another = page.context.new_page()
+    another.goto("/docs")
+    resume(operator, "interactive")
+    expect(page.locator("#results tbody tr")).to_have_count(9)
+
+
 def test_a_waiting_job_is_canceled(page: Page, paused_queue: None) -> None:
     page.goto("/")
     page.set_input_files("input[type=file]", [wav_file("no.wav", make_song(440.0, seconds=5))])

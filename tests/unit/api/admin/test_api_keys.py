@@ -17,7 +17,12 @@ def test_a_key_is_created_shown_once_and_revoked(api: ApiHarness) -> None:
     assert "for the app" in again
     key_id = token[0].split("_")[1]
     with_key = {"Authorization": f"Bearer {token[0]}", "Accept": "application/json"}
+    assert re.search(r'data-label="Last used">\s*never', again)
     assert client.get("/v1/jobs", headers=with_key).status_code == 200
+    assert not re.search(r'data-label="Last used">\s*never', client.get("/admin/keys").text)
+    assert "Revoke the key “for the app”?" in client.get(f"/admin/keys/{key_id}/revoke").text
+    assert client.get("/v1/jobs", headers=with_key).status_code == 200  # the question revokes nothing
+    assert client.get("/admin/keys/none/revoke").status_code == 404
     assert "The key “for the app” is revoked." in client.post(f"/admin/keys/{key_id}/revoke").text
     assert client.get("/v1/jobs", headers=with_key).status_code == 401
     acts = [(entry.who, entry.act) for entry in audited(api)]

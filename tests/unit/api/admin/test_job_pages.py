@@ -29,6 +29,7 @@ def test_jobs_are_filtered_by_queue_batch_verdict_and_run_time(api: ApiHarness) 
     api.jobs.add(finished("job-1", seconds=2.0, verdict=Verdict.A432, input=AudioInput(filename="mid.mp3")))
     api.jobs.add(finished("job-2", seconds=9.0, queue="batch", input=AudioInput(filename="mid.wav")))
     api.jobs.add(make_job("job-3", batch_id="batch-1"))
+    api.jobs.add(make_dead_job("job-4"))
     client = log_in(api, VIEWER_PASSWORD)
 
     def shown(query: str) -> set[str]:
@@ -39,7 +40,8 @@ def test_jobs_are_filtered_by_queue_batch_verdict_and_run_time(api: ApiHarness) 
     assert shown("verdict=432") == {"job-1"}
     assert shown("verdict=432&q=mid") == {"job-1"}
     assert shown("min_seconds=2.5") == {"job-2"}
-    assert shown("queue=&batch=&verdict=&min_seconds=") == {"job-1", "job-2", "job-3"}
+    assert shown("reason=Too+many+crashes") == {"job-4"}  # as the column shows it
+    assert shown("queue=&batch=&verdict=&min_seconds=") == {"job-1", "job-2", "job-3", "job-4"}
 
 
 @pytest.mark.parametrize("query", ["verdict=441", "min_seconds=soon", "min_seconds=-1", "min_seconds=nan"])

@@ -44,6 +44,19 @@ def test_the_overview_shows_workers_and_their_memory(api: ApiHarness) -> None:
     assert "Drain" in page
 
 
+def test_a_worker_is_commanded_only_after_a_question(api: ApiHarness) -> None:
+    api.workers.heartbeat(make_worker())
+    client = log_in(api)
+    page = client.get("/admin").text
+    for command in ("drain", "restart"):
+        assert f'href="/admin/workers/host%3A7/{command}"' in page
+        question = client.get(f"/admin/workers/host%3A7/{command}").text
+        assert f"{command.capitalize()} host:7?" in question
+        assert 'action="/admin/workers/host%3A7"' in question
+    assert api.controls.commands() == {}
+    assert client.get("/admin/workers/host%3A7/explode").status_code == 422
+
+
 def test_the_overview_shows_uploads_in_progress(api: ApiHarness) -> None:
     now = time.time()
     upload = UploadInfo(

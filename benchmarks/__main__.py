@@ -130,8 +130,10 @@ def main() -> int:
     failed = []
     with tempfile.TemporaryDirectory(prefix="kammerton-songs-") as made:
         folders = {"songs": Path(made) / "songs", "large": Path(made) / "large"}
-        make_songs(folders["songs"], SONGS)
-        make_songs(folders["large"], LARGE if options.full else LONG)
+        made_of = {"songs": SONGS, "large": LARGE if options.full else LONG}
+        for name, folder in folders.items():
+            if any(f"{{{name}}}" in (each.full if options.full else each.short) for each in chosen):
+                make_songs(folder, made_of[name])
         for each in chosen:
             if not run(each, folders, is_full=options.full):
                 failed.append(each.name)

@@ -26,6 +26,8 @@ _PAGE_SIZE = 500
 _MIN_SUSPICIOUS = 20
 """So few orphans may be any share of all objects."""
 _MAX_INTERVAL_SECONDS = 900.0
+_MAX_DELETED = 20_000
+"""Of one sweep. The next one deletes more. A list of all objects of a full bucket needs too much memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +80,17 @@ class OrphanSweeper:
             return 0
         # read before the jobs: an upload leaves this list only after its job is recorded
         active = {upload.id for upload in self.uploads.list_alive()}
-        total, orphans = 0, []
+        total, found = 0, 0
+        orphans: list[StoredAudio] = []
         for page in _pages(self.audio.list_older_than(before=now - self.limits.age_seconds)):
             total += len(page)
             candidates = [one for one in page if _job_id(one) not in active and one.modified_at >= created_at]
-            orphans += self._without_job(candidates)
-        if len(orphans) > max(_MIN_SUSPICIOUS, self.limits.max_share * total):
+            page_orphans = self._without_job(candidates)
+            found += len(page_orphans)
+            orphans += page_orphans[: _MAX_DELETED - len(orphans)]
+        if found > max(_MIN_SUSPICIOUS, self.limits.max_share * total):
             self.count_failure("sweep_refused")
-            _log.error("orphan_sweep_refused", reason="too many orphans", orphans=len(orphans), objects=total)
+            _log.error("orphan_sweep_refused", reason="too many orphans", orphans=found, objects=total)
             return 0
         return sum(self._delete(orphan) for orphan in orphans)
 

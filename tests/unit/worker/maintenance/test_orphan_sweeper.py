@@ -9,6 +9,7 @@ from shared.ports.uploads import UploadInfo
 from tests.support.factories import make_job
 from tests.support.fakes.jobs import MemoryAudioStore, MemoryInstallationStore, MemoryJobStore
 from tests.support.fakes.uploads import MemoryUploadRegistry
+from worker.maintenance import orphan_sweeper
 from worker.maintenance.orphan_sweeper import OrphanSweeper, SweepLimits
 
 NOW = 100_000.0
@@ -113,6 +114,18 @@ def test_an_orphan_that_cannot_be_deleted_stops_no_other(harness: Harness) -> No
     harness.audio.discard = refuse_one  # type: ignore[method-assign]
     assert harness.sweeper.run_once(now=NOW) == 2
     assert (set(harness.audio.objects), harness.failures) == ({"b"}, ["orphans"])
+
+
+def test_one_sweep_keeps_only_so_many_orphans_in_memory(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphan_sweeper, "_MAX_DELETED", 3)
+    harness.store(*(f"orphan-{number}" for number in range(7)))
+    assert [harness.sweeper.run_once(now=NOW) for _ in range(4)] == [3, 3, 1, 0]
+    assert harness.audio.objects == {}
+    harness.store(*(f"orphan-{number}" for number in range(21)))
+    assert harness.sweeper.run_once(now=NOW) == 0
+    assert harness.failures == ["sweep_refused"], "all orphans count, not only those that are kept"
 
 
 def test_jobs_are_read_in_pages(harness: Harness) -> None:

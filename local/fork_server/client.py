@@ -14,9 +14,6 @@ from typing import BinaryIO
 from local.lifeline import Lifeline
 
 _MESSAGE_BYTES = 64
-# Everything else in the environment may be a secret, and every fork inherits the server's memory.
-_SERVER_VARIABLES = ("GLIBC_TUNABLES", "HOME", "LANG", "PATH", "TMPDIR", "TZ")
-_SERVER_PREFIXES = ("LC_", "LD_", "MALLOC_", "PYTHON")
 _PADDING = "-" * 240
 """The last argument of the server. Makes room for the command line of a fork."""
 
@@ -32,16 +29,14 @@ class ForkServerClient:
         self._requests: socket.socket | None = None
 
     def spawn(self, command: list[str], *, env: Mapping[str, str]) -> "ForkedCommand":
-        """Run `python -m …` in a fork. The server never holds *env*, which can have secrets."""
+        """Run `python -m …` in a fork. The server gets the environment of the first command."""
         request = json.dumps({"arguments": command[2:], "env": dict(env)}).encode()
         for _ in range(2):
             requests = self._requests or self._start(env)
             log, log_end = os.pipe()
             status, status_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with os.fdopen(os.memfd_create("request"), "wb", buffering=0) as file, status_end:
-                file.write(request)
-                with suppress(OSError):
-                    socket.send_fds(requests, [b"fork"], [file.fileno(), log_end, status_end.fileno()])
+            with status_end, suppress(OSError):
+                socket.send_fds(requests, [request], [log_end, status_end.fileno()])
             os.close(log_end)
             forked = ForkedCommand(os.fdopen(log, "rb"), status)
             if forked.pid:
@@ -60,11 +55,7 @@ class ForkServerClient:
                     *(sys.executable, "-m", "local.fork_server.server"),
                     *(str(theirs.fileno()), self._module, _PADDING),
                 ],
-                env={
-                    name: value
-                    for name, value in env.items()
-                    if name in _SERVER_VARIABLES or name.startswith(_SERVER_PREFIXES)
-                },
+                env=dict(env),
                 inherit=(theirs.fileno(),),
             )
 

@@ -14,7 +14,6 @@ import pytest
 from local.fork_server.client import ForkServerClient
 from local.lifeline import Lifeline
 from local.processes import Command, Process
-from tests.support.child_processes import memory_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher uses it on Linux")
 
@@ -99,28 +98,6 @@ def test_the_server_gets_no_variable_of_a_later_command(commands: Commands) -> N
     assert psutil.Process(second.pid).ppid() == server
     assert b"hidden" not in Path(f"/proc/{server}/environ").read_bytes()
     assert b"hidden" not in Path(f"/proc/{first.pid}/environ").read_bytes()
-
-
-def test_no_command_has_a_variable_of_an_earlier_one_in_its_memory(commands: Commands) -> None:
-    # as when the server has died and the API, which has the passwords, is the first to start again
-    hidden = os.urandom(16).hex()
-    first = commands.start("wait", SECRET=hidden)
-    second = commands.start("facts")
-    commands.says("arguments")
-    third = commands.start("wait")
-    server = psutil.Process(first.pid).ppid()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while hidden.encode() not in memory_of(first.pid):
-        assert time.monotonic() < deadline, "the search does not work"
-    assert psutil.Process(third.pid).ppid() == server
-    assert hidden.encode() not in memory_of(server)
-    assert hidden.encode() not in memory_of(third.pid)
-    assert ended(second) == 0
-
-
-def test_an_environment_can_be_large(commands: Commands) -> None:
-    variables = {f"VARIABLE_{number}": "x" * 10_000 for number in range(40)}
-    assert ended(commands.start("exit", "3", **variables)) == 3
 
 
 def test_the_exit_code_and_the_last_lines_arrive(commands: Commands) -> None:

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.support.browser_pages import TIMEOUT_MS, pause, resume, wav_file
+from tests.support.browser_pages import (
+    OPERATOR,
+    TIMEOUT_MS,
+    log_in,
+    pause,
+    resume,
+    seed_dead_jobs,
+    wav_file,
+)
 from tests.support.line import Line, running_line
 from tests.support.music import make_song
 from tests.support.system import System
@@ -109,6 +117,19 @@ def test_an_upload_continues_after_a_reload(page: Page, song: Path) -> None:
     assert offsets[-1] > 0
 
 
+def test_leaving_the_page_in_mid_upload_asks_first(page: Page, song: Path) -> None:
+    network = upload_slowly(page, song)
+    page.locator("h1").click()  # browsers ask only on pages that somebody touched
+    with page.expect_event("dialog") as question:
+        page.close(run_before_unload=True)
+    assert question.value.type == "beforeunload"
+    question.value.dismiss()
+    network.send("Network.emulateNetworkConditions", FAST)
+    expect(page.locator(".answer .pitch .value")).to_have_text(PITCH)
+    with page.expect_event("close"):  # after the upload, nothing asks
+        page.close(run_before_unload=True)
+
+
 def test_another_tab_leaves_a_running_upload_alone(page: Page, song: Path) -> None:
     network = upload_slowly(page, song)
     other = page.context.new_page()
@@ -180,3 +201,19 @@ def test_a_waiting_job_says_that_its_connection_is_lost(far_page: Page, line: Li
     expect(status).to_have_text(PAUSED)
     resume(operator, "interactive")
     expect(far_page.locator(".answer .pitch")).to_be_visible()
+
+
+def test_the_dashboard_says_that_its_server_is_gone_until_it_is_back(
+    far_page: Page, line: Line, system: System
+) -> None:
+    log_in(far_page, OPERATOR)
+    expect(far_page.get_by_role("button", name="Pause live updates")).to_be_visible()
+    line.cut()
+    stale = far_page.locator("#stale")
+    expect(stale).to_have_text("The server can’t be reached. This page may be out of date.")
+    line.restore()
+    expect(stale).to_be_hidden()
+    tile = far_page.locator(".tile.dead .number")
+    before = int(tile.inner_text().replace(",", ""))
+    seed_dead_jobs(system, f"back-{before}")
+    expect(tile).to_have_text(str(before + 1))

@@ -83,6 +83,16 @@ def test_several_songs_are_analyzed_and_survive_a_reload(page: Page) -> None:
     expect(page.locator(".song")).to_have_count(0)
 
 
+def test_every_tab_of_a_browser_has_its_songs(page: Page) -> None:
+    page.goto("/")
+    page.set_input_files("input[type=file]", [wav_file("shared.wav", make_song(432.0, seconds=5))])
+    expect(page.locator(".answer .pitch")).to_be_visible()
+    other = page.context.new_page()
+    other.goto("/")
+    expect(other.locator(".song .name")).to_have_text(["shared.wav"])
+    expect(other.locator(".answer .pitch")).to_be_visible()
+
+
 def test_a_file_without_audio_gets_an_explanation(page: Page) -> None:
     page.goto("/")
     page.set_input_files("input[type=file]", [wav_file("text.wav", b"RIFF" + b"no music at all" * 40)])

@@ -20,7 +20,15 @@ const REPAIRS = [
     button.ariaCurrent = button.ariaSelected === "true" ? "true" : null;
     button.removeAttribute("aria-selected");
   }],
-  [".client-libraries-list[role]", (list) => list.removeAttribute("role")],
+  // A list of tabs may hold nothing but tabs, and this one ends with a menu: plain buttons instead.
+  [".client-libraries-list[aria-orientation]", (list) => {
+    list.removeAttribute("role");
+    list.removeAttribute("aria-orientation");
+  }],
+  [".client-libraries-list [role=tab]", (tab) => {
+    tab.removeAttribute("role");
+    tab.tabIndex = 0;
+  }],
   ["ul.endpoints:not([tabindex])", (list) => list.setAttribute("tabindex", "0")],
   ["button[role=none]", (button) => button.removeAttribute("role")],
   [".cm-content:not([aria-label])", (field) => {

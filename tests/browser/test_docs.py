@@ -1,8 +1,13 @@
 """The API reference and the guides in a browser. A page that loads from another host fails its test."""
 
 import re
+from collections.abc import Callable
 
-from playwright.sync_api import Page, expect
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.browser_pages import axe_problems
 
 
 def test_the_reference_has_every_group_search_and_code_samples(page: Page) -> None:
@@ -28,6 +33,17 @@ def test_the_search_finds_an_operation_and_goes_to_it(page: Page) -> None:
     dialog.get_by_role("option").filter(has_text=re.compile("redeliver", re.IGNORECASE)).first.click()
     expect(dialog).to_be_hidden()
     expect(page).to_have_url(re.compile("#.*redeliver", re.IGNORECASE))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_problem_in_the_reference(
+    open_context: Callable[..., BrowserContext], scheme: str
+) -> None:
+    page = open_context(color_scheme=scheme, reduced_motion="reduce").new_page()
+    open_reference(page)
+    expect(page.locator(".client-libraries").first).to_be_visible()
+    expect(page.locator(".client-libraries-list [role=tab]")).to_have_count(0)
+    assert axe_problems(Axe(), page) == []
 
 
 def test_an_operation_is_tried_with_a_key_against_this_server(page: Page, operator: Page) -> None:

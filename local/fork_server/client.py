@@ -27,16 +27,25 @@ class ForkServerClient:
         self._lifeline = lifeline
         self._log = log
         self._requests: socket.socket | None = None
+        self._env: dict[str, str] | None = None
 
     def spawn(self, command: list[str], *, env: Mapping[str, str]) -> "ForkedCommand":
-        """Run `python -m …` in a fork. The server gets the environment of the first command."""
+        """Run `python -m …` in a fork.
+
+        The server has the environment of the first command, also after it has died, and holds no other: every
+        fork inherits its memory.
+        """
+        if self._env is None:
+            self._env = dict(env)
         request = json.dumps({"arguments": command[2:], "env": dict(env)}).encode()
         for _ in range(2):
-            requests = self._requests or self._start(env)
+            requests = self._requests or self._start(self._env)
             log, log_end = os.pipe()
             status, status_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            with status_end, suppress(OSError):
-                socket.send_fds(requests, [request], [log_end, status_end.fileno()])
+            with os.fdopen(os.memfd_create("request"), "wb", buffering=0) as file, status_end:
+                file.write(request)
+                with suppress(OSError):
+                    socket.send_fds(requests, [b"fork"], [file.fileno(), log_end, status_end.fileno()])
             os.close(log_end)
             forked = ForkedCommand(os.fdopen(log, "rb"), status)
             if forked.pid:

@@ -22,7 +22,8 @@ from typing import IO, cast
 
 from local.lifeline import die_with_parent
 
-MAX_REQUEST_BYTES = 1 << 18
+_DESCRIPTORS = 3
+_MESSAGE_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class Request:
 
 
 class ForkServer:
-    """Forks a child for each request. A request is a datagram of JSON with two sockets: log and status.
+    """Forks a child for each request: a datagram with three descriptors.
+
+    The first is a file of JSON, the request, which only the child reads, because it may hold secrets of one
+    command. The others are the log and a socket for the status.
 
     The server writes the child's process id to the status socket and, when the child ends, its exit code. The
     child stays a zombie until the client closes the socket, so that nobody else can get its number.
@@ -71,24 +75,27 @@ class ForkServer:
 
     def _fork(self) -> Request | None:
         """Fork. Returns the request in the child, None in the server."""
-        data, descriptors, _, _ = socket.recv_fds(self._requests, MAX_REQUEST_BYTES, 2)
-        if len(descriptors) != 2:
+        _, descriptors, _, _ = socket.recv_fds(self._requests, _MESSAGE_BYTES, _DESCRIPTORS)
+        if len(descriptors) != _DESCRIPTORS:
             for descriptor in descriptors:
                 os.close(descriptor)
             return None
-        log, status = descriptors[0], socket.socket(fileno=descriptors[1])
+        written, log, status = *descriptors[:2], socket.socket(fileno=descriptors[2])
         server = os.getpid()
         # Signals that arrive before the child has its own handlers wait, although the server ignores them.
         previous_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
-            request = Request(**json.loads(data))
+            with open(written, "rb", closefd=False) as file:
+                file.seek(0)
+                request = Request(**json.load(file))
             _become_command(request, log=log, server=server)
             signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
             return request
         signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
         with suppress(OSError):  # the child does it too: whoever is first
             os.setpgid(pid, pid)
+        os.close(written)
         os.close(log)
         self._children[status.fileno()] = pid, status
         self._poll.register(status.fileno(), select.POLLIN)

@@ -14,6 +14,7 @@ import pytest
 from local.fork_server.client import ForkServerClient
 from local.lifeline import Lifeline
 from local.processes import Command, Process
+from tests.support.child_processes import memory_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher uses it on Linux")
 
@@ -98,6 +99,31 @@ def test_the_server_gets_no_variable_of_a_later_command(commands: Commands) -> N
     assert psutil.Process(second.pid).ppid() == server
     assert b"hidden" not in Path(f"/proc/{server}/environ").read_bytes()
     assert b"hidden" not in Path(f"/proc/{first.pid}/environ").read_bytes()
+
+
+@pytest.mark.parametrize("server_dies", [False, True])
+def test_no_command_has_a_variable_of_an_earlier_one_in_its_memory(
+    commands: Commands, server_dies: bool
+) -> None:
+    hidden = os.urandom(16).hex()
+    first = commands.start("wait")
+    if server_dies:
+        psutil.Process(psutil.Process(first.pid).ppid()).kill()
+        assert ended(first) != 0
+    secret = commands.start("wait", SECRET=hidden)
+    other = commands.start("wait")
+    server = psutil.Process(secret.pid).ppid()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while hidden.encode() not in memory_of(secret.pid):
+        assert time.monotonic() < deadline, "the search does not work"
+    assert psutil.Process(other.pid).ppid() == server
+    assert hidden.encode() not in memory_of(server)
+    assert hidden.encode() not in memory_of(other.pid)
+
+
+def test_an_environment_can_be_large(commands: Commands) -> None:
+    variables = {f"VARIABLE_{number}": "x" * 10_000 for number in range(40)}
+    assert ended(commands.start("exit", "3", **variables)) == 3
 
 
 def test_the_exit_code_and_the_last_lines_arrive(commands: Commands) -> None:

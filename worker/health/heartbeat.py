@@ -18,7 +18,7 @@ from shared.ports.jobs import JobStore
 from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, WorkerRegistry
 from worker.health.cgroups import memory_limit_bytes
 from worker.health.check import health_problem
-from worker.health.memory import process_tree_memory_bytes
+from worker.health.memory import WorkerMemory
 from worker.health.probe import remove_health
 from worker.health.watchdog import start_watchdog
 
@@ -115,6 +115,7 @@ class _Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships
         self._queues: tuple[str, ...] = ()
         self._draining = self._expected_idle = False
         self._timer: Any = None
+        self._memory = WorkerMemory()
 
     def start(self, parent: Any) -> None:
         """Start the heartbeat."""
@@ -153,7 +154,7 @@ class _Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships
                     concurrency=int(parent.concurrency),
                     jobs_done=done,
                     progress_at=self._progress_at,
-                    memory_bytes=process_tree_memory_bytes(),
+                    memory_bytes=self._memory.current_bytes(),
                     memory_limit_bytes=memory_limit_bytes(),
                     current_jobs=current,
                     clock_skew_seconds=round(clock_skew_seconds(), 3),

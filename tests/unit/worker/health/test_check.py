@@ -7,7 +7,7 @@ from shared.errors import Unavailable
 from shared.ports.jobs import Backlog
 from shared.ports.workers import WorkerInfo
 from worker.health.check import health_problem
-from worker.health.memory import process_tree_memory_bytes
+from worker.health.memory import WorkerMemory, process_tree_memory_bytes
 from worker.health.watchdog import start_watchdog, watch
 
 NOW = 1000.0
@@ -82,3 +82,13 @@ def test_the_memory_of_a_process_tree_includes_its_children() -> None:
     os.write(stop_write, b"x")
     os.waitpid(pid, 0)
     assert with_child - alone > 60 << 20
+
+
+def test_the_memory_is_read_again_after_a_while_only() -> None:
+    answers, now = iter([10, 20]), [100.0]
+    memory = WorkerMemory(lambda: next(answers), clock=lambda: now[0])
+    assert memory.current_bytes() == 10
+    now[0] += 14.0
+    assert memory.current_bytes() == 10
+    now[0] += 1.0
+    assert memory.current_bytes() == 20

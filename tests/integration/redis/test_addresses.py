@@ -17,7 +17,7 @@ from shared.redis.client import connect_redis
 from shared.redis.sentinel import parse_sentinel_url
 from shared.services import connect
 from shared.settings import read_settings
-from tests.integration.redis.test_client import running_server
+from tests.integration.redis.test_client import free_port, running_server
 from tests.support.servers import ValkeyServer
 from tests.support.tls_relay import tls_relay
 
@@ -161,7 +161,9 @@ def test_messages_go_to_another_redis_if_one_is_set(
 def test_a_cluster_is_refused_for_messages_too(
     valkey: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running_server(tmp_path, "--cluster-enabled", "yes") as port:
+    # the default port of its bus is 10,000 higher, which not every port leaves room for
+    cluster = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with running_server(tmp_path, *cluster) as port:
         monkeypatch.setenv("KAMMERTON_REDIS_URL", valkey.url)
         monkeypatch.setenv("KAMMERTON_BROKER_URL", f"redis://127.0.0.1:{port}/0")
         services = connect(read_settings())

@@ -69,14 +69,15 @@ def running_server(folder: Path, *options: str) -> Iterator[int]:
         [str(find_binary()), *files, *common, *rest], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            until_it_answers(port)
+            until_it_answers(port, server)
             yield port
         finally:
             server.kill()
 
 
-def until_it_answers(port: int) -> None:
+def until_it_answers(port: int, server: "subprocess.Popen[bytes]") -> None:
     while True:
+        assert server.poll() is None, "the server has ended"
         try:
             with redis.Redis(port=port) as client:
                 client.ping()

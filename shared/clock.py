@@ -7,6 +7,9 @@ by minutes, or step; the store has only one. Local time is for logs and traces o
 import time
 from collections.abc import Callable
 
+MAX_CLOCK_SKEW_SECONDS = 2.0
+"""A larger difference of a local clock is logged, and shown to operators."""
+
 _source: Callable[[], float] = time.time
 
 

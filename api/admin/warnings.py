@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from api.admin.schemas import DependencyView, QueueView, WorkerView
 from api.http.templating import in_seconds
+from shared.clock import MAX_CLOCK_SKEW_SECONDS
 
 _MEMORY_SHARE = 0.9
-_CLOCK_SKEW_SECONDS = 2.0
 
 
 def warnings_of(
@@ -30,7 +30,7 @@ def warnings_of(
     for worker in workers:
         if worker.memory_limit_bytes and worker.memory_bytes > _MEMORY_SHARE * worker.memory_limit_bytes:
             warnings.append(f"The worker {worker.name} uses more than 90 % of its memory.")
-        if abs(worker.clock_skew_seconds) > _CLOCK_SKEW_SECONDS:
+        if abs(worker.clock_skew_seconds) > MAX_CLOCK_SKEW_SECONDS:
             skew = f"{worker.clock_skew_seconds:+.0f} s"
             warnings.append(
                 f"The clock of the worker {worker.name} is off by {skew}. Synchronize it with NTP."

@@ -6,14 +6,13 @@ import time
 import redis
 from redis.exceptions import RedisError
 
+from shared.clock import MAX_CLOCK_SKEW_SECONDS
 from shared.observability.logs import get_logger
 
 _log = get_logger(__name__)
 
 _MEASURE_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
-_WARN_SECONDS = 2.0
-"""A larger difference of the local clock is logged."""
 
 
 class RedisClock:
@@ -48,6 +47,6 @@ class RedisClock:
         self._offset = seconds + microseconds / 1e6 - (before + after) / 2
         self._measure_at = after + _MEASURE_SECONDS
         skew = time.time() - after - self._offset
-        if abs(skew) > _WARN_SECONDS and not self._warned:
+        if abs(skew) > MAX_CLOCK_SKEW_SECONDS and not self._warned:
             _log.warning("clock_skewed", seconds=round(skew, 1), action="Synchronize the clocks with NTP.")
-        self._warned = abs(skew) > _WARN_SECONDS
+        self._warned = abs(skew) > MAX_CLOCK_SKEW_SECONDS

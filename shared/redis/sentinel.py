@@ -51,8 +51,9 @@ def parse_sentinel_url(url: str) -> SentinelUrl | None:
     if scheme not in {"sentinel", "sentinels"}:
         return None
     login, _, place = rest.rpartition("@")
-    hosts, _, _ = place.partition("?")[0].partition("/")
-    options = dict(parse_qsl(place.partition("?")[2]))
+    address, _, query = place.partition("?")
+    hosts, _, db = address.partition("/")
+    options = dict(parse_qsl(query))
     if not options.get("master") or not hosts:
         raise ValueError("a sentinel:// URL looks like sentinel://HOST:26379,HOST:26379/0?master=NAME")
     entries = [urlsplit(f"//{entry}") for entry in hosts.split(",")]
@@ -60,7 +61,7 @@ def parse_sentinel_url(url: str) -> SentinelUrl | None:
     return SentinelUrl(
         sentinels=tuple((entry.hostname or "", entry.port or _DEFAULT_PORT) for entry in entries),
         master=options["master"],
-        db=int(place.partition("?")[0].partition("/")[2] or 0),
+        db=int(db or 0),
         username=unquote(username) or None,
         password=unquote(password) or None,
         sentinel_login={

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -223,3 +224,13 @@ def _ffmpeg_bytes(kind: str, sound: NDArray[np.float32], *, rate: int, layout: s
                 container.mux(stream.encode(piece))
             container.mux(stream.encode(None))
         return path.read_bytes()
+
+
+def damaged_copies(content: bytes, *, count: int) -> Iterator[bytes]:
+    """Copies of a file with six random bytes at random places. The same for the same content."""
+    random = np.random.default_rng(2)
+    for _ in range(count):
+        damaged = np.frombuffer(content, np.uint8).copy()
+        places = random.integers(0, len(damaged), 6)
+        damaged[places] = random.integers(0, 256, 6)
+        yield damaged.tobytes()

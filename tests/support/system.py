@@ -96,9 +96,14 @@ def running_system(
             with httpx2.Client(base_url=line.split()[1], timeout=60) as client:
                 yield System(client, launcher, log)
         finally:
-            launcher.terminate()
-            try:
-                launcher.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                launcher.kill()
-                raise
+            stop(launcher, patience_seconds=STOP_SECONDS)
+
+
+def stop(process: "subprocess.Popen[Any]", *, patience_seconds: float) -> None:
+    """Ask it to end. Kill it, and raise TimeoutExpired, if it does not."""
+    process.terminate()
+    try:
+        process.wait(patience_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise

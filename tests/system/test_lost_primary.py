@@ -16,6 +16,7 @@ from shared.redis.client import connect_redis
 from tests.support.api_process import Api, running_api
 from tests.support.audio_files import audio_file
 from tests.support.servers import S3Server, ValkeyServer, running_valkey
+from tests.support.system import stop
 
 PATIENCE_SECONDS = 180
 
@@ -60,12 +61,7 @@ def running_worker(api: Api, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
             until(lambda: "ready." in log.read_text())
             yield worker
         finally:
-            worker.terminate()
-            try:
-                worker.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                raise
+            stop(worker, patience_seconds=PATIENCE_SECONDS)
 
 
 def swap_roles(ours: ValkeyServer, other: ValkeyServer) -> None:

@@ -1,6 +1,7 @@
 """Reads the headers of MPEG audio frames (MP1, MP2, MP3) and of AAC frames in ADTS. Pure."""
 
 from dataclasses import dataclass
+from typing import Self
 
 HEADER_BYTES = 6
 
@@ -35,6 +36,18 @@ class MpegFrame:
     bits_per_second: int
     """0 for ADTS, whose headers do not have it."""
     is_mono: bool
+
+    @classmethod
+    def of_size(cls, *, kind: tuple[int, int, int], size_bytes: int, samples: int, sample_rate: int) -> Self:
+        """A frame whose header has its size and not its bit rate."""
+        return cls(
+            kind=kind,
+            size_bytes=size_bytes,
+            samples=samples,
+            sample_rate=sample_rate,
+            bits_per_second=size_bytes * 8 * sample_rate // samples,
+            is_mono=False,
+        )
 
     @property
     def is_layer3(self) -> bool:

@@ -58,11 +58,6 @@ def _parse_enhanced(header: bytes, version: int) -> MpegFrame | None:
     sample_rate = _RATES[blocks] // 2 if rate == _HALF_RATES else _RATES[rate]
     samples = _BLOCK_SAMPLES * (_BLOCKS[-1] if rate == _HALF_RATES else _BLOCKS[blocks])
     size = 2 * (((header[2] & 7) << 8 | header[3]) + 1)
-    return MpegFrame(
-        kind=(version, _LAYER, sample_rate),
-        size_bytes=size,
-        samples=samples,
-        sample_rate=sample_rate,
-        bits_per_second=size * 8 * sample_rate // samples,
-        is_mono=False,
+    return MpegFrame.of_size(
+        kind=(version, _LAYER, sample_rate), size_bytes=size, samples=samples, sample_rate=sample_rate
     )

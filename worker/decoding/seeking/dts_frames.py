@@ -38,11 +38,6 @@ def parse_dts_frame(header: bytes) -> MpegFrame | None:
         return None
     stored = size if word_bits == _WORD_BITS else 2 * -(-size * 8 // _SHORT_WORD_BITS)
     samples = blocks * _BLOCK_SAMPLES
-    return MpegFrame(
-        kind=(storage, _LAYER, rate),
-        size_bytes=stored,
-        samples=samples,
-        sample_rate=rate,
-        bits_per_second=stored * 8 * rate // samples,
-        is_mono=False,
+    return MpegFrame.of_size(
+        kind=(storage, _LAYER, rate), size_bytes=stored, samples=samples, sample_rate=rate
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shared.domain.audio.mpeg_frames import HEADER_BYTES, MpegFrame, parse_frame
 from worker.decoding.seeking.ac3_frames import SYNC as AC3_SYNC
 from worker.decoding.seeking.ac3_frames import parse_ac3_frame
+from worker.decoding.seeking.dts_frames import HEADER_BYTES as DTS_HEADER_BYTES
 from worker.decoding.seeking.dts_frames import SYNCS as DTS_SYNCS
 from worker.decoding.seeking.dts_frames import parse_dts_frame
 from worker.decoding.seeking.place import Place
@@ -34,7 +35,7 @@ _MAX_KEPT_BYTES = 4 << 20
 _PROBES = 4
 _CONFIRMING_FRAMES = 2
 _MAX_FRAME_BYTES = 8_192
-_MAX_HEADER_BYTES = 12
+_MAX_HEADER_BYTES = max(HEADER_BYTES, DTS_HEADER_BYTES)
 _MIN_FRAME_BYTES = 24
 # A frame of MP3 uses bits of up to nine frames before it, and the decoder wakes up slowly.
 _PREROLL_SECONDS = 0.5

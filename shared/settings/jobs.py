@@ -17,7 +17,11 @@ class JobSettings(OutboundSettings):
         200 * MIB, ge=64 * MIB, description="Memory of one attempt, on top of the worker's own, bytes."
     )
     job_attempts: int = Field(3, ge=1, description="How often a job is started before it is dead.")
-    job_retry_delay_seconds: float = Field(5, ge=0, description="Delay before the next attempt, seconds.")
+    job_retry_delay_seconds: float = Field(
+        5,
+        ge=0,
+        description="Delay before the next attempt, seconds. Longer, at random, after a worker died.",
+    )
     job_retention_seconds: float = Field(
         24 * 3600, gt=0, description="How long a job is kept after it ends, seconds."
     )

@@ -3,6 +3,7 @@
 Reads only the records, and changes only through them: any number of copies may run at once.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -38,6 +39,8 @@ class Rescuer:
     retry_seconds: float
     paused_queues: Callable[[], frozenset[str]] = frozenset
     """Their jobs are not enqueued."""
+    jitter: Callable[[], float] = random.random
+    """From 0 to 1. After the n-th lost attempt, the next waits for 1 to 1 + n times *retry_seconds*."""
     count_failure: Callable[[str], None] = lambda _: None
     """Called with the name of the step for every repair that fails."""
     _enqueued_at: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -126,10 +129,18 @@ class Rescuer:
         self._for_each("enqueue", job_ids, self._enqueue_again, now)
 
     def _expire_lease(self, job_id: str, now: float) -> None:
+        """End the attempt of a worker that is gone, and let the next one wait.
+
+        A worker that dies takes all its jobs with it. If they started together again, one job that kills
+        workers would use up the attempts of the others, so each waits for another time.
+        """
+        jitter = self.jitter()
+
         def step(job: Job) -> Job:
             if job.state is not JobState.RUNNING or job.lease is None or job.lease.until > now:
                 return job
-            return job.lose_attempt("lease expired", now=now, delay_seconds=self.retry_seconds)
+            delay_seconds = self.retry_seconds * (1 + jitter * job.attempts)
+            return job.lose_attempt("lease expired", now=now, delay_seconds=delay_seconds)
 
         job = self.jobs.change(job_id, step)
         _log.warning("lease_expired", job_id=job_id, attempt=job.attempts, state=job.state)

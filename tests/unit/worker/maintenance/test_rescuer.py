@@ -22,6 +22,7 @@ class Harness:
             "keep_audio": False,
             "lease_seconds": 15,
             "retry_seconds": 5,
+            "jitter": lambda: 0.0,
         }
         ports = {"jobs": self.jobs, "audio": self.audio, "queue": self.queue}
         return Rescuer(**fields | ports | changes)
@@ -115,6 +116,18 @@ def test_audio_that_a_worker_could_not_delete_is_deleted(harness: Harness) -> No
     harness.rescuer.run_once(now=111.0)
     assert harness.audio.objects == {}
     assert not harness.jobs.get("job-1").has_audio
+
+
+def test_jobs_that_a_dead_worker_had_do_not_start_together_again(harness: Harness) -> None:
+    jitters = iter([0.0, 1.0, 1.0])
+    rescuer = harness.make_rescuer(jitter=lambda: next(jitters))
+    for job_id in ("deadly", "honest"):
+        harness.add_running_job(job_id)
+    rescuer.run_once(now=120.0)
+    assert [harness.jobs.get(job_id).due_at for job_id in ("deadly", "honest")] == [125.0, 130.0]
+    harness.jobs.change("honest", lambda job: job.start(worker="w", now=131.0, lease_seconds=15))
+    rescuer.run_once(now=200.0)
+    assert harness.jobs.get("honest").due_at == 215.0, "the more attempts are lost, the longer"
 
 
 def test_after_an_outage_workers_get_time_to_renew_their_leases(harness: Harness) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.tuning.spectral.circle import directions
 from worker.tuning.spectral.harmonics import HarmonicMatches
 from worker.tuning.spectral.inharmonicity import STRETCH_CENTS, octave_of
 
@@ -128,10 +129,10 @@ def _semitone_resultants(window: HarmonicMatches) -> NDArray[np.complex128]:
     """Tones that may be a partial off the grid (3, 5, 6, 7, 9, 10) hardly count."""
     weight = np.where((window.fundamentals[[2, 4, 5, 6, 8, 9]] >= 0).any(axis=0), 0.05, 1.0) * window.weight
     midi_note = np.clip(np.round(window.cents / 100.0).astype(np.int64) + 69, 0, 127)
-    resultant = weight * np.exp(2j * np.pi / 100.0 * window.cents)
+    cosine, sine = directions(window.cents)
     return np.stack(
         [
-            np.bincount(midi_note, resultant.real, 128) + 1j * np.bincount(midi_note, resultant.imag, 128),
+            np.bincount(midi_note, weight * cosine, 128) + 1j * np.bincount(midi_note, weight * sine, 128),
             np.bincount(midi_note, weight, 128).astype(np.complex128),
         ]
     )

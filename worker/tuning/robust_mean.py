@@ -1,24 +1,15 @@
 """Robust means and standard errors on the semitone circle."""
 
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.tuning.pitch_histogram import BINS
+from worker.tuning.spectral.circle import wrap
 
 BIN_CENTS: NDArray[np.float64] = np.asarray(np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS, np.float64)
 """Deviation from the A440 grid at the centre of each bin, shape (BINS,)."""
 _STEP = 100.0 / BINS
 _AROUND = (np.arange(BINS) - BINS // 2) * _STEP
-
-
-Cents = TypeVar("Cents", float, NDArray[np.float64])
-
-
-def wrap(cents: Cents) -> Cents:
-    """Cents folded to -50..+50."""
-    return (cents + 50.0) % 100.0 - 50.0
 
 
 def gaussian(width: float) -> NDArray[np.complex128]:

@@ -169,12 +169,15 @@ def _find_rate(peaks: SpectralPeaks) -> Wow | None:
     if (spectra[1, line] * spectra[2, line].conj()).sum().real < MIN_COHERENCE * max(power, 1e-300):
         return None
     middle = np.arange(n) * hop - hop / 2.0 + 0.5 / peaks.bin_hz
-    fits = [
-        _fit_steps(common[0], np.asarray(middle, np.float64), candidate, hop)
-        for candidate in (rate[best] + rate[1] * np.linspace(-1.0, 1.0, 17)).tolist()
-    ]
-    _, candidate, coefficients = min(fits, key=lambda fit: fit[0])
-    return Wow(rate_hz=candidate, depth_cents=float(np.hypot(*coefficients[:2])), coefficients=coefficients)
+    candidates = rate[best] + rate[1] * np.linspace(-1.0, 1.0, 17)
+    error, coefficients = _fit_steps(common[0], np.asarray(middle, np.float64), candidates, hop)
+    nearest = int(error.argmin())
+    sine, cosine = coefficients[nearest].tolist()
+    return Wow(
+        rate_hz=float(candidates[nearest]),
+        depth_cents=math.hypot(sine, cosine),
+        coefficients=np.array([sine, cosine, 0.0, 0.0]),
+    )
 
 
 def _steps(
@@ -209,17 +212,20 @@ def _common_steps(
 
 
 def _fit_steps(
-    common: NDArray[np.float64], seconds: NDArray[np.float64], rate_hz: float, hop: float
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Squared error, rate and coefficients of the sinusoid whose differences are `common`."""
-    phase = 2.0 * np.pi * rate_hz * seconds
-    slope = 2.0 * np.sin(np.pi * rate_hz * hop)
-    matrix = slope * np.stack([np.cos(phase), -np.sin(phase)])
+    common: NDArray[np.float64], seconds: NDArray[np.float64], rates_hz: NDArray[np.float64], hop: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Squared error and coefficients of the sinusoid at each rate whose differences are `common`.
+
+    The results have the shapes (rates,) and (rates, 2).
+    """
+    phase = 2.0 * np.pi * rates_hz[:, None] * seconds
+    slope = 2.0 * np.sin(np.pi * rates_hz * hop)
+    matrix = slope[:, None, None] * np.stack([np.cos(phase), -np.sin(phase)], axis=1)
     # einsum starts no BLAS threads, which would cost more than the analysis.
-    normal = np.einsum("in,jn->ij", matrix, matrix) + 1e-9 * np.eye(2)
-    coefficients = np.linalg.solve(normal, np.einsum("in,n->i", matrix, common))
-    error = float(((common - coefficients @ matrix) ** 2).sum())
-    return error, rate_hz, np.concatenate([coefficients, np.zeros(2)])
+    normal = np.einsum("rin,rjn->rij", matrix, matrix) + 1e-9 * np.eye(2)
+    coefficients = np.linalg.solve(normal, np.einsum("rin,n->ri", matrix, common)[..., None])[..., 0]
+    residual = common - np.einsum("ri,rin->rn", coefficients, matrix)
+    return (residual**2).sum(axis=1), np.asarray(coefficients, np.float64)
 
 
 def _fit(tones: _Tones, start: Wow, *, rate_known: bool = False) -> Wow:

@@ -129,7 +129,7 @@ def _find_line(peaks: SpectralPeaks, strongest_hz: float) -> _Line | None:
         or np.mean(strongest[loud]) < MIN_STRONGEST_SHARE
     ):
         return None
-    power = 10.0 ** (peaks.level_db.astype(np.float64) / 10.0)
+    power = peaks.power
     line_power = np.asarray(np.bincount(row, power[members], frame.size), np.float64)
     steps = np.abs(np.diff(10.0 * np.log10(np.maximum(line_power[loud], 1e-12))))
     if steps.size and np.quantile(steps, 0.9) > MAX_STEP_DB:

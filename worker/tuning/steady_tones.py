@@ -73,9 +73,10 @@ def find_steady_tones(peaks: SpectralPeaks) -> SteadyTones:
 def _steady_between(peaks: SpectralPeaks, start: int, table: NDArray[np.float32]) -> NDArray[np.int64]:
     """Indices of steady tones in CHUNK frames from `start`; `table` is scratch space."""
     first, last, after = np.searchsorted(peaks.frame, (start, start + CHUNK, start + CHUNK + 1))
-    hz = peaks.hz[first:after]
-    cents = 1200.0 * np.log2(hz / 440.0)
-    cell = np.maximum(np.round((cents - LOWEST_CENTS) / CELL_CENTS).astype(np.int64), 0) + 1
+    hz, cents = peaks.hz[first:after], peaks.cents[first:after]
+    cell = np.round((cents - LOWEST_CENTS) / CELL_CENTS).astype(np.int64) + 1
+    # Pitch without its wow may lie outside the band.
+    cell = np.clip(cell, 1, _COLUMNS - 2)
     cell += (peaks.frame[first:after] - start) * _COLUMNS
     table.fill(np.nan)
     for shift in (-1, 1, 0):

@@ -18,7 +18,7 @@ def dominant_hz(peaks: SpectralPeaks) -> float | None:
     """The frequency with the most power over all frames; peaks within 7.5 cents count together."""
     if peaks.hz.size == 0:
         return None
-    power = 10.0 ** (peaks.level_db.astype(np.float64) / 10.0)
+    power = peaks.power
     cents = peaks.cents
     bins = np.round(cents / 5.0).astype(np.int64)
     bins -= int(bins.min())

@@ -1,6 +1,9 @@
 """Picks the spectral peaks of each frame, with reassigned frequencies."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -20,11 +23,17 @@ FLOOR_HZ = 90.0
 """Width of the moving mean that estimates the noise floor."""
 CHUNK = 32
 """Frames per FFT call: the spectra stay in the CPU cache, and memory use is constant."""
+_NO_PEAKS: tuple[NDArray[Any], ...] = tuple(
+    np.zeros(0, kind) for kind in (np.int64, np.int64, *[np.float32] * 2, *[np.complex64] * 4)
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SpectralPeaks:
-    """Spectral peaks, all arrays of shape (n,), ordered by frame, then frequency."""
+    """Spectral peaks, all arrays of shape (n,), ordered by frame, then frequency.
+
+    Has no slots, so that it keeps what most steps of the analysis need and what takes long to compute.
+    """
 
     frame: NDArray[np.int32]
     hz: NDArray[np.float64]
@@ -45,10 +54,15 @@ class SpectralPeaks:
     """Power spectrum (Hann window) summed over all frames, for charts; shape (bins,)."""
     first_bin: int
 
-    @property
+    @cached_property
     def cents(self) -> NDArray[np.float64]:
         """Pitch in cents from 440 Hz."""
         return np.asarray(1200.0 * np.log2(self.hz / 440.0), np.float64)
+
+    @cached_property
+    def power(self) -> NDArray[np.float64]:
+        """Power relative to that of the loud blocks' peak."""
+        return np.asarray(10.0 ** (self.level_db.astype(np.float64) / 10.0), np.float64)
 
 
 def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) -> SpectralPeaks:
@@ -67,26 +81,25 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
     last = max(first + 8, min(size // 2 - 1, int(HIGHEST_HZ / bin_hz) + 1))
     width = max(5, round(FLOOR_HZ / bin_hz))
     power_sum = np.zeros(last - first, np.float64)
-    columns: list[list[NDArray[np.float64]]] = [[] for _ in range(6)]
+    chunks: list[tuple[NDArray[Any], ...]] = [_NO_PEAKS]
     frame_count = max(0, (audio.samples.size - size) // hop + 1)
     for start in range(0, frame_count, CHUNK):
         stop = min(start + CHUNK, frame_count)
         views = np.lib.stride_tricks.sliding_window_view(audio.samples, size)[start * hop : stop * hop : hop]
-        x = scipy.fft.rfft(views, axis=1)[:, first - 1 : last + 1]
-        for column, values in zip(columns, _peaks(x, size, width, power_sum), strict=True):
-            column.append(values)
-        columns[0][-1] += start
-        columns[1][-1] = (columns[1][-1] + first) * bin_hz
-    frame, hz, level, prominence, blur, damping = (
-        np.concatenate(column) if column else np.zeros(0) for column in columns
-    )
+        x = scipy.fft.rfft(views, axis=1, norm="forward")[:, first - 1 : last + 1]
+        frame, *rest = _pick(x, width, power_sum)
+        chunks.append((frame + start, *rest))
+    frame, bin_, level, prominence, *bins = map(np.concatenate, zip(*chunks, strict=True))
+    offset, blur = _reassign(*bins)
+    valid = np.flatnonzero(np.abs(offset.real) < 1.0)
+    hz = np.asarray((bin_[valid] + offset.real[valid].astype(np.float64) + first) * bin_hz, np.float64)
     return SpectralPeaks(
-        frame=frame.astype(np.int32),
+        frame=frame[valid].astype(np.int32),
         hz=hz,
-        level_db=level.astype(np.float32),
-        prominence_db=prominence.astype(np.float32),
-        frequency_error_cents=blur * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
-        damping=damping.astype(np.float32),
+        level_db=level[valid],
+        prominence_db=prominence[valid],
+        frequency_error_cents=blur[valid] * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
+        damping=np.abs(offset.imag[valid]),
         frame_count=frame_count,
         hop_seconds=hop / audio.rate_hz,
         bin_hz=bin_hz,
@@ -95,45 +108,56 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
     )
 
 
-def _peaks(
-    x: NDArray[np.complex64], size: int, width: int, power_sum: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ...]:
-    """Frame, bin, level, prominence, frequency error in bins and damping of each peak, shape (n,) each.
+def _pick(x: NDArray[np.complex64], width: int, power_sum: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
+    """Frame, bin, level and prominence of each peak, and what `_reassign` needs, shape (n,) each.
 
-    `x` holds rectangular spectra of `size` samples, shape (frames, bins + 2). Adds their Hann power to
+    `x` holds rectangular spectra over their size, shape (frames, bins + 2). Adds their Hann power to
     `power_sum`. The noise floor is a mean over `width` bins.
     """
-    w = x[:, :-2] + x[:, 2:]
-    w *= np.float32(-1 / size)
-    w += np.float32(2 / size) * x[:, 1:-1]
+    w = x[:, 1:-1] + x[:, 1:-1]
+    w -= x[:, :-2]
+    w -= x[:, 2:]
     power = w.real**2
     power += w.imag**2
     power_sum += power.sum(axis=0)
-    level = np.log10(power + np.float32(1e-12))
-    level *= np.float32(10)
+    power += np.float32(1e-12)
+    level = np.log(power, out=power)  # log10 of float32 takes six times as long
+    level *= np.float32(10.0 / math.log(10.0))
     floor = uniform_filter1d(level, width, axis=1, mode="nearest")
-    middle = level[:, 1:-1]
-    rows, cols = np.nonzero(
-        (middle > level[:, :-2])
-        & (middle >= level[:, 2:])
-        & (middle > floor[:, 1:-1] + PROMINENCE_DB)
-        & (middle > FAINTEST_DB)
+    is_peak = level > np.maximum(floor + np.float32(PROMINENCE_DB), np.float32(FAINTEST_DB))
+    rises = level[:, 1:] > level[:, :-1]
+    is_peak[:, 1:] &= rises
+    is_peak[:, :-1] &= ~rises
+    is_peak[:, [0, -1]] = False
+    # Far faster than nonzero() of two dimensions.
+    rows, cols = np.divmod(np.flatnonzero(is_peak), level.shape[1])
+    return (
+        rows,
+        cols,
+        level[rows, cols],
+        level[rows, cols] - floor[rows, cols],
+        x[rows, cols] - x[rows, cols + 2],
+        w[rows, cols - 1],
+        w[rows, cols],
+        w[rows, cols + 1],
     )
-    cols += 1
-    peak = w[rows, cols]
-    offset = (x[rows, cols] - x[rows, cols + 2]) / peak / size
-    above, below = w[rows, cols + 1] / peak, w[rows, cols - 1] / peak
+
+
+def _reassign(
+    difference: NDArray[np.complex64],
+    below: NDArray[np.complex64],
+    peak: NDArray[np.complex64],
+    above: NDArray[np.complex64],
+) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Distance of each sine from its bin, and the largest difference to two more estimates of it, in bins.
+
+    `difference` is that of the rectangular bins on either side of each peak; the others are the three Hann
+    bins. All have shape (n,).
+    """
+    offset = difference / peak
+    below, above = below / peak, above / peak
     spread = np.maximum(
         np.abs(((2 * above + 1) / (above - 1)).real - offset.real),
         np.abs(((2 * below + 1) / (1 - below)).real - offset.real),
     )
-    valid = np.abs(offset.real) < 1.0
-    rows, cols, offset, spread = rows[valid], cols[valid], offset[valid], spread[valid]
-    return (
-        rows.astype(np.float64),
-        np.asarray(cols + offset.real.astype(np.float64), np.float64),
-        level[rows, cols].astype(np.float64),
-        (level[rows, cols] - floor[rows, cols]).astype(np.float64),
-        spread.astype(np.float64),
-        np.abs(offset.imag).astype(np.float64),
-    )
+    return offset, spread.astype(np.float64)

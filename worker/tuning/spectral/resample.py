@@ -12,6 +12,8 @@ BLOCK = 8192
 """Output samples per overlap-save block: small enough for the processor's cache."""
 GUARD = 512
 """Output samples dropped at either end of a block, where the circular convolution wraps round."""
+BATCH = 4
+"""Blocks per FFT call: pocketfft transforms four rows of float32 for less than the price of two."""
 SILENCE_PEAK = 1e-6
 """-120 dBFS, below the smallest step of 24-bit audio."""
 GLITCH_RATIO = 1e6
@@ -41,36 +43,79 @@ def resample(samples: NDArray[np.float32], sample_rate: int) -> ResampledAudio:
     Decimates in the frequency domain (overlap-save): each block keeps the low bins of its spectrum, so any
     sample rate is reduced by an exactly known ratio for two short transforms per block.
     """
-    peaks = _block_peaks(samples)
+    peaks, has_only_numbers = _block_peaks(samples)
     peak = float(np.quantile(peaks, 0.9)) if peaks.size else 0.0
     if peak < SILENCE_PEAK and peaks.size:
         peak = float(peaks.max())
     if peak < SILENCE_PEAK:
         return ResampledAudio(samples=np.zeros(0, np.float32), rate_hz=float(sample_rate), clipped=False)
     ratio = _ratio(sample_rate)
-    block = np.zeros(ratio * BLOCK // 4, np.float32)
+    has_glitches = not has_only_numbers or float(peaks.max()) > GLITCH_RATIO * peak
     guard = ratio * GUARD // 4
-    step = block.size - 2 * guard
-    gain = np.float32(1 / peak)
-    taper = _TAPER * np.float32(4 / ratio)
-    out = np.empty(-(-samples.size // step) * (BLOCK - 2 * GUARD), np.float32)
-    for index, start in enumerate(range(0, samples.size, step)):
-        low, high = max(0, start - guard), min(samples.size, start - guard + block.size)
-        lead = low - (start - guard)
-        block[:lead] = 0.0
-        block[lead + high - low :] = 0.0
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(samples[low:high], gain, out=block[lead : lead + high - low])
-            if not max(block.max(), -block.min()) <= GLITCH_RATIO:
-                block[~(np.abs(block) <= GLITCH_RATIO)] = 0.0
-        half = scipy.fft.rfft(block)[: BLOCK // 2 + 1] * taper
-        target = slice(index * (BLOCK - 2 * GUARD), (index + 1) * (BLOCK - 2 * GUARD))
-        out[target] = scipy.fft.irfft(half, BLOCK)[GUARD:-GUARD]
+    twiddles = _twiddles(ratio)
+    blocks = np.empty((BATCH, ratio * BLOCK // 4), np.float32)
+    starts = range(-guard, samples.size - guard, blocks.shape[1] - 2 * guard)
+    out = np.empty((len(starts), BLOCK - 2 * GUARD), np.float32)
+    for index in range(0, len(starts), BATCH):
+        batch = starts[index : index + BATCH]
+        for block, start in zip(blocks, batch, strict=False):
+            _fill(block, samples, start, np.float32(1 / peak), has_glitches=has_glitches)
+        spectra = _low_bins(blocks[: len(batch)], twiddles)
+        out[index : index + BATCH] = scipy.fft.irfft(spectra, BLOCK, axis=1)[:, GUARD:-GUARD]
     return ResampledAudio(
-        samples=out[: samples.size * 4 // ratio],
+        samples=out.reshape(-1)[: samples.size * 4 // ratio],
         rate_hz=sample_rate * 4 / ratio,
         clipped=_is_clipped(samples, peaks),
     )
+
+
+def _fill(
+    block: NDArray[np.float32],
+    samples: NDArray[np.float32],
+    start: int,
+    gain: np.float32,
+    *,
+    has_glitches: bool,
+) -> None:
+    """Writes `gain` times the samples from `start` to `block`, shape (n,); 0 outside and for glitches."""
+    low, high = max(0, start), min(samples.size, start + block.size)
+    block[: low - start] = 0.0
+    block[high - start :] = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.multiply(samples[low:high], gain, out=block[low - start : high - start])
+        if has_glitches:
+            block[~(np.abs(block) <= GLITCH_RATIO)] = 0.0
+
+
+def _twiddles(ratio: int) -> NDArray[np.complex64]:
+    """Factors that put the spectra of `parts` interleaved parts of a block together; shape (parts, bins).
+
+    Includes the taper and the scale. A part has at least BLOCK samples, so that it has every bin.
+    """
+    size = ratio * BLOCK // 4
+    parts = next(parts for parts in range(ratio // 4, 0, -1) if size % parts == 0)
+    turn = np.arange(parts)[:, None] * np.arange(BLOCK // 2 + 1) * (-2.0 * np.pi / size)
+    angle = turn.astype(np.float32)
+    twiddles = np.empty(angle.shape, np.complex64)
+    np.cos(angle, out=twiddles.real)
+    np.sin(angle, out=twiddles.imag)
+    twiddles *= _TAPER * np.float32(4 / ratio)
+    return twiddles
+
+
+def _low_bins(blocks: NDArray[np.float32], twiddles: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """The lowest bins of the spectra of `blocks`, shape (n, size); shape (n, BLOCK // 2 + 1).
+
+    Bins above are never computed: the first step of a transform that decimates in time (Cooley and Tukey
+    1965) splits the block into interleaved parts with short spectra, which only the wanted bins combine.
+    """
+    parts, bins = twiddles.shape
+    interleaved = blocks.reshape(len(blocks), -1, parts).transpose(0, 2, 1)
+    spectra = scipy.fft.rfft(interleaved, axis=2)[:, :, :bins]
+    low = spectra[:, 0] * twiddles[0]
+    for part in range(1, parts):
+        low += spectra[:, part] * twiddles[part]
+    return np.asarray(low, np.complex64)
 
 
 def _ratio(sample_rate: int) -> int:
@@ -98,14 +143,17 @@ def _is_clipped(samples: NDArray[np.float32], peaks: NDArray[np.float64]) -> boo
     return loudest.size >= 4 and flat >= 4 * min(16, loudest.size)
 
 
-def _block_peaks(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Largest finite magnitude of each block of 4096 samples, shape (blocks,)."""
-    peaks = []
-    for start in range(0, samples.size, 4096):
-        share = samples[start : start + 4096]
-        top = max(float(share.max()), -float(share.min()))
-        if not np.isfinite(top):
-            share = share[np.isfinite(share)]
-            top = max(float(share.max()), -float(share.min())) if share.size else 0.0
-        peaks.append(top)
-    return np.asarray(peaks, np.float64)
+def _block_peaks(samples: NDArray[np.float32]) -> tuple[NDArray[np.float64], bool]:
+    """Largest finite magnitude of each block of 4096 samples, shape (blocks,); whether all are finite."""
+    whole = samples[: samples.size // 4096 * 4096].reshape(-1, 4096)
+    rest = samples[whole.size :]
+    tops = np.maximum(whole.max(axis=1), -whole.min(axis=1)).tolist()
+    if rest.size:
+        tops.append(max(float(rest.max()), -float(rest.min())))
+    peaks = np.asarray(tops, np.float64)
+    damaged = np.flatnonzero(~np.isfinite(peaks))
+    for index in damaged:
+        share = samples[index * 4096 : (index + 1) * 4096]
+        share = share[np.isfinite(share)]
+        peaks[index] = max(float(share.max()), -float(share.min())) if share.size else 0.0
+    return peaks, damaged.size == 0

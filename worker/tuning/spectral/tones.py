@@ -66,7 +66,7 @@ def find_tones(peaks: SpectralPeaks) -> Tones:
         return _positive(cents, stationary, peaks.level_db, peaks.frame, 1.0, 1.0)
     breaks = (np.diff(cents) > CHAIN_CENTS) | (np.diff(peaks.frame) != 0)
     starts = np.flatnonzero(np.concatenate([[True], breaks]))
-    power = 10.0 ** (peaks.level_db.astype(np.float64) / 10.0)
+    power = peaks.power
     chain_power = np.add.reduceat(power, starts)
     centroid = np.add.reduceat(power * cents, starts) / chain_power
     chain_weight = np.maximum.reduceat(weight, starts) * (

@@ -8,9 +8,10 @@ import pytest
 from tests.support import tones
 from tests.support.peaks import make_peaks
 from tests.support.tones import RATE, Samples
-from worker.tuning.spectral.peaks import find_peaks
+from worker.tuning.spectral.peak_table import LOWEST_CENTS
+from worker.tuning.spectral.peaks import HIGHEST_HZ, find_peaks
 from worker.tuning.spectral.resample import resample
-from worker.tuning.steady_tones import SteadyTones, find_steady_tones
+from worker.tuning.steady_tones import CHUNK, SteadyTones, find_steady_tones
 from worker.tuning.temperaments import MOVABLE, Temperament
 
 
@@ -52,6 +53,13 @@ def test_a_steady_tone_continues_in_the_next_frame() -> None:
 def test_a_high_fundamental_is_accepted() -> None:
     """Its fourth partial lies just inside the analysed band."""
     assert count_steady(1500.0) == 9
+
+
+def test_wow_may_have_moved_a_peak_out_of_the_analysed_band() -> None:
+    highest = 1200.0 * math.log2(HIGHEST_HZ / 440.0)
+    above = [(frame, highest + 60.0) for frame in range(CHUNK + 2)]
+    below = [(frame, LOWEST_CENTS - 60.0) for frame in range(CHUNK + 2)]
+    assert find_steady_tones(make_peaks([*above, *below])).cents.size == 0
 
 
 def test_a_glide_is_not_steady() -> None:

@@ -100,4 +100,5 @@ RUN python -c "import api.app, api.server, shared.preload, worker.background; sh
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
-CMD ["python", "-m", "local", "--small", "--verbose", "--host", "0.0.0.0", "--port", "8000", "--data-dir", "/data"]
+CMD ["python", "-m", "local", "--small", "--verbose", "--host", "0.0.0.0", "--port", "8000", "--data-dir", "/data", \
+     "--upload-grace-seconds", "20"]

@@ -39,7 +39,7 @@ def commands(options: Options) -> list[Command]:
             "api",
             [*api, "--host", options.host, "--port", str(options.port)],
             env=API_MALLOC,
-            stop_seconds=4,
+            stop_seconds=options.upload_grace_seconds,
             is_forked=True,
         ),
     ]
@@ -65,6 +65,12 @@ def parse(arguments: list[str], *, program: str = "python -m local") -> Options:
     )
     parser.add_argument(
         "--small", action="store_true", help="use little memory: one job at once, small upload buffers"
+    )
+    parser.add_argument(
+        "--upload-grace-seconds",
+        type=_count,
+        default=4,
+        help="how long uploads may go on after a stop (default: %(default)s)",
     )
     parser.add_argument("--verbose", action="store_true", help="show the logs of all processes here")
     given = vars(parser.parse_args(arguments))

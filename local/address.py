@@ -1,13 +1,21 @@
 """The address of the API, and whether it is ready."""
 
 import errno
+import json
 import socket
+from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 from local.processes import CannotStart
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - values of --host
 READY_TIMEOUT_SECONDS = 5.0
+_MISSING = {
+    "jobs": "Redis is unavailable: check KAMMERTON_REDIS_URL.",
+    "audio": "The bucket is unavailable: check KAMMERTON_S3_ENDPOINT_URL, KAMMERTON_S3_BUCKET and the keys.",
+}
+"""By the names of /readyz."""
 
 
 def check_free(host: str, port: int) -> None:
@@ -41,10 +49,20 @@ def url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def is_ready(address: str) -> bool:
-    """True for a 200 from a service that has workers."""
+def what_is_missing(address: str) -> str:
+    """What /readyz says that a new job still needs, as sentences. Empty when one is accepted and run."""
     try:
-        with build_opener(ProxyHandler({})).open(address, timeout=READY_TIMEOUT_SECONDS) as response:
-            return bool(response.status == 200 and b'"degraded"' not in response.read())
-    except OSError:
-        return False
+        try:
+            response = build_opener(ProxyHandler({})).open(address, timeout=READY_TIMEOUT_SECONDS)
+        except HTTPError as refused:
+            response = refused
+        with response:
+            answer = json.load(response)
+    except (OSError, HTTPException, ValueError):
+        answer = None
+    if not isinstance(answer, dict):
+        return "The API does not answer yet."
+    sentences = [sentence for name, sentence in _MISSING.items() if not answer.get(name)]
+    if not sentences and answer.get("status") != "ready":
+        sentences = ["No worker is running yet."]
+    return " ".join(sentences)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from local.address import check_free, is_ready, reachable, url
+from local.address import check_free, reachable, url, what_is_missing
 from local.connection import write_connection
 from local.dashboard_password import FILE as PASSWORD_FILE
 from local.dashboard_password import dashboard_password
@@ -44,6 +44,8 @@ class Options:
     workers: int
     verbose: bool = False
     """Whether the logs of all processes appear on the terminal."""
+    upload_grace_seconds: float = 4
+    """How long the API may finish uploads when it is stopped."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Defaults for the environment of every process."""
 
@@ -162,7 +164,8 @@ def _start(
     env: Mapping[str, str],
 ) -> None:
     """Start all servers, then all commands. Returns when a job can be accepted and run."""
-    say(STARTING_SERVERS)
+    if servers:
+        say(STARTING_SERVERS)
     for server in servers:
         supervisor.start(server.command, env=env)
     for server in servers:
@@ -175,7 +178,8 @@ def _start(
         supervisor.start(command, env=env if command.name == "api" else without_passwords)
     address = url(reachable(options.host), options.port)
     supervisor.wait_until(
-        lambda: is_ready(f"{address}/readyz"),
+        lambda: not what_is_missing(f"{address}/readyz"),
         name="the API and a worker",
         timeout_seconds=READY_TIMEOUT_SECONDS,
+        explain=lambda: what_is_missing(f"{address}/readyz"),
     )

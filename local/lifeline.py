@@ -34,6 +34,12 @@ class Lifeline:
             start_new_session=True,
         )
         os.close(read_end)
+        self._children = {self._guard.pid}
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the guard lives."""
+        return self._guard.poll() is None
 
     def spawn(
         self, command: list[str], *, env: dict[str, str], inherit: tuple[int, ...] = ()
@@ -43,7 +49,7 @@ class Lifeline:
         Call it from a thread that lives as long as the launcher: Linux treats the end of that thread as the
         death of the parent.
         """
-        return subprocess.Popen(  # noqa: S603 - commands of the caller
+        process = subprocess.Popen(  # noqa: S603 - commands of the caller
             [*_script("exec"), str(self._write_end), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -52,6 +58,15 @@ class Lifeline:
             pass_fds=(self._write_end, *inherit),
             process_group=0,
         )
+        self._children.add(process.pid)
+        return process
+
+    def reap_orphans(self) -> None:
+        """Reap processes whose parent has died. Process 1 of a container becomes their parent."""
+        own_children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        for pid in set(map(int, own_children)) - self._children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
     def remember(self, group: int) -> None:
         """Kill this group too."""

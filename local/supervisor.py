@@ -1,5 +1,6 @@
 """Restarts processes that end, and stops all of them in the reverse order of their start."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -11,10 +12,12 @@ from local.processes import CannotStart, Command, Log, Process, describe
 
 POLL_SECONDS = 0.05
 READY_POLL_SECONDS = 0.2
+MAX_READY_POLL_SECONDS = 2.0  # each poll of the API is a line in its log
 MIN_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 BACKOFF_RESET_SECONDS = 60.0  # after this uptime, the backoff starts again
 NOTICE_SECONDS = 15.0
+REAP_SECONDS = 2.0
 
 
 class StopRequested(Exception):
@@ -65,10 +68,20 @@ class Supervisor:
         self._supervised.append(supervised)
         supervised.start()
 
-    def wait_until(self, is_ready: Callable[[], bool], *, name: str, timeout_seconds: float) -> None:
-        """Wait until *is_ready*. Raises CannotStart if a process ends first, or after the timeout."""
+    def wait_until(
+        self,
+        is_ready: Callable[[], bool],
+        *,
+        name: str,
+        timeout_seconds: float,
+        explain: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Wait until *is_ready*. Raises CannotStart if a process ends first, or after the timeout.
+
+        *explain* says what is missing.
+        """
         began = time.monotonic()
-        deadline, notice = began + timeout_seconds, began + NOTICE_SECONDS
+        notice = began + NOTICE_SECONDS
         while True:
             if self._stop.count:
                 self._signals_seen = self._stop.count
@@ -78,20 +91,28 @@ class Supervisor:
                     raise CannotStart(_final_message(supervised.process))
             if is_ready():
                 return
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > timeout_seconds:
                 raise CannotStart(
-                    f"{name} was not ready after {timeout_seconds:.0f} s. See its log in the data folder."
+                    f"gave up waiting for {name} after {timeout_seconds:.0f} s. {explain()}".rstrip()
+                    + " See the logs in the data folder."
                 )
             if time.monotonic() > notice:
                 notice += NOTICE_SECONDS
-                self._log("local", f"still waiting for {name}, {time.monotonic() - began:.0f} s so far")
-            time.sleep(READY_POLL_SECONDS)
+                self._log("local", f"still waiting for {name}, {waited:.0f} s so far. {explain()}".rstrip())
+            time.sleep(min(max(READY_POLL_SECONDS, waited / 20), MAX_READY_POLL_SECONDS))
 
     def watch(self) -> None:
-        """Restart every process that ends, until a signal."""
+        """Restart every process that ends, until a signal. Raises CannotStart if their guard has ended."""
+        next_reaping = 0.0
         while not self._stop.count:
+            if not self._lifeline.is_guarded:
+                raise CannotStart("The guard of our processes has ended, so all of them stop. Start again.")
             for supervised in self._supervised:
                 supervised.restart_if_ended(self._log)
+            if os.getpid() == 1 and time.monotonic() >= next_reaping:
+                self._lifeline.reap_orphans()
+                next_reaping = time.monotonic() + REAP_SECONDS
             time.sleep(POLL_SECONDS)
         self._signals_seen = self._stop.count
 

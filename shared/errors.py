@@ -194,6 +194,11 @@ class Unavailable(KammertonError):
 
     code = "unavailable"
 
+    @property
+    def cause(self) -> str | None:
+        """What the server or the network said. For logs only: it can name addresses."""
+        return str(self.__cause__) if self.__cause__ else None
+
 
 class QueueFull(Unavailable):
     """Raised when too many jobs are queued."""

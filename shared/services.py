@@ -91,7 +91,9 @@ def bootstrap(
         sys.stderr.write(f"kammerton: {error.message}\n")
         raise SystemExit(2) from None
     except Unavailable as error:
-        _log.warning("redis_unavailable", reason=error.message)  # every process waits for it
+        _log.warning(
+            "redis_unavailable", reason=error.message, cause=error.cause
+        )  # every process waits for it
     return settings, services
 
 

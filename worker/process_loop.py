@@ -68,7 +68,12 @@ def wait_until_available(
             except Unavailable as error:
                 if error.message != reason:
                     reason = error.message
-                    _log.warning("redis_awaited", reason=reason, action="Start Redis, or fix its address.")
+                    _log.warning(
+                        "redis_awaited",
+                        reason=reason,
+                        cause=error.cause,
+                        action="Start Redis, or fix KAMMERTON_REDIS_URL.",
+                    )
                 on_wait()
                 stop.wait(pause_seconds)
                 continue
@@ -89,7 +94,7 @@ def _run(loop: Loop, stop: threading.Event) -> None:
         try:
             loop.iterate()
         except Unavailable as error:
-            _log.warning("iteration_interrupted", reason=error.message)
+            _log.warning("iteration_interrupted", reason=error.message, cause=error.cause)
             pause = max(pause, _PAUSE_AFTER_FAILURE_SECONDS)
         except Exception:
             _log.exception("iteration_failed")

@@ -56,5 +56,5 @@ async def retry_until_ready(prepare: Callable[[], None]) -> None:
         try:
             return await run_in_threadpool(prepare)
         except Unavailable as error:
-            _log.warning("storage_prepare_failed", reason=error.message)
+            _log.warning("storage_prepare_failed", reason=error.message, cause=error.cause)
             await asyncio.sleep(_RETRY_SECONDS)

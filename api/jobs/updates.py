@@ -121,7 +121,7 @@ class JobUpdates:
                     abandon_on_cancel=True,
                 )
             except Unavailable as error:
-                _log.warning("job_updates_read_failed", reason=error.message)
+                _log.warning("job_updates_read_failed", reason=error.message, cause=error.cause)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if updates:

@@ -59,4 +59,4 @@ class MetricsRecorder:
             self.buffer.add(drained)
             if not self._failed:
                 self._failed = True
-                _log.warning("metrics_flush_failed", reason=error.message)
+                _log.warning("metrics_flush_failed", reason=error.message, cause=error.cause)

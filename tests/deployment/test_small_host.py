@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from local.__main__ import parse
+from local.__main__ import commands, parse
 from tests.deployment.test_deployment_files import list_arguments, stages
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,17 @@ def test_every_example_has_512_mb_and_asks_for_every_address_and_secret() -> Non
     assert {entry["key"] for entry in RENDER["services"][0]["envVars"]} >= NEEDED
     text = (DEPLOY / "fly.toml").read_text()
     assert all(f"{name}=…" in text for name in NEEDED)
+
+
+def test_every_example_gives_the_time_that_a_stop_may_take() -> None:
+    options = parse(list_arguments("CMD", TARGET)[3:])
+    needed = sum(command.stop_seconds for command in commands(options))
+    graces = {
+        "compose": COMPOSE["services"]["kammerton"]["stop_grace_period"].rstrip("s"),
+        "render": RENDER["services"][0]["maxShutdownDelaySeconds"],
+        "fly": FLY["kill_timeout"].rstrip("s"),
+    }
+    assert {name: grace for name, grace in graces.items() if int(grace) < needed + 5} == {}
 
 
 def test_no_example_contains_a_secret() -> None:

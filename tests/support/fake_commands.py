@@ -12,8 +12,10 @@ READY = """
 import http.server, os, sys
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/readyz" and "NEVER" not in os.environ else 503)
+        ready = self.path == "/readyz" and "NEVER" not in os.environ
+        self.send_response(200 if ready else 503)
         self.end_headers()
+        self.wfile.write(b'{"status": "ready", "jobs": true, "audio": true}' if ready else b"{}")
     def log_message(self, *_): pass
 print("api is up", flush=True)
 http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Answer).serve_forever()

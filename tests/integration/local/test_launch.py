@@ -155,6 +155,14 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         assert "did not stop in time" not in instance.log
 
 
+def test_the_end_of_the_guard_ends_everything(tmp_path: Path) -> None:
+    with local_instance(tmp_path / "data", env=OWN_SERVERS) as instance:
+        instance.ready()
+        [guard] = [process for process in instance.living() if "guard" in process.cmdline()]
+        guard.kill()
+        assert "The guard of our processes has ended" in startup_error(instance)
+
+
 def startup_error(instance: LocalInstance) -> str:
     """Its one sentence, after it ended with status 1 and left no process."""
     assert instance.popen.wait(timeout=30) == 1

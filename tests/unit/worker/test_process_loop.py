@@ -82,13 +82,14 @@ def test_a_process_waits_for_redis_and_says_once_why() -> None:
 
     def check() -> None:
         if (answer := next(answers)) is not None:
-            raise answer
+            raise answer from OSError("wrong password")
 
     with capture_logs() as log:
         wait_until_available(check, on_wait=lambda: waited.append(1), pause_seconds=0)
     lines = log.lines()
     assert [line["event"] for line in lines] == ["redis_awaited", "redis_awaited", "redis_found"]
     assert [line["reason"] for line in lines[:2]] == ["Away.", "Loading."]
+    assert [line["cause"] for line in lines[:2]] == ["wrong password"] * 2
     assert len(waited) == 3
 
 

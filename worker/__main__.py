@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,9 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns its exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # OpenBLAS reads it when NumPy is imported. It would start a thread in each child of the sandbox, which
+    # spins: 0.1 s of CPU a song.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     command, *rest = arguments or ["--help"]
     if command == "--healthcheck":  # as it was called before the sub-commands
         command = "healthcheck"

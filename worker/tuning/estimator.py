@@ -17,8 +17,8 @@ from worker.tuning.drift import drift_range, measure_drift
 from worker.tuning.grid_fit import GridFit, fit_grid
 from worker.tuning.note_spread import measure_note_spread
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS, PitchHistogram, make_pitch_histogram
-from worker.tuning.robust_mean import wrap
 from worker.tuning.single_tone import SingleTone, find_single_tone
+from worker.tuning.spectral.circle import wrap
 from worker.tuning.spectral.harmonics import match_harmonics
 from worker.tuning.spectral.inharmonicity import estimate_inharmonicity
 from worker.tuning.spectral.peaks import SpectralPeaks, find_peaks

@@ -23,9 +23,11 @@ FLOOR_HZ = 90.0
 """Width of the moving mean that estimates the noise floor."""
 CHUNK = 32
 """Frames per FFT call: the spectra stay in the CPU cache, and memory use is constant."""
-_NO_PEAKS: tuple[NDArray[Any], ...] = tuple(
-    np.zeros(0, kind) for kind in (np.int64, np.int64, *[np.float32] * 2, *[np.complex64] * 4)
+_NO_PEAKS: tuple[NDArray[Any], ...] = (
+    *(np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32, np.float32)),
+    np.zeros((5, 0), np.complex64),
 )
+"""What `_pick` finds in silence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +90,19 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
         views = np.lib.stride_tricks.sliding_window_view(audio.samples, size)[start * hop : stop * hop : hop]
         x = scipy.fft.rfft(views, axis=1, norm="forward")[:, first - 1 : last + 1]
         frame, *rest = _pick(x, width, power_sum)
-        chunks.append((frame + start, *rest))
-    frame, bin_, level, prominence, *bins = map(np.concatenate, zip(*chunks, strict=True))
-    offset, blur = _reassign(*bins)
-    valid = np.flatnonzero(np.abs(offset.real) < 1.0)
+        chunks.append((frame + np.int32(start), *rest))
+    frame, bin_, level, prominence, neighbours = (
+        np.concatenate(column, axis=-1) for column in zip(*chunks, strict=True)
+    )
+    offset, spread = _reassign(neighbours)
+    valid = np.flatnonzero((np.abs(offset.real) < 1.0) & (level > FAINTEST_DB))
     hz = np.asarray((bin_[valid] + offset.real[valid].astype(np.float64) + first) * bin_hz, np.float64)
     return SpectralPeaks(
         frame=frame[valid].astype(np.int32),
         hz=hz,
         level_db=level[valid],
         prominence_db=prominence[valid],
-        frequency_error_cents=blur[valid] * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
+        frequency_error_cents=spread[valid] * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
         damping=np.abs(offset.imag[valid]),
         frame_count=frame_count,
         hop_seconds=hop / audio.rate_hz,
@@ -109,52 +113,41 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
 
 
 def _pick(x: NDArray[np.complex64], width: int, power_sum: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
-    """Frame, bin, level and prominence of each peak, and what `_reassign` needs, shape (n,) each.
+    """Frame, bin, level and prominence of each peak, shape (n,), and the bins around it, shape (5, n).
 
     `x` holds rectangular spectra over their size, shape (frames, bins + 2). Adds their Hann power to
     `power_sum`. The noise floor is a mean over `width` bins.
     """
-    w = x[:, 1:-1] + x[:, 1:-1]
-    w -= x[:, :-2]
-    w -= x[:, 2:]
-    power = w.real**2
-    power += w.imag**2
+    pairs = x.view(np.float32)  # real and imaginary: numpy is slow to multiply complex numbers
+    w = 2.0 * pairs[:, 2:-2]
+    w -= pairs[:, :-4]
+    w -= pairs[:, 4:]
+    w *= w
+    power = w[:, ::2] + w[:, 1::2]
     power_sum += power.sum(axis=0)
     power += np.float32(1e-12)
     level = np.log(power, out=power)  # log10 of float32 takes six times as long
     level *= np.float32(10.0 / math.log(10.0))
     floor = uniform_filter1d(level, width, axis=1, mode="nearest")
-    is_peak = level > np.maximum(floor + np.float32(PROMINENCE_DB), np.float32(FAINTEST_DB))
+    is_peak = level > floor + np.float32(PROMINENCE_DB)
     rises = level[:, 1:] > level[:, :-1]
     is_peak[:, 1:] &= rises
     is_peak[:, :-1] &= ~rises
     is_peak[:, [0, -1]] = False
-    # Far faster than nonzero() of two dimensions.
-    rows, cols = np.divmod(np.flatnonzero(is_peak), level.shape[1])
-    return (
-        rows,
-        cols,
-        level[rows, cols],
-        level[rows, cols] - floor[rows, cols],
-        x[rows, cols] - x[rows, cols + 2],
-        w[rows, cols - 1],
-        w[rows, cols],
-        w[rows, cols + 1],
-    )
+    # nonzero() of two dimensions takes several times as long.
+    row, bin_ = (index.astype(np.int32) for index in np.divmod(np.flatnonzero(is_peak), level.shape[1]))
+    picked = level[row, bin_]
+    around = bin_ + np.arange(-1, 4, dtype=np.int32)[:, None]  # the first of `x` is bin -1
+    return row, bin_, picked, picked - floor[row, bin_], x[row, around]
 
 
-def _reassign(
-    difference: NDArray[np.complex64],
-    below: NDArray[np.complex64],
-    peak: NDArray[np.complex64],
-    above: NDArray[np.complex64],
-) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
-    """Distance of each sine from its bin, and the largest difference to two more estimates of it, in bins.
+def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+    """Distance of each sine from its bin, and its largest difference to two more estimates, in bins.
 
-    `difference` is that of the rectangular bins on either side of each peak; the others are the three Hann
-    bins. All have shape (n,).
+    `x` holds the rectangular bins k - 2 to k + 2 around each peak k, shape (5, n).
     """
-    offset = difference / peak
+    below, peak, above = (x[1:-1] + x[1:-1]) - x[:-2] - x[2:]
+    offset = (x[1] - x[3]) / peak
     below, above = below / peak, above / peak
     spread = np.maximum(
         np.abs(((2 * above + 1) / (above - 1)).real - offset.real),

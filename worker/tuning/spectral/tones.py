@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from worker.tuning.spectral.circle import resultant_length
 from worker.tuning.spectral.peaks import SpectralPeaks
 
 QUIET_DB = 45.0
@@ -77,8 +78,8 @@ def find_tones(peaks: SpectralPeaks) -> Tones:
         / max(float(chain_weight.sum()), 1e-300)
     )
     low = peaks.hz < CHAINS_BELOW_HZ
-    centroid_resultant = _resultant_length(centroid, chain_weight)
-    if peak_power_share > VIBRATO_PEAK_SHARE and centroid_resultant < VIBRATO_GAIN * _resultant_length(
+    centroid_resultant = resultant_length(centroid, chain_weight)
+    if peak_power_share > VIBRATO_PEAK_SHARE and centroid_resultant < VIBRATO_GAIN * resultant_length(
         cents[low], stationary[low]
     ):
         centroid, tone_weight, starts = cents, stationary, np.arange(cents.size)
@@ -106,9 +107,3 @@ def _positive(
         peak_power_share=peak_power_share,
         centroid_resultant=centroid_resultant,
     )
-
-
-def _resultant_length(cents: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    """Resultant length of `cents` on the semitone circle."""
-    turn = np.exp(2j * np.pi / 100.0 * cents)
-    return float(abs((weight * turn).sum()) / max(float(weight.sum()), 1e-300))

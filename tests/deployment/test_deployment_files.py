@@ -119,7 +119,18 @@ def test_a_scaled_api_publishes_no_port_and_the_proxy_publishes_it() -> None:
     assert services["api"]["ports"] == "reset"
     assert services["proxy"]["ports"] == SERVICES["api"]["ports"]
     assert services["proxy"]["cap_drop"] == ["ALL"]
-    assert "dynamic a api 8000" in (ROOT / "deploy/Caddyfile").read_text()
+
+
+def test_the_proxy_passes_over_an_api_that_cannot_be_reached() -> None:
+    words = (ROOT / "deploy/Caddyfile").read_text()
+    assert "dynamic a api 8000" in words
+    seconds = {
+        name: int(found)
+        for name, found in re.findall(r"(?m)^\s*(dial_timeout|lb_try_duration|keepalive) (\d+)s\b", words)
+    }
+    assert seconds["dial_timeout"] * 4 < seconds["lb_try_duration"], "several are tried"
+    assert "lb_policy round_robin" in words, "least_conn chooses the one without connections again"
+    assert seconds["keepalive"] < Settings.model_fields["keep_alive_seconds"].default
 
 
 @each_service

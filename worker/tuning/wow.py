@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from worker.tuning.spectral.circle import resultant, resultant_length, wrap
 from worker.tuning.spectral.peak_table import make_peak_table
 from worker.tuning.spectral.peaks import SpectralPeaks
-from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS, peak_salience
+from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS
 
 MIN_RATE_HZ = 0.4
 """A record at 33 1/3 rpm turns at 0.5556 Hz, at 45 rpm at 0.75 Hz, at 78 rpm at 1.3 Hz."""
@@ -128,7 +128,7 @@ class _Tones:
 
     @classmethod
     def of(cls, peaks: SpectralPeaks) -> "_Tones":
-        weight = peak_salience(peaks) * (peaks.hz / 440.0) ** -0.5
+        weight = peaks.salience * np.sqrt(440.0 / peaks.hz)
         weight *= (peaks.hz > LOW_HZ) & (peaks.hz < HIGH_HZ)
         keep = np.flatnonzero(weight > 0.0)
         if keep.size > MAX_TONES:
@@ -184,7 +184,7 @@ def _steps(
     peaks: SpectralPeaks,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Frame, change of pitch since the frame before, weight and semitone of each continued peak."""
-    weight = peak_salience(peaks) / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
+    weight = peaks.salience / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
     keep = np.flatnonzero(weight > 0.0)
     cents, weight, frame = peaks.cents[keep], weight[keep], peaks.frame[keep]
     previous = make_peak_table(cents, frame, peaks.frame_count).previous_peak()

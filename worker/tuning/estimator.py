@@ -68,21 +68,42 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
     if audio.samples.size == 0:
         return _inconclusive(Reason.SILENT)
     segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
-    short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
-    long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
-    # The partials of a single tone, such as a bowl, beat, which resembles wow.
-    wow = find_wow(short) if _single_tone(short, segments) is None else None
-    if wow is not None:
-        short, long = remove_wow(short, wow), remove_wow(long, wow)
-    windows = [match_harmonics(short, track_onsets=True)]
-    if long.frame_count:
-        windows.append(match_harmonics(long))
+    sound = _find_sound(audio, segments)
+    windows = [match_harmonics(sound.short, track_onsets=True)]
+    if sound.long.frame_count:
+        windows.append(match_harmonics(sound.long))
     stretch = estimate_inharmonicity(windows)
     histogram = reduce(add, (make_pitch_histogram(window, stretch, segments) for window in windows))
     fit = fit_grid(histogram.counts, histogram.sustained)
     if fit is None:
-        return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(short))
-    return _report(audio, short, histogram, fit, wow)
+        return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(sound.short))
+    return _report(audio, sound, histogram, fit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sound:
+    """What sounds in the recording, at constant speed."""
+
+    short: SpectralPeaks
+    """Of the short window."""
+    long: SpectralPeaks
+    wow: Wow | None
+    """Has been removed from the peaks."""
+    tone: SingleTone | None
+    """If it is all there is."""
+
+
+def _find_sound(audio: ResampledAudio, segments: int) -> _Sound:
+    """Picks the peaks of both windows and removes wow from them."""
+    short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
+    long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
+    tone = _single_tone(short, segments)
+    # The partials of a single tone, such as a bowl, beat, which resembles wow.
+    wow = find_wow(short) if tone is None else None
+    if wow is not None:
+        short, long = remove_wow(short, wow), remove_wow(long, wow)
+        tone = _single_tone(short, segments)
+    return _Sound(short=short, long=long, wow=wow, tone=tone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +118,14 @@ class _Estimate:
     temperament: str | None = None
 
 
-def _report(
-    audio: ResampledAudio, peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFit, wow: Wow | None
-) -> TuningReport:
+def _report(audio: ResampledAudio, sound: _Sound, histogram: PitchHistogram, fit: GridFit) -> TuningReport:
     """Assembles all fields."""
+    peaks, wow = sound.short, sound.wow
     strongest = dominant_hz(peaks)
     note, note_cents = nearest_note(strongest) if strongest else (None, None)
-    tone = _single_tone(peaks, histogram.counts.shape[1])
     estimate = _estimate_scale(peaks, histogram, fit, wow)
-    if tone is not None:
-        single = _estimate_single_tone(tone)
+    if sound.tone is not None:
+        single = _estimate_single_tone(sound.tone)
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
     estimate = _prefer_voice(estimate, audio, vibrato=histogram.peak_power_share < VIBRATO_PEAK_SHARE)
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)

@@ -89,21 +89,24 @@ class _Sound:
     long: SpectralPeaks
     wow: Wow | None
     """Has been removed from the peaks."""
+    strongest_hz: float | None
     tone: SingleTone | None
-    """If it is all there is."""
+    """The strongest tone, if it is all there is."""
 
 
 def _find_sound(audio: ResampledAudio, segments: int) -> _Sound:
     """Picks the peaks of both windows and removes wow from them."""
     short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
     long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
-    tone = _single_tone(short, segments)
+    strongest_hz = dominant_hz(short)
+    tone = find_single_tone(short, strongest_hz, segments) if strongest_hz else None
     # The partials of a single tone, such as a bowl, beat, which resembles wow.
     wow = find_wow(short) if tone is None else None
     if wow is not None:
         short, long = remove_wow(short, wow), remove_wow(long, wow)
-        tone = _single_tone(short, segments)
-    return _Sound(short=short, long=long, wow=wow, tone=tone)
+        strongest_hz = dominant_hz(short)
+        tone = find_single_tone(short, strongest_hz, segments) if strongest_hz else None
+    return _Sound(short=short, long=long, wow=wow, strongest_hz=strongest_hz, tone=tone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +124,7 @@ class _Estimate:
 def _report(audio: ResampledAudio, sound: _Sound, histogram: PitchHistogram, fit: GridFit) -> TuningReport:
     """Assembles all fields."""
     peaks, wow = sound.short, sound.wow
-    strongest = dominant_hz(peaks)
-    note, note_cents = nearest_note(strongest) if strongest else (None, None)
+    note, note_cents = nearest_note(sound.strongest_hz) if sound.strongest_hz else (None, None)
     estimate = _estimate_scale(peaks, histogram, fit, wow)
     if sound.tone is not None:
         single = _estimate_single_tone(sound.tone)
@@ -151,18 +153,13 @@ def _report(audio: ResampledAudio, sound: _Sound, histogram: PitchHistogram, fit
         wow_rate_hz=round(wow.rate_hz, 4) if wow else None,
         wow_depth_cents=round(wow.depth_cents, 2) if wow else None,
         wow_cents=speed_curve(peaks, wow, estimate.cents) if wow else (),
-        dominant_hz=strongest,
+        dominant_hz=sound.strongest_hz,
         dominant_note=note,
         dominant_cents=note_cents,
         histogram=summarize_histogram(histogram.counts),
         spectrum=summarize_spectrum(peaks),
         analysis_version=ANALYSIS_VERSION,
     )
-
-
-def _single_tone(peaks: SpectralPeaks, segments: int) -> SingleTone | None:
-    strongest = dominant_hz(peaks)
-    return find_single_tone(peaks, strongest, segments) if strongest else None
 
 
 def _is_music(scale: Decision, histogram: PitchHistogram, tone: Decision) -> bool:

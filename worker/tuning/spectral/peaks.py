@@ -170,9 +170,8 @@ def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[
     """
     below, peak, above = (x[1:-1] + x[1:-1]) - x[:-2] - x[2:]
     offset = (x[1] - x[3]) / peak
-    below, above = below / peak, above / peak
-    spread = np.maximum(
-        np.abs(((2 * above + 1) / (above - 1)).real - offset.real),
-        np.abs(((2 * below + 1) / (1 - below)).real - offset.real),
-    )
+    # With r = W[k+1]/W[k], z = (2r + 1)/(r - 1) = 2 + 3/(r - 1); W[k-1] mirrors it.
+    from_above = 2.0 + 3.0 * (peak / (above - peak)).real
+    from_below = 3.0 * (peak / (peak - below)).real - 2.0
+    spread = np.maximum(np.abs(from_above - offset.real), np.abs(from_below - offset.real))
     return offset, spread.astype(np.float64)

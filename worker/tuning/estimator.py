@@ -19,7 +19,7 @@ from worker.tuning.note_spread import measure_note_spread
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS, PitchHistogram, make_pitch_histogram
 from worker.tuning.single_tone import SingleTone, find_single_tone
 from worker.tuning.spectral.circle import wrap
-from worker.tuning.spectral.harmonics import match_harmonics
+from worker.tuning.spectral.harmonics import HarmonicMatches, match_harmonics
 from worker.tuning.spectral.inharmonicity import estimate_inharmonicity
 from worker.tuning.spectral.peaks import SpectralPeaks, find_peaks
 from worker.tuning.spectral.resample import ResampledAudio, resample
@@ -69,14 +69,11 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
         return _inconclusive(Reason.SILENT)
     segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
     sound = _find_sound(audio, segments)
-    windows = [match_harmonics(sound.short, track_onsets=True)]
-    if sound.long.frame_count:
-        windows.append(match_harmonics(sound.long))
-    stretch = estimate_inharmonicity(windows)
-    histogram = reduce(add, (make_pitch_histogram(window, stretch, segments) for window in windows))
+    stretch = estimate_inharmonicity(sound.windows)
+    histogram = reduce(add, (make_pitch_histogram(window, stretch, segments) for window in sound.windows))
     fit = fit_grid(histogram.counts, histogram.sustained)
     if fit is None:
-        return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(sound.short))
+        return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(sound.peaks))
     return _report(audio, sound, histogram, fit)
 
 
@@ -84,18 +81,19 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
 class _Sound:
     """What sounds in the recording, at constant speed."""
 
-    short: SpectralPeaks
+    peaks: SpectralPeaks
     """Of the short window."""
-    long: SpectralPeaks
+    windows: list[HarmonicMatches]
+    """Of both windows; without the long one if the recording is shorter."""
     wow: Wow | None
-    """Has been removed from the peaks."""
+    """Has been removed from the peaks and the matches."""
     strongest_hz: float | None
     tone: SingleTone | None
     """The strongest tone, if it is all there is."""
 
 
 def _find_sound(audio: ResampledAudio, segments: int) -> _Sound:
-    """Picks the peaks of both windows and removes wow from them."""
+    """Picks the peaks of both windows, removes wow from them and matches their harmonics."""
     short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
     long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
     strongest_hz = dominant_hz(short)
@@ -106,7 +104,10 @@ def _find_sound(audio: ResampledAudio, segments: int) -> _Sound:
         short, long = remove_wow(short, wow), remove_wow(long, wow)
         strongest_hz = dominant_hz(short)
         tone = find_single_tone(short, strongest_hz, segments) if strongest_hz else None
-    return _Sound(short=short, long=long, wow=wow, strongest_hz=strongest_hz, tone=tone)
+    windows = [match_harmonics(short, track_onsets=True)]
+    if long.frame_count:
+        windows.append(match_harmonics(long))
+    return _Sound(peaks=short, windows=windows, wow=wow, strongest_hz=strongest_hz, tone=tone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ class _Estimate:
 
 def _report(audio: ResampledAudio, sound: _Sound, histogram: PitchHistogram, fit: GridFit) -> TuningReport:
     """Assembles all fields."""
-    peaks, wow = sound.short, sound.wow
+    peaks, wow = sound.peaks, sound.wow
     note, note_cents = nearest_note(sound.strongest_hz) if sound.strongest_hz else (None, None)
     estimate = _estimate_scale(peaks, histogram, fit, wow)
     if sound.tone is not None:

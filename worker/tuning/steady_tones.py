@@ -65,7 +65,7 @@ def find_steady_tones(peaks: SpectralPeaks) -> SteadyTones:
         _steady_between(peaks, start, table) for start in range(0, int(peaks.frame.max(initial=-1)), CHUNK)
     ]
     steady = np.concatenate(found) if found else np.zeros(0, np.int64)
-    weight = peaks.salience[steady]
+    weight = peaks.salience[steady].astype(np.float64)
     return SteadyTones(cents=peaks.cents[steady][weight > 0.0], weight=weight[weight > 0.0])
 
 

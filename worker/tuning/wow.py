@@ -129,7 +129,7 @@ class _Tones:
 
     @classmethod
     def of(cls, peaks: SpectralPeaks) -> "_Tones":
-        weight = peaks.salience * np.sqrt(440.0 / peaks.hz)
+        weight = np.asarray(peaks.salience * np.sqrt(440.0 / peaks.hz), np.float64)
         weight *= (peaks.hz > LOW_HZ) & (peaks.hz < HIGH_HZ)
         keep = np.flatnonzero(weight > 0.0)
         if keep.size > MAX_TONES:

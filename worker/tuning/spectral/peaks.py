@@ -25,9 +25,8 @@ FLOOR_HZ = 90.0
 """Width of the moving mean that estimates the noise floor."""
 CHUNK = 32
 """Frames per FFT call: the spectra stay in the CPU cache, and memory use is constant."""
-_NO_PEAKS: tuple[NDArray[Any], ...] = (
-    *(np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32, np.float32)),
-    np.zeros((5, 0), np.complex64),
+_NO_PEAKS: tuple[NDArray[Any], ...] = tuple(
+    np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32, np.float32, np.complex64, np.float32)
 )
 """What `_pick` finds in silence."""
 
@@ -64,13 +63,13 @@ class SpectralPeaks:
         return np.asarray(1200.0 * np.log2(self.hz / 440.0), np.float64)
 
     @cached_property
-    def salience(self) -> NDArray[np.float64]:
+    def salience(self) -> NDArray[np.float32]:
         """dB above the noise floor, clipped, and 0 for quiet peaks. Amplitude has no influence."""
         if self.hz.size == 0:
-            return np.zeros(0)
-        salience = np.clip(self.prominence_db - 8.0, 0.0, 25.0).astype(np.float64)
+            return np.zeros(0, np.float32)
+        salience = np.clip(self.prominence_db - 8.0, 0.0, 25.0)
         salience *= self.level_db > np.quantile(self.level_db, 0.95) - QUIET_DB
-        return np.asarray(salience, np.float64)
+        return np.asarray(salience, np.float32)
 
     @cached_property
     def power(self) -> NDArray[np.float64]:
@@ -100,10 +99,7 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
         spectra = scipy.fft.rfft(frames[start : start + CHUNK], axis=1, norm="forward")
         frame, *rest = _pick(spectra, slice(first, last), width, power_sum)
         chunks.append((frame + np.int32(start), *rest))
-    frame, bin_, level, prominence, neighbours = (
-        np.concatenate(column, axis=-1) for column in zip(*chunks, strict=True)
-    )
-    offset, spread = _reassign(neighbours)
+    frame, bin_, level, prominence, offset, spread = map(np.concatenate, zip(*chunks, strict=True))
     valid = np.flatnonzero((np.abs(offset.real) < 1.0) & (level > FAINTEST_DB))
     hz = np.asarray((bin_[valid] + offset.real[valid].astype(np.float64) + first) * bin_hz, np.float64)
     return SpectralPeaks(
@@ -111,7 +107,10 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
         hz=hz,
         level_db=level[valid],
         prominence_db=prominence[valid],
-        frequency_error_cents=spread[valid] * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
+        frequency_error_cents=spread[valid].astype(np.float64)
+        * bin_hz
+        / np.maximum(hz, 1.0)
+        * (1200.0 / np.log(2.0)),
         damping=np.abs(offset.imag[valid]),
         frame_count=len(frames),
         hop_seconds=hop / audio.rate_hz,
@@ -131,7 +130,7 @@ def _frames(samples: NDArray[np.float32], size: int, hop: int) -> NDArray[np.flo
 def _pick(
     spectra: NDArray[np.complex64], band: slice, width: int, power_sum: NDArray[np.float64]
 ) -> tuple[NDArray[Any], ...]:
-    """Frame, bin of `band`, level and prominence of each peak, shape (n,), and the bins around it, (5, n).
+    """Frame, bin of `band`, level, prominence and what `_reassign` finds of each peak, shape (n,) each.
 
     `spectra` are rectangular spectra over their size, shape (frames, all bins). Adds the Hann power of the
     band to `power_sum`. The noise floor is a mean over `width` bins.
@@ -160,10 +159,11 @@ def _pick(
     picked = level.reshape(-1)[index]
     prominence = picked - floor.reshape(-1)[index]
     around = frame * spectra.shape[1] + bin_ + (band.start + np.arange(-2, 3))[:, None]
-    return frame.astype(np.int32), bin_.astype(np.int32), picked, prominence, spectra.reshape(-1)[around]
+    reassigned = _reassign(spectra.reshape(-1)[around])
+    return frame.astype(np.int32), bin_.astype(np.int32), picked, prominence, *reassigned
 
 
-def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     """Distance of each sine from its bin, and its largest difference to two more estimates, in bins.
 
     `x` holds the rectangular bins k - 2 to k + 2 around each peak k, shape (5, n).
@@ -174,4 +174,4 @@ def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[
     from_above = 2.0 + 3.0 * (peak / (above - peak)).real
     from_below = 3.0 * (peak / (peak - below)).real - 2.0
     spread = np.maximum(np.abs(from_above - offset.real), np.abs(from_below - offset.real))
-    return offset, spread.astype(np.float64)
+    return offset, spread

@@ -12,7 +12,12 @@ _log = get_logger(__name__)
 def discard_audio(job: Job, *, jobs: JobStore, audio: AudioStore) -> None:
     """Delete the audio and record it. A failure is logged only: the rescuer tries again later."""
     try:
-        audio.delete(job.id)
-        jobs.change(job.id, Job.mark_audio_deleted)
+        delete_audio(job.id, jobs=jobs, audio=audio)
     except (Unavailable, NotFound) as error:
         _log.warning("audio_delete_failed", job_id=job.id, reason=error.message)
+
+
+def delete_audio(job_id: str, *, jobs: JobStore, audio: AudioStore) -> None:
+    """Delete the audio and record it. Raises NotFound and Unavailable."""
+    audio.delete(job_id)
+    jobs.change(job_id, Job.mark_audio_deleted)

@@ -19,7 +19,7 @@ from tests.support.system import ALLOWED_ORIGIN, System, running_system
 
 TESTS = Path(__file__).parent
 Server = TypeVar("Server")
-JAVASCRIPT = ["standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
+JAVASCRIPT = ["@kubernetes-models/keda@0.4.2", "standardwebhooks@1.1.1", "svix@2.5.0", "tus-js-client@4.3.1"]
 
 # A slow machine is no failure.
 hypothesis.settings.register_profile("kammerton", deadline=None)
@@ -53,7 +53,7 @@ def s3() -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder below which the JavaScript clients and receivers of our tests are installed."""
+    """The folder below which the JavaScript clients, receivers and schemas of our tests are installed."""
     folder = tmp_path_factory.mktemp("node")
     npm = shutil.which("npm")
     try:

@@ -14,7 +14,7 @@ COMMANDS = {
     "webhooks": "send webhooks",
     "maintenance": "rescue lost jobs and delete expired ones",
     "adopt-storage": "make the bucket belong to this Redis database, after the old one was lost",
-    "healthcheck": "exit with 1 if the worker on this machine is unhealthy",
+    "healthcheck": "exit with 1 if the worker on this machine is unhealthy, or one of: rescuer notifier",
     "analyze": "analyze local audio files; the word `analyze` is optional",
 }
 
@@ -58,9 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         adopt_storage()
         return 0
     if command == "healthcheck":
-        from worker.health.probe import check
+        from worker.health_files import PROCESSES, check
 
-        return check()
+        if unknown := set(rest) - set(PROCESSES):
+            sys.stderr.write(f"healthcheck: {unknown.pop()} is none of {', '.join(PROCESSES)}\n")
+            return 2
+        return check(rest)
     return _analyze(rest if command == "analyze" else arguments)
 
 

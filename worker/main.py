@@ -15,7 +15,7 @@ from worker.health.byte_progress import ByteProgress
 from worker.health.cgroups import SLOT_BYTES, available_cpus, choose_concurrency, memory_limit_bytes
 from worker.health.drain import Drain
 from worker.health.heartbeat import HealthReporting, diagnose, install_heartbeat, worker_name
-from worker.health.probe import record_health
+from worker.health_files import record_health
 from worker.jobs.run_attempt import AttemptConfig, AttemptRunner
 from worker.jobs.sandboxed_analysis import SandboxedAnalysis
 from worker.process_loop import wait_until_available

@@ -1,5 +1,9 @@
-"""The main loops of a process: each repeats one step until a signal, through outages and bugs."""
+"""The main loops of a process: each repeats one step until a signal, through outages and bugs.
 
+Each writes that it goes round to a file, for `python -m worker healthcheck`.
+"""
+
+import os
 import signal
 import threading
 import time
@@ -8,11 +12,13 @@ from dataclasses import dataclass
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
+from worker.health_files import record_health, remove_health
 
 _log = get_logger(__name__)
 
 _PAUSE_AFTER_FAILURE_SECONDS = 1.0
 _FLUSH_SECONDS = 5.0
+_SIGN_OF_LIFE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +94,11 @@ def wait_until_available(
 
 def _run(loop: Loop, stop: threading.Event) -> None:
     _log.info(f"{loop.name}_started")
-    next_flush = 0.0
+    next_flush = next_sign = 0.0
     while not stop.is_set():
+        if time.monotonic() >= next_sign:
+            _record_sign_of_life(loop)
+            next_sign = time.monotonic() + _SIGN_OF_LIFE_SECONDS
         pause = loop.pause_seconds
         try:
             loop.iterate()
@@ -106,3 +115,11 @@ def _run(loop: Loop, stop: threading.Event) -> None:
     _log.info(f"{loop.name}_stopping")
     loop.close()
     loop.flush()
+    remove_health(os.getpid(), process=loop.name)
+
+
+def _record_sign_of_life(loop: Loop) -> None:
+    try:
+        record_health(os.getpid(), None, process=loop.name)
+    except OSError as error:  # no room for temporary files
+        _log.warning("health_not_recorded", reason=repr(error))

@@ -13,6 +13,7 @@ from local.__main__ import commands
 from local.launch import API_ONLY, Options
 from shared.settings import Settings
 from worker.health.cgroups import SLOT_BYTES
+from worker.health_files import PROCESSES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -118,7 +119,18 @@ def test_a_scaled_api_publishes_no_port_and_the_proxy_publishes_it() -> None:
     assert services["api"]["ports"] == "reset"
     assert services["proxy"]["ports"] == SERVICES["api"]["ports"]
     assert services["proxy"]["cap_drop"] == ["ALL"]
-    assert "dynamic a api 8000" in (ROOT / "deploy/Caddyfile").read_text()
+
+
+def test_the_proxy_passes_over_an_api_that_cannot_be_reached() -> None:
+    words = (ROOT / "deploy/Caddyfile").read_text()
+    assert "dynamic a api 8000" in words
+    seconds = {
+        name: int(found)
+        for name, found in re.findall(r"(?m)^\s*(dial_timeout|lb_try_duration|keepalive) (\d+)s\b", words)
+    }
+    assert seconds["dial_timeout"] * 4 < seconds["lb_try_duration"], "several are tried"
+    assert "lb_policy round_robin" in words, "least_conn chooses the one without connections again"
+    assert seconds["keepalive"] < Settings.model_fields["keep_alive_seconds"].default
 
 
 @each_service
@@ -162,6 +174,15 @@ def test_an_image_has_the_command_and_health_check_of_its_service(stage: str) ->
     health = re.search(r"HEALTHCHECK .*? CMD (\[.*?\])\s*$", stages()[stage], re.MULTILINE)
     assert health
     assert ["CMD", *yaml.safe_load(health[1])] == SERVICES[stage]["healthcheck"]["test"]
+
+
+def test_the_health_check_of_the_background_process_asks_for_both_its_loops() -> None:
+    python, *command = SERVICES["background"]["healthcheck"]["test"][1:]
+    assert (python, command) == ("python", ["-m", "worker", "healthcheck", "rescuer", "notifier"])
+    source = "".join(
+        (ROOT / f"worker/{folder}/main.py").read_text() for folder in ("maintenance", "webhooks")
+    )
+    assert all(f'name="{loop}"' in source and loop in PROCESSES for loop in command[3:])
 
 
 def test_services_start_after_healthy_servers() -> None:

@@ -68,6 +68,18 @@ def test_a_pod_gets_the_time_to_release_its_jobs(name: str) -> None:
 
 
 @each_pod
+def test_a_pod_that_hangs_is_restarted_by_the_check_that_compose_makes(name: str) -> None:
+    [container] = PODS[name]["containers"]
+    probe = container["livenessProbe"]
+    compose = yaml.safe_load((FOLDER.parents[1] / "docker-compose.yml").read_text())["services"]
+    check = compose[name.removeprefix("kammerton-")]["healthcheck"]["test"]
+    if "httpGet" in probe:
+        assert probe["httpGet"]["path"] in check[-1]
+    else:
+        assert ["CMD", *probe["exec"]["command"]] == check
+
+
+@each_pod
 def test_only_the_api_gets_the_passwords_of_the_dashboard(name: str) -> None:
     [container] = PODS[name]["containers"]
     emptied = {entry["name"] for entry in container.get("env", []) if entry.get("value") == ""}

@@ -19,8 +19,8 @@ from shared.ports.workers import WorkerCommand, WorkerControl, WorkerInfo, Worke
 from worker.health.cgroups import memory_limit_bytes
 from worker.health.check import health_problem
 from worker.health.memory import WorkerMemory
-from worker.health.probe import remove_health
 from worker.health.watchdog import start_watchdog
+from worker.health_files import remove_health
 
 HEARTBEAT_SECONDS = 3.0
 

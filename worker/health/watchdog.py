@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from shared.errors import Unavailable
 from shared.observability.logs import get_logger
-from worker.health.probe import record_health
+from worker.health_files import record_health
 from worker.sandbox.limits import die_with_parent
 
 CHECK_SECONDS = 10.0

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from shared.audio_deletion import discard_audio
+from shared.audio_deletion import delete_audio
 from shared.clock import store_time
 from shared.domain.job import Job
 from shared.domain.job_state import JobState
@@ -167,7 +167,7 @@ class Rescuer:
         return 0.0 if delayed else _ENQUEUE_GRACE_SECONDS
 
     def _discard_audio(self, job_id: str, _: float) -> None:
-        discard_audio(self.jobs.get(job_id), jobs=self.jobs, audio=self.audio)
+        delete_audio(job_id, jobs=self.jobs, audio=self.audio)
 
     def _remove_expired(self, job_id: str, now: float) -> None:
         """Delete an expired job, unless it was queued again in the meantime. Its audio goes after it."""

@@ -2,7 +2,7 @@
 
 from worker.tuning.grid_fit import GridFit, fit_grid
 from worker.tuning.pitch_histogram import PitchHistogram
-from worker.tuning.robust_mean import wrap
+from worker.tuning.spectral.circle import wrap
 
 
 def measure_drift(histogram: PitchHistogram, fit: GridFit) -> tuple[float | None, ...]:

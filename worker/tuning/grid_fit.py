@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.tuning.pitch_histogram import BINS
-from worker.tuning.robust_mean import BIN_CENTS, gaussian, jackknife_error, robust_means, wrap
+from worker.tuning.robust_mean import BIN_CENTS, gaussian, jackknife_error, robust_means
+from worker.tuning.spectral.circle import wrap
 
 COARSE_CENTS = 10.0
 """Smoothing width for the search of the highest peak."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.tuning.pitch_histogram import BINS
-from worker.tuning.robust_mean import BIN_CENTS, gaussian, wrap
+from worker.tuning.robust_mean import BIN_CENTS, gaussian
+from worker.tuning.spectral.circle import wrap
 
 NOTE_CENTS = 5.0
 """Smoothing width for the peak of one note."""

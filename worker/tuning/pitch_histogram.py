@@ -5,12 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.spectral.harmonics import HarmonicMatches
+from worker.tuning.spectral.circle import directions
+from worker.tuning.spectral.harmonics import HARMONICS, HarmonicMatches
 from worker.tuning.spectral.inharmonicity import STRETCH_CENTS, octave_of
 
 BINS = 400
 """Bins per semitone; a quarter of a cent each."""
 SEGMENT_SECONDS = 10.0
+CHUNK = 8192
+"""Matches that are added at a time: bounds the memory."""
+_ROW = BINS + 2
+"""Bins of a row while matches are added: one more at either end, so that no bin wraps round."""
+_ORDERS = np.arange(1, HARMONICS + 1)
+_PARTIAL_CENTS = 1200.0 * np.log2(_ORDERS)
+_STRETCH_FACTOR = _ORDERS**2 - 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,29 +89,27 @@ def make_pitch_histogram(
     """
     segment = np.minimum((window.seconds / SEGMENT_SECONDS).astype(np.int64), segments - 1)
     stretch_of_tone = stretch[octave_of(window.cents)]
-    counts, sustained, sustain_since_onset = np.zeros((3, 12 * segments * BINS))
-    for order, fundamental in enumerate(window.fundamentals, start=1):
-        matched = np.flatnonzero(fundamental >= 0)
-        pitch = window.cents[matched] - 1200.0 * np.log2(order)
-        pitch -= np.minimum(stretch_of_tone[fundamental[matched]] * (order**2 - 1), STRETCH_CENTS)
-        weight = window.share[matched] * (window.fundamental_share[matched] if order == 1 else 1.0)
-        semitone = np.floor(pitch / 100.0 + 0.5)
-        position = (pitch - 100.0 * semitone + 50.0) * (BINS / 100.0) - 0.5
-        row = ((semitone.astype(np.int64) % 12) * segments + segment[matched]) * BINS
-        bin_ = np.floor(position).astype(np.int64)
-        fraction = position - bin_
-        left, right = row + bin_ % BINS, row + (bin_ + 1) % BINS
-        counts += np.bincount(np.where(fraction < 0.5, left, right), weight, counts.size)
-        _add_interpolated(sustained, left, right, fraction, weight * window.sustain[matched])
+    fundamentals = window.fundamentals.reshape(-1)
+    matched = np.flatnonzero(fundamentals >= 0)
+    counts, sustained, sustain_since_onset = np.zeros((3, 12 * segments * _ROW))
+    for start in range(0, matched.size, CHUNK):
+        match = matched[start : start + CHUNK]
+        row = match // window.cents.size
+        tone = match - row * window.cents.size
+        pitch = window.cents[tone] - _PARTIAL_CENTS[row]
+        pitch -= np.minimum(stretch_of_tone[fundamentals[match]] * _STRETCH_FACTOR[row], STRETCH_CENTS)
+        weight = window.share[tone] * np.where(row == 0, window.fundamental_share[tone], 1.0)
+        left, fraction = _cells(pitch, segment[tone], segments)
+        counts += np.bincount(left + (fraction >= 0.5), weight, counts.size)
+        _add_interpolated(sustained, left, fraction, weight * window.sustain[tone])
         if window.sustain_since_onset is not None:
-            _add_interpolated(
-                sustain_since_onset, left, right, fraction, weight * window.sustain_since_onset[matched]
-            )
+            since_onset = weight * window.sustain_since_onset[tone]
+            _add_interpolated(sustain_since_onset, left, fraction, since_onset)
     seconds = window.sounding_seconds
     return PitchHistogram(
-        counts=counts.reshape(12, segments, BINS),
-        sustained=sustained.reshape(12, segments, BINS),
-        sustain_since_onset=sustain_since_onset.reshape(12, segments, BINS),
+        counts=_close(counts, segments),
+        sustained=_close(sustained, segments),
+        sustain_since_onset=_close(sustain_since_onset, segments),
         semitone_resultants=_semitone_resultants(window),
         salience=float(window.weight.sum()) / seconds if seconds else 0.0,
         peak_power_share=window.peak_power_share,
@@ -111,27 +117,47 @@ def make_pitch_histogram(
     )
 
 
+def _cells(
+    pitch: NDArray[np.float64], segment: NDArray[np.int64], segments: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The bin to the left of each pitch, in an open histogram, and the distance from it in bins."""
+    semitone = np.floor(pitch / 100.0 + 0.5)
+    position = (pitch - 100.0 * semitone + 50.0) * (BINS / 100.0) - 0.5
+    bin_ = np.floor(position)
+    # In floating point: numpy's integer % takes ten times as long.
+    pitch_class = semitone - 12.0 * np.floor(semitone / 12.0)
+    left = (pitch_class * segments + segment) * _ROW + (bin_ + 1.0)
+    return left.astype(np.int64), position - bin_
+
+
 def _add_interpolated(
     histogram: NDArray[np.float64],
     left: NDArray[np.int64],
-    right: NDArray[np.int64],
     fraction: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> None:
     """Divides each weight between two bins."""
     right_weight = fraction * weight
     histogram += np.bincount(left, weight - right_weight, histogram.size)
-    histogram += np.bincount(right, right_weight, histogram.size)
+    histogram[1:] += np.bincount(left, right_weight, histogram.size)[:-1]
+
+
+def _close(histogram: NDArray[np.float64], segments: int) -> NDArray[np.float64]:
+    """Adds the bins beyond either end of each row to those at its other end; shape (12, segments, BINS)."""
+    rows = histogram.reshape(12, segments, _ROW)
+    rows[:, :, -2] += rows[:, :, 0]
+    rows[:, :, 1] += rows[:, :, -1]
+    return rows[:, :, 1:-1].copy()
 
 
 def _semitone_resultants(window: HarmonicMatches) -> NDArray[np.complex128]:
     """Tones that may be a partial off the grid (3, 5, 6, 7, 9, 10) hardly count."""
     weight = np.where((window.fundamentals[[2, 4, 5, 6, 8, 9]] >= 0).any(axis=0), 0.05, 1.0) * window.weight
     midi_note = np.clip(np.round(window.cents / 100.0).astype(np.int64) + 69, 0, 127)
-    resultant = weight * np.exp(2j * np.pi / 100.0 * window.cents)
+    cosine, sine = directions(window.cents)
     return np.stack(
         [
-            np.bincount(midi_note, resultant.real, 128) + 1j * np.bincount(midi_note, resultant.imag, 128),
+            np.bincount(midi_note, weight * cosine, 128) + 1j * np.bincount(midi_note, weight * sine, 128),
             np.bincount(midi_note, weight, 128).astype(np.complex128),
         ]
     )

@@ -1,24 +1,15 @@
 """Robust means and standard errors on the semitone circle."""
 
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.tuning.pitch_histogram import BINS
+from worker.tuning.spectral.circle import wrap
 
 BIN_CENTS: NDArray[np.float64] = np.asarray(np.arange(BINS) * (100.0 / BINS) - 50.0 + 50.0 / BINS, np.float64)
 """Deviation from the A440 grid at the centre of each bin, shape (BINS,)."""
 _STEP = 100.0 / BINS
 _AROUND = (np.arange(BINS) - BINS // 2) * _STEP
-
-
-Cents = TypeVar("Cents", float, NDArray[np.float64])
-
-
-def wrap(cents: Cents) -> Cents:
-    """Cents folded to -50..+50."""
-    return (cents + 50.0) % 100.0 - 50.0
 
 
 def gaussian(width: float) -> NDArray[np.complex128]:
@@ -37,15 +28,21 @@ def robust_means(counts: NDArray[np.float64], start: float, width: float) -> NDA
     middle = round((start - BIN_CENTS[0]) / _STEP)
     rotated = np.roll(counts, BINS // 2 - middle, axis=1)
     origin = BIN_CENTS[0] + middle * _STEP
-    cents = np.full((len(counts), 1), start - origin)
+    around = _AROUND / width
+    place = np.full((len(counts), 1), (start - origin) / width)
+    weight = np.empty_like(rotated)
     for _ in range(12):
-        residual = _AROUND - cents
-        weight = rotated / (1.0 + (residual / width) ** 2) ** 2
-        step = (weight * residual).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-300)
-        cents += 1.4 * step[:, None]
-        if float(np.abs(step).max()) < 5e-3:
+        residual = around - place
+        np.multiply(residual, residual, out=weight)
+        weight += 1.0
+        weight *= weight
+        np.divide(rotated, weight, out=weight)
+        total = np.add.reduce(weight, axis=1)
+        step = np.einsum("ij,ij->i", weight, residual) / np.maximum(total, 1e-300)
+        place += 1.4 * step[:, None]
+        if float(np.abs(step).max()) * width < 5e-3:
             break
-    return np.asarray(origin + cents[:, 0], np.float64)
+    return np.asarray(origin + width * place[:, 0], np.float64)
 
 
 def jackknife_error(left_out: NDArray[np.float64]) -> float:

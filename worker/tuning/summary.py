@@ -48,16 +48,15 @@ def summarize_spectrum(peaks: SpectralPeaks) -> Spectrum | None:
     first = np.searchsorted(bins * peaks.bin_hz, point_hz / half)
     last = np.searchsorted(bins * peaks.bin_hz, point_hz * half)
     smooth = np.interp(point_hz, bins * peaks.bin_hz, peaks.power_spectrum)
-    points = [
-        float(peaks.power_spectrum[a:b].max()) if b > a else float(v)
-        for a, b, v in zip(first, last, smooth, strict=True)
-    ]
+    # Every other maximum lies between an end and the next start. The last end lies behind the last bin.
+    edges = np.stack([first, last], axis=1).ravel()
+    maxima = np.maximum.reduceat(np.append(peaks.power_spectrum, 0.0), edges)[::2]
+    points = np.where(last > first, maxima, smooth)
+    levels = 10.0 * np.log10(np.clip(points / top, 1e-12, 1.0))
     return Spectrum(
         low_hz=low_hz,
         high_hz=high_hz,
-        levels_db=tuple(
-            round(max(FAINTEST_DB, min(0.0, 10.0 * math.log10(max(p / top, 1e-12)))), 2) for p in points
-        ),
+        levels_db=tuple(np.round(np.maximum(levels, FAINTEST_DB), 2).tolist()),
     )
 
 

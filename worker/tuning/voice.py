@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS
-from worker.tuning.robust_mean import wrap
+from worker.tuning.spectral.circle import wrap
 from worker.tuning.spectral.resample import ResampledAudio
 
 FRAME = 512

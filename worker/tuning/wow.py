@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.tuning.robust_mean import wrap
+from worker.tuning.spectral.circle import resultant, resultant_length, wrap
 from worker.tuning.spectral.peak_table import make_peak_table
 from worker.tuning.spectral.peaks import SpectralPeaks
-from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS, peak_salience
+from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS
 
 MIN_RATE_HZ = 0.4
 """A record at 33 1/3 rpm turns at 0.5556 Hz, at 45 rpm at 0.75 Hz, at 78 rpm at 1.3 Hz."""
@@ -63,7 +63,7 @@ class Wow:
 
     def cents_at(self, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Deviation at each time, shape (n,)."""
-        return np.asarray(_basis(seconds, self.rate_hz) @ self.coefficients, np.float64)
+        return np.asarray(self.coefficients @ _basis(seconds, self.rate_hz), np.float64)
 
 
 def find_wow(peaks: SpectralPeaks) -> Wow | None:
@@ -95,8 +95,8 @@ def remove_wow(peaks: SpectralPeaks, wow: Wow) -> SpectralPeaks:
     A longer window averages over more of the wow, so the depth is fitted to these peaks.
     """
     own = _fit(_Tones.of(peaks), wow, rate_known=True)
-    cents = own.cents_at(_seconds(peaks))
-    return replace(peaks, hz=peaks.hz * 2.0 ** (-cents / 1200.0))
+    speed = 2.0 ** (-own.cents_at(_frame_seconds(peaks)) / 1200.0)
+    return replace(peaks, hz=peaks.hz * speed[peaks.frame])
 
 
 def speed_curve(peaks: SpectralPeaks, wow: Wow, a4_cents: float) -> tuple[float, ...]:
@@ -107,7 +107,7 @@ def speed_curve(peaks: SpectralPeaks, wow: Wow, a4_cents: float) -> tuple[float,
     """
     tones = _Tones.of(peaks)
     step = CURVE_SECONDS / CURVE_POINTS
-    index = (tones.seconds / step).astype(np.int32)
+    index = (tones.seconds[tones.frame] / step).astype(np.int64)
     early = index < CURVE_POINTS
     residual = wrap(tones.cents - a4_cents)
     rest = _common_steps(index[early], residual[early], tones.weight[early], CURVE_POINTS)
@@ -117,20 +117,29 @@ def speed_curve(peaks: SpectralPeaks, wow: Wow, a4_cents: float) -> tuple[float,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tones:
-    """The salient peaks, arrays of shape (n,)."""
+    """The salient peaks, arrays of shape (n,) but for `seconds`."""
 
     cents: NDArray[np.float64]
     weight: NDArray[np.float64]
+    frame: NDArray[np.int64]
+    """Of the type that bincount() takes without a conversion."""
     seconds: NDArray[np.float64]
+    """Time of the middle of each frame, shape (frames,): what depends on time alone is computed once per
+    frame, and not for each of its tones."""
 
     @classmethod
     def of(cls, peaks: SpectralPeaks) -> "_Tones":
-        weight = peak_salience(peaks) * (peaks.hz / 440.0) ** -0.5
+        weight = np.asarray(peaks.salience * np.sqrt(440.0 / peaks.hz), np.float64)
         weight *= (peaks.hz > LOW_HZ) & (peaks.hz < HIGH_HZ)
         keep = np.flatnonzero(weight > 0.0)
         if keep.size > MAX_TONES:
             keep = keep[np.argpartition(weight[keep], -MAX_TONES)[-MAX_TONES:]]
-        return cls(cents=peaks.cents[keep], weight=weight[keep], seconds=_seconds(peaks)[keep])
+        return cls(
+            cents=peaks.cents[keep],
+            weight=weight[keep],
+            frame=peaks.frame[keep].astype(np.int64),
+            seconds=_frame_seconds(peaks),
+        )
 
     @property
     def pitch_classes(self) -> float:
@@ -140,8 +149,8 @@ class _Tones:
 
     def resultant_length(self, coefficients: NDArray[np.float64], rate_hz: float) -> float:
         """On the semitone circle, after removing the wow."""
-        cents = self.cents - _basis(self.seconds, rate_hz) @ coefficients
-        return float(abs(_resultant(cents, self.weight)) / max(float(self.weight.sum()), 1e-300))
+        cents = self.cents - (coefficients @ _basis(self.seconds, rate_hz))[self.frame]
+        return resultant_length(cents, self.weight)
 
 
 def _find_rate(peaks: SpectralPeaks) -> Wow | None:
@@ -149,38 +158,42 @@ def _find_rate(peaks: SpectralPeaks) -> Wow | None:
     frame, step, weight, note = _steps(peaks)
     even = note % 2 == 0
     n, hop = peaks.frame_count, peaks.hop_seconds
-    common = [_common_steps(frame[part], step[part], weight[part], n) for part in (slice(None), even, ~even)]
-    spectra = np.fft.rfft(common, axis=1)
+    halves = [_common_steps(frame[part], step[part], weight[part], n) for part in (even, ~even)]
+    first, second = np.fft.rfft(halves, axis=1)
     rate = np.fft.rfftfreq(n, hop)
     band = (rate >= MIN_RATE_HZ) & (rate <= MAX_RATE_HZ)
-    cross = np.where(band, (spectra[1] * spectra[2].conj()).real, 0.0)
+    cross = np.where(band, (first * second.conj()).real, 0.0)
     cross[band] /= np.sin(np.pi * rate[band] * hop) ** 2
     best = int(np.argmax(np.convolve(cross, np.ones(3), "same")))
     line = slice(max(best - 1, 0), best + 2)
-    power = np.sqrt((np.abs(spectra[1, line]) ** 2).sum() * (np.abs(spectra[2, line]) ** 2).sum())
-    if (spectra[1, line] * spectra[2, line].conj()).sum().real < MIN_COHERENCE * max(power, 1e-300):
+    power = np.sqrt((np.abs(first[line]) ** 2).sum() * (np.abs(second[line]) ** 2).sum())
+    if (first[line] * second[line].conj()).sum().real < MIN_COHERENCE * max(power, 1e-300):
         return None
     middle = np.arange(n) * hop - hop / 2.0 + 0.5 / peaks.bin_hz
-    fits = [
-        _fit_steps(common[0], np.asarray(middle, np.float64), candidate, hop)
-        for candidate in (rate[best] + rate[1] * np.linspace(-1.0, 1.0, 17)).tolist()
-    ]
-    _, candidate, coefficients = min(fits, key=lambda fit: fit[0])
-    return Wow(rate_hz=candidate, depth_cents=float(np.hypot(*coefficients[:2])), coefficients=coefficients)
+    candidates = rate[best] + rate[1] * np.linspace(-1.0, 1.0, 17)
+    common = _common_steps(frame, step, weight, n)
+    error, coefficients = _fit_steps(common, np.asarray(middle, np.float64), candidates, hop)
+    nearest = int(error.argmin())
+    sine, cosine = coefficients[nearest].tolist()
+    return Wow(
+        rate_hz=float(candidates[nearest]),
+        depth_cents=math.hypot(sine, cosine),
+        coefficients=np.array([sine, cosine, 0.0, 0.0]),
+    )
 
 
 def _steps(
     peaks: SpectralPeaks,
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Frame, change of pitch since the frame before, weight and semitone of each continued peak."""
-    weight = peak_salience(peaks) / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
+    weight = peaks.salience / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
     keep = np.flatnonzero(weight > 0.0)
     cents, weight, frame = peaks.cents[keep], weight[keep], peaks.frame[keep]
     previous = make_peak_table(cents, frame, peaks.frame_count).previous_peak()
     continued = np.flatnonzero(previous >= 0)
     before = previous[continued]
     return (
-        frame[continued],
+        frame[continued].astype(np.int64),
         cents[continued] - cents[before],
         np.minimum(weight[continued], weight[before]),
         np.round(cents[continued] / 100.0).astype(np.int64),
@@ -188,7 +201,7 @@ def _steps(
 
 
 def _common_steps(
-    frame: NDArray[np.int32], step: NDArray[np.float64], weight: NDArray[np.float64], frames: int
+    frame: NDArray[np.int64], step: NDArray[np.float64], weight: NDArray[np.float64], frames: int
 ) -> NDArray[np.float64]:
     """Robust mean of the changes of pitch in each frame, 0 without any; shape (frames,)."""
     common = np.zeros(frames)
@@ -201,36 +214,44 @@ def _common_steps(
 
 
 def _fit_steps(
-    common: NDArray[np.float64], seconds: NDArray[np.float64], rate_hz: float, hop: float
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Squared error, rate and coefficients of the sinusoid whose differences are `common`."""
-    phase = 2.0 * np.pi * rate_hz * seconds
-    slope = 2.0 * np.sin(np.pi * rate_hz * hop)
-    matrix = slope * np.stack([np.cos(phase), -np.sin(phase)])
+    common: NDArray[np.float64], seconds: NDArray[np.float64], rates_hz: NDArray[np.float64], hop: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Squared error and coefficients of the sinusoid at each rate whose differences are `common`.
+
+    The results have the shapes (rates,) and (rates, 2).
+    """
+    phase = 2.0 * np.pi * rates_hz[:, None] * seconds
+    slope = 2.0 * np.sin(np.pi * rates_hz * hop)
+    matrix = slope[:, None, None] * np.stack([np.cos(phase), -np.sin(phase)], axis=1)
     # einsum starts no BLAS threads, which would cost more than the analysis.
-    normal = np.einsum("in,jn->ij", matrix, matrix) + 1e-9 * np.eye(2)
-    coefficients = np.linalg.solve(normal, np.einsum("in,n->i", matrix, common))
-    error = float(((common - coefficients @ matrix) ** 2).sum())
-    return error, rate_hz, np.concatenate([coefficients, np.zeros(2)])
+    normal = np.einsum("rin,rjn->rij", matrix, matrix) + 1e-9 * np.eye(2)
+    coefficients = np.linalg.solve(normal, np.einsum("rin,n->ri", matrix, common)[..., None])[..., 0]
+    residual = common - np.einsum("ri,rin->rn", coefficients, matrix)
+    return (residual**2).sum(axis=1), np.asarray(coefficients, np.float64)
 
 
 def _fit(tones: _Tones, start: Wow, *, rate_known: bool = False) -> Wow:
     """The wow that fits the deviations from the grid best, by iteratively reweighted least squares."""
     rate, coefficients = start.rate_hz, start.coefficients.copy()
-    middle = float(tones.seconds.mean()) if tones.seconds.size else 0.0
+    middle = float(tones.seconds[tones.frame].mean()) if tones.frame.size else 0.0
+    frames = tones.seconds.size
     grid = 0.0
     for index, width in enumerate(FIT_WIDTHS_CENTS):
         basis = _basis(tones.seconds, rate)
-        flat = tones.cents - basis @ coefficients
+        flat = tones.cents - (coefficients @ basis)[tones.frame]
         if index == 0:
-            grid = float(np.angle(_resultant(flat, tones.weight))) * 50.0 / np.pi
+            grid = float(np.angle(resultant(flat, tones.weight))) * 50.0 / np.pi
         residual = wrap(flat - grid)
         weight = tones.weight / (1.0 + (residual / width) ** 2) ** 2
-        slope = coefficients[0] * basis[:, 1] - coefficients[1] * basis[:, 0]
-        columns = [np.ones(residual.size), *basis.T]
+        columns = [np.ones(frames), *basis]
         if not rate_known:
+            slope = coefficients[0] * basis[1] - coefficients[1] * basis[0]
             columns.append(2.0 * np.pi * (tones.seconds - middle) * slope)
-        step = _least_squares(np.stack(columns), weight, residual)
+        step = _least_squares(
+            np.stack(columns),
+            np.asarray(np.bincount(tones.frame, weight, frames), np.float64),
+            np.asarray(np.bincount(tones.frame, weight * residual, frames), np.float64),
+        )
         grid += 1.5 * float(step[0])
         coefficients += 1.5 * step[1:5]
         if not rate_known:
@@ -239,25 +260,23 @@ def _fit(tones: _Tones, start: Wow, *, rate_known: bool = False) -> Wow:
 
 
 def _least_squares(
-    columns: NDArray[np.float64], weight: NDArray[np.float64], values: NDArray[np.float64]
+    columns: NDArray[np.float64], weight: NDArray[np.float64], weighted_values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Weighted least squares of `values`, shape (n,), on `columns`, shape (m, n); shape (m,)."""
-    weighted = columns * weight
-    normal = np.einsum("in,jn->ij", weighted, columns)
+    """Weighted least squares on `columns`, shape (m, n); shape (m,).
+
+    `weight` and `weighted_values`, shape (n,), are sums over all values that share a row of columns.
+    """
+    normal = np.einsum("in,jn->ij", columns * weight, columns)
     normal[np.diag_indices(len(columns))] += 1e-6 * np.trace(normal) / len(columns) + 1e-12
-    return np.linalg.solve(normal, np.einsum("in,n->i", weighted, values))
+    return np.linalg.solve(normal, np.einsum("in,n->i", columns, weighted_values))
 
 
 def _basis(seconds: NDArray[np.float64], rate_hz: float) -> NDArray[np.float64]:
-    """Sine and cosine at the rate and at twice the rate, shape (n, 4)."""
+    """Sine and cosine at the rate and at twice the rate, shape (4, n)."""
     phase = 2.0 * np.pi * rate_hz * seconds
-    return np.stack([np.sin(phase), np.cos(phase), np.sin(2.0 * phase), np.cos(2.0 * phase)], axis=1)
+    return np.stack([np.sin(phase), np.cos(phase), np.sin(2.0 * phase), np.cos(2.0 * phase)])
 
 
-def _resultant(cents: NDArray[np.float64], weight: NDArray[np.float64]) -> complex:
-    return complex((weight * np.exp(2j * np.pi / 100.0 * cents)).sum())
-
-
-def _seconds(peaks: SpectralPeaks) -> NDArray[np.float64]:
-    """Time of the middle of each peak's frame."""
-    return np.asarray(peaks.frame * peaks.hop_seconds + 0.5 / peaks.bin_hz, np.float64)
+def _frame_seconds(peaks: SpectralPeaks) -> NDArray[np.float64]:
+    """Time of the middle of each frame, shape (frames,)."""
+    return np.asarray(np.arange(peaks.frame_count) * peaks.hop_seconds + 0.5 / peaks.bin_hz, np.float64)

@@ -1,12 +1,15 @@
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from shared.errors import Unavailable
 from tests.support.captured_logs import capture_logs
+from worker.health_files import check
 from worker.process_loop import Loop, run_until_signal, wait_until_available
 
 
@@ -102,3 +105,20 @@ def test_a_signal_ends_the_wait_for_redis(number: signal.Signals) -> None:
     with pytest.raises(SystemExit) as ended:
         wait_until_available(check)
     assert ended.value.code == 0
+
+
+def test_a_loop_gives_a_sign_of_life_through_outages_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found: list[int] = []
+
+    def iterate() -> None:
+        found.append(check(["rescuer"]))
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise Unavailable("Away.")
+
+    run_until_signal(Loop(name="rescuer", iterate=iterate, flush=lambda: None))
+    assert found == [0]
+    assert check(["rescuer"]) == 1
+    assert list(tmp_path.iterdir()) == []

@@ -70,4 +70,4 @@ def _counts(window: HarmonicMatches) -> NDArray[np.float64]:
 
 def octave_of(cents: NDArray[np.floating]) -> NDArray[np.int64]:
     """Octaves above C1, 0 to 7."""
-    return np.asarray(np.clip((cents - LOWEST_CENTS) // 1200.0, 0, 7), np.int64)
+    return np.asarray(np.clip((cents - LOWEST_CENTS) / 1200.0, 0.0, 7.0), np.int64)

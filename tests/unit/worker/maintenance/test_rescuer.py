@@ -212,10 +212,13 @@ def test_a_repair_that_failed_is_tried_again_a_minute_later(harness: Harness) ->
     assert "old" not in harness.jobs.jobs
 
 
-def test_a_store_that_is_down_is_not_asked_for_every_object(harness: Harness) -> None:
+@pytest.mark.parametrize(("keep_seconds", "keep_audio"), [(50.0, True), (1e6, False)])
+def test_a_store_that_is_down_is_not_asked_for_every_object(
+    harness: Harness, keep_seconds: float, keep_audio: bool
+) -> None:
     for number in range(20):
         job_id = f"old-{number}"
-        harness.add_running_job(job_id, keep_seconds=50.0)
+        harness.add_running_job(job_id, keep_seconds=keep_seconds)
         harness.jobs.change(job_id, lambda job: job.succeed(1, make_report(), now=110.0))
     tried: list[str] = []
 
@@ -224,7 +227,7 @@ def test_a_store_that_is_down_is_not_asked_for_every_object(harness: Harness) ->
         raise Unavailable("down")
 
     harness.audio.delete = refuse  # type: ignore[method-assign]
-    harness.make_rescuer(keep_audio=True).run_once(now=200.0)
+    harness.make_rescuer(keep_audio=keep_audio).run_once(now=200.0)
     assert len(tried) == 3
 
 

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from tests.support.pitch_histograms import histogram_peak, make_histogram
 from worker.tuning.grid_fit import GridFit, fit_grid
 from worker.tuning.pitch_histogram import BINS
-from worker.tuning.robust_mean import jackknife_error, robust_means, wrap
+from worker.tuning.robust_mean import jackknife_error, robust_means
+from worker.tuning.spectral.circle import wrap
 
 
 def fit(counts: NDArray[np.float64]) -> GridFit:

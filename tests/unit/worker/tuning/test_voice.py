@@ -6,7 +6,7 @@ import pytest
 from tests.support import tones
 from tests.support.tones import RATE, Samples
 from worker.tuning.estimator import estimate_tuning
-from worker.tuning.robust_mean import wrap
+from worker.tuning.spectral.circle import wrap
 from worker.tuning.spectral.resample import ResampledAudio, resample
 from worker.tuning.standards import cents_from_440
 from worker.tuning.voice import Voice, find_voice

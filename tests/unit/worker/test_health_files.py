@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.health.probe import check, record_health, remove_health
+from worker.__main__ import main
 from worker.health.watchdog import watch
+from worker.health_files import check, record_health, remove_health
 
 GONE = 1 << 22
 """No process has so large a number: see proc(5), pid_max."""
@@ -88,3 +89,29 @@ def test_a_health_check_loads_next_to_nothing(tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert done.stdout == "set()\n"
+
+
+def test_each_process_that_is_asked_for_must_be_healthy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_health(os.getpid(), None, process="rescuer", folder=tmp_path)
+    assert check(["rescuer"], folder=tmp_path) == 0
+    assert check(["rescuer", "notifier"], folder=tmp_path) == 1
+    assert "no notifier runs on this machine" in capsys.readouterr().err
+    record_health(os.getpid(), None, process="notifier", folder=tmp_path)
+    assert check(["rescuer", "notifier"], folder=tmp_path) == 0
+    assert check(folder=tmp_path) == 1, "neither of them is a worker"
+
+
+def test_a_loop_may_be_silent_for_longer_than_a_watchdog_but_not_for_ever(tmp_path: Path) -> None:
+    record_health(os.getpid(), None, process="rescuer", folder=tmp_path)
+    (file,) = tmp_path.iterdir()
+    file.write_text(f"{time.monotonic() - 500}\n")
+    assert check(["rescuer"], folder=tmp_path) == 0
+    file.write_text(f"{time.monotonic() - 700}\n")
+    assert check(["rescuer"], folder=tmp_path) == 1
+
+
+def test_an_unknown_process_is_a_mistake_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["healthcheck", "sweeper"]) == 2
+    assert "sweeper is none of worker, rescuer, notifier" in capsys.readouterr().err

@@ -19,7 +19,7 @@ from worker.tuning.note_spread import measure_note_spread
 from worker.tuning.pitch_histogram import SEGMENT_SECONDS, PitchHistogram, make_pitch_histogram
 from worker.tuning.single_tone import SingleTone, find_single_tone
 from worker.tuning.spectral.circle import wrap
-from worker.tuning.spectral.harmonics import match_harmonics
+from worker.tuning.spectral.harmonics import HarmonicMatches, match_harmonics
 from worker.tuning.spectral.inharmonicity import estimate_inharmonicity
 from worker.tuning.spectral.peaks import SpectralPeaks, find_peaks
 from worker.tuning.spectral.resample import ResampledAudio, resample
@@ -68,21 +68,46 @@ def estimate_tuning(samples: NDArray[np.float32], sample_rate: int) -> TuningRep
     if audio.samples.size == 0:
         return _inconclusive(Reason.SILENT)
     segments = max(1, math.ceil(samples.size / sample_rate / SEGMENT_SECONDS - 0.2))
+    sound = _find_sound(audio, segments)
+    stretch = estimate_inharmonicity(sound.windows)
+    histogram = reduce(add, (make_pitch_histogram(window, stretch, segments) for window in sound.windows))
+    fit = fit_grid(histogram.counts, histogram.sustained)
+    if fit is None:
+        return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(sound.peaks))
+    return _report(audio, sound, histogram, fit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sound:
+    """What sounds in the recording, at constant speed."""
+
+    peaks: SpectralPeaks
+    """Of the short window."""
+    windows: list[HarmonicMatches]
+    """Of both windows; without the long one if the recording is shorter."""
+    wow: Wow | None
+    """Has been removed from the peaks and the matches."""
+    strongest_hz: float | None
+    tone: SingleTone | None
+    """The strongest tone, if it is all there is."""
+
+
+def _find_sound(audio: ResampledAudio, segments: int) -> _Sound:
+    """Picks the peaks of both windows, removes wow from them and matches their harmonics."""
     short = find_peaks(audio, window_seconds=WINDOWS_SECONDS[0], overlap=OVERLAP)
     long = find_peaks(audio, window_seconds=WINDOWS_SECONDS[1], overlap=OVERLAP)
+    strongest_hz = dominant_hz(short)
+    tone = find_single_tone(short, strongest_hz, segments) if strongest_hz else None
     # The partials of a single tone, such as a bowl, beat, which resembles wow.
-    wow = find_wow(short) if _single_tone(short, segments) is None else None
+    wow = find_wow(short) if tone is None else None
     if wow is not None:
         short, long = remove_wow(short, wow), remove_wow(long, wow)
+        strongest_hz = dominant_hz(short)
+        tone = find_single_tone(short, strongest_hz, segments) if strongest_hz else None
     windows = [match_harmonics(short, track_onsets=True)]
     if long.frame_count:
         windows.append(match_harmonics(long))
-    stretch = estimate_inharmonicity(windows)
-    histogram = reduce(add, (make_pitch_histogram(window, stretch, segments) for window in windows))
-    fit = fit_grid(histogram.counts, histogram.sustained)
-    if fit is None:
-        return _inconclusive(Reason.NOISE_LIKE, spectrum=summarize_spectrum(short))
-    return _report(audio, short, histogram, fit, wow)
+    return _Sound(peaks=short, windows=windows, wow=wow, strongest_hz=strongest_hz, tone=tone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,16 +122,13 @@ class _Estimate:
     temperament: str | None = None
 
 
-def _report(
-    audio: ResampledAudio, peaks: SpectralPeaks, histogram: PitchHistogram, fit: GridFit, wow: Wow | None
-) -> TuningReport:
+def _report(audio: ResampledAudio, sound: _Sound, histogram: PitchHistogram, fit: GridFit) -> TuningReport:
     """Assembles all fields."""
-    strongest = dominant_hz(peaks)
-    note, note_cents = nearest_note(strongest) if strongest else (None, None)
-    tone = _single_tone(peaks, histogram.counts.shape[1])
+    peaks, wow = sound.peaks, sound.wow
+    note, note_cents = nearest_note(sound.strongest_hz) if sound.strongest_hz else (None, None)
     estimate = _estimate_scale(peaks, histogram, fit, wow)
-    if tone is not None:
-        single = _estimate_single_tone(tone)
+    if sound.tone is not None:
+        single = _estimate_single_tone(sound.tone)
         estimate = estimate if _is_music(estimate.decision, histogram, single.decision) else single
     estimate = _prefer_voice(estimate, audio, vibrato=histogram.peak_power_share < VIBRATO_PEAK_SHARE)
     a4_hz = 440.0 * 2.0 ** (estimate.cents / 1200.0)
@@ -132,18 +154,13 @@ def _report(
         wow_rate_hz=round(wow.rate_hz, 4) if wow else None,
         wow_depth_cents=round(wow.depth_cents, 2) if wow else None,
         wow_cents=speed_curve(peaks, wow, estimate.cents) if wow else (),
-        dominant_hz=strongest,
+        dominant_hz=sound.strongest_hz,
         dominant_note=note,
         dominant_cents=note_cents,
         histogram=summarize_histogram(histogram.counts),
         spectrum=summarize_spectrum(peaks),
         analysis_version=ANALYSIS_VERSION,
     )
-
-
-def _single_tone(peaks: SpectralPeaks, segments: int) -> SingleTone | None:
-    strongest = dominant_hz(peaks)
-    return find_single_tone(peaks, strongest, segments) if strongest else None
 
 
 def _is_music(scale: Decision, histogram: PitchHistogram, tone: Decision) -> bool:

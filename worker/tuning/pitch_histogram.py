@@ -18,7 +18,7 @@ _ROW = BINS + 2
 """Bins of a row while matches are added: one more at either end, so that no bin wraps round."""
 _ORDERS = np.arange(1, HARMONICS + 1)
 _PARTIAL_CENTS = 1200.0 * np.log2(_ORDERS)
-_STRETCH_FACTOR = _ORDERS**2 - 1
+_STRETCH_FACTOR = _ORDERS**2 - 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

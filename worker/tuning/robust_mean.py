@@ -28,20 +28,21 @@ def robust_means(counts: NDArray[np.float64], start: float, width: float) -> NDA
     middle = round((start - BIN_CENTS[0]) / _STEP)
     rotated = np.roll(counts, BINS // 2 - middle, axis=1)
     origin = BIN_CENTS[0] + middle * _STEP
-    cents = np.full(len(counts), start - origin)
+    around = _AROUND / width
+    place = np.full((len(counts), 1), (start - origin) / width)
     weight = np.empty_like(rotated)
     for _ in range(12):
-        residual = (_AROUND - cents[:, None]) / width
-        np.square(residual, out=weight)
+        residual = around - place
+        np.multiply(residual, residual, out=weight)
         weight += 1.0
         weight *= weight
         np.divide(rotated, weight, out=weight)
-        total = np.maximum(np.einsum("ij->i", weight), 1e-300)
-        step = width * np.einsum("ij,ij->i", weight, residual) / total
-        cents += 1.4 * step
-        if float(np.abs(step).max()) < 5e-3:
+        total = np.add.reduce(weight, axis=1)
+        step = np.einsum("ij,ij->i", weight, residual) / np.maximum(total, 1e-300)
+        place += 1.4 * step[:, None]
+        if float(np.abs(step).max()) * width < 5e-3:
             break
-    return np.asarray(origin + cents, np.float64)
+    return np.asarray(origin + width * place[:, 0], np.float64)
 
 
 def jackknife_error(left_out: NDArray[np.float64]) -> float:

@@ -111,7 +111,7 @@ def find_single_tone(peaks: SpectralPeaks, strongest_hz: float, segments: int) -
 
 def _find_line(peaks: SpectralPeaks, strongest_hz: float) -> _Line | None:
     """The line of the strongest pitch, or None if it is weak, interrupted or struck."""
-    cents = 1200.0 * np.log2(peaks.hz / strongest_hz)
+    cents = peaks.cents - 1200.0 * np.log2(strongest_hz / 440.0)
     members = np.flatnonzero(np.abs(cents) < LINE_CENTS)
     if np.median(peaks.prominence_db[members]) < MIN_PROMINENCE_DB:
         return None

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from worker.tuning.pitch_histogram import PitchHistogram
 from worker.tuning.spectral.peak_table import CELL_CENTS, LOWEST_CENTS
 from worker.tuning.spectral.peaks import HIGHEST_HZ, LOWEST_HZ, SpectralPeaks
-from worker.tuning.spectral.tones import peak_salience
 from worker.tuning.temperaments import Temperament
 
 MAX_FUNDAMENTAL_HZ = 1500.0
@@ -66,7 +65,7 @@ def find_steady_tones(peaks: SpectralPeaks) -> SteadyTones:
         _steady_between(peaks, start, table) for start in range(0, int(peaks.frame.max(initial=-1)), CHUNK)
     ]
     steady = np.concatenate(found) if found else np.zeros(0, np.int64)
-    weight = peak_salience(peaks)[steady]
+    weight = peaks.salience[steady].astype(np.float64)
     return SteadyTones(cents=peaks.cents[steady][weight > 0.0], weight=weight[weight > 0.0])
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from worker.tuning.spectral.circle import resultant, resultant_length, wrap
 from worker.tuning.spectral.peak_table import make_peak_table
 from worker.tuning.spectral.peaks import SpectralPeaks
-from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS, peak_salience
+from worker.tuning.spectral.tones import FREQUENCY_ERROR_CENTS
 
 MIN_RATE_HZ = 0.4
 """A record at 33 1/3 rpm turns at 0.5556 Hz, at 45 rpm at 0.75 Hz, at 78 rpm at 1.3 Hz."""
@@ -107,7 +107,7 @@ def speed_curve(peaks: SpectralPeaks, wow: Wow, a4_cents: float) -> tuple[float,
     """
     tones = _Tones.of(peaks)
     step = CURVE_SECONDS / CURVE_POINTS
-    index = (tones.seconds[tones.frame] / step).astype(np.int32)
+    index = (tones.seconds[tones.frame] / step).astype(np.int64)
     early = index < CURVE_POINTS
     residual = wrap(tones.cents - a4_cents)
     rest = _common_steps(index[early], residual[early], tones.weight[early], CURVE_POINTS)
@@ -121,14 +121,15 @@ class _Tones:
 
     cents: NDArray[np.float64]
     weight: NDArray[np.float64]
-    frame: NDArray[np.int32]
+    frame: NDArray[np.int64]
+    """Of the type that bincount() takes without a conversion."""
     seconds: NDArray[np.float64]
     """Time of the middle of each frame, shape (frames,): what depends on time alone is computed once per
     frame, and not for each of its tones."""
 
     @classmethod
     def of(cls, peaks: SpectralPeaks) -> "_Tones":
-        weight = peak_salience(peaks) * (peaks.hz / 440.0) ** -0.5
+        weight = np.asarray(peaks.salience * np.sqrt(440.0 / peaks.hz), np.float64)
         weight *= (peaks.hz > LOW_HZ) & (peaks.hz < HIGH_HZ)
         keep = np.flatnonzero(weight > 0.0)
         if keep.size > MAX_TONES:
@@ -136,7 +137,7 @@ class _Tones:
         return cls(
             cents=peaks.cents[keep],
             weight=weight[keep],
-            frame=peaks.frame[keep],
+            frame=peaks.frame[keep].astype(np.int64),
             seconds=_frame_seconds(peaks),
         )
 
@@ -157,20 +158,21 @@ def _find_rate(peaks: SpectralPeaks) -> Wow | None:
     frame, step, weight, note = _steps(peaks)
     even = note % 2 == 0
     n, hop = peaks.frame_count, peaks.hop_seconds
-    common = [_common_steps(frame[part], step[part], weight[part], n) for part in (slice(None), even, ~even)]
-    spectra = np.fft.rfft(common, axis=1)
+    halves = [_common_steps(frame[part], step[part], weight[part], n) for part in (even, ~even)]
+    first, second = np.fft.rfft(halves, axis=1)
     rate = np.fft.rfftfreq(n, hop)
     band = (rate >= MIN_RATE_HZ) & (rate <= MAX_RATE_HZ)
-    cross = np.where(band, (spectra[1] * spectra[2].conj()).real, 0.0)
+    cross = np.where(band, (first * second.conj()).real, 0.0)
     cross[band] /= np.sin(np.pi * rate[band] * hop) ** 2
     best = int(np.argmax(np.convolve(cross, np.ones(3), "same")))
     line = slice(max(best - 1, 0), best + 2)
-    power = np.sqrt((np.abs(spectra[1, line]) ** 2).sum() * (np.abs(spectra[2, line]) ** 2).sum())
-    if (spectra[1, line] * spectra[2, line].conj()).sum().real < MIN_COHERENCE * max(power, 1e-300):
+    power = np.sqrt((np.abs(first[line]) ** 2).sum() * (np.abs(second[line]) ** 2).sum())
+    if (first[line] * second[line].conj()).sum().real < MIN_COHERENCE * max(power, 1e-300):
         return None
     middle = np.arange(n) * hop - hop / 2.0 + 0.5 / peaks.bin_hz
     candidates = rate[best] + rate[1] * np.linspace(-1.0, 1.0, 17)
-    error, coefficients = _fit_steps(common[0], np.asarray(middle, np.float64), candidates, hop)
+    common = _common_steps(frame, step, weight, n)
+    error, coefficients = _fit_steps(common, np.asarray(middle, np.float64), candidates, hop)
     nearest = int(error.argmin())
     sine, cosine = coefficients[nearest].tolist()
     return Wow(
@@ -182,16 +184,16 @@ def _find_rate(peaks: SpectralPeaks) -> Wow | None:
 
 def _steps(
     peaks: SpectralPeaks,
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Frame, change of pitch since the frame before, weight and semitone of each continued peak."""
-    weight = peak_salience(peaks) / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
+    weight = peaks.salience / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
     keep = np.flatnonzero(weight > 0.0)
     cents, weight, frame = peaks.cents[keep], weight[keep], peaks.frame[keep]
     previous = make_peak_table(cents, frame, peaks.frame_count).previous_peak()
     continued = np.flatnonzero(previous >= 0)
     before = previous[continued]
     return (
-        frame[continued],
+        frame[continued].astype(np.int64),
         cents[continued] - cents[before],
         np.minimum(weight[continued], weight[before]),
         np.round(cents[continued] / 100.0).astype(np.int64),
@@ -199,7 +201,7 @@ def _steps(
 
 
 def _common_steps(
-    frame: NDArray[np.int32], step: NDArray[np.float64], weight: NDArray[np.float64], frames: int
+    frame: NDArray[np.int64], step: NDArray[np.float64], weight: NDArray[np.float64], frames: int
 ) -> NDArray[np.float64]:
     """Robust mean of the changes of pitch in each frame, 0 without any; shape (frames,)."""
     common = np.zeros(frames)

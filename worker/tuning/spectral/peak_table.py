@@ -29,8 +29,10 @@ class PeakTable:
 
     def peak_below(self, cents: float) -> NDArray[np.int32]:
         """For each peak, the index of the peak `cents` below it in the same frame, or -1; shape (n,)."""
-        column = np.maximum(self.column + (0.5 - cents / CELL_CENTS), 0.0).astype(np.int64)
-        return np.asarray(self.peak_at[self.row_start + column], np.int32)
+        column = self.column + (0.5 - cents / CELL_CENTS)
+        cell = np.maximum(column, 0.0, out=column).astype(np.int64)
+        cell += self.row_start
+        return np.asarray(self.peak_at[cell], np.int32)
 
     def previous_peak(self) -> NDArray[np.int32]:
         """For each peak, the index of the peak at its pitch in the frame before, or -1; shape (n,)."""

@@ -19,13 +19,14 @@ PROMINENCE_DB = 10.0
 """Minimum height of a peak above the local mean of the log spectrum; peaks of noise are rarely higher."""
 FAINTEST_DB = -85.0
 """Minimum level relative to the peak sample: below it lies 16-bit and float32 rounding noise."""
+QUIET_DB = 45.0
+"""Peaks this far below the loud ones are reverberation and hiss."""
 FLOOR_HZ = 90.0
 """Width of the moving mean that estimates the noise floor."""
 CHUNK = 32
 """Frames per FFT call: the spectra stay in the CPU cache, and memory use is constant."""
-_NO_PEAKS: tuple[NDArray[Any], ...] = (
-    *(np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32, np.float32)),
-    np.zeros((5, 0), np.complex64),
+_NO_PEAKS: tuple[NDArray[Any], ...] = tuple(
+    np.zeros(0, kind) for kind in (np.int32, np.int32, np.float32, np.float32, np.complex64, np.float32)
 )
 """What `_pick` finds in silence."""
 
@@ -62,6 +63,15 @@ class SpectralPeaks:
         return np.asarray(1200.0 * np.log2(self.hz / 440.0), np.float64)
 
     @cached_property
+    def salience(self) -> NDArray[np.float32]:
+        """dB above the noise floor, clipped, and 0 for quiet peaks. Amplitude has no influence."""
+        if self.hz.size == 0:
+            return np.zeros(0, np.float32)
+        salience = np.clip(self.prominence_db - 8.0, 0.0, 25.0)
+        salience *= self.level_db > np.quantile(self.level_db, 0.95) - QUIET_DB
+        return np.asarray(salience, np.float32)
+
+    @cached_property
     def power(self) -> NDArray[np.float64]:
         """Power relative to that of the loud blocks' peak."""
         return np.asarray(10.0 ** (self.level_db.astype(np.float64) / 10.0), np.float64)
@@ -84,17 +94,12 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
     width = max(5, round(FLOOR_HZ / bin_hz))
     power_sum = np.zeros(last - first, np.float64)
     chunks: list[tuple[NDArray[Any], ...]] = [_NO_PEAKS]
-    frame_count = max(0, (audio.samples.size - size) // hop + 1)
-    for start in range(0, frame_count, CHUNK):
-        stop = min(start + CHUNK, frame_count)
-        views = np.lib.stride_tricks.sliding_window_view(audio.samples, size)[start * hop : stop * hop : hop]
-        x = scipy.fft.rfft(views, axis=1, norm="forward")[:, first - 1 : last + 1]
-        frame, *rest = _pick(x, width, power_sum)
+    frames = _frames(audio.samples, size, hop)
+    for start in range(0, len(frames), CHUNK):
+        spectra = scipy.fft.rfft(frames[start : start + CHUNK], axis=1, norm="forward")
+        frame, *rest = _pick(spectra, slice(first, last), width, power_sum)
         chunks.append((frame + np.int32(start), *rest))
-    frame, bin_, level, prominence, neighbours = (
-        np.concatenate(column, axis=-1) for column in zip(*chunks, strict=True)
-    )
-    offset, spread = _reassign(neighbours)
+    frame, bin_, level, prominence, offset, spread = map(np.concatenate, zip(*chunks, strict=True))
     valid = np.flatnonzero((np.abs(offset.real) < 1.0) & (level > FAINTEST_DB))
     hz = np.asarray((bin_[valid] + offset.real[valid].astype(np.float64) + first) * bin_hz, np.float64)
     return SpectralPeaks(
@@ -102,9 +107,12 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
         hz=hz,
         level_db=level[valid],
         prominence_db=prominence[valid],
-        frequency_error_cents=spread[valid] * bin_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
+        frequency_error_cents=spread[valid].astype(np.float64)
+        * bin_hz
+        / np.maximum(hz, 1.0)
+        * (1200.0 / np.log(2.0)),
         damping=np.abs(offset.imag[valid]),
-        frame_count=frame_count,
+        frame_count=len(frames),
         hop_seconds=hop / audio.rate_hz,
         bin_hz=bin_hz,
         power_spectrum=power_sum,
@@ -112,13 +120,23 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
     )
 
 
-def _pick(x: NDArray[np.complex64], width: int, power_sum: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
-    """Frame, bin, level and prominence of each peak, shape (n,), and the bins around it, shape (5, n).
+def _frames(samples: NDArray[np.float32], size: int, hop: int) -> NDArray[np.float32]:
+    """Overlapping views of `samples`, shape (frames, size); none of fewer samples."""
+    if samples.size < size:
+        return np.zeros((0, size), np.float32)
+    return np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
 
-    `x` holds rectangular spectra over their size, shape (frames, bins + 2). Adds their Hann power to
-    `power_sum`. The noise floor is a mean over `width` bins.
+
+def _pick(
+    spectra: NDArray[np.complex64], band: slice, width: int, power_sum: NDArray[np.float64]
+) -> tuple[NDArray[Any], ...]:
+    """Frame, bin of `band`, level, prominence and what `_reassign` finds of each peak, shape (n,) each.
+
+    `spectra` are rectangular spectra over their size, shape (frames, all bins). Adds the Hann power of the
+    band to `power_sum`. The noise floor is a mean over `width` bins.
     """
-    pairs = x.view(np.float32)  # real and imaginary: numpy is slow to multiply complex numbers
+    # Real and imaginary parts as pairs of numbers, because numpy is slow to multiply complex ones.
+    pairs = spectra[:, band.start - 1 : band.stop + 1].view(np.float32)
     w = 2.0 * pairs[:, 2:-2]
     w -= pairs[:, :-4]
     w -= pairs[:, 4:]
@@ -134,23 +152,26 @@ def _pick(x: NDArray[np.complex64], width: int, power_sum: NDArray[np.float64]) 
     is_peak[:, 1:] &= rises
     is_peak[:, :-1] &= ~rises
     is_peak[:, [0, -1]] = False
-    # nonzero() of two dimensions takes several times as long.
-    row, bin_ = (index.astype(np.int32) for index in np.divmod(np.flatnonzero(is_peak), level.shape[1]))
-    picked = level[row, bin_]
-    around = bin_ + np.arange(-1, 4, dtype=np.int32)[:, None]  # the first of `x` is bin -1
-    return row, bin_, picked, picked - floor[row, bin_], x[row, around]
+    # Indices of the flat arrays: with two dimensions, nonzero() and indexing take several times as long.
+    index = np.flatnonzero(is_peak)
+    frame = index // level.shape[1]
+    bin_ = index - frame * level.shape[1]
+    picked = level.reshape(-1)[index]
+    prominence = picked - floor.reshape(-1)[index]
+    around = frame * spectra.shape[1] + bin_ + (band.start + np.arange(-2, 3))[:, None]
+    reassigned = _reassign(spectra.reshape(-1)[around])
+    return frame.astype(np.int32), bin_.astype(np.int32), picked, prominence, *reassigned
 
 
-def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[np.float64]]:
+def _reassign(x: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
     """Distance of each sine from its bin, and its largest difference to two more estimates, in bins.
 
     `x` holds the rectangular bins k - 2 to k + 2 around each peak k, shape (5, n).
     """
     below, peak, above = (x[1:-1] + x[1:-1]) - x[:-2] - x[2:]
     offset = (x[1] - x[3]) / peak
-    below, above = below / peak, above / peak
-    spread = np.maximum(
-        np.abs(((2 * above + 1) / (above - 1)).real - offset.real),
-        np.abs(((2 * below + 1) / (1 - below)).real - offset.real),
-    )
-    return offset, spread.astype(np.float64)
+    # With r = W[k+1]/W[k], z = (2r + 1)/(r - 1) = 2 + 3/(r - 1); W[k-1] mirrors it.
+    from_above = 2.0 + 3.0 * (peak / (above - peak)).real
+    from_below = 3.0 * (peak / (peak - below)).real - 2.0
+    spread = np.maximum(np.abs(from_above - offset.real), np.abs(from_below - offset.real))
+    return offset, spread

@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from worker.tuning.spectral.circle import resultant_length
 from worker.tuning.spectral.peaks import SpectralPeaks
 
-QUIET_DB = 45.0
-"""Peaks this far below the loud ones are reverberation and hiss."""
 FREQUENCY_ERROR_CENTS = 2.5
 """A peak whose three frequency estimates differ by this much has half the weight."""
 BASS_HZ = 100.0
@@ -26,15 +24,6 @@ has 1.9, of ±30 more than 5; 100 tracks without vibrato have at most 1.4."""
 VIBRATO_PEAK_SHARE = 0.7
 """Below this share of a chain's power in its strongest peak there is vibrato: 100 tracks without have 0.74 to
 0.99, deep vibrato has less than 0.68."""
-
-
-def peak_salience(peaks: SpectralPeaks) -> NDArray[np.float64]:
-    """Salience of each peak, shape (n,): dB above the noise floor, clipped. Amplitude has no influence."""
-    if peaks.hz.size == 0:
-        return np.zeros(0)
-    weight = np.clip(peaks.prominence_db - 8.0, 0.0, 25.0).astype(np.float64)
-    weight *= peaks.level_db > np.quantile(peaks.level_db, 0.95) - QUIET_DB
-    return np.asarray(weight, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +49,7 @@ def find_tones(peaks: SpectralPeaks) -> Tones:
     centroids replace peaks only where they agree much better on one semitone grid.
     """
     cents = peaks.cents
-    weight = peak_salience(peaks) * (peaks.hz / 440.0) ** -0.5 * np.minimum(1.0, (peaks.hz / BASS_HZ) ** 2)
+    weight = peaks.salience * np.sqrt(440.0 / peaks.hz) * np.minimum(1.0, (peaks.hz / BASS_HZ) ** 2)
     stationary = weight / (1.0 + (peaks.frequency_error_cents / FREQUENCY_ERROR_CENTS) ** 2)
     stationary /= 1.0 + (peaks.damping / DAMPING_BINS) ** 2
     if cents.size < 2:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.peaks import make_peaks
-from worker.tuning.spectral.tones import find_tones, peak_salience
+from worker.tuning.spectral.tones import find_tones
 
 
 def cents_of(hz: float) -> float:
@@ -33,12 +33,12 @@ def weights(
 def test_salience_depends_on_prominence_and_not_on_level() -> None:
     partials = make_peaks([(0, 0.0, 0.0), (1, 0.0, -40.0), (2, 0.0, -20.0), (3, 0.0, 0.0)])
     partials = replace(partials, prominence_db=np.array([20.0, 20.0, 90.0, 7.0], np.float32))
-    assert peak_salience(partials).tolist() == [12.0, 12.0, 25.0, 0.0]
+    assert partials.salience.tolist() == [12.0, 12.0, 25.0, 0.0]
 
 
 def test_quiet_peaks_have_no_salience() -> None:
     partials = make_peaks([(frame, 0.0, level) for frame, level in enumerate([0.0, 0.0, -44.0, -46.0])])
-    assert (peak_salience(partials) > 0.0).tolist() == [True, True, True, False]
+    assert (partials.salience > 0.0).tolist() == [True, True, True, False]
     assert find_tones(partials).frame.tolist() == [0, 1, 2]
 
 
@@ -122,4 +122,4 @@ def test_a_tone_has_the_level_of_its_strongest_peak() -> None:
 def test_no_peaks_have_no_tones() -> None:
     tones = find_tones(make_peaks([]))
     assert tones.cents.size == 0
-    assert peak_salience(make_peaks([])).size == 0
+    assert make_peaks([]).salience.size == 0

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from shared.errors import Unavailable
@@ -15,6 +16,62 @@ _MAX_AHEAD_BYTES = 2 << 20
 _KEPT_BYTES = 1 << 20
 """Decoders go back to the start of a file while they look for its format."""
 _TICK_SECONDS = 0.25
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Blocks that follow each other, and what was met after them."""
+
+    start: int
+    """Offset of the first block."""
+    end: int
+    """Offset after the last block, which is the next one to fetch."""
+    blocks: deque[bytearray] = field(default_factory=deque)
+    target: int = 0
+    """Offset up to which the thread fetches."""
+    read_until: int = -1
+    """Offset after what was read last."""
+    ahead_bytes: int = 0
+    at_end: bool = False
+    error: BaseException | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether another block is to be fetched."""
+        return self.end < self.target and self.error is None and not self.at_end
+
+    def has(self, offset: int) -> bool:
+        """Whether *offset* is within the run or at its end."""
+        return self.start <= offset <= self.end
+
+    def aim(self, offset: int, size: int, *, file_bytes: int) -> None:
+        """Fetch the bytes at *offset*, and some ahead of them if they are the next ones."""
+        if offset == self.read_until:
+            self.ahead_bytes = min(max(2 * self.ahead_bytes, _BLOCK_BYTES), _MAX_AHEAD_BYTES)
+        self.target = min(offset + size + self.ahead_bytes, file_bytes)
+
+    def copy(self, view: memoryview, offset: int) -> int:
+        """Copy what is there, and forget blocks that are far behind."""
+        copied = 0
+        at = self.start
+        for block in self.blocks:
+            if offset + copied < at + len(block) and copied < len(view):
+                piece = memoryview(block)[offset + copied - at :][: len(view) - copied]
+                view[copied : copied + len(piece)] = piece
+                copied += len(piece)
+            at += len(block)
+        self.read_until = offset + copied
+        while self.blocks and self.start + len(self.blocks[0]) + _KEPT_BYTES <= offset:
+            self.start += len(self.blocks.popleft())
+        return copied
+
+    def add(self, block: bytearray, error: BaseException | None) -> None:
+        """Add the next block. Without a byte and an error, the file ends here."""
+        self.error = error
+        self.at_end = error is None and not block
+        if block:
+            self.blocks.append(block)
+            self.end += len(block)
 
 
 class ReadAheadFile(SeekableFile):
@@ -34,19 +91,8 @@ class ReadAheadFile(SeekableFile):
         self._timeout_seconds = timeout_seconds
         self._thread = threading.Thread(target=self._fetch, name=thread_name, daemon=True)
         self._changed = threading.Condition()
-        self._blocks: deque[bytearray] = deque()
-        self._start = 0
-        """Offset of the first block."""
-        self._end = 0
-        """Offset after the last block, which is the next one to fetch."""
-        self._target = 0
-        """Offset up to which the thread fetches."""
-        self._ahead_bytes = 0
-        self._sequence = 0
-        """Raised by a seek out of the blocks: a block that is fetched meanwhile is of no use."""
-        self._read_until = 0
-        self._at_end = False
-        self._error: BaseException | None = None
+        self._run = self._aside = _Run(0, 0, read_until=0)
+        """The run before a seek: a decoder looks at the end of a file, and then goes on where it was."""
         self._stopped = False
 
     def close(self) -> None:
@@ -81,13 +127,14 @@ class ReadAheadFile(SeekableFile):
         next_tick = time.monotonic() + _TICK_SECONDS
         while True:
             with self._changed:
-                if self._end == offset and self._error is None and not self._at_end:
+                run = self._run
+                if run.end == offset and run.error is None and not run.at_end:
                     self._changed.wait(max(0.0, next_tick - time.monotonic()))
-                if self._end > offset:
-                    return self._copy(view, offset)
-                if self._error is not None:
-                    raise self._error
-                if self._at_end:
+                if run.end > offset:
+                    return run.copy(view, offset)
+                if run.error is not None:
+                    raise run.error
+                if run.at_end:
                     return 0
             if time.monotonic() >= next_tick:
                 self._on_tick()
@@ -97,32 +144,13 @@ class ReadAheadFile(SeekableFile):
 
     def _aim(self, offset: int, size: int) -> None:
         """Set what the thread fetches next."""
-        if not self._start <= offset <= self._end:
-            self._blocks.clear()
-            self._start = self._end = offset
-            self._sequence += 1
-            self._ahead_bytes = 0
-            self._at_end = False
-            self._error = None
-        elif offset == self._read_until:
-            self._ahead_bytes = min(max(2 * self._ahead_bytes, _BLOCK_BYTES), _MAX_AHEAD_BYTES)
-        self._target = min(offset + size + self._ahead_bytes, self.size_bytes)
+        if not self._run.has(offset):
+            before = self._run
+            self._run = self._aside if self._aside.has(offset) else _Run(offset, offset)
+            self._run.error, self._run.at_end = None, False
+            self._aside = before
+        self._run.aim(offset, size, file_bytes=self.size_bytes)
         self._changed.notify_all()
-
-    def _copy(self, view: memoryview, offset: int) -> int:
-        """Copy what is there, and forget blocks that are far behind."""
-        copied = 0
-        at = self._start
-        for block in self._blocks:
-            if offset + copied < at + len(block) and copied < len(view):
-                piece = memoryview(block)[offset + copied - at :][: len(view) - copied]
-                view[copied : copied + len(piece)] = piece
-                copied += len(piece)
-            at += len(block)
-        self._read_until = offset + copied
-        while self._blocks and self._start + len(self._blocks[0]) + _KEPT_BYTES <= offset:
-            self._start += len(self._blocks.popleft())
-        return copied
 
     def _fetch(self) -> None:
         with self._file:  # closed here, because closing a file waits for a read of another thread
@@ -131,25 +159,18 @@ class ReadAheadFile(SeekableFile):
     def _fetch_blocks(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._stopped or (self._end < self._target and not (self._error or self._at_end))
-                )
+                self._changed.wait_for(lambda: self._stopped or self._run.is_wanted)
                 if self._stopped:
                     return
-                offset, sequence = self._end, self._sequence
+                run = self._run
+                offset = run.end
             block, error = bytearray(min(_BLOCK_BYTES, self.size_bytes - offset)), None
-            count = 0
             try:
                 self._file.seek(offset)
                 count = self._file.readinto(block)  # type: ignore[attr-defined] # typeshed leaves it out of BinaryIO
+                del block[count:]
             except BaseException as raised:  # raised again in the reader's thread
-                error = raised
+                block, error = bytearray(), raised
             with self._changed:
-                if sequence == self._sequence:
-                    self._error = error
-                    self._at_end = error is None and count == 0
-                    if count:
-                        del block[count:]
-                        self._blocks.append(block)
-                        self._end += count
+                run.add(block, error)
                 self._changed.notify_all()

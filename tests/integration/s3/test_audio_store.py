@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 from unittest import mock
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from shared.errors import Unavailable
 from shared.s3.audio_store import S3AudioStore
 from shared.s3.client import connect_s3
+from shared.s3.object_reader import ObjectReader
 from tests.support.s3_proxy import s3_relay
 from tests.support.servers import S3Server
 
@@ -89,6 +91,34 @@ def test_reading_a_whole_object_is_one_request(s3: S3Server) -> None:
             assert file.read() == audio
             assert file.read() == b""
     assert (sum(read), len(gets)) == (len(audio), 1)
+    client.close()
+
+
+@pytest.mark.parametrize("hung_up", [False, True])
+def test_a_look_at_the_end_takes_one_request_more(s3: S3Server, hung_up: bool) -> None:
+    gets: list[object] = []
+    keys = {"AWS_ACCESS_KEY_ID": s3.access_key, "AWS_SECRET_ACCESS_KEY": s3.secret_key}
+    with mock.patch.dict(os.environ, keys):
+        client = connect_s3(endpoint_url=s3.endpoint_url, region=s3.region)
+        client.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: gets.append(parsed))
+        store = S3AudioStore(client, bucket=f"t{uuid.uuid4().hex[:8]}", prefix="", part_bytes=5 << 20)
+        client.create_bucket(Bucket=store._bucket)
+        audio = os.urandom(9_000_000)
+        store.put("a", audio, media_type="audio/wav")
+        with closing(cast(ObjectReader, store.open("a"))) as file:
+            assert file.read(300_000) == audio[:300_000]
+            file.seek(-128, os.SEEK_END)
+            assert file.read(128) == audio[-128:]
+            if hung_up:
+                file._responses[1].body.close()
+            file.seek(300_000)
+            assert file.read(500_000) == audio[300_000:800_000]
+            assert len(gets) == (3 if hung_up else 2)
+            for offset in (8_000_000, 100, 6_000_000):  # the first two responses are of no use any more
+                file.seek(offset)
+                assert file.read(1000) == audio[offset : offset + 1000]
+            assert len(file._responses) == 2
+        assert file._responses == []
     client.close()
 
 

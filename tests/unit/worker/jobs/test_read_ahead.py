@@ -102,6 +102,38 @@ def test_going_back_to_the_start_reads_nothing_again() -> None:
     assert [start for start, _ in storage.reads].count(0) == 1
 
 
+def test_a_reader_that_looks_at_the_end_goes_on_where_it_was_and_reads_nothing_twice() -> None:
+    storage = Storage()
+    with reading(storage) as file:
+        read_exactly(file, 100_000)
+        file.seek(-128, os.SEEK_END)
+        assert read_exactly(file, 128) == SONG[-128:]
+        file.seek(60_000)
+        assert read_exactly(file, 1_000_000) == SONG[60_000:1_060_000]
+    starts = [start for start, _ in storage.reads]
+    assert len(starts) == len(set(starts))
+    assert set(starts) <= {*range(0, len(SONG), BLOCK_BYTES), len(SONG) - 128}
+
+
+def test_an_error_at_the_end_does_not_keep_a_reader_from_going_on() -> None:
+    class Broken(Storage):
+        def readinto(self, buffer: object) -> int:
+            if self.tell() > len(SONG) - BLOCK_BYTES:
+                raise Unavailable("down")
+            return super().readinto(buffer)
+
+    with reading(Broken()) as file:
+        assert read_exactly(file, 1000) == SONG[:1000]
+        file.seek(-128, os.SEEK_END)
+        with pytest.raises(Unavailable, match="down"):
+            file.read(128)
+        file.seek(1000)
+        assert read_exactly(file, 300_000) == SONG[1000:301_000]
+        file.seek(-128, os.SEEK_END)
+        with pytest.raises(Unavailable, match="down"):
+            file.read(128)
+
+
 def test_the_end_of_the_file_is_the_end() -> None:
     with reading(Storage(b"0123")) as file:
         assert read_exactly(file, 10) == b"0123"

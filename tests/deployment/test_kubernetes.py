@@ -123,8 +123,23 @@ def test_every_pod_has_rules_for_both_directions() -> None:
         assert named - {""} == set(PODS)
 
 
-def test_no_pod_reaches_the_address_where_clouds_serve_credentials() -> None:
-    [policy] = [found["spec"] for found in BASE if found["metadata"]["name"] == "kammerton-egress"]
+EGRESS = {
+    found["metadata"]["name"]: found["spec"]
+    for found in BASE
+    if found["kind"] == "NetworkPolicy" and "Egress" in found["spec"]["policyTypes"]
+}
+
+
+def test_the_api_has_a_policy_of_its_own_that_can_be_narrowed() -> None:
+    api = EGRESS["kammerton-api-egress"]["podSelector"]
+    assert api == {"matchLabels": {"app": "kammerton-api"}}
+    [others] = EGRESS["kammerton-egress"]["podSelector"]["matchExpressions"]
+    assert set(others["values"]) == set(PODS) - {"kammerton-api"}
+
+
+@pytest.mark.parametrize("name", sorted(EGRESS))
+def test_no_pod_reaches_the_address_where_clouds_serve_credentials(name: str) -> None:
+    policy = EGRESS[name]
     addresses = ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254")
     for rule in policy["egress"]:
         for block in (each["ipBlock"] for each in rule.get("to", [])):

@@ -9,9 +9,6 @@ from pathlib import Path
 from local.launch import Options, run
 from local.processes import Command
 
-API_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
-"""Makes glibc return the memory of upload buffers when they are freed, as in the Dockerfile."""
-
 SMALL = {
     "KAMMERTON_JOB_MEMORY_BYTES": str(96 << 20),
     "KAMMERTON_S3_PART_BYTES": str(5 << 20),
@@ -38,7 +35,6 @@ def commands(options: Options) -> list[Command]:
         Command(
             "api",
             [*api, "--host", options.host, "--port", str(options.port)],
-            env=API_MALLOC,
             stop_seconds=options.upload_grace_seconds,
             is_forked=True,
         ),

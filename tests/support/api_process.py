@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest import mock
 
-from local.__main__ import API_MALLOC
 from local.lifeline import Lifeline
 from local.ports import HOST, Ports
 from local.processes import Command
@@ -29,6 +28,9 @@ from tests.support.maintenance import Maintenance
 from tests.support.servers import S3Server, Server, ValkeyServer
 from worker.maintenance.orphan_sweeper import OrphanSweeper, SweepLimits
 from worker.maintenance.rescuer import Rescuer
+
+_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""As in the Dockerfile."""
 
 
 @dataclass
@@ -102,7 +104,7 @@ def running_api(valkey: ValkeyServer, s3: S3Server, **settings: str) -> Iterator
     argv = [sys.executable, "-m", "api", "serve", "--port", str(port)]
     lifeline = Lifeline()
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("KAMMERTON_", "AWS_"))}
-    command = Command("api", argv, env=clean | API_MALLOC | env)
+    command = Command("api", argv, env=clean | _MALLOC | env)
     server = Server(command, answers=lambda: _answers(url), lifeline=lifeline)
     client = connect_redis(valkey.url)
     with mock.patch.dict(os.environ, keys):

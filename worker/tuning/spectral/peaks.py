@@ -101,16 +101,14 @@ def find_peaks(audio: ResampledAudio, *, window_seconds: float, overlap: int) ->
         chunks.append((frame + np.int32(start), *rest))
     frame, bin_, level, prominence, offset, spread = map(np.concatenate, zip(*chunks, strict=True))
     valid = np.flatnonzero((np.abs(offset.real) < 1.0) & (level > FAINTEST_DB))
+    spread_hz = spread[valid].astype(np.float64) * bin_hz
     hz = np.asarray((bin_[valid] + offset.real[valid].astype(np.float64) + first) * bin_hz, np.float64)
     return SpectralPeaks(
         frame=frame[valid].astype(np.int32),
         hz=hz,
         level_db=level[valid],
         prominence_db=prominence[valid],
-        frequency_error_cents=spread[valid].astype(np.float64)
-        * bin_hz
-        / np.maximum(hz, 1.0)
-        * (1200.0 / np.log(2.0)),
+        frequency_error_cents=spread_hz / np.maximum(hz, 1.0) * (1200.0 / np.log(2.0)),
         damping=np.abs(offset.imag[valid]),
         frame_count=len(frames),
         hop_seconds=hop / audio.rate_hz,

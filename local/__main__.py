@@ -16,6 +16,7 @@ SMALL = {
     "KAMMERTON_UPLOAD_BUFFER_BYTES": str(20 << 20),
     "KAMMERTON_WEBHOOK_CONCURRENCY": "16",
     "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(512 << 10),  # returns the memory of upload buffers when they are freed
 }
 """Settings of `--small`, for hosts of 512 MB. The environment overrides them."""
 

@@ -106,7 +106,8 @@ def run(each: Run, folders: dict[str, Path], *, is_full: bool) -> bool:
             lines.append(line)
     if is_full and process.returncode == 0:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{each.name}.jsonl").write_text("".join(lines))
+        suffix = "jsonl" if lines[0].startswith("{") else "txt"
+        (RESULTS / f"{each.name}.{suffix}").write_text("".join(lines))
     return process.returncode == 0
 
 

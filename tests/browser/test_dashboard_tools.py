@@ -67,16 +67,16 @@ def test_all_jobs_are_sorted_by_a_column_and_stay_sorted_after_a_redraw(operator
 
 
 def test_jobs_are_sorted_on_a_phone(operator: Page, seed: Seed) -> None:
-    seed("phone-b", "phone-c", "phone-a")
+    seed("pocket-b", "pocket-c", "pocket-a")
     operator.set_viewport_size({"width": 390, "height": 844})
-    operator.goto("/admin/jobs?state=dead&q=phone")
+    operator.goto("/admin/jobs?state=dead&q=pocket")
     operator.get_by_label("Sort by").select_option(label="File")
     operator.get_by_role("button", name="Sort", exact=True).click()
     expect(operator.get_by_text("sorted by file")).to_be_visible()
-    assert names(operator) == ["phone-a.m4a", "phone-b.m4a", "phone-c.m4a"]
+    assert names(operator) == ["pocket-a.m4a", "pocket-b.m4a", "pocket-c.m4a"]
     operator.get_by_role("link", name="Descending").click()
     expect(operator.get_by_role("link", name="Ascending")).to_be_visible()
-    assert names(operator) == ["phone-c.m4a", "phone-b.m4a", "phone-a.m4a"]
+    assert names(operator) == ["pocket-c.m4a", "pocket-b.m4a", "pocket-a.m4a"]
     expect(operator.get_by_label("Sort by")).to_have_value("-file")
 
 
